@@ -1,0 +1,88 @@
+"""All that a plug-in imports, in one place (torch modules derive from `archbench.nn.language_model.LanguageModel`)."""
+
+from archbench.contracts.architecture import (
+    ArchitectureConfig,
+    Attention,
+    ForwardFlops,
+    ModelDims,
+    ParamCount,
+    Source,
+)
+from archbench.contracts.config import ComponentConfig
+from archbench.contracts.data import DatasetConfig, Document, Tokenizer, TokenizerConfig
+from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
+from archbench.contracts.objective import (
+    IGNORE_TARGET,
+    ExampleContext,
+    LossParts,
+    ObjectiveConfig,
+    TokenSource,
+    Windows,
+)
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, StoreError
+from archbench.hookspecs import HOOK_API_VERSION, hookimpl
+from archbench.results.fits import (
+    Comparison,
+    FitResult,
+    FitStatus,
+    FrontierPoint,
+    FrontierResult,
+    Interval,
+    MultiplierPoint,
+    PointKind,
+    SizeLeadership,
+    Tier,
+)
+from archbench.results.runs import CostAxis, CurvePoint, PrefixAudit, RunRecord, RunState
+
+__all__ = [
+    "HOOK_API_VERSION",
+    "IGNORE_TARGET",
+    "ArchbenchError",
+    "ArchitectureConfig",
+    "Attention",
+    "Comparison",
+    "ComponentConfig",
+    "CostAxis",
+    "CurvePoint",
+    "DataError",
+    "DatasetConfig",
+    "Document",
+    "Ended",
+    "ExampleContext",
+    "Executor",
+    "ExecutorConfig",
+    "ExecutorEvent",
+    "FitResult",
+    "FitStatus",
+    "ForwardFlops",
+    "FrontierPoint",
+    "FrontierResult",
+    "Interval",
+    "Job",
+    "LossParts",
+    "Lost",
+    "ModelDims",
+    "MultiplierPoint",
+    "ObjectiveConfig",
+    "ParamCount",
+    "PluginError",
+    "PointKind",
+    "PrefixAudit",
+    "Progress",
+    "ReportSection",
+    "RunRecord",
+    "RunState",
+    "ScanResults",
+    "SizeLeadership",
+    "Source",
+    "SpecError",
+    "StoreError",
+    "Tier",
+    "TokenSource",
+    "Tokenizer",
+    "TokenizerConfig",
+    "Windows",
+    "hookimpl",
+]

@@ -1,0 +1,42 @@
+"""What a section of a report offers."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archbench.contracts.config import ComponentConfig
+from archbench.results.fits import Comparison, FrontierResult
+from archbench.results.runs import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResults:
+    """All that a report is made of: the runs of one scan and what the analysis made of them."""
+
+    name: str
+    description: str
+    baseline: str | None
+    records: tuple[RunRecord, ...]
+    """Every planned run, usable or not."""
+    frontiers: tuple[FrontierResult, ...]
+    """One for each contender and cost axis."""
+    comparisons: tuple[Comparison, ...]
+    spec: Mapping[str, Any]
+    """The spec as resolved."""
+    environment: Mapping[str, Any]
+    """Versions, plug-in origins, hardware, data and tokenizer hashes."""
+    warnings: Sequence[str] = field(default=())
+
+
+class ReportSection(ComponentConfig):
+    """One section of a report, made of results alone."""
+
+    title: str = ""
+    order: int = 500
+    """Sections are printed in rising order."""
+
+    @abstractmethod
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """The section's Markdown body; figures go to `figures_dir`. None leaves the section out."""

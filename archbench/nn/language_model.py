@@ -1,0 +1,38 @@
+"""The module that every architecture builds."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+"""Memory carried from one segment of a stream to the next: tensors with the batch row as first axis, detached."""
+
+
+class Encoded(NamedTuple):
+    """What the trunk of a language model returns."""
+
+    hidden: Tensor
+    """Final hidden states, [rows, seq_len, d_model]."""
+    state: State | None
+    """Memory for the next segment; None for an architecture that carries none."""
+
+
+class LanguageModel(nn.Module, ABC):
+    """A trunk and an output projection, apart so that an objective projects only the positions that it predicts."""
+
+    @abstractmethod
+    def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
+        """Final hidden states of `tokens`, [rows, seq_len] int64.
+
+        `token_types` ([rows, seq_len] int64, 0 or 1) tells sentences apart; architectures without such an embedding
+        ignore it. `state` is what the previous segment of the same rows returned; None starts afresh.
+        """
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Unnormalised log-probabilities, [..., vocab_size], of hidden states [..., d_model]."""
+
+    def forward(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Tensor:
+        """Logits of every position, [rows, seq_len, vocab_size]."""
+        return self.logits(self.encode(tokens, token_types=token_types, state=state).hidden)

@@ -1,0 +1,57 @@
+"""The components that installed plug-ins offer, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from archbench.contracts.architecture import ArchitectureConfig
+from archbench.contracts.config import ComponentConfig
+from archbench.contracts.data import DatasetConfig, TokenizerConfig
+from archbench.contracts.executor import ExecutorConfig
+from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.report import ReportSection
+from archbench.errors import PluginError, nearest
+
+T = TypeVar("T", bound=ComponentConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Generic[T]):
+    """A component's class and where it comes from."""
+
+    config: type[T]
+    plugin: str
+    """Name of the plug-in's entry point, or path of its file."""
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog(Generic[T]):
+    """Components of one sort."""
+
+    noun: str
+    """`architecture`, `objective`, ...: the word for messages."""
+    entries: Mapping[str, Registered[T]]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Plug-in -> why it (or part of it) could not be registered; named where a component is missing."""
+
+    def __getitem__(self, kind: str) -> Registered[T]:
+        """The component named `kind`. Raises PluginError, naming the nearest one and the plug-ins that failed."""
+        try:
+            return self.entries[kind]
+        except KeyError:
+            broken = "".join(f"; plug-in {name!r} failed: {reason}" for name, reason in self.failures.items())
+            raise PluginError(f"{self.noun} {kind!r} is not registered{nearest(kind, self.entries)}{broken}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All registered components."""
+
+    architectures: Catalog[ArchitectureConfig]
+    objectives: Catalog[ObjectiveConfig]
+    datasets: Catalog[DatasetConfig]
+    tokenizers: Catalog[TokenizerConfig]
+    executors: Catalog[ExecutorConfig]
+    report_sections: Catalog[ReportSection]

@@ -1,0 +1,120 @@
+"""What one training run leaves behind: its state, its learning curve and its audit. Frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class RunState(StrEnum):
+    """Where a run stands. Only `done` runs enter a fit."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+
+
+class CostAxis(StrEnum):
+    """The three cost axes; they are never mixed in one fit."""
+
+    KAPLAN = "kaplan"
+    """6·N·D FLOPs, N without embeddings."""
+    EXACT = "exact"
+    """FLOPs that the architecture executes, backward pass and recomputation included."""
+    DEVICE_SECONDS = "device_seconds"
+    """Measured time inside training steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One evaluation of a run. Every field but `device_seconds` has the same bits whenever the run is repeated."""
+
+    step: int
+    """Optimiser steps taken."""
+    tokens: int
+    """Tokens seen in training."""
+    kaplan_flops: float
+    exact_flops: float
+    train_loss_nats: float | None
+    """Mean training loss since the previous point, in nats per predicted token; None at step 0."""
+    validation_loss_nats: float
+    """Loss on the fixed evaluation set, in nats per predicted token."""
+    bits_per_byte: float | None
+    """Of the same evaluation; None where the objective does not predict every token."""
+    in_warmup: bool
+    """Whether the learning rate was still rising."""
+    finished: bool
+    """Whether the schedule had ended; if not, the point is `mid_schedule`."""
+    device_seconds: float | None = None
+    """Time spent in training steps so far; measured, hence not part of the deterministic record."""
+
+    def cost(self, axis: CostAxis) -> float | None:
+        """This point's cost on `axis` (FLOPs or seconds); None where it was not measured."""
+        match axis:
+            case CostAxis.KAPLAN:
+                return self.kaplan_flops
+            case CostAxis.EXACT:
+                return self.exact_flops
+            case CostAxis.DEVICE_SECONDS:
+                return self.device_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixAudit:
+    """Whether a causal model gains from later tokens: loss from the prefix alone minus loss inside the full sequence.
+
+    Zero for an honest causal model, positive where later tokens leak. Nats per token, averaged over `num_positions`
+    sampled positions of the evaluation set, with a 95 % interval.
+    """
+
+    mean_gain_nats: float
+    low_nats: float
+    high_nats: float
+    num_positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run with its learning curve, as analysis and reports see it."""
+
+    run_id: str
+    """SHA-256 of what changes the numbers, in hex."""
+    contender: str
+    """The name that the spec gives to this architecture and objective; what results are grouped by."""
+    architecture: str
+    """The architecture's `kind`."""
+    objective: str
+    """The objective's `kind`."""
+    track: str
+    """Losses compare inside one track only: `causal`, `masked`, ..."""
+    size_index: int
+    """Rung of the ladder, 0 for the smallest."""
+    non_embedding_params: int
+    """N (Kaplan et al. 2020): without token and position embeddings and output matrix."""
+    embedding_params: int
+    seed: int
+    batch_tokens: int
+    planned_tokens: int
+    unique_tokens: int
+    """Tokens of the training split; `planned_tokens / unique_tokens` is the number of epochs."""
+    state: RunState
+    curve: tuple[CurvePoint, ...]
+    prefix_audit: PrefixAudit | None = None
+    reason: str | None = None
+    """Why the run failed or diverged, in one line."""
+    origin: str = "archbench"
+    """`archbench` for its own runs, the source's name for imported ones."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of the stored record: identity, versions, hardware, timings."""
+
+    @property
+    def total_params(self) -> int:
+        """Parameters with embeddings."""
+        return self.non_embedding_params + self.embedding_params
+
+    @property
+    def usable(self) -> bool:
+        """Whether the run may enter a fit."""
+        return self.state is RunState.DONE and bool(self.curve)

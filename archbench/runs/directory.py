@@ -1,0 +1,61 @@
+"""The layout of one run's directory; the directory is the truth about the run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from archbench.errors import StoreError
+from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.spec.identity import RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths inside a run directory, and its plan."""
+
+    path: Path
+
+    @property
+    def plan_file(self) -> Path:
+        """Identity, facts and execution settings; written before the run starts."""
+        return self.path / "plan.json"
+
+    @property
+    def record_file(self) -> Path:
+        """State, learning curve and audit of an ended run: the same bytes whenever the run is repeated."""
+        return self.path / "record.json"
+
+    @property
+    def timings_file(self) -> Path:
+        """What was measured rather than computed: device seconds by step, hardware, versions, peak memory."""
+        return self.path / "timings.json"
+
+    @property
+    def lease_file(self) -> Path:
+        """Who carries out the run at present."""
+        return self.path / "lease.json"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Committed checkpoints, the newest two."""
+        return self.path / "checkpoints"
+
+    def write_plan(self, plan: RunPlan) -> None:
+        """Creates the directory, if need be, and stores `plan`."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be created: {error.strerror}; choose another --runs") from error
+        write_atomically(self.plan_file, to_json(plan.model_dump(mode="json")))
+
+    def read_plan(self) -> RunPlan:
+        """The stored plan. Raises StoreError where it is missing or malformed."""
+        try:
+            return RunPlan.model_validate(read_json(self.plan_file))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise StoreError(
+                f"{self.plan_file}: {where}: {problem['msg']}; delete {self.path}, the run is then planned anew"
+            ) from error

@@ -1,0 +1,50 @@
+"""Files that are either whole or absent, whatever dies while they are written."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from archbench.errors import StoreError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` by temporary file, fsync and rename. Raises StoreError where that fails."""
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+        fsync_directory(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(f"{path}: cannot be written: {error.strerror}; free space or choose another --runs") from error
+
+
+def fsync_directory(directory: Path) -> None:
+    """Makes renames inside `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def to_json(value: Any) -> bytes:
+    """`value` as JSON with sorted keys, two spaces of indent and a final newline; equal values give equal bytes."""
+    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in `path`. Raises StoreError where it is unreadable or malformed."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"{path}: is not JSON ({error}); delete the file, the run is then trained again") from error
