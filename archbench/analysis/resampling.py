@@ -129,6 +129,14 @@ class Frontiers:
         """Log loss of each point in each resample, [R, P]."""
         return self.log_loss + draws.shift[:, self.curve]
 
+    def loss_at(self, draws: Draws, log_cost: Floats) -> Floats:
+        """Log loss of each resample's envelope at each log cost, [R, M]; infinite before its first point."""
+        lowest = np.full((draws.num_resamples, len(log_cost)), np.inf)
+        for number, step in enumerate(self.steps):
+            moved = draws.shift[:, number, None] + step.value(log_cost)[None, :]
+            np.minimum(lowest, np.where(draws.times[:, number, None] > 0, moved, np.inf), out=lowest)
+        return lowest
+
     def cost_at(self, draws: Draws, log_loss: Floats, alpha: Floats) -> Floats:
         """Log cost at which each resample's envelope first reaches each log loss, [R, M].
 
