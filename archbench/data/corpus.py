@@ -38,13 +38,15 @@ class MappedTokens:
         """Tokens [start, start + length), wrapping round at the end of the stream."""
         start %= self.num_tokens
         if start + length <= self.num_tokens:
-            return self.ids[start : start + length].astype(np.int64)
-        return self.ids[np.arange(start, start + length) % self.num_tokens].astype(np.int64)
+            piece = self.ids[start : start + length]
+        else:
+            piece = self.ids[np.arange(start, start + length) % self.num_tokens]
+        return piece.astype(np.int64)
 
     def windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """`window` at each of `starts`: [len(starts), length]."""
-        positions = (starts[:, None] + np.arange(length)) % self.num_tokens
-        return self.ids[positions].astype(np.int64)
+        pieces: NDArray[np.unsignedinteger[Any]] = self.ids[(starts[:, None] + np.arange(length)) % self.num_tokens]
+        return pieces.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

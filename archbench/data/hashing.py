@@ -4,6 +4,8 @@ A generator object per row would cost more than the batch itself; a hash of (see
 array operations and needs no state.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -44,25 +46,33 @@ def permuted(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int6
     (Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
     """
     bits = max(2, int(size - 1).bit_length())
-    low_bits = np.uint64(bits // 2)
-    high_bits = np.uint64(bits - bits // 2)
+    low_bits, high_bits = np.uint64(bits // 2), np.uint64(bits - bits // 2)
+    round_keys = _round_keys(key)
     values = indices.astype(np.uint64)
-    outside = np.ones(values.shape, dtype=bool)
-    while outside.any():
-        values[outside] = _feistel(values[outside], high_bits, low_bits, key)
-        outside = values >= np.uint64(size)
+    outside = np.arange(values.size)
+    while outside.size:
+        walked = _feistel(values[outside], high_bits, low_bits, round_keys)
+        values[outside] = walked
+        outside = outside[walked >= np.uint64(size)]
     return values.astype(np.int64)
 
 
-_ROUNDS = 8
-"""Even, so that halves of unequal width end where they began."""
+_ROUNDS = 6
+"""Even, so that halves of unequal width end where they began; four are the least for a random-looking permutation."""
 
 
-def _feistel(values: NDArray[np.uint64], high_bits: np.uint64, low_bits: np.uint64, key: int) -> NDArray[np.uint64]:
+@lru_cache(maxsize=8)
+def _round_keys(key: int) -> NDArray[np.uint64]:
+    return hash_words(key, np.arange(_ROUNDS))
+
+
+def _feistel(
+    values: NDArray[np.uint64], high_bits: np.uint64, low_bits: np.uint64, round_keys: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
     one = np.uint64(1)
     high, low = values >> low_bits, values & ((one << low_bits) - one)
     high_mask, low_mask = (one << high_bits) - one, (one << low_bits) - one
-    for round_number in range(0, _ROUNDS, 2):
-        high = high ^ (hash_words(key, round_number, low) & high_mask)
-        low = low ^ (hash_words(key, round_number + 1, high) & low_mask)
+    for even_key, odd_key in zip(round_keys[::2], round_keys[1::2], strict=True):
+        high = high ^ (mix(low ^ even_key) & high_mask)
+        low = low ^ (mix(high ^ odd_key) & low_mask)
     return (high << low_bits) | low

@@ -6,7 +6,7 @@ import json
 import lzma
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Any, ClassVar, Literal, cast
 
 from pydantic import Field, PositiveInt
 
@@ -158,11 +158,12 @@ def _open_binary(path: Path) -> IO[bytes]:
         case ".gz":
             import gzip
 
-            return gzip.open(path)  # type: ignore[return-value]  # GzipFile has all of IO[bytes] but the name
+            return cast("IO[bytes]", gzip.open(path))
         case ".zst":
             import zstandard
 
-            return zstandard.open(path, "rb")
+            # zstandard's reader has no lines of its own, unlike the other two.
+            return io.BufferedReader(cast("io.RawIOBase", zstandard.open(path, "rb")))
         case _:
             return path.open("rb")
 
@@ -173,7 +174,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with _open_binary(path) as stream:
             # Split at line feeds only: JSON text may hold the other characters that str.splitlines cuts at.
-            for number, line in enumerate(io.BufferedReader(stream), start=1):  # type: ignore[arg-type]
+            for number, line in enumerate(stream, start=1):
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}:{number}: is not UTF-8 ({error.reason}); convert the file") from error
