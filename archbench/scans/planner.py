@@ -8,6 +8,7 @@ from pathlib import Path
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
+from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpus
 from archbench.errors import ArchbenchError, DataError, PluginError
@@ -87,7 +88,9 @@ class ScanPlan:
         return tuple({run.run_id: run for run in self.runs}.values())
 
 
-def plan_scan(spec: Spec, host: Host, *, cache_dir: Path, report: Callable[[str], None] = lambda line: None) -> ScanPlan:
+def plan_scan(
+    spec: Spec, host: Host, *, cache_dir: Path, report: Callable[[str], None] = lambda line: None
+) -> ScanPlan:
     """Plans all runs of `spec`; text is prepared, or taken from `cache_dir`, and nothing is trained.
 
     Raises SpecError, DataError or PluginError, in one line with the place in the spec, where it cannot be carried out.
@@ -123,7 +126,9 @@ def _check_protocol(spec: Spec) -> None:
     training, sizes = spec.training, spec.scan.sizes
     for index in range(1, len(sizes)):
         if sizes[index] <= sizes[index - 1]:
-            raise spec.error(("scan", "sizes", index), f"got {sizes[index]:g} after {sizes[index - 1]:g}; sizes must rise")
+            raise spec.error(
+                ("scan", "sizes", index), f"got {sizes[index]:g} after {sizes[index - 1]:g}; sizes must rise"
+            )
     if training.batch_tokens % training.seq_len:
         below = training.batch_tokens // training.seq_len * training.seq_len
         raise spec.error(
@@ -187,7 +192,8 @@ class _ContenderPlanner:
 
     def runs(self) -> Iterator[PlannedRun]:
         """One run for each size and seed, smallest first."""
-        self._check_lanes()
+        with self._plugin_code("its objective"):
+            self._check_text()
         shapes: dict[ModelDims, float] = {}
         for size_index, size in enumerate(self.spec.scan.sizes):
             with self._plugin_code(f"size {size:g}"):
@@ -202,9 +208,7 @@ class _ContenderPlanner:
                 facts = self._facts(dims)
             training = self._training(size_index, facts.non_embedding_params)
             for seed in range(self.spec.scan.seeds.count(size_index)):
-                plan = RunPlan(
-                    identity=self._identity(dims, training, seed), facts=facts, execution=self._execution()
-                )
+                plan = RunPlan(identity=self._identity(dims, training, seed), facts=facts, execution=self._execution())
                 yield PlannedRun(self.contender.name, size_index, plan, plan.identity.run_id)
 
     def _dims(self, size_index: int, size: float) -> ModelDims:
@@ -248,13 +252,15 @@ class _ContenderPlanner:
         budget: Loc = ("scan", "tokens" if scan.tokens is not None else "tokens_per_param")
         total_steps = max(1, round(tokens / training.batch_tokens))
         if total_steps > MAX_STEPS:
-            raise self._error(budget, f"{tokens:g} tokens are {total_steps:,} steps; at most {MAX_STEPS:,} are possible")
+            raise self._error(
+                budget, f"{tokens:g} tokens are {total_steps:,} steps; at most {MAX_STEPS:,} are possible"
+            )
         epochs = total_steps * training.batch_tokens / self.corpus.unique_tokens
         if epochs > spec.data.max_epochs:
             raise self._error(
                 budget,
-                f"{tokens:.3g} tokens are {epochs:.1f} epochs of the {self.corpus.unique_tokens:,} training tokens there "
-                f"are; lower them, add text, or raise data.max_epochs ({spec.data.max_epochs:g})",
+                f"{tokens:.3g} tokens are {epochs:.1f} epochs of the {self.corpus.unique_tokens:,} training tokens "
+                f"there are; lower them, add text, or raise data.max_epochs ({spec.data.max_epochs:g})",
             )
         if training.schedule.warmup_steps >= total_steps:
             raise self._error(
@@ -309,16 +315,19 @@ class _ContenderPlanner:
             checkpoint_seconds=execution.checkpoint_seconds,
         )
 
-    def _check_lanes(self) -> None:
-        """In stream order every row reads its own part of the text, which must hold at least one window."""
-        training, objective = self.spec.training, self.contender.objective
+    def _check_text(self) -> None:
+        """Makes the first batches, so that too little text is found now and not by a worker."""
+        training, objective, evaluation = self.spec.training, self.contender.objective, self.spec.evaluation
         rows = training.batch_tokens // training.seq_len
-        needed = rows * (objective.stride(training.seq_len) + objective.lookahead)
-        if self.corpus.unique_tokens < needed:
-            raise DataError(
-                f"{self.spec.file.where(('data', 'dataset'))}: data.dataset: holds {self.corpus.unique_tokens:,} training "
-                f"tokens, one batch needs {needed:,}; add text or lower training.batch_tokens"
+        try:
+            TrainingBatches(
+                self.corpus, objective, seq_len=training.seq_len, rows=rows, order=self.spec.data.order, seed=0
             )
+            EvaluationBatches(
+                self.corpus, objective, seq_len=training.seq_len, rows=rows, tokens=evaluation.tokens, seed=0
+            )
+        except DataError as error:
+            raise DataError(f"{self.spec.file.where(('data', 'dataset'))}: data.dataset: {error}") from error
 
     def _error(self, loc: Loc, problem: str) -> ArchbenchError:
         return self.spec.error(loc, f"{self.contender.name}: {' '.join(problem.split())}")
@@ -342,6 +351,6 @@ class _ContenderPlanner:
 def _warnings(spec: Spec, runs: list[PlannedRun]) -> Iterator[str]:
     epochs = max(run.epochs for run in runs)
     if epochs > MANY_EPOCHS:
-        yield f"the training text is read {epochs:.1f} times; beyond about {MANY_EPOCHS:g} epochs repeated text helps less"
+        yield f"the training text is read {epochs:.1f} times; beyond about {MANY_EPOCHS:g}, repeated text helps less"
     if len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
         yield f"{len(spec.scan.sizes)} sizes: a law needs at least {MIN_SIZES_FOR_A_LAW} to be trusted"

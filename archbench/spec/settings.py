@@ -1,4 +1,4 @@
-"""The sections of a spec as it is written, before components are looked up. Only pydantic sees these; code sees `Spec`."""
+"""The sections of a spec as it is written, before components are looked up."""
 
 from typing import Annotated, Any, Literal
 
@@ -180,5 +180,3 @@ class SpecDocument(Section):
     training: TrainingSection
     evaluation: EvaluationSettings = EvaluationSettings()
     execution: ExecutionSection = ExecutionSection()
-
-
