@@ -231,7 +231,7 @@ class ArchitectureConformance:
         model = seeded_model(self.config, dims, attention)
         with watch_token_embedding(model, tokens, cut=False) as seen:
             hidden = model.encode(tokens).hidden
-        (hidden * random_like(hidden)).sum().backward()
+        torch.autograd.backward((hidden * random_like(hidden)).sum())
         for table in seen.tables:
             assert table.weight.grad is not None
             dead = (table.weight.grad[: dims.vocab_size].abs().sum(-1) == 0).nonzero().flatten().tolist()
@@ -276,7 +276,7 @@ class ArchitectureConformance:
         model = seeded_model(self.config, dims, attention)
         tokens = random_tokens(2, dims)
         state = steady_state(model, tokens)
-        cross_entropy_nats(model(tokens, state=state), random_tokens(2, dims, seed=1)).backward()
+        torch.autograd.backward(cross_entropy_nats(model(tokens, state=state), random_tokens(2, dims, seed=1)))
         unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
         assert unused == [], f"parameters without a gradient: {unused}"
         broken = [n for n, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]

@@ -101,8 +101,12 @@ def input_gradients(model: LanguageModel, tokens: Tensor, position: int) -> Tens
         logits = model(tokens)[0, position]
     if not seen.outputs:
         return None
-    (logits * random_like(logits)).sum().backward()
-    return sum((leaf.grad.abs().sum(-1) for leaf in seen.outputs if leaf.grad is not None), torch.zeros(tokens.shape))
+    torch.autograd.backward((logits * random_like(logits)).sum())
+    collected = torch.zeros(tokens.shape, dtype=logits.dtype, device=tokens.device)
+    for leaf in seen.outputs:
+        if leaf.grad is not None:
+            collected += leaf.grad.abs().sum(-1)
+    return collected
 
 
 def steady_state(model: LanguageModel, tokens: Tensor, max_segments: int = 16) -> State | None:
@@ -145,7 +149,7 @@ def steps_to_memorise(
         if loss_nats < below_nats:
             return step, loss_nats
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
     return max_steps, loss_nats
 
