@@ -4,40 +4,16 @@ from functools import partial
 from typing import cast
 
 import torch
-from reformer_pytorch.reformer_pytorch import Chunk, FeedForward, LSHAttention, LSHSelfAttention, PreNorm
+from reformer_pytorch.reformer_pytorch import Chunk, FeedForward, LSHSelfAttention, PreNorm
 from torch import Tensor, nn
 
 from archbench.api import ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench_reformer.reversible import Buckets, ReversibleLayer, ReversibleStack
+from archbench_reformer.lsh_attention import RepeatableLSHAttention
+from archbench_reformer.reversible import ReversibleLayer, ReversibleStack
 
 INIT_STD = 0.02
 """Standard deviation of all initial matrices and embeddings."""
-
-
-class RepeatableLSHAttention(LSHAttention):  # type: ignore[misc]
-    """LSH attention that sorts by given buckets when a reversible layer repeats it, and draws no rotation then."""
-
-    def hash_vectors(
-        self,
-        n_buckets: int,
-        vecs: Tensor,
-        key_namespace: Buckets | None = None,
-        fetch: bool = False,
-        set_cache: bool = False,
-    ) -> Tensor:
-        """Bucket of each position in each hash round, [rows × heads, n_hashes × seq_len].
-
-        Rotations come from torch's global generator. `key_namespace` receives the buckets, or with `fetch` gives them;
-        the names of the arguments are reformer-pytorch's.
-        """
-        if fetch and key_namespace is not None and key_namespace.ids is not None:
-            return key_namespace.ids
-        with torch.no_grad():  # an argmax has no gradient
-            buckets = cast(Tensor, super().hash_vectors(n_buckets, vecs, set_cache=False))
-        if key_namespace is not None:
-            key_namespace.ids = buckets
-        return buckets
 
 
 class Reformer(LanguageModel):
@@ -93,4 +69,8 @@ def _attention(dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int
 
 
 def _feed_forward(dims: ModelDims, ff_chunks: int) -> nn.Module:
-    return cast(nn.Module, Chunk(ff_chunks, FeedForward(dims.d_model, mult=dims.d_ff // dims.d_model), along_dim=-2))
+    layer = FeedForward(dims.d_model, mult=1)
+    # reformer-pytorch knows whole multiples of the width only.
+    layer.w1 = nn.Linear(dims.d_model, dims.d_ff)
+    layer.w2 = nn.Linear(dims.d_ff, dims.d_model)
+    return cast(nn.Module, Chunk(ff_chunks, layer, along_dim=-2))

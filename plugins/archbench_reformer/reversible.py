@@ -17,12 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-
-class Buckets:
-    """The hash buckets of one attention layer in one forward pass; empty before it."""
-
-    def __init__(self) -> None:
-        self.ids: Tensor | None = None
+from archbench_reformer.lsh_attention import Buckets
 
 
 class ReversibleLayer(nn.Module):
