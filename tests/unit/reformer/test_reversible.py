@@ -52,16 +52,13 @@ def test_reversible_gradients_equal_irreversible_ones(mode: str) -> None:
 
 
 def test_autocast_around_the_forward_pass_alone_leaves_gradients_right() -> None:
-    """reformer-pytorch recomputes outside of autocast and is 13 % off at 12 layers; here it is entered again."""
+    """A recomputation that autocast does not reach is 0.3 % off here, and 13 % in reformer-pytorch at 12 layers."""
     model = _model()
     autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16)  # noqa: E731
     stored = _gradients(model, False, autocast)
-    recomputed = _gradients(model, True, autocast)
-    rounding = _relative_error(stored, _gradients(model, False))
-    # Streams stay in single precision under autocast, so a repeated branch sees nearly the bits it saw before. What is
-    # left is far below the error that bfloat16 itself makes.
-    assert rounding > 1e-3
-    assert _relative_error(recomputed, stored) < rounding / 4
+    assert _relative_error(stored, _gradients(model, False)) > 1e-2  # autocast is at work
+    # Streams stay in single precision, so a repeated branch sees the bits it saw, but for a rounding of the last one.
+    assert _relative_error(_gradients(model, True, autocast), stored) < 1e-4
 
 
 def test_backward_inside_of_autocast_reaches_every_parameter() -> None:
