@@ -25,6 +25,17 @@ def test_measured_flops_are_the_analytic_ones_forward_and_in_a_step(
     assert measured_flops(lambda: model(tokens).sum().backward()) == analytic.train() * tokens.numel()
 
 
+@pytest.mark.parametrize("target_params", [1e4, 1e5, 1e6, 1e7])
+def test_costs_are_exact_along_the_ladder(target_params: float) -> None:
+    config = ReformerConfig()
+    dims = config.sized_for(target_params, vocab_size=264, seq_len=128)
+    model = config.build(dims, Attention.CAUSAL)
+    tokens = torch.randint(dims.vocab_size, (1, dims.seq_len))
+    train = config.forward_flops_per_token(dims, Attention.CAUSAL).train()
+    assert measured_flops(lambda: model(tokens).sum().backward()) == train * tokens.numel()
+    assert sum(parameter.numel() for parameter in model.parameters()) == config.num_params(dims).total
+
+
 def test_chunked_feed_forward_changes_no_result() -> None:
     tokens = torch.randint(DIMS.vocab_size, (2, DIMS.seq_len))
     outputs = []

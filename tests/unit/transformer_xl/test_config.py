@@ -10,24 +10,34 @@ from archbench_transformer_xl.config import TransformerXLConfig
 torch = pytest.importorskip("torch")
 
 DIMS = ModelDims(vocab_size=40, seq_len=16, d_model=12, n_layers=3, n_heads=2, d_ff=42)
-ROWS = 2
+
+
+def _check_costs(config: TransformerXLConfig, dims: ModelDims, rows: int) -> None:
+    """Counted FLOPs are the analytic ones and, once for all rows, the projection of positions; to the last FLOP."""
+    model = config.build(dims, Attention.CAUSAL)
+    tokens = torch.randint(dims.vocab_size, (rows, dims.seq_len))
+    memory = model.encode(tokens).state
+    analytic = config.forward_flops_per_token(dims, Attention.CAUSAL)
+    num_distances = dims.seq_len + memory[0].shape[1] + 1
+    positions = 2 * dims.n_layers * dims.d_model**2 * num_distances
+    assert measured_flops(lambda: model(tokens, state=memory)) == analytic.forward() * tokens.numel() + positions
+    step = measured_flops(lambda: model(tokens, state=memory).sum().backward())
+    assert step == analytic.train() * tokens.numel() + 2 * positions  # the sinusoids themselves take no gradient
+    assert f"{positions:,} FLOPs" in analytic.uncounted["position_projection"]
 
 
 @pytest.mark.parametrize("mem_len", [None, 5, 16])
-def test_measured_flops_are_the_analytic_ones_and_the_projection_of_positions(mem_len: int | None) -> None:
-    config = TransformerXLConfig(mem_len=mem_len)
-    model = config.build(DIMS, Attention.CAUSAL)
-    tokens = torch.randint(DIMS.vocab_size, (ROWS, DIMS.seq_len))
-    memory = model.encode(tokens).state
-    forward = measured_flops(lambda: model(tokens, state=memory))
-    step = measured_flops(lambda: model(tokens, state=memory).sum().backward())
+def test_costs_are_exact_but_for_the_projection_of_positions(mem_len: int | None) -> None:
+    _check_costs(TransformerXLConfig(mem_len=mem_len), DIMS, rows=2)
 
-    analytic = config.forward_flops_per_token(DIMS, Attention.CAUSAL)
-    num_distances = DIMS.seq_len + (mem_len or DIMS.seq_len) + 1
-    positions = 2 * DIMS.n_layers * DIMS.d_model**2 * num_distances
-    assert forward == analytic.forward() * tokens.numel() + positions
-    assert step == analytic.train() * tokens.numel() + 2 * positions  # the sinusoids themselves take no gradient
-    assert f"{positions:,} FLOPs" in analytic.uncounted["position_projection"]
+
+@pytest.mark.parametrize("target_params", [1e4, 1e5, 1e6, 1e7])
+def test_costs_are_exact_along_the_ladder(target_params: float) -> None:
+    config = TransformerXLConfig()
+    dims = config.sized_for(target_params, vocab_size=264, seq_len=64)
+    _check_costs(config, dims, rows=1)
+    built = config.build(dims, Attention.CAUSAL)
+    assert sum(parameter.numel() for parameter in built.parameters()) == config.num_params(dims).total
 
 
 def test_projection_of_positions_is_below_half_a_per_cent_at_32_rows() -> None:
