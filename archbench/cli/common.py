@@ -5,11 +5,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from archbench.host import Host, default_host, load_host
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,6 +99,13 @@ def note(line: str) -> None:
 def interactive() -> bool:
     """Whether a person watches standard output in a terminal."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def table_console() -> "Console":
+    """A console for tables: as wide as the terminal, or wide enough not to wrap where nobody watches."""
+    from rich.console import Console
+
+    return Console(width=None if interactive() else 140, highlight=False)
 
 
 def _finite(value: Any) -> Any:

@@ -17,6 +17,7 @@ from archbench.cli.common import (
     print_json,
     runs_option,
     spec_argument,
+    table_console,
 )
 from archbench.planning.estimate import (
     RunEstimate,
@@ -101,7 +102,6 @@ def plan(spec: Path, runs_dir: Path, cache_dir: Path, plugin_files: tuple[Path, 
 
 def print_plan(costed: CostedPlan) -> None:
     """Prints the plan as a table with a summary below."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -123,7 +123,7 @@ def print_plan(costed: CostedPlan) -> None:
             ("" if first.estimate.measured else "~") + human_seconds(first.estimate.seconds),
             state_words([one.state for one in group]),
         )
-    console = Console(width=None if click.get_text_stream("stdout").isatty() else 120, highlight=False)
+    console = table_console()
     console.print(table)
     for line in _summary(costed):
         console.print(line, soft_wrap=True, markup=False)

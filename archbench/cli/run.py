@@ -14,7 +14,6 @@ from archbench.cli.common import (
     runs_option,
     spec_argument,
 )
-from archbench.cli.finish import finish_scan
 from archbench.cli.main import EXIT_INTERRUPTED
 from archbench.cli.plan import cost_plan
 from archbench.cli.watch import Pace, make_watcher
@@ -74,6 +73,9 @@ def run(
     except KeyboardInterrupt:
         note(f"interrupted; finished runs are kept in {runs_dir}, and `archbench run {spec}` goes on from here")
         ctx.exit(EXIT_INTERRUPTED)
+    # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
+    from archbench.cli.finish import finish_scan
+
     finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
     ctx.exit(_say_failures(outcome, spec))
 

@@ -25,7 +25,7 @@ def runs() -> None:
 def list_runs(runs_dir: Path, as_json: bool) -> None:
     """List every run in the store, whichever scan it belongs to."""
     store = RunStore(runs_dir)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for directory in store.directories():
         record, problem = _read(directory)
         if record is None:

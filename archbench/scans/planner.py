@@ -282,7 +282,7 @@ class _ContenderPlanner:
         if isinstance(rate, list):
             return rate[size_index]
         if isinstance(rate, PowerLawRate):
-            peak = rate.power_law.coefficient * num_params**rate.power_law.exponent
+            peak = rate.power_law.coefficient * math.pow(num_params, rate.power_law.exponent)
         elif rate == "kaplan":
             # Kaplan et al. 2020, appendix D.6.
             peak = 0.003239 - 0.0001395 * math.log(num_params)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -39,7 +39,7 @@ class DataChoice:
 
     dataset: DatasetConfig
     tokenizer: TokenizerConfig
-    order: str
+    order: Literal["stream", "shuffled"]
     validation_fraction: float
     max_epochs: float
 

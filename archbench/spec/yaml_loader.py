@@ -136,7 +136,8 @@ def _check_depth(text: str, path: Path) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise SpecError(f"{path}:{event.start_mark.line + 1}: is nested deeper than {MAX_DEPTH} levels")
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise SpecError(f"{path}:{line}: is nested deeper than {MAX_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
