@@ -94,9 +94,7 @@ class Frontiers:
         pairs = [(np.log(curve.cost), np.log(curve.loss_nats)) for curve in curves.curves]
         steps = tuple(lower_envelope([pair]) for pair in pairs)
         log_cost = np.concatenate([x for x, _ in pairs])
-        progress = np.concatenate(
-            [y < np.concatenate([[np.inf], np.minimum.accumulate(y)[:-1]]) for _, y in pairs]
-        )
+        progress = np.concatenate([y < np.concatenate([[np.inf], np.minimum.accumulate(y)[:-1]]) for _, y in pairs])
         return Frontiers(
             curves=curves.curves,
             steps=steps,

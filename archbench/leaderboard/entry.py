@@ -50,9 +50,7 @@ class EntryCurve(_Model):
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of a curve differ in length: {lengths}")
-        return tuple(
-            CurvePoint(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)
-        )
+        return tuple(CurvePoint(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
 
 
 class EntryAudit(_Model):
@@ -159,9 +157,7 @@ def make_entries(results: ScanResults) -> list[LeaderboardEntry]:
     by_name: dict[str, list[RunRecord]] = {}
     for record in results.records:
         by_name.setdefault(record.contender, []).append(record)
-    return [
-        _entry(results, name, records) for name, records in by_name.items() if any(run.usable for run in records)
-    ]
+    return [_entry(results, name, records) for name, records in by_name.items() if any(run.usable for run in records)]
 
 
 def figure_of(frontier: FrontierResult) -> EntryFigure:

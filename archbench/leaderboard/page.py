@@ -156,11 +156,11 @@ def _axes_table(tables: Sequence[Table]) -> str:
     header = ["architecture", *(f"{AXIS_NAMES[table.axis]}: rank, alpha, multiplier" for table in tables)]
     rows = []
     for name in (row.name for row in tables[0].rows):
-        cells = [
-            ", ".join([_rank(axis[name]), _short_alpha(axis[name]), _multiplier(axis[name], table.baseline, short=True)])
-            for table, axis in zip(tables, by_axis, strict=True)
-        ]
-        rows.append([name, *cells])
+        cells = [name]
+        for table, axis in zip(tables, by_axis, strict=True):
+            row = axis[name]
+            cells.append(f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}")
+        rows.append(cells)
     return "The same on each compute axis:\n\n" + markdown_table(header, rows)
 
 
@@ -201,5 +201,3 @@ def _audit(row: Row) -> str:
         return "-"
     mark = " **!**" if audit.low_nats > 0 else ""
     return f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]{mark}"
-
-

@@ -74,8 +74,7 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
             continue
         borrowed = stated.noise_std_nats is not None and not _near(stated.noise_std_nats, found.noise_std_nats)
         own = any(
-            count > 1
-            for count in Counter(run.size_index for run in entry.runs if run.state.value == "done").values()
+            count > 1 for count in Counter(run.size_index for run in entry.runs if run.state.value == "done").values()
         )
         problems += _differences(frontier.cost_axis.value, stated, found, skip_noise=borrowed and not own)
     return problems
@@ -110,9 +109,7 @@ def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
     for entry in sorted(entries, key=lambda entry: (entry.contender, entry.scan)):
         distinct.setdefault((entry.contender, frozenset(run.run_id for run in entry.runs)), entry)
     counts = Counter(name for name, _ in distinct)
-    return {
-        (name if counts[name] == 1 else f"{name} ({entry.scan})"): entry for (name, _), entry in distinct.items()
-    }
+    return {(name if counts[name] == 1 else f"{name} ({entry.scan})"): entry for (name, _), entry in distinct.items()}
 
 
 def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
@@ -126,9 +123,7 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     reference = min(max(float(curve.cost[-1]) for curve in one.curves.curves) for one in contenders)
     losses = {one.name: _loss_at(one, reference) for one in contenders}
     _, comparisons = analyse_scan(records, baseline=baseline)
-    against = {
-        pair.contender: pair for pair in comparisons if pair.baseline == baseline and pair.cost_axis is axis
-    }
+    against = {pair.contender: pair for pair in comparisons if pair.baseline == baseline and pair.cost_axis is axis}
     rows = [
         Row(
             name=one.name,
@@ -200,5 +195,3 @@ def refuse_forged(path: str, entry: LeaderboardEntry) -> None:
     problems = check_figures(entry)
     if problems:
         raise SpecError(f"{path}: {problems[0]}; write the entry again with `archbench report`")
-
-

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from archbench.analysis.comparison import Contender
 from archbench.analysis.curves import Floats, MeanCurve
-from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of
+from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
 from archbench.report.words import number
 from archbench.results.fits import Comparison, FitStatus
 from archbench.units import human_count
@@ -18,6 +18,7 @@ _MANY = 8
 """Sizes from which on their curves are no longer labelled one by one."""
 
 
+@styled
 def overview(contenders: Sequence[Contender]) -> Figure:
     """The envelopes and laws of all contenders of one track on one cost axis."""
     figure, (axes,) = new_figure(6.4, 4.2)
@@ -41,6 +42,7 @@ def overview(contenders: Sequence[Contender]) -> Figure:
     return figure
 
 
+@styled
 def frontier(one: Contender, index: int = 0) -> Figure:
     """One contender: every size's learning curve, the envelope, the law with its band; dominated sizes, tiers."""
     figure, (axes,) = new_figure(6.4, 4.4)
@@ -72,6 +74,7 @@ def frontier(one: Contender, index: int = 0) -> Figure:
     return figure
 
 
+@styled
 def exponents(contenders: Sequence[Contender]) -> Figure:
     """The exponents of all contenders as intervals, without and with a floor; the baseline's 5 % margin shaded."""
     figure, (axes,) = new_figure(6.4, 1.3 + 0.42 * len(contenders))
@@ -87,8 +90,15 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
                 continue
             axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
             hollow = "white" if marker == "D" else "#1b1b1b"
-            axes.plot(found.value, row - offset, marker, color="#1b1b1b", markerfacecolor=hollow, markersize=5,
-                      label=label if label not in axes.get_legend_handles_labels()[1] else None)
+            axes.plot(
+                found.value,
+                row - offset,
+                marker,
+                color="#1b1b1b",
+                markerfacecolor=hollow,
+                markersize=5,
+                label=label if label not in axes.get_legend_handles_labels()[1] else None,
+            )
     axes.set_yticks(range(len(contenders)), [one.name for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
@@ -97,6 +107,7 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
     return figure
 
 
+@styled
 def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figure | None:
     """Compute multiplier against loss for each contender, with 90 and 95 % bands; None where there is none."""
     shown = [comparison for comparison in comparisons if comparison.multipliers]
@@ -115,18 +126,30 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
         values = np.array([point.multiplier.value for point in points])
         outside = np.array([point.extrapolated for point in points])
         last = int((~outside).sum())
-        axes.plot(losses[:last], values[:last], color=style.color, linestyle=style.dashes, linewidth=1.8,
-                  label=comparison.contender)
-        axes.plot(losses[max(last - 1, 0) :], values[max(last - 1, 0) :], color=style.color, linewidth=0.9,
-                  linestyle=(0, (1, 2)))
+        axes.plot(
+            losses[:last],
+            values[:last],
+            color=style.color,
+            linestyle=style.dashes,
+            linewidth=1.8,
+            label=comparison.contender,
+        )
+        axes.plot(
+            losses[max(last - 1, 0) :],
+            values[max(last - 1, 0) :],
+            color=style.color,
+            linewidth=0.9,
+            linestyle=(0, (1, 2)),
+        )
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     middle = [point.multiplier for comparison in shown for point in comparison.multipliers if not point.extrapolated]
     middle = middle or [point.multiplier for comparison in shown for point in comparison.multipliers]
-    axes.set_ylim(max(min(0.8, 0.7 * min(m.value for m in middle)), 1e-3),
-                  min(max(1.25, 1.4 * max(m.value for m in middle)), 1e3))
+    axes.set_ylim(
+        max(min(0.8, 0.7 * min(m.value for m in middle)), 1e-3), min(max(1.25, 1.4 * max(m.value for m in middle)), 1e3)
+    )
     axes.invert_xaxis()
     axes.set_xlabel(LOSS_LABEL + "; better to the right")
     axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
@@ -135,6 +158,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
     return figure
 
 
+@styled
 def learning_curves(contenders: Sequence[Contender]) -> Figure:
     """Loss against tokens seen, a panel for each contender, on common axes."""
     columns = min(len(contenders), 3)
@@ -152,15 +176,16 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
         panel.set_ylabel("validation loss (nats)")
         panel.set_title(one.name)
         if len(curves) <= _MANY:
-            panel.legend(fontsize=7)
+            panel.legend(fontsize=7, loc="lower left")
     for panel in panels[len(contenders) :]:
         panel.set_visible(False)
     return figure
 
 
 def _envelope(one: Contender) -> tuple[Floats, Floats]:
-    """The envelope on a fine grid of costs, from its first point to its last."""
-    cost = np.geomspace(one.result.points[0].cost, one.result.points[-1].cost, 200)
+    """The envelope on a fine grid of costs, from its first point to the end of the longest run."""
+    spent = max(float(curve.cost[-1]) for curve in one.curves.curves)
+    cost = np.geomspace(one.result.points[0].cost, spent, 200)
     losses = np.min([step.value(np.log(cost)) for step in one.frontiers.steps], axis=0)
     return cost, np.exp(losses)
 
@@ -169,22 +194,36 @@ def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = 
     law = one.result.law
     if law.status is not FitStatus.OK:
         return
+    cost = cost[cost <= one.result.points[-1].cost * 1.001]
     log_cost = np.log(cost)
     samples = one.lines.log_loss_at(log_cost)
     samples = samples[~np.isnan(samples).any(axis=1)]
     low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
     axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
     text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}, 95 % band" if label else None
-    axes.plot(cost, np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost), color=color, linewidth=0.8,
-              linestyle=(0, (1, 1)) if label else "-", label=text, zorder=4)
+    axes.plot(
+        cost,
+        np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost),
+        color=color,
+        linewidth=0.8,
+        linestyle=(0, (1, 1)) if label else "-",
+        label=text,
+        zorder=4,
+    )
 
 
 def _label_sizes(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -> None:
     step = max(1, -(-len(curves) // _MANY))
     for curve in curves[::step]:
         mark = f"{curve.size_index}: {human_count(curve.non_embedding_params)}"
-        axes.annotate(mark, (curve.cost[-1], curve.loss_nats[-1]), textcoords="offset points", xytext=(5, 4),
-                      fontsize=7, color="0.35" if curve.size_index in dominated else "0.1")
+        axes.annotate(
+            mark,
+            (curve.cost[-1], curve.loss_nats[-1]),
+            textcoords="offset points",
+            xytext=(5, 4),
+            fontsize=7,
+            color="0.35" if curve.size_index in dominated else "0.1",
+        )
 
 
 def _tiers(axes: Axes, one: Contender) -> None:
@@ -202,9 +241,19 @@ def _log_axes(axes: Axes, xlabel: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    wide = high / low > 4
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wide else (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)))
+    dense = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low > 4 else dense))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    left, right = axes.get_xlim()
+    if right / left < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(xlabel)
     axes.set_ylabel(LOSS_LABEL)
+
+
+def _short(value: float, _: object) -> str:
+    """A cost on an axis: `5e11`, `200k`, `30`."""
+    return human_count(value) if value < 1e9 else f"{value:.0e}".replace("e+", "e")

@@ -1,10 +1,11 @@
 """How every figure looks and is stored: legible in grey, vector and bitmap, the same bytes for the same numbers."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from archbench.results.runs import CostAxis
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 AXIS_LABELS = {
     CostAxis.KAPLAN: "training compute 6ND (FLOPs, N without embeddings)",
@@ -70,28 +74,38 @@ def style_of(index: int) -> Style:
     return _STYLES[index % len(_STYLES)]
 
 
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """`draw` under the settings that all figures share; matplotlib's own stay as they are."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(_SETTINGS):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of `width` × `height` inches with its axes, row by row."""
-    with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
+@styled
 def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG; no date and no random ids in it."""
-    with matplotlib.rc_context(_SETTINGS):
-        buffer = io.BytesIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    buffer = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     # Trailing blanks would be noise in every diff.
     return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
 
 
+@styled
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG at 150 dots per inch."""
-    with matplotlib.rc_context(_SETTINGS):
-        buffer = io.BytesIO()
-        figure.set_dpi(150.0)
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    buffer = io.BytesIO()
+    figure.set_dpi(150.0)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from archbench.contracts.report import ScanResults
 from archbench.report.words import bits_per_byte_factor, decisive_point, loss_text, number, tiers_text, with_interval
-from archbench.results.fits import Comparison, FitStatus, FrontierResult
+from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 from archbench.results.runs import CostAxis
 
 _COST_WORDS = {
@@ -15,7 +15,8 @@ _COST_WORDS = {
 def main_axis(results: ScanResults) -> CostAxis:
     """The axis that verdicts are given on: FLOPs executed, as far as there are any."""
     axes = {frontier.cost_axis for frontier in results.frontiers}
-    return next((axis for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS) if axis in axes), CostAxis.EXACT)
+    preferred = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
+    return next((axis for axis in preferred if axis in axes), CostAxis.EXACT)
 
 
 def verdict(results: ScanResults) -> str:
@@ -40,15 +41,13 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
         reason = comparison.notes[-1] if comparison.notes else ""
         return f"**{name}** against {baseline}: no comparison (`{comparison.status.value}`: {reason})."
     if not comparison.comparable_loss:
-        return (
-            f"**{name}** and {baseline} are of different tracks: their losses do not compare. {_exponent_words(comparison)}"
-        )
+        apart = f"**{name}** and {baseline} are of different tracks: their losses do not compare."
+        return f"{apart} {_exponent_words(comparison)}"
     records = [record for record in results.records if record.contender in (name, baseline)]
     text = f"**{name}** {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
-        needs = 1.0 / at.multiplier.value
-        text += f" In device time it needs {number(needs)}x [{_inverse(at.multiplier.high)}, {_inverse(at.multiplier.low)}]."
+        text += f" In device time it needs {_needs(at.multiplier)}."
     if comparison.crossover_cost is not None:
         text += f" The two laws cross at {with_interval(comparison.crossover_cost)} ({comparison.cost_axis.value})."
     return text
@@ -59,13 +58,16 @@ def _multiplier_words(comparison: Comparison, factor: float | None) -> str:
     at = decisive_point(comparison)
     if at is None:
         return f"and {comparison.baseline} reach no loss in common."
-    needs = 1.0 / at.multiplier.value
-    span = f"[{_inverse(at.multiplier.high)}, {_inverse(at.multiplier.low)}]"
     where = f"at {loss_text(at.loss_nats, factor)}" + (", extrapolated" if at.extrapolated else "")
     cost = _COST_WORDS[comparison.cost_axis]
     told_apart = not at.multiplier.covers(1.0)
-    words = f"needs {number(needs)}x {span} the {cost} of {comparison.baseline} {where}"
+    words = f"needs {_needs(at.multiplier)} the {cost} of {comparison.baseline} {where}"
     return f"{words}." if told_apart else f"{words}: not told apart from equal."
+
+
+def _needs(multiplier: Interval) -> str:
+    """The share of the baseline's cost that is needed, with its interval: the multiplier's inverse."""
+    return f"{_inverse(multiplier.value)}x [{_inverse(multiplier.high)}, {_inverse(multiplier.low)}]"
 
 
 def _inverse(value: float) -> str:

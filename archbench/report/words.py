@@ -36,7 +36,9 @@ def alpha_text(fit: FitResult) -> str:
 
 def tiers_text(frontier: FrontierResult) -> str:
     """`none`, or the groups of sizes that form a tier: `2-4`; with a question mark where noise is unknown."""
-    groups = [f"{tier.size_indices[0]}-{tier.size_indices[-1]}" for tier in frontier.tiers if len(tier.size_indices) > 1]
+    groups = [
+        f"{tier.size_indices[0]}-{tier.size_indices[-1]}" for tier in frontier.tiers if len(tier.size_indices) > 1
+    ]
     doubt = "" if frontier.noise_std_nats is not None else " (noise unknown)"
     return (", ".join(groups) if groups else "none") + doubt
 

@@ -80,9 +80,8 @@ class FrontierSection(ReportSection):
         header = ["size", "N", "seeds", "final loss (nats)", f"leads ({AXIS_NAMES[one.result.cost_axis]})",
                   "p in tier", "dominated"]  # fmt: skip
         noise = one.result.noise_std_nats
-        words = f"Run-to-run noise {number(noise, 2)} nats; tiers: {tiers_text(one.result)}." if noise is not None else (
-            f"Run-to-run noise unknown (one seed at each size); tiers: {tiers_text(one.result)}."
-        )
+        known = f"{number(noise, 2)} nats" if noise is not None else "unknown (one seed at each size)"
+        words = f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}."
         return markdown_table(header, rows, right=(0, 1, 2, 3, 5)) + f"\n\n{words}"
 
 
@@ -117,9 +116,9 @@ class ExponentSection(ReportSection):
                   "residual std of ln L"]  # fmt: skip
         reasons = sorted(
             {
-                f"- {frontier.contender}, {AXIS_NAMES[frontier.cost_axis]}, {fit.law}: `{fit.status.value}`, {fit.reason}"
-                for frontier in results.frontiers
-                for fit in (frontier.law, frontier.law_with_floor)
+                f"- {one.contender}, {AXIS_NAMES[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
+                for one in results.frontiers
+                for fit in (one.law, one.law_with_floor)
                 if fit.status is not FitStatus.OK
             }
         )
@@ -246,8 +245,15 @@ class RunSection(ReportSection):
             number(bits, 4) if bits is not None else "-",
             f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]" if audit else "-",
             f"`{run.run_id[:12]}`",
-            run.state.value if run.usable else f"**left out**: {run.state.value}{f', {run.reason}' if run.reason else ''}",
+            _state(run),
         ]
+
+
+def _state(run: RunRecord) -> str:
+    """The state of a run, and why it is left out if it is."""
+    if run.usable:
+        return run.state.value
+    return f"**left out**: {run.state.value}" + (f", {run.reason}" if run.reason else "")
 
 
 class EnvironmentSection(ReportSection):
@@ -263,7 +269,7 @@ class EnvironmentSection(ReportSection):
         origins = sorted({record.origin for record in results.records})
         foreign = [origin for origin in origins if origin != "archbench"]
         parts = [
-            f"Put the spec below into `{results.name}.yaml` (JSON is YAML) and say `archbench run {results.name}.yaml`. "
+            f"Put the spec below into `{results.name}.yaml` (JSON is YAML), then `archbench run {results.name}.yaml`. "
             "Runs that exist already are not trained again."
         ]
         if foreign:
