@@ -44,7 +44,7 @@ def analyse_scan(
     for axis in CostAxis:
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
-        comparisons.extend(_compare_all(contenders))
+        comparisons.extend(compare_all(contenders))
     return tuple(frontiers), tuple(comparisons)
 
 
@@ -169,7 +169,8 @@ def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | N
     return tuple(warnings)
 
 
-def _compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
+def compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
+    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them."""
     pairs = [compare(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]]
     corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
     return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]

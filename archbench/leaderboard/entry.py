@@ -192,7 +192,7 @@ def read_entry(path: Path) -> LeaderboardEntry:
         where = ".".join(str(part) for part in problem["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise SpecError(
-            f"{path}: {where}: {problem['msg']}{more}; write the entry again with `archbench run` or `archbench report`"
+            f"{path}: {where}: {problem['msg']}{more}; write it again with `archbench leaderboard --add SCAN`"
         ) from error
     for run in entry.runs:
         _verify(path, run)

@@ -14,7 +14,7 @@ import numpy as np
 
 from archbench.analysis.comparison import Contender, interval
 from archbench.analysis.resampling import no_draw
-from archbench.analysis.study import analyse_scan, study_contenders
+from archbench.analysis.study import compare_all, study_contenders
 from archbench.errors import SpecError
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry, figure_of
 from archbench.report.words import bits_per_byte_factor, decisive_point
@@ -65,9 +65,9 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
     Exponents, statuses, tiers and dominated sizes are computed anew. Noise that a contender without enough seeds of
     its own borrowed from others of its scan is not in its entry, and nothing that hangs on it is checked then.
     """
-    frontiers, _ = analyse_scan(entry.records(), baseline=entry.contender)
+    records = entry.records()
     problems = []
-    for frontier in frontiers:
+    for frontier in (one.result for axis in CostAxis for one in study_contenders(records, axis, baseline=None)):
         stated, found = entry.figures.get(frontier.cost_axis.value), figure_of(frontier)
         if stated is None:
             problems.append(f"figures on {frontier.cost_axis.value} are missing")
@@ -122,8 +122,7 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     # Compute that a tier wasted was spent all the same: the envelope goes on flat to the end of the longest run.
     reference = min(max(float(curve.cost[-1]) for curve in one.curves.curves) for one in contenders)
     losses = {one.name: _loss_at(one, reference) for one in contenders}
-    _, comparisons = analyse_scan(records, baseline=baseline)
-    against = {pair.contender: pair for pair in comparisons if pair.baseline == baseline and pair.cost_axis is axis}
+    against = {pair.contender: pair for pair in compare_all(contenders) if pair.baseline == baseline}
     rows = [
         Row(
             name=one.name,
@@ -194,4 +193,4 @@ def refuse_forged(path: str, entry: LeaderboardEntry) -> None:
     """Raises SpecError naming the first figure of `entry` that its curves do not give."""
     problems = check_figures(entry)
     if problems:
-        raise SpecError(f"{path}: {problems[0]}; write the entry again with `archbench report`")
+        raise SpecError(f"{path}: {problems[0]}; write it again with `archbench leaderboard --add {entry.scan}`")

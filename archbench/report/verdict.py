@@ -29,7 +29,7 @@ def verdict(results: ScanResults) -> str:
     ]
     lines += [_frontier_words(frontier) for frontier in results.frontiers if frontier.cost_axis is axis]
     without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
-    lines += [f"**{name}** has no finished run, and so no frontier." for name in without]
+    lines += [f"{name} has no finished run, and so no frontier." for name in without]
     if not lines:
         return "No run has finished, so there is nothing to compare yet."
     return "\n".join(f"- {line}" for line in lines)
@@ -39,12 +39,12 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     name, baseline = comparison.contender, comparison.baseline
     if comparison.status is not FitStatus.OK:
         reason = comparison.notes[-1] if comparison.notes else ""
-        return f"**{name}** against {baseline}: no comparison (`{comparison.status.value}`: {reason})."
+        return f"{name} against {baseline}: no comparison (`{comparison.status.value}`: {reason})."
     if not comparison.comparable_loss:
-        apart = f"**{name}** and {baseline} are of different tracks: their losses do not compare."
+        apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
         return f"{apart} {_exponent_words(comparison)}"
     records = [record for record in results.records if record.contender in (name, baseline)]
-    text = f"**{name}** {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
+    text = f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
         text += f" In device time it needs {_needs(at.multiplier)}."
@@ -93,10 +93,10 @@ def _exponent_words(comparison: Comparison) -> str:
 def _frontier_words(frontier: FrontierResult) -> str:
     dominated = [size.size_index for size in frontier.sizes if size.dominated]
     if frontier.tiered:
-        text = f"The frontier of **{frontier.contender}** is tiered: sizes {tiers_text(frontier)} are one tier"
+        text = f"The frontier of {frontier.contender} is tiered: sizes {tiers_text(frontier)} are one tier"
     else:
         doubt = "" if frontier.noise_std_nats is not None else ", as far as one seed at each size can tell"
-        text = f"The frontier of **{frontier.contender}** is not tiered{doubt}"
+        text = f"The frontier of {frontier.contender} is not tiered{doubt}"
     if dominated:
         which = ", ".join(str(number) for number in dominated)
         plural = "sizes" if len(dominated) > 1 else "size"
