@@ -23,6 +23,8 @@ class SpooledDocuments:
     train: NDArray[np.int64]
     """Numbers of the training documents, in the order of the training stream."""
     validation: NDArray[np.int64]
+    content_sha256: str
+    """Of all ids and texts kept, in the order of reading, in hex."""
     duplicates_removed: int
     empty_removed: int
     split_was_forced: bool
@@ -46,6 +48,7 @@ def spool_documents(documents: Iterable[Document], path: Path, validation_fracti
     seen: set[bytes] = set()
     starts, lengths = array("q"), array("q")
     split_words, order_words = array("Q"), array("Q")
+    content_digest = hashlib.sha256()
     duplicates = empty = position = 0
     with path.open("wb") as stream:
         for document in documents:
@@ -64,6 +67,7 @@ def spool_documents(documents: Iterable[Document], path: Path, validation_fracti
             lengths.append(len(content))
             position += len(content)
             identity = document.id.encode("utf-8", "replace")
+            content_digest.update(hashlib.sha256(identity).digest() + text_hash)
             split_words.append(_word(b"split", identity))
             order_words.append(_word(b"order", identity, text_hash))
     if len(starts) < 2:
@@ -85,6 +89,7 @@ def spool_documents(documents: Iterable[Document], path: Path, validation_fracti
         lengths=np.array(lengths, dtype=np.int64),
         train=order[~is_validation[order]],
         validation=order[is_validation[order]],
+        content_sha256=content_digest.hexdigest(),
         duplicates_removed=duplicates,
         empty_removed=empty,
         split_was_forced=forced,

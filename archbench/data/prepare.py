@@ -74,52 +74,54 @@ def prepare_corpus(
 
     if not 0.0 < validation_fraction < 1.0:
         raise DataError(f"data.validation_fraction: got {validation_fraction}, expected a share between 0 and 1")
-    request, cheap = _request_key(dataset, tokenizer, validation_fraction)
-    index_file = cache_dir / "index" / f"{request}.json"
+    request, fixes_content = _request_key(dataset, tokenizer, validation_fraction)
     try:
         for folder in ("index", "locks", "corpora"):
             (cache_dir / folder).mkdir(parents=True, exist_ok=True)
         with FileLock(cache_dir / "locks" / f"{request}.lock"):
-            if cheap and (cached := _cached(index_file, cache_dir, report)) is not None:
+            if fixes_content and (cached := _cached(cache_dir, request, report)) is not None:
                 return cached
-            corpus = _build(dataset, tokenizer, validation_fraction, cache_dir / "corpora", f".{request[:16]}-", report)
-            if cheap:
-                _write_durably(index_file, json.dumps({"corpus_hash": corpus.corpus_hash}).encode())
+            corpus = _build(dataset, tokenizer, validation_fraction, cache_dir, request, report)
+            if fixes_content:
+                _remember(cache_dir, request, corpus)
             return corpus
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(
                 f"{cache_dir}: the disk is full; free space there or choose another cache folder"
             ) from error
-        where = error.filename or cache_dir
-        raise DataError(f"{where}: {error.strerror or error}; check the path and its permissions") from error
+        where = f"{error.filename}: " if error.filename else ""
+        raise DataError(f"{where}{error.strerror or error}, while the corpus is prepared in {cache_dir}") from error
 
 
 def _request_key(dataset: DatasetConfig, tokenizer: TokenizerConfig, fraction: float) -> tuple[str, bool]:
     """A hash of all that is asked for, and whether it also fixes the text and the tokenizer."""
-    dataset_key, tokenizer_key = dataset.cache_key(), tokenizer.cache_key()
+    dataset_key = dataset.cache_key()
     key = canonical_sha256(
-        {
-            "format": FORMAT,
-            "dataset": [_described(dataset), dataset_key],
-            "tokenizer": [_described(tokenizer), tokenizer_key],
-            "validation_fraction": fraction,
-        }
+        {"dataset": [_described(dataset), dataset_key], "request": _tokenizer_request(tokenizer, fraction)}
     )
-    return key, dataset_key is not None and tokenizer_key is not None
+    return key, dataset_key is not None and tokenizer.cache_key() is not None
+
+
+def _content_key(spooled: SpooledDocuments, tokenizer: TokenizerConfig, fraction: float) -> str:
+    """A hash of the text itself and of what is done with it."""
+    return canonical_sha256({"text": spooled.content_sha256, "request": _tokenizer_request(tokenizer, fraction)})
+
+
+def _tokenizer_request(tokenizer: TokenizerConfig, fraction: float) -> list[Any]:
+    return [FORMAT, _described(tokenizer), tokenizer.cache_key(), fraction]
 
 
 def _described(config: ComponentConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def _cached(index_file: Path, cache_dir: Path, report: Report) -> Corpus | None:
+def _cached(cache_dir: Path, key: str, report: Report) -> Corpus | None:
+    """The corpus remembered under `key`, checked; None if there is none or it is damaged, which is reported."""
+    index_file = cache_dir / "index" / f"{key}.json"
     try:
-        corpus_hash = json.loads(index_file.read_bytes())["corpus_hash"]
-        directory = cache_dir / "corpora" / str(corpus_hash)
-        if not directory.is_dir():
-            return None
-        return _checked(directory)
+        directory = cache_dir / "corpora" / str(json.loads(index_file.read_bytes())["corpus_hash"])
+        return _checked(directory) if directory.is_dir() else None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -128,6 +130,10 @@ def _cached(index_file: Path, cache_dir: Path, report: Report) -> Corpus | None:
     except DataError as error:
         report(f"{str(error).split('; delete')[0]}; it is prepared anew")
         return None
+
+
+def _remember(cache_dir: Path, key: str, corpus: Corpus) -> None:
+    _write_durably(cache_dir / "index" / f"{key}.json", json.dumps({"corpus_hash": corpus.corpus_hash}).encode())
 
 
 def _checked(directory: Path) -> Corpus:
@@ -141,25 +147,33 @@ def _build(
     dataset: DatasetConfig,
     tokenizer: TokenizerConfig,
     fraction: float,
-    corpora: Path,
-    prefix: str,
+    cache_dir: Path,
+    request: str,
     report: Report,
 ) -> Corpus:
+    corpora, prefix = cache_dir / "corpora", f".{request[:16]}-"
     for leftover in corpora.glob(f"{prefix}*"):  # of a preparation that was killed; the lock says that it is over
         shutil.rmtree(leftover, ignore_errors=True)
     working = Path(tempfile.mkdtemp(dir=corpora, prefix=prefix))
     try:
-        report(f"reading documents of dataset {dataset.kind!r}")
+        report(f"reading the documents of dataset {dataset.kind!r}")
         spooled = spool_documents(dataset.documents(), working / "documents.spool", fraction)
         if spooled.split_was_forced:
             report(
                 f"data.validation_fraction {fraction} of {len(spooled.starts)} documents leaves one side of the "
                 "split empty; one document was moved there"
             )
+        content_key = _content_key(spooled, tokenizer, fraction)
+        tokenizer_is_fixed = tokenizer.cache_key() is not None
+        if tokenizer_is_fixed and (cached := _cached(cache_dir, content_key, report)) is not None:
+            return cached
         manifest = _write_corpus(working, dataset, tokenizer, spooled, report)
         spooled.path.unlink()
         _fsync_directory(working)
-        return _commit(working, corpora / manifest["corpus_hash"])
+        corpus = _commit(working, corpora / manifest["corpus_hash"])
+        if tokenizer_is_fixed:
+            _remember(cache_dir, content_key, corpus)
+        return corpus
     finally:
         shutil.rmtree(working, ignore_errors=True)
 

@@ -26,7 +26,7 @@ class ReformerConfig(ArchitectureConfig):
         paper="Kitaev et al. 2020, Reformer: The Efficient Transformer, arXiv 2001.04451",
         implementation="reformer-pytorch (shared-QK projections, hashing, feed-forward), with this plug-in's faster"
         " form of its chunked attention and its own reversible sequence",
-        faithful="shared queries and keys, keys of unit length, angular hashing in several rounds, chunks that attend to"
+        faithful="shared queries and keys, keys of unit length, angular hashing in rounds, chunks that attend to"
         " themselves and one back, no attention to itself where there is another; reversible layers; pre-norm; untied"
         " output matrix",
         differs="initial standard deviation 0.02 in place of Glorot's; learned instead of axial position embeddings;"

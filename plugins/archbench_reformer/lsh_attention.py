@@ -66,9 +66,9 @@ class RepeatableLSHAttention(LSHAttention):  # type: ignore[misc]
         keys = functional.normalize(qk, dim=-1).type_as(qk)
         together = torch.cat([qk * d_head**-0.5, keys, v], dim=-1)
         sorted_together = _select(together, order.view(batch, -1)).view(*chunked, 3 * d_head)
-        chunk_queries, keys_values = sorted_together.split((d_head, 2 * d_head), dim=-1)
-        chunk_keys, chunk_values = _with_one_back(keys_values).split(d_head, dim=-1)
-        output, log_norm = _ChunkAttention.apply(
+        chunk_queries, keys_values = sorted_together[..., :d_head], sorted_together[..., d_head:]
+        chunk_keys, chunk_values = _with_one_back(keys_values).chunk(2, dim=-1)
+        output, log_norm = _ChunkAttention.apply(  # type: ignore[no-untyped-call]
             chunk_queries, chunk_keys, chunk_values, positions, _with_one_back(positions), self.causal
         )
 
@@ -123,7 +123,7 @@ class _ChunkAttention(torch.autograd.Function):
         log_norm = scores.amax(dim=-1).to(exact) - weights.amax(dim=-1).to(exact).log()
         ctx.save_for_backward(queries, keys, values, weights, output)
         ctx.chunks = query_positions.shape[:2]
-        return output.unflatten(0, ctx.chunks), log_norm.unflatten(0, ctx.chunks)
+        return output.view(*ctx.chunks, *output.shape[1:]), log_norm.view(*ctx.chunks, -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -136,5 +136,5 @@ class _ChunkAttention(torch.autograd.Function):
             grad_scores = torch.bmm(grad_output, values.transpose(1, 2)).add_(shift[..., None]).mul_(weights)
             grad_queries = torch.bmm(grad_scores, keys)
             grad_keys = torch.bmm(grad_scores.transpose(1, 2), queries)
-        back = [grad.unflatten(0, ctx.chunks) for grad in (grad_queries, grad_keys, grad_values)]
+        back = [grad.view(*ctx.chunks, *grad.shape[1:]) for grad in (grad_queries, grad_keys, grad_values)]
         return *back, None, None, None

@@ -43,7 +43,7 @@ class ReversibleStack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Hidden states of the same shape as `x`, [rows, seq_len, d_model]; stores two streams and the buckets."""
-        first, second = _Reversible.apply(self, x, *self.parameters())
+        first, second = _Reversible.apply(self, x, *self.parameters())  # type: ignore[no-untyped-call]
         return cast(Tensor, (first + second) / 2)
 
     def forward_irreversible(self, x: Tensor) -> Tensor:

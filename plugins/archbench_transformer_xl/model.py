@@ -1,5 +1,7 @@
 """Transformer-XL as a language model: x-transformers' trunk and memory with the attention of Dai et al. 2019."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +20,7 @@ class ScaledEmbedding(nn.Embedding):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings [rows, seq_len, d_model] of `tokens` [rows, seq_len]."""
-        return super().forward(tokens) * self.embedding_dim**0.5
+        return super().forward(tokens) * math.sqrt(self.embedding_dim)
 
 
 class TransformerXL(LanguageModel):

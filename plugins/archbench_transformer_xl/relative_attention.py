@@ -45,8 +45,8 @@ def relative_shift(by_distance: Tensor) -> Tensor:
     row by row from element T on, in rows of K instead of K + 1, moves one column further left with every row: that is
     the shift. What it puts at keys after the query belongs to other rows, and is masked.
     """
-    num_queries, num_distances = by_distance.shape[-2:]
-    return by_distance.flatten(-2)[..., num_queries:].unflatten(-1, (num_queries, num_distances - 1))
+    *leading, num_queries, num_distances = by_distance.shape
+    return by_distance.flatten(-2)[..., num_queries:].view(*leading, num_queries, num_distances - 1)
 
 
 class RelativeAttention(nn.Module):
