@@ -53,14 +53,13 @@ def interval(value: float, samples: Floats, level: float = 0.95, method: str = "
 def compare(baseline: Contender, contender: Contender) -> Comparison:
     """`contender` against `baseline`; the p-value is not yet corrected for the other pairs."""
     comparable = baseline.track == contender.track
-    notes = [] if comparable else [
-        f"losses of the tracks {baseline.track} and {contender.track} do not compare: only exponents stand side by side"
+    notes = [
+        f"{one.name}: one seed at each size; its intervals come from resampling sizes and hold no seed noise"
+        for one in (baseline, contender)
+        if one.draws.method == "cluster-bootstrap-sizes"
     ]
-    for one in (baseline, contender):
-        if one.draws.method == "cluster-bootstrap-sizes":
-            notes.append(
-                f"{one.name}: one seed at each size; its intervals come from resampling sizes and hold no seed noise"
-            )
+    if not comparable:
+        notes.append(f"losses of the tracks {baseline.track} and {contender.track} do not compare, exponents do")
     poor = next((one.result.law for one in (baseline, contender) if one.result.law.status is not FitStatus.OK), None)
     if poor is not None:
         return _refused(baseline, contender, comparable, poor.status, (*notes, poor.reason))
@@ -166,11 +165,10 @@ def _crossover(baseline: Contender, contender: Contender) -> tuple[Interval | No
     # A resample without a meeting inside the reach tells only that the meeting may be anywhere outside.
     clipped = np.where(np.isfinite(samples), np.clip(samples, low, high), np.nan)
     found = interval(float(point), clipped, method=contender.draws.method)
-    note = (
-        "" if share >= 0.95 else
-        f"{100 * (1 - share):.0f} % of resamples have none within {CROSSOVER_REACH:g}x of the data; the interval is "
-        "cut there"
-    )
+    note = ""
+    if share < 0.95:
+        outside = f"{100 * (1 - share):.0f} % of resamples have none within {CROSSOVER_REACH:g}x of the data"
+        note = f"{outside}; the interval is cut there"
     return Interval(*(float(np.exp(end)) for end in (found.value, found.low, found.high)), 0.95, found.method), note
 
 

@@ -172,9 +172,7 @@ def _union(one: Floats, other: Floats) -> Floats:
     return both[np.concatenate([[True], np.diff(both) > 0])]
 
 
-def _joined(
-    start: Floats, end: Floats, start_value: Floats, end_value: Floats, owner: Ints, piece: Ints
-) -> Envelope:
+def _joined(start: Floats, end: Floats, start_value: Floats, end_value: Floats, owner: Ints, piece: Ints) -> Envelope:
     """Joins neighbours that belong to the same piece of the same curve."""
     new = np.concatenate([[True], (np.diff(owner) != 0) | (np.diff(piece) != 0)])
     last = np.append(np.flatnonzero(new)[1:] - 1, len(new) - 1)

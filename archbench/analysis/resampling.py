@@ -94,9 +94,7 @@ class Frontiers:
         pairs = [(np.log(curve.cost), np.log(curve.loss_nats)) for curve in curves.curves]
         steps = tuple(lower_envelope([pair]) for pair in pairs)
         log_cost = np.concatenate([x for x, _ in pairs])
-        progress = np.concatenate(
-            [y < np.concatenate([[np.inf], np.minimum.accumulate(y)[:-1]]) for _, y in pairs]
-        )
+        progress = np.concatenate([y < np.concatenate([[np.inf], np.minimum.accumulate(y)[:-1]]) for _, y in pairs])
         return Frontiers(
             curves=curves.curves,
             steps=steps,
@@ -128,6 +126,14 @@ class Frontiers:
     def losses(self, draws: Draws) -> Floats:
         """Log loss of each point in each resample, [R, P]."""
         return self.log_loss + draws.shift[:, self.curve]
+
+    def loss_at(self, draws: Draws, log_cost: Floats) -> Floats:
+        """Log loss of each resample's envelope at each log cost, [R, M]; infinite before its first point."""
+        lowest = np.full((draws.num_resamples, len(log_cost)), np.inf)
+        for number, step in enumerate(self.steps):
+            moved = draws.shift[:, number, None] + step.value(log_cost)[None, :]
+            np.minimum(lowest, np.where(draws.times[:, number, None] > 0, moved, np.inf), out=lowest)
+        return lowest
 
     def cost_at(self, draws: Draws, log_loss: Floats, alpha: Floats) -> Floats:
         """Log cost at which each resample's envelope first reaches each log loss, [R, M].

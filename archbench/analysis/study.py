@@ -1,6 +1,6 @@
 """The study of one scan: a frontier with its laws for each contender and cost axis, and every pair compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +10,10 @@ from archbench.analysis.compute_law import fit_compute_law
 from archbench.analysis.curves import CurveSet, mean_curves
 from archbench.analysis.frontier import frontier_points, leaderships
 from archbench.analysis.noise import noise_of
-from archbench.analysis.resampling import Draws, Frontiers, PowerLaws, draw, fit_floors, fit_lines
+from archbench.analysis.resampling import Draws, Frontiers, draw, fit_floors, fit_lines
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.tiers import design_warning, final_losses, find_tiers, holm
-from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, PointKind
+from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
 
 MIN_SIZES = 3
@@ -41,20 +41,26 @@ def analyse_scan(
     settings = options or StudyOptions()
     frontiers: list[FrontierResult] = []
     comparisons: list[Comparison] = []
-    for axis_number, axis in enumerate(CostAxis):
-        contenders = _contenders(records, axis, baseline, settings, (seed, axis_number))
+    for axis in CostAxis:
+        contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
-        comparisons.extend(_compare_all(contenders))
+        comparisons.extend(compare_all(contenders))
     return tuple(frontiers), tuple(comparisons)
 
 
-def _contenders(
+def study_contenders(
     records: Sequence[RunRecord],
     axis: CostAxis,
+    *,
     baseline: str | None,
-    settings: StudyOptions,
-    seed: tuple[int, int],
+    seed: int = 0,
+    options: StudyOptions | None = None,
 ) -> list[Contender]:
+    """Every contender that has a usable run on `axis`, with its resamples: what figures draw bands from.
+
+    The baseline comes first, then the others in the order of the records.
+    """
+    settings = options or StudyOptions()
     tracks = {record.contender: record.track for record in records}
     names = sorted(tracks, key=lambda name: name != baseline)  # a stable sort: the spec's order behind the baseline
     sets = {name: mean_curves(name, records, axis, finished_only=settings.finished_only) for name in names}
@@ -63,7 +69,7 @@ def _contenders(
         if not sets[name].curves:
             continue
         peers = [sets[other] for other in names if tracks[other] == tracks[name]]
-        generator = np.random.default_rng((*seed, number))
+        generator = np.random.default_rng((seed, list(CostAxis).index(axis), number))
         contenders.append(_study_one(tracks[name], sets[name], peers, settings, generator))
     return contenders
 
@@ -89,18 +95,16 @@ def _study_one(
     floor = _law(curves, arrays, "free")
     if floor.status is FitStatus.OK:
         floor = _with_floor_intervals(floor, frontiers, losses, weights, draws)
-    own_noise = noise if noise is not None else None
     result = FrontierResult(
         contender=curves.contender,
         cost_axis=curves.axis,
         points=points,
         sizes=leaderships(curves, frontiers, noise),
         tiers=find_tiers(finals, noise),
-        noise_std_nats=own_noise.std_nats if own_noise else None,
+        noise_std_nats=noise.std_nats if noise else None,
         law=law,
         law_with_floor=floor,
-        warnings=_warnings(curves, points_sizes={point.size_index for point in points}, result_of=design_warning(
-            finals, noise), mid=sum(point.kind is PointKind.MID_SCHEDULE for point in points), total=len(points)),
+        warnings=_warnings(curves, points, design_warning(finals, noise)),
     )
     return Contender(track, curves, frontiers, result, draws, lines)
 
@@ -149,30 +153,24 @@ def _with_floor_intervals(
     )
 
 
-def _warnings(
-    curves: CurveSet, *, points_sizes: set[int], result_of: str | None, mid: int, total: int
-) -> tuple[str, ...]:
+def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | None) -> tuple[str, ...]:
     warnings = list(curves.warnings)
-    if curves.num_sizes >= MIN_SIZES > len(points_sizes):
-        warnings.append(f"only {len(points_sizes)} of {curves.num_sizes} sizes ever lead: the law rests on those")
-    if result_of:
-        warnings.append(result_of)
-    if total and mid > total / 2:
+    leading = {point.size_index for point in points}
+    if curves.num_sizes >= MIN_SIZES > len(leading):
+        warnings.append(f"only {len(leading)} of {curves.num_sizes} sizes ever lead: the law rests on those")
+    if design:
+        warnings.append(design)
+    unfinished = sum(point.kind is PointKind.MID_SCHEDULE for point in points)
+    if unfinished > len(points) / 2:
         warnings.append(
-            f"{mid} of {total} frontier points are mid-schedule: a run that had ended its schedule there would be better"
+            f"{unfinished} of {len(points)} frontier points are mid-schedule: a run whose schedule had ended there "
+            "would have a lower loss"
         )
     return tuple(warnings)
 
 
-def _compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
-    pairs = [
-        compare(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]
-    ]
-    raw: Mapping[int, float] = {
-        index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None
-    }
-    corrected = holm(raw)  # type: ignore[arg-type]
+def compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
+    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them."""
+    pairs = [compare(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]]
+    corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
     return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]
-
-
-__all__ = ["PowerLaws", "StudyOptions", "analyse_scan"]

@@ -7,6 +7,7 @@ smallest one of the tier: one-sided t test with the pooled run-to-run noise, at 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.stats import norm
@@ -98,9 +99,7 @@ def smallest_visible_gain(finals: Sequence[FinalLoss], noise: Noise, power: floa
     """
     comparisons = max(len(finals) - 1, 1)
     needed = float(student_t.isf(LEVEL / comparisons, noise.degrees_of_freedom)) + float(norm.ppf(power))
-    errors = [
-        np.sqrt(1.0 / one.num_runs + 1.0 / other.num_runs) for one, other in zip(finals, finals[1:], strict=False)
-    ]
+    errors = [np.sqrt(1.0 / one.num_runs + 1.0 / other.num_runs) for one, other in pairwise(finals)]
     return needed * noise.std_nats * float(max(errors, default=0.0))
 
 
@@ -114,7 +113,7 @@ def design_warning(finals: Sequence[FinalLoss], noise: Noise | None) -> str | No
             "figures; three seeds at the two smallest sizes would show it"
         )
     visible = smallest_visible_gain(finals, noise)
-    gains = [one.loss_nats - other.loss_nats for one, other in zip(finals, finals[1:], strict=False)]
+    gains = [one.loss_nats - other.loss_nats for one, other in pairwise(finals)]
     weak = [
         f"{one.size_index}-{other.size_index}"
         for one, other, gain in zip(finals, finals[1:], gains, strict=False)
