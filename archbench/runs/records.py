@@ -1,4 +1,4 @@
-"""What a run leaves behind: `record.json`, the same bytes whenever the run is repeated, and `timings.json`, measured."""
+"""What a run leaves behind: `record.json`, the same bytes whenever the run is repeated, and `timings.json`."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -282,7 +282,9 @@ class _ContenderPlanner:
         if isinstance(rate, list):
             return rate[size_index]
         if isinstance(rate, PowerLawRate):
-            peak = rate.power_law.coefficient * math.pow(num_params, rate.power_law.exponent)
+            # In logarithms, so that an absurd exponent gives an absurd rate and no overflow.
+            log_peak = math.log(rate.power_law.coefficient) + rate.power_law.exponent * math.log(num_params)
+            peak = math.exp(log_peak) if abs(log_peak) < 700.0 else math.inf
         elif rate == "kaplan":
             # Kaplan et al. 2020, appendix D.6.
             peak = 0.003239 - 0.0001395 * math.log(num_params)

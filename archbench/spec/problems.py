@@ -46,9 +46,7 @@ def spec_error(file: YamlFile, error: ValidationError, model: type[BaseModel], p
         found.append((line, loc, details))
     # A misspelt key is the cause where the same mapping also lacks one.
     misspelt = {loc[:-1] for _, loc, details in found if details["type"] == "extra_forbidden"}
-    line, loc, details = min(
-        found, key=lambda item: (item[0], item[2]["type"] == "missing" and item[1][:-1] in misspelt)
-    )
+    _, loc, details = min(found, key=lambda item: (item[2]["type"] == "missing" and item[1][:-1] in misspelt, item[0]))
     problem = describe(details, known_keys(model, details["loc"][:-1]))
     others = len(found) - 1
     if others:

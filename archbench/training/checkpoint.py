@@ -73,11 +73,13 @@ def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint) -> None:
             shutil.rmtree(old)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise StoreError(f"{final}: cannot be written: {error.strerror}; free space or choose another --runs") from error
+        raise StoreError(
+            f"{final}: cannot be written: {error.strerror}; free space or choose another --runs"
+        ) from error
 
 
 def load_newest(directory: RunDirectory, run_id: str) -> Checkpoint | None:
-    """The newest checkpoint of the run that is whole; None without one. Those passed over are logged with the reason."""
+    """The newest whole checkpoint of the run; None without one. Those passed over are logged with the reason."""
     for path in _newest_first(directory.checkpoints_dir):
         try:
             return _load(path, run_id)

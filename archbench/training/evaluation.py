@@ -95,9 +95,7 @@ def to_device(batch: Batch, device: torch.device) -> dict[str, Tensor]:
     """The arrays of `batch` as tensors; a copy to an accelerator runs beside the host."""
     if device.type == "cpu":
         return {name: torch.from_numpy(array) for name, array in batch.items()}
-    return {
-        name: torch.from_numpy(array).pin_memory().to(device, non_blocking=True) for name, array in batch.items()
-    }
+    return {name: torch.from_numpy(array).pin_memory().to(device, non_blocking=True) for name, array in batch.items()}
 
 
 def row_slices(batch: Mapping[str, Tensor], rows_per_pass: int) -> Iterator[tuple[int, Mapping[str, Tensor]]]:

@@ -1,4 +1,4 @@
-"""What is known about a run before it starts: the learning rate of each step and when it is evaluated. No torch here."""
+"""What is known of a run before it starts: the learning rate of each step and when it is evaluated. No torch here."""
 
 import math
 
