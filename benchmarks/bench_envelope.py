@@ -1,8 +1,10 @@
 """Times the lower envelope of ten million points against plain ways of getting one, as ratios.
 
-Same answer, plainly: every curve interpolated at every point's cost, O(curves · points). A poorer answer, plainly: a loop
-over all points sorted by cost that keeps those below everything before, without the stretches between them. The plain
-ways get a hundredth of the points, and are compared by time per point. Run: `python benchmarks/bench_envelope.py [points]`.
+Same answer, plainly: every curve interpolated at every point's cost, O(curves · points). A poorer answer, plainly: a
+loop over all points sorted by cost that keeps those below everything before, without the stretches between them. The
+plain ways get a hundredth of the points, and are compared by time per point.
+
+Run: `python benchmarks/bench_envelope.py [points]`.
 """
 
 import sys
