@@ -166,7 +166,7 @@ def test_one_seed_at_each_size_is_said_and_intervals_name_their_method() -> None
     frontiers, _ = analyse_scan(synthetic_records("a", SyntheticLaw(), scan), baseline=None, options=FEW)
     assert frontiers[0].noise_std_nats is None
     assert any("noise is unknown" in warning for warning in frontiers[0].warnings)
-    assert frontiers[0].law.intervals["alpha_C"].method == "cluster-bootstrap-sizes"
+    assert frontiers[0].law.intervals["alpha_C"].method == "cluster-bootstrap-sizes-centred"
 
 
 def test_a_contender_without_seeds_borrows_the_noise_of_its_track() -> None:
