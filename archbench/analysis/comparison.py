@@ -16,6 +16,10 @@ MARGIN = 0.05
 CROSSOVER_REACH = 10.0
 """How far beyond the data, as a factor of cost, a crossover is looked for."""
 _INSIDE, _BEYOND = 15, 4
+_ONE_SEED = {
+    "cluster-bootstrap-sizes": "its intervals come from resampling sizes and hold no seed noise",
+    "unknown-one-seed": "its sizes are too few to resample, so that no interval is known",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def centred_interval(value: float, samples: Floats, level: float = 0.95, method:
     not. Coverage of the exponent was measured with both.
     """
     around = interval(value, samples, level)
-    half = (around.high - around.low) / 2.0
+    half = (around.high - around.low) / 2.0  # infinite where the interval is not known
     return Interval(value, value - half, value + half, level, f"{method}-centred")
 
 
@@ -79,9 +83,9 @@ def compare(baseline: Contender, contender: Contender) -> Comparison:
 def _compare(baseline: Contender, contender: Contender) -> Comparison:
     comparable = baseline.track == contender.track
     notes = [
-        f"{one.name}: one seed at each size; its intervals come from resampling sizes and hold no seed noise"
+        f"{one.name}: one seed at each size; {_ONE_SEED[one.draws.method]}"
         for one in (baseline, contender)
-        if one.draws.method == "cluster-bootstrap-sizes"
+        if one.draws.method in _ONE_SEED
     ]
     if not comparable:
         notes.append(f"losses of the tracks {baseline.track} and {contender.track} do not compare, exponents do")
@@ -107,9 +111,14 @@ def _compare(baseline: Contender, contender: Contender) -> Comparison:
     )
 
 
-def two_sided_p(samples: Floats) -> float:
-    """Achieved significance of zero among `samples`: twice the smaller tail, each with one added observation."""
+def two_sided_p(samples: Floats) -> float | None:
+    """Achieved significance of zero among `samples`: twice the smaller tail, each with one added observation.
+
+    None where fewer than half of the samples are numbers.
+    """
     usable = samples[~np.isnan(samples)]
+    if len(usable) < len(samples) / 2:
+        return None
     tail = min(int((usable <= 0).sum()), int((usable >= 0).sum()))
     return min(1.0, 2.0 * (tail + 1) / (len(usable) + 1))
 

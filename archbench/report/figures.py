@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from archbench.analysis.comparison import Contender
 from archbench.analysis.curves import Floats, MeanCurve
 from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
-from archbench.report.words import number
+from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
 from archbench.units import human_count
 
@@ -91,7 +91,8 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
             found = fit.intervals.get("alpha_C") if fit.status is FitStatus.OK else None
             if found is None:
                 continue
-            axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
+            if known(found):
+                axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
             hollow = "white" if marker == "D" else "#1b1b1b"
             axes.plot(
                 found.value,
@@ -123,7 +124,8 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
         points = comparison.multipliers
         losses = np.array([point.loss_nats for point in points])
         bands = [([p.multiplier for p in points], 0.13), ([p.interval_90 for p in points], 0.2)]
-        for bounds, alpha in bands if len(shown) <= _MANY_BANDS else []:
+        certain = all(known(point.multiplier) for point in points)
+        for bounds, alpha in bands if certain and len(shown) <= _MANY_BANDS else []:
             low = np.maximum([bound.low for bound in bounds], 1e-6)
             high = np.minimum([bound.high for bound in bounds], 1e6)
             axes.fill_between(losses, low, high, color=style.color, alpha=alpha, linewidth=0)
@@ -145,7 +147,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
             linewidth=0.9,
             linestyle=(0, (1, 2)),
         )
-        if len(shown) > _MANY_BANDS:
+        if certain and len(shown) > _MANY_BANDS:
             # Bands would cover each other: intervals stand at a few losses instead.
             for point in points[number_of % 3 : last : 4]:
                 axes.plot([point.loss_nats] * 2, [point.multiplier.low, point.multiplier.high], color=style.color)
@@ -207,9 +209,11 @@ def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = 
     log_cost = np.log(cost)
     samples = one.lines.log_loss_at(log_cost)
     samples = samples[~np.isnan(samples).any(axis=1)]
-    low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
-    axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
-    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}, 95 % band" if label else None
+    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}" if label else None
+    if len(samples):
+        low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
+        axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
+        text = f"{text}, 95 % band" if text else None
     axes.plot(
         cost,
         np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost),
