@@ -16,6 +16,9 @@ Ints = NDArray[np.int64]
 
 _ON_ENVELOPE = 1e-12
 """A point belongs to the envelope if its log loss is within this of it: rounding of one interpolation."""
+_MANY_POINTS = 200_000
+"""Points from which on it pays to look first where each curve has no chance."""
+_BUCKETS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ def lower_envelope(curves: Sequence[tuple[Floats, Floats]]) -> Envelope:
     envelopes = [_from_curve(number, x, y) for number, (x, y) in enumerate(curves) if len(x)]
     if not envelopes:
         raise ValueError("an envelope needs at least one point")
+    if len(envelopes) > 1 and sum(len(one.start) for one in envelopes) > _MANY_POINTS:
+        envelopes = _thinned(envelopes)
     while len(envelopes) > 1:
         merged = [_merge(one, other) for one, other in zip(envelopes[0::2], envelopes[1::2], strict=False)]
         envelopes = merged + ([envelopes[-1]] if len(envelopes) % 2 else [])
@@ -103,7 +108,10 @@ def _from_curve(number: int, log_cost: Floats, log_loss: Floats) -> Envelope:
     x, y = x[corner], y[corner]
     corner = np.ones(len(x), dtype=bool)
     corner[1:-1] = (y[:-2] > y[1:-1]) | (y[1:-1] > y[2:])
-    x, y = x[corner], y[corner]
+    return _from_corners(number, x[corner], y[corner])
+
+
+def _from_corners(number: int, x: Floats, y: Floats) -> Envelope:
     return Envelope(
         start=x,
         end=np.append(x[1:], np.inf),
@@ -112,6 +120,34 @@ def _from_curve(number: int, log_cost: Floats, log_loss: Floats) -> Envelope:
         owner=np.full(len(x), number, dtype=np.int64),
         piece=np.arange(len(x), dtype=np.int64),
     )
+
+
+def _thinned(envelopes: list[Envelope]) -> list[Envelope]:
+    """The curves without their corners in those stretches of cost in which another curve is lower throughout.
+
+    None rises, so that over a stretch each lies between its values at both ends: a curve whose lowest value there is
+    above some curve's highest one cannot touch the envelope, and a straight line stands for it.
+    """
+    edges = np.linspace(min(one.start[0] for one in envelopes), max(one.start[-1] for one in envelopes), _BUCKETS + 1)
+    at_edges = [one.value(edges) for one in envelopes]
+    highest = np.full(_BUCKETS, np.inf)
+    for value in at_edges:
+        np.minimum(highest, value[:-1], out=highest)
+    thinned = []
+    for one, value in zip(envelopes, at_edges, strict=True):
+        open_ = np.append(value[1:] <= highest, True)
+        counts = np.diff(np.searchsorted(one.start, edges), append=len(one.start))
+        corners = np.repeat(open_, counts)
+        # The line begins and ends at the edges between open and closed stretches.
+        turns = np.flatnonzero((open_ != np.append(open_[0], open_[:-1])) & np.isfinite(value))
+        x = np.concatenate([one.start[corners], edges[turns]])
+        y = np.concatenate([one.start_value[corners], value[turns]])
+        if len(x):
+            order = np.argsort(x, kind="stable")
+            x, y = x[order], y[order]
+            first = np.append(True, np.diff(x) > 0)
+            thinned.append(_from_corners(int(one.owner[0]), x[first], y[first]))
+    return thinned
 
 
 def _at(envelope: Envelope, index: Ints | NDArray[np.intp], log_cost: Floats) -> Floats:

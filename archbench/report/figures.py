@@ -164,8 +164,8 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
     axes.set_xlabel(LOSS_LABEL + "; better to the right")
     axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
     axes.set_title(f"Multiplier on {AXIS_NAMES[shown[0].cost_axis]} (above 1: needs less)")
-    bands = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
-    axes.legend(title=f"dotted: extrapolated; {bands}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
+    axes.legend(title=f"dotted: extrapolated; {legend}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -125,3 +125,20 @@ def test_the_first_cost_at_a_loss_reaches_it_and_no_cheaper_cost_does(
         return
     assert envelope.value(np.array([cost]))[0] <= loss + 1e-9  # slopes up to 80 enlarge the rounding of the cost
     assert envelope.value(np.array([cost - 1e-6]))[0] > loss - 1e-9
+
+
+def test_many_points_give_the_same_envelope_as_few_do_by_definition() -> None:
+    generator = np.random.default_rng(0)
+    drawn = []
+    for number in range(6):
+        x = np.sort(generator.uniform(number, number + 8, 60_000))
+        y = np.log(2 + 3 * np.exp(-0.4 * (x - number)) - 0.12 * number) + 0.01 * generator.standard_normal(len(x))
+        drawn.append((x, y))
+    envelope = lower_envelope(drawn)
+    at = np.concatenate([x[::97] for x, _ in drawn] + [np.linspace(0, 14, 5000)])
+    expected = np.full(len(at), np.inf)
+    for x, y in drawn:
+        np.minimum(expected, np.interp(at, x, np.minimum.accumulate(y), left=np.inf), out=expected)
+    np.testing.assert_allclose(envelope.value(at), expected, rtol=0, atol=ROUNDING)
+    led = led_intervals(envelope, 6, np.array([x[-1] for x, _ in drawn]))
+    assert sum(interval is not None for interval in led) >= 3
