@@ -11,6 +11,7 @@ from archbench.contracts.architecture import (
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
+from archbench.contracts.ladder import nearest_dims
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -85,4 +86,5 @@ __all__ = [
     "TokenizerConfig",
     "Windows",
     "hookimpl",
+    "nearest_dims",
 ]

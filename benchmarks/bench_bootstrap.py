@@ -14,8 +14,8 @@ from scipy.optimize import minimize
 
 from archbench.analysis.compute_law import cluster_weights
 from archbench.analysis.fitting import fit_law
+from archbench.analysis.law_bootstrap import refit
 from archbench.analysis.laws.chinchilla import Chinchilla
-from archbench.analysis.resampling import refit
 from archbench.analysis.robust import huber
 
 NUM_RUNS = 245

@@ -89,7 +89,7 @@ def efficient_points(cost: ArrayLike, loss: ArrayLike, *, kind: Literal["minimum
     lowest = np.minimum.accumulate(L[order])
     falls = np.concatenate([[True], L[order][1:] < lowest[:-1]])
     chosen = order[falls]
-    return chosen if kind == "minimum" else chosen[_lower_hull(np.log(C[chosen]), np.log(L[chosen]))]
+    return np.asarray(chosen if kind == "minimum" else chosen[_lower_hull(np.log(C[chosen]), np.log(L[chosen]))])
 
 
 def _lower_hull(x: Array, y: Array) -> np.ndarray:

@@ -117,7 +117,7 @@ def design_problem(law: Law, points: Points, *, free_floor: bool) -> tuple[FitSt
                     f"{name} spans a factor {span:.2f} only, its exponent needs {LEAST_RANGE:g}",
                 )
     if len(law.amplitudes) > 1 and len(points.logs) == 2:
-        correlation = float(np.corrcoef(points.logs)[0, 1])
+        correlation = float(np.asarray(np.corrcoef(points.logs))[0, 1])
         if abs(correlation) > 0.9999:
             first, second = law.variables
             return FitStatus.NOT_IDENTIFIABLE, f"{first} and {second} rise together: their terms cannot be told apart"

@@ -50,7 +50,7 @@ def _log(share: float) -> float:
 def _exponent_grid(law: Law) -> Array:
     count = len(law.exponents)
     values = _GRID[min(count, 3)]
-    return np.minimum(np.array(list(itertools.product(values, repeat=count))), MAX_EXPONENT)
+    return np.asarray(np.minimum(np.array(list(itertools.product(values, repeat=count))), MAX_EXPONENT))
 
 
 def _solve(law: Law, logs: Array, observed: Array, weights: Array, blank: Array, floor_value: float | None) -> Array:

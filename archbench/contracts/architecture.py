@@ -62,6 +62,8 @@ class ForwardFlops:
     """Components that run only where a token is predicted, scaled by the objective's `predicted_fraction`."""
     recomputed: frozenset[str] = frozenset()
     """Components that the method itself runs once more in the backward pass (reversible layers)."""
+    forward_only: frozenset[str] = frozenset()
+    """Components without a gradient, which no backward pass runs (the hashing of LSH attention)."""
     uncounted: Mapping[str, str] = field(default_factory=dict)
     """Work that torch's counter cannot see: name -> what it is, in words with its order of growth."""
 
@@ -70,9 +72,13 @@ class ForwardFlops:
         return sum(self._scaled(predicted_fraction).values())
 
     def train(self, predicted_fraction: float = 1.0) -> float:
-        """FLOPs of one training step per input token: 3 × forward plus what the method recomputes."""
+        """FLOPs of one training step per input token: 3 × forward plus what the method recomputes.
+
+        What is `forward_only` counts once.
+        """
         scaled = self._scaled(predicted_fraction)
-        return 3.0 * sum(scaled.values()) + sum(scaled[name] for name in self.recomputed)
+        passes = {name: (1.0 if name in self.forward_only else 3.0) + (name in self.recomputed) for name in scaled}
+        return sum(passes[name] * flops for name, flops in scaled.items())
 
     def _scaled(self, predicted_fraction: float) -> dict[str, float]:
         return {

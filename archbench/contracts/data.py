@@ -70,3 +70,10 @@ class TokenizerConfig(ComponentConfig):
 
         Raises DataError with the remedy where it cannot be had.
         """
+
+    def cache_key(self) -> str | None:
+        """A cheap key that changes whenever the tokenizer made from the same texts might; None: made every time.
+
+        Like a dataset's it only saves time. A tokenizer that its config and the texts decide returns a constant.
+        """
+        return None

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from archbench.analysis.fitting import fit_law
+from archbench.analysis.law_bootstrap import bootstrap_law
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.catalogue import LAWS, law_named
 from archbench.analysis.laws.chinchilla import Chinchilla, compute_optimal
-from archbench.analysis.resampling import bootstrap_law
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 

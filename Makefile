@@ -1,0 +1,59 @@
+# Two commands do everything on a bare machine with Python >= 3.11:
+#   make run [SPEC=specs/gpt2.yaml]   set up, then plan, train, analyse and report
+#   make test                         set up with test tools, then lint, types, import rules, tests
+
+PYTHON ?= python3
+SPEC ?= specs/reformer.yaml
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PYTEST_ARGS ?= -n 2
+
+# Small models on few cores: one thread a process, and no spinning while a neighbour works.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: run test check lint types imports tests format bench clean
+
+run: $(VENV)/.installed
+	$(BIN)/archbench run $(SPEC)
+
+test: check tests
+
+check: lint types imports
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-test
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.installed-test
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "archbench needs Python 3.11 or later, and '$(PYTHON)' is not; say make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing archbench into $(VENV) (about a minute, 1.5 GB)"
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing archbench and its test tools into $(VENV) (about a minute, 1.6 GB)"
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.installed

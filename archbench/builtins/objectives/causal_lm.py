@@ -1,0 +1,49 @@
+"""Prediction of the next token from those before it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archbench.contracts.architecture import Attention
+from archbench.contracts.objective import IGNORE_TARGET, ExampleContext, LossParts, ObjectiveConfig, Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from archbench.nn.language_model import LanguageModel, State
+
+
+class CausalLmConfig(ObjectiveConfig):
+    """Objective `causal_lm`: every token is predicted from its prefix; documents are separated by end-of-text only."""
+
+    kind: Literal["causal_lm"] = "causal_lm"
+    summary: ClassVar[str] = "predicts every next token from its prefix"
+    attention: ClassVar[Attention] = Attention.CAUSAL
+    track: ClassVar[str] = "causal"
+    comparisons: ClassVar[str] = (
+        "Nats per token compare causal models of the same tokenizer and text; bits per byte compare causal models "
+        "over different tokenizers on the same text; neither compares with the loss of a masked model."
+    )
+    lookahead: ClassVar[int] = 1
+    predicts_every_token: ClassVar[bool] = True
+
+    def examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
+        """`tokens` and `targets`: [rows, seq_len] each, the targets one token further."""
+        return {
+            "tokens": np.ascontiguousarray(windows.tokens[:, :-1]),
+            "targets": np.ascontiguousarray(windows.tokens[:, 1:]),
+        }
+
+    def loss(
+        self, model: "LanguageModel", head: "nn.Module | None", batch: Mapping[str, "Tensor"], state: "State | None"
+    ) -> LossParts:
+        """Cross entropy in nats, summed over the targets, with the softmax in fp32 whatever the model's precision."""
+        from torch.nn.functional import cross_entropy
+
+        encoded = model.encode(batch["tokens"], token_types=batch.get("token_types"), state=state)
+        logits = model.logits(encoded.hidden).flatten(0, 1)
+        targets = batch["targets"].flatten()
+        nats = cross_entropy(logits.float(), targets, ignore_index=IGNORE_TARGET, reduction="sum")
+        return LossParts(nats, (targets != IGNORE_TARGET).sum(), None, encoded.state)

@@ -1,0 +1,22 @@
+"""The datasets and tokenizers that come with archbench."""
+
+from collections.abc import Sequence
+
+from archbench.api import DatasetConfig, TokenizerConfig, hookimpl
+from archbench.builtins.text.bytes_tokenizer import BytesTokenizerConfig
+from archbench.builtins.text.hf_tokenizers import BpeTokenizerConfig, PretrainedTokenizerConfig
+from archbench.builtins.text.huggingface import HuggingFaceConfig
+from archbench.builtins.text.installed import InstalledCodeConfig, InstalledDocsConfig
+from archbench.builtins.text.text_files import TextFilesConfig
+
+
+@hookimpl
+def register_datasets() -> Sequence[type[DatasetConfig]]:
+    """Text of the installed packages, of the user's files, and of the Hugging Face hub."""
+    return [InstalledDocsConfig, InstalledCodeConfig, TextFilesConfig, HuggingFaceConfig]
+
+
+@hookimpl
+def register_tokenizers() -> Sequence[type[TokenizerConfig]]:
+    """Bytes, trained BPE, and tokenizers that exist already."""
+    return [BytesTokenizerConfig, BpeTokenizerConfig, PretrainedTokenizerConfig]

@@ -1,0 +1,128 @@
+"""The ladder of shapes: which width and depth a model of a wanted size has. Importing this loads no torch.
+
+A scan compares sizes, so the shape must move smoothly with the size. One rule serves all architectures: depth follows
+width as `n_layers = 2 + d_model / 77` (2 layers of width 20 at 10 thousand parameters, 12 of 768 as in GPT-2 small,
+about 18 of 1250 at 350 million), the feed-forward layer is four times as wide as the model (Kaplan et al. 2020,
+section 2), heads are 64 wide where the model is large and narrower where it is small. Kaplan et al. (section 3.1)
+found the loss to move by 3 % only over a fortyfold range of the aspect ratio. Where no such shape comes within 5 % of
+the wanted size, as between small widths, the feed-forward layer is 3.5 or 4.5 times as wide instead.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from archbench.contracts.architecture import ModelDims
+
+_WIDTH_PER_LAYER = 77
+_MAX_LAYERS = 40
+_SMALLEST_WIDTH = 8
+_TOLERANCE = 0.05
+_Rung = tuple[int, ModelDims]
+
+
+def nearest_dims(
+    target_params: float,
+    num_params: Callable[[ModelDims], int],
+    *,
+    vocab_size: int,
+    seq_len: int,
+    accept: Callable[[ModelDims], bool] = lambda dims: True,
+) -> ModelDims:
+    """The rung of the shared ladder whose size is nearest to `target_params`, at most 5 % away.
+
+    `num_params` says how many non-embedding parameters a shape has, `accept` which shapes the architecture can build.
+    A larger target never gives a smaller model.
+
+    Raises ValueError, naming the nearest possible size, where no rung lies within 5 %.
+    """
+    if not (math.isfinite(target_params) and target_params > 0):
+        raise ValueError(f"a size of {target_params} parameters is impossible; give a positive number such as 1e5")
+
+    def rungs(*half_ratios: int) -> list[_Rung]:
+        shapes = [
+            ModelDims(
+                vocab_size=vocab_size,
+                seq_len=seq_len,
+                d_model=d_model,
+                n_layers=n_layers,
+                n_heads=n_heads,
+                d_ff=half_ratio * d_model // 2,
+            )
+            for n_layers, d_model, n_heads in _shapes()
+            for half_ratio in half_ratios
+        ]
+        return sorted(((num_params(dims), dims) for dims in shapes if accept(dims)), key=lambda rung: rung[0])
+
+    regular = rungs(8)
+    if not regular:
+        raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
+    around = _neighbours(regular, target_params)
+    if _distance(around, target_params) > _TOLERANCE:
+        # Only what lies between the two regular rungs, so that sizes never step back from one target to the next.
+        lowest, highest = around[0][0], around[-1][0]
+        between = [rung for rung in rungs(7, 9) if lowest < rung[0] < highest]
+        around += _neighbours(between, target_params)
+    if _distance(around, target_params) > _TOLERANCE:
+        raise ValueError(
+            f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has"
+            f" {_nearest(around, target_params)[0]:,} (possible: {regular[0][0]:,} to {regular[-1][0]:,})"
+        )
+    return _nearest(around, target_params)[1]
+
+
+def _neighbours(rungs: list[_Rung], target_params: float) -> list[_Rung]:
+    """The last rung below the target and the first one from there on, as far as they exist."""
+    place = bisect_left(rungs, target_params, key=lambda rung: rung[0])
+    return rungs[max(place - 1, 0) : place + 1]
+
+
+def _nearest(rungs: list[_Rung], target_params: float) -> _Rung:
+    return min(rungs, key=lambda rung: abs(math.log(rung[0] / target_params)))
+
+
+def _distance(rungs: list[_Rung], target_params: float) -> float:
+    return abs(_nearest(rungs, target_params)[0] / target_params - 1.0)
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> tuple[tuple[int, int, int], ...]:
+    """(n_layers, d_model, n_heads) of every regular rung, from about 2 thousand to a billion parameters."""
+    shapes = []
+    for n_layers in range(2, _MAX_LAYERS + 1):
+        # A depth serves the sizes between those at which the rule asks for half a layer less and half a layer more.
+        lowest = _width_at(n_layers, n_layers - 0.5)
+        highest = _width_at(n_layers, n_layers + 0.5)
+        shapes += [
+            (n_layers, d_model, n_heads)
+            for d_model in _widths(highest)
+            if d_model >= lowest
+            for n_heads in _heads(d_model)
+        ]
+    return tuple(shapes)
+
+
+def _width_at(n_layers: int, wanted_layers: float) -> float:
+    """The width at which a model of `n_layers` has the size for which the rule wants `wanted_layers`."""
+    return _WIDTH_PER_LAYER * max(wanted_layers - 2.0, 0.0) * math.sqrt(wanted_layers / n_layers)
+
+
+def _widths(highest: float) -> Iterator[int]:
+    d_model = _SMALLEST_WIDTH
+    while d_model < highest:
+        yield d_model
+        d_model += 2 if d_model < 128 else 4 if d_model < 256 else 8 if d_model < 512 else 16
+
+
+def _heads(d_model: int) -> list[int]:
+    """The number of heads for a width, or none if no division gives heads of a sensible width.
+
+    Heads are about d_model^(2/3) wide, 64 at most: 10 at width 20, 16 at 64, 32 at 192, 64 from 512 on. Wider models
+    have heads of whole multiples of 4 and 8, for which accelerators have fast kernels.
+    """
+    wanted = min(64.0, d_model ** (2 / 3))
+    multiple = 1 if d_model < 128 else 4 if d_model < 256 else 8
+    widths = [width for width in range(multiple, d_model + 1, multiple) if d_model % width == 0]
+    nearest = min(widths, key=lambda width: abs(math.log(width / wanted)), default=d_model)
+    return [d_model // nearest] if 0.5 < nearest / wanted < 2.0 else []

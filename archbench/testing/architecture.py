@@ -1,0 +1,343 @@
+"""The conformance suite that every architecture passes, archbench's own and strangers' alike."""
+
+import json
+import math
+import subprocess
+import sys
+from itertools import pairwise
+from typing import ClassVar
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from archbench.api import ArchitectureConfig, Attention, ModelDims
+from archbench.flops.counter import measured_flops
+from archbench.testing.probes import (
+    changed_surroundings,
+    cross_entropy_nats,
+    embedding_parameters,
+    input_gradients,
+    random_like,
+    random_tokens,
+    seeded_model,
+    steady_state,
+    steps_to_memorise,
+    watch_token_embedding,
+)
+
+_TORCH_LIBRARIES = ("torch", "transformers", "deepspeed", "x_transformers", "reformer_pytorch")
+
+_WITHOUT_TORCH = """
+import importlib, json, sys
+module, name, plugin, settings = json.loads(sys.argv[1])
+config = getattr(importlib.import_module(module), name).model_validate(settings)
+if plugin:
+    importlib.import_module(plugin)
+dims = config.sized_for(1e5, vocab_size=264, seq_len=256)
+config.problems(dims), config.num_params(dims)
+for attention in config.attention_modes:
+    config.forward_flops_per_token(dims, attention)
+print(json.dumps([library for library in {libraries!r} if library in sys.modules]))
+""".replace("{libraries!r}", repr(_TORCH_LIBRARIES))
+
+
+class ArchitectureConformance:
+    """What archbench relies on in an architecture. Subclass it with a `config`, and pytest runs the whole suite.
+
+    ```python
+    from archbench.testing.architecture import ArchitectureConformance
+    from my_package.config import MyConfig
+
+    class TestMyArchitecture(ArchitectureConformance):
+        config = MyConfig(window=16)
+        plugin = "my_package.plugin"
+    ```
+
+    Tests that depend on the attention run once per mode of `config.attention_modes`. All of them use a model of a few
+    thousand parameters on the CPU and take seconds. `ArchitectureOnCuda` has the tests that need an accelerator.
+    """
+
+    config: ClassVar[ArchitectureConfig]
+    """The architecture under test, with its hyperparameters."""
+
+    plugin: ClassVar[str | None] = None
+    """Import name of the module with the hook, if its import is to be checked too."""
+
+    dims: ClassVar[ModelDims | None] = None
+    """Shape of the model under test; by default the rung nearest to 20 thousand parameters, V 48, T 32."""
+
+    flops_tolerance: ClassVar[float] = 0.01
+    """Largest relative difference between analytic and counted FLOPs. Exact counts are possible for dense layers; 1 %
+    leaves room for products of the order of d_model per token, not for a forgotten component."""
+
+    initial_loss_tolerance_nats: ClassVar[float] = 0.1
+    """Largest distance of the untrained loss from ln V. Logits of standard deviation s raise it by s²/2, so 0.1 allows
+    s = 0.45; initialisations of the field stay below 0.3 at this size."""
+
+    memorise_steps: ClassVar[int] = 200
+    """Steps within which 64 random targets must be learnt to a tenth of the initial loss."""
+
+    ladder_vocab_sizes: ClassVar[tuple[int, ...]] = (264, 8192)
+    ladder_seq_len: ClassVar[int] = 256
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Runs tests with an argument `attention` once per mode that the architecture offers."""
+        if "attention" in metafunc.fixturenames:
+            modes = sorted(self.config.attention_modes)
+            metafunc.parametrize("attention", modes, ids=[mode.value for mode in modes])
+
+    def shape(self) -> ModelDims:
+        """The shape of the model under test."""
+        return self.dims or self.config.sized_for(2e4, vocab_size=48, seq_len=32)
+
+    # The config
+
+    def test_config_survives_a_round_trip(self) -> None:
+        """Specs, run ids and workers pass configs around as plain data."""
+        kind = type(self.config)
+        assert kind.model_validate(self.config.model_dump()) == self.config, "model_dump loses something"
+        assert kind.model_validate_json(self.config.model_dump_json()) == self.config, "model_dump_json loses something"
+        assert self.config.model_dump()["kind"] == kind.kind_name(), "`kind` must be the registered name"
+
+    def test_config_is_frozen_and_refuses_unknown_keys(self) -> None:
+        """A misspelt hyperparameter must not pass in silence, and a config in use must not change."""
+        with pytest.raises(ValidationError):
+            type(self.config).model_validate({**self.config.model_dump(), "no_such_hyperparameter": 1})
+        with pytest.raises(ValidationError):
+            self.config.kind = "another"  # type: ignore[misc]
+
+    def test_source_is_stated(self) -> None:
+        """The leaderboard prints where an architecture comes from and how far it is faithful."""
+        source = self.config.source
+        missing = [name for name in ("paper", "implementation", "faithful", "differs") if not getattr(source, name)]
+        assert not missing, f"source lacks {missing}"
+        assert self.config.summary, "a line for listings is missing: `summary`"
+        assert self.config.attention_modes, "an architecture offers at least one attention mode"
+
+    def test_importing_and_planning_load_no_torch(self) -> None:
+        """`archbench plan` answers at once because configs, sizes, parameters and FLOPs are plain arithmetic."""
+        kind = type(self.config)
+        settings = json.dumps([kind.__module__, kind.__qualname__, self.plugin, self.config.model_dump(mode="json")])
+        done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH, settings], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        loaded = json.loads(done.stdout)
+        assert loaded == [], f"importing {kind.__module__} and asking for sizes and costs loaded {loaded}"
+
+    # The ladder
+
+    def test_ladder_hits_every_size_within_5_percent_and_never_steps_back(self) -> None:
+        """Sizes from 10 thousand to 350 million can be asked for; analytic, nothing is built."""
+        targets = [10_000 * 35_000 ** (step / 80) for step in range(81)]
+        for vocab_size in self.ladder_vocab_sizes:
+            rungs = [self.config.sized_for(t, vocab_size=vocab_size, seq_len=self.ladder_seq_len) for t in targets]
+            params = [self.config.num_params(rung).non_embedding for rung in rungs]
+            for target, rung, got in zip(targets, rungs, params, strict=True):
+                where = f"vocabulary {vocab_size}, {target:,.0f} parameters: {rung}"
+                assert abs(got / target - 1) <= 0.05, f"{where} has {got:,}"
+                assert (rung.vocab_size, rung.seq_len) == (vocab_size, self.ladder_seq_len), where
+                assert rung.n_layers >= 2, where
+                assert self.config.problems(rung) == [], f"{where} has problems {self.config.problems(rung)}"
+            assert all(a <= b for a, b in pairwise(params)), f"sizes step back: {params}"
+
+    def test_an_impossible_size_is_refused(self) -> None:
+        """A size far below the smallest rung raises ValueError, which archbench turns into one line for the user."""
+        with pytest.raises(ValueError, match=r"\S"):
+            self.config.sized_for(1.0, vocab_size=264, seq_len=self.ladder_seq_len)
+
+    def test_a_shape_that_cannot_be_built_is_named(self) -> None:
+        """`problems` finds heads that do not divide the width."""
+        shape = self.shape().model_copy(update={"d_model": 10, "n_heads": 3})
+        assert self.config.problems(shape), "d_model 10 with n_heads 3 was accepted"
+
+    # Costs
+
+    def test_analytic_parameters_equal_the_built_modules(self, attention: Attention) -> None:
+        """Both counts, each for itself; a tied matrix counts once. See `probes.embedding_parameters`."""
+        smallest = self.config.sized_for(1e4, vocab_size=56, seq_len=self.shape().seq_len)
+        for dims in (self.shape(), smallest):
+            embeddings = embedding_parameters(self.config, dims, attention)
+            built = {True: 0, False: 0}
+            for name, parameter in seeded_model(self.config, dims, attention).named_parameters():
+                built[name in embeddings] += parameter.numel()
+            analytic = self.config.num_params(dims)
+            assert (analytic.embedding, analytic.non_embedding) == (built[True], built[False]), (
+                f"{dims}: num_params says (embedding, non-embedding) {analytic.embedding, analytic.non_embedding},"
+                f" the module has {built[True], built[False]}, taking as embeddings {sorted(embeddings)}"
+            )
+
+    def test_analytic_flops_equal_the_counted_ones(self, attention: Attention) -> None:
+        """Forward, and forward with backward; with a full memory where the model carries one."""
+        dims, rows = self.shape(), 2
+        model, tokens = seeded_model(self.config, dims, attention), random_tokens(rows, dims)
+        state = steady_state(model, tokens)
+        analytic = self.config.forward_flops_per_token(dims, attention)
+        unknown = (analytic.per_prediction | analytic.recomputed) - set(analytic.components)
+        assert not unknown, f"per_prediction or recomputed name components that do not exist: {sorted(unknown)}"
+        assert "logits" in analytic.per_prediction, "the output projection runs only where a token is predicted"
+        forward = measured_flops(lambda: model(tokens, state=state)) / tokens.numel()
+        train = measured_flops(lambda: model(tokens, state=state).sum().backward()) / tokens.numel()
+        for name, said, counted in (("forward", analytic.forward(), forward), ("train", analytic.train(), train)):
+            assert said == pytest.approx(counted, rel=self.flops_tolerance), (
+                f"{name} FLOPs per token: analytic {said:,.0f}, counted {counted:,.0f}; {dict(analytic.components)}"
+            )
+
+    # The module
+
+    def test_output_has_the_promised_shape(self, attention: Attention) -> None:
+        """Hidden states [rows, seq_len, d_model], logits [rows, seq_len, vocab_size], all finite."""
+        dims = self.shape()
+        model, tokens = seeded_model(self.config, dims, attention), random_tokens(3, dims)
+        hidden = model.encode(tokens).hidden
+        logits = model(tokens)
+        assert tuple(hidden.shape) == (3, dims.seq_len, dims.d_model)
+        assert tuple(logits.shape) == (3, dims.seq_len, dims.vocab_size)
+        assert bool(logits.isfinite().all()), "logits of an untrained model are not finite"
+
+    def test_logits_of_some_positions_are_those_of_the_whole(self, attention: Attention) -> None:
+        """Objectives project only what they predict: `logits` works position by position."""
+        dims = self.shape()
+        hidden = seeded_model(self.config, dims, attention).encode(random_tokens(2, dims)).hidden
+        model = seeded_model(self.config, dims, attention)
+        # Products of other shapes sum in another order: rounding of fp32, far below any real difference.
+        torch.testing.assert_close(model.logits(hidden[:, ::3]), model.logits(hidden)[:, ::3], atol=1e-5, rtol=1e-4)
+
+    def test_causality_by_gradient(self, attention: Attention) -> None:
+        """d logits[t] / d embedded token[s > t] is exactly zero for causal attention, and is not for bidirectional.
+
+        By gradient and not by changing tokens: LSH attention sorts by all tokens, so a later token moves earlier
+        logits although no value leaks. Rows of a batch must not see each other in either mode.
+        """
+        dims = self.shape()
+        tokens = random_tokens(2, dims)
+        for position in (0, dims.seq_len // 3, dims.seq_len - 2):
+            gradients = input_gradients(seeded_model(self.config, dims, attention), tokens, position)
+            assert gradients is not None, "no nn.Embedding is called on the tokens; the suite cannot follow gradients"
+            later, other_row = gradients[0, position + 1 :].max().item(), gradients[1].max().item()
+            assert other_row == 0.0, f"logits of row 0 depend on row 1 (gradient {other_row})"
+            assert gradients[0, position] > 0.0, f"logits of position {position} ignore the token there"
+            if position:
+                assert gradients[0, :position].max() > 0.0, f"logits of position {position} ignore all earlier tokens"
+            if attention is Attention.CAUSAL:
+                assert later == 0.0, f"logits of position {position} depend on later tokens (gradient {later})"
+            else:
+                assert later > 0.0, f"bidirectional attention, but position {position} ignores all later tokens"
+
+    def test_no_token_id_is_special(self, attention: Attention) -> None:
+        """Every id of the vocabulary has an embedding that is learnt: none acts as padding, as library defaults do."""
+        dims = self.shape()
+        rows = -(-dims.vocab_size // dims.seq_len)
+        tokens = (torch.arange(rows * dims.seq_len) % dims.vocab_size).view(rows, dims.seq_len)
+        model = seeded_model(self.config, dims, attention)
+        with watch_token_embedding(model, tokens, cut=False) as seen:
+            hidden = model.encode(tokens).hidden
+        torch.autograd.backward((hidden * random_like(hidden)).sum())
+        for table in seen.tables:
+            assert table.weight.grad is not None
+            dead = (table.weight.grad[: dims.vocab_size].abs().sum(-1) == 0).nonzero().flatten().tolist()
+            assert dead == [], f"the embeddings of token ids {dead} get no gradient"
+
+    def test_untrained_loss_is_near_ln_v(self, attention: Attention) -> None:
+        """An untrained model knows nothing: its loss on random tokens is that of guessing."""
+        dims = self.shape()
+        with torch.no_grad():
+            logits = seeded_model(self.config, dims, attention)(random_tokens(16, dims))
+            loss_nats = cross_entropy_nats(logits, random_tokens(16, dims, seed=1)).item()
+        expected = math.log(dims.vocab_size)
+        assert loss_nats == pytest.approx(expected, abs=self.initial_loss_tolerance_nats), (
+            f"initial loss {loss_nats:.3f} nats, ln V = {expected:.3f}"
+        )
+
+    def test_same_seed_gives_the_same_bits(self, attention: Attention) -> None:
+        """Weights and logits repeat with torch's global generator, and another seed gives other weights."""
+        dims = self.shape()
+        tokens = random_tokens(2, dims)
+        first, second = (seeded_model(self.config, dims, attention) for _ in range(2))
+        other = dict(seeded_model(self.config, dims, attention, seed=7).named_parameters())
+        differs = False
+        for (name, mine), (_, yours) in zip(first.named_parameters(), second.named_parameters(), strict=True):
+            assert torch.equal(mine, yours), f"parameter {name} differs between two builds with one seed"
+            differs = differs or not torch.equal(mine, other[name])
+        assert differs, "another seed gives the same weights: the build ignores torch's global generator"
+        outputs = []
+        for model in (first, second):
+            torch.manual_seed(3)
+            outputs.append(model(tokens))
+        assert torch.equal(*outputs), "logits differ between two forward passes with one seed"
+
+    def test_building_leaves_the_process_as_it_was(self, attention: Attention) -> None:
+        """A worker trains many models one after another; random states, dtype, environment and so on stay."""
+        changed = changed_surroundings(lambda: self.config.build(self.shape(), attention))
+        assert changed == [], f"building changed {changed}"
+
+    def test_every_parameter_gets_a_finite_gradient(self, attention: Attention) -> None:
+        """A parameter without a gradient is counted in N but never trained."""
+        dims = self.shape()
+        model = seeded_model(self.config, dims, attention)
+        tokens = random_tokens(2, dims)
+        state = steady_state(model, tokens)
+        torch.autograd.backward(cross_entropy_nats(model(tokens, state=state), random_tokens(2, dims, seed=1)))
+        unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+        assert unused == [], f"parameters without a gradient: {unused}"
+        broken = [n for n, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+        assert broken == [], f"parameters with a gradient that is not finite: {broken}"
+
+    def test_a_batch_can_be_memorised(self, attention: Attention) -> None:
+        """Gradients lead somewhere: random targets of random tokens are learnt by heart."""
+        dims = self.shape()
+        rows = max(1, 64 // dims.seq_len)
+        model = seeded_model(self.config, dims, attention)
+        wanted = 0.1 * math.log(dims.vocab_size)
+        steps, loss_nats = steps_to_memorise(
+            model,
+            random_tokens(rows, dims),
+            random_tokens(rows, dims, seed=1),
+            below_nats=wanted,
+            max_steps=self.memorise_steps,
+        )
+        assert loss_nats < wanted, f"after {steps} steps the loss is {loss_nats:.3f} nats, not below {wanted:.3f}"
+
+    def test_token_types_matter_exactly_where_promised(self, attention: Attention) -> None:
+        """`has_token_types` tells whether the model can tell two sentences apart."""
+        dims = self.shape()
+        tokens = random_tokens(2, dims)
+        outputs = []
+        for token_type in (0, 1):
+            model = seeded_model(self.config, dims, attention)
+            outputs.append(model(tokens, token_types=torch.full_like(tokens, token_type)))
+        assert torch.equal(*outputs) != self.config.has_token_types, (
+            f"has_token_types is {self.config.has_token_types}, but token types"
+            f" {'do not change' if self.config.has_token_types else 'change'} the logits"
+        )
+
+    # Memory between segments
+
+    def test_memory_is_carried_exactly_where_promised(self, attention: Attention) -> None:
+        """The state is a tuple of detached tensors by row that changes what follows; otherwise it is None."""
+        dims = self.shape()
+        first, second = random_tokens(2, dims), random_tokens(2, dims, seed=1)
+        state = seeded_model(self.config, dims, attention).encode(first).state
+        if not self.config.carries_state:
+            assert state is None, "carries_state is False, but encode returns a state"
+            return
+        assert state is not None, "carries_state is True, but encode returns no state"
+        for index, part in enumerate(state):
+            assert part.shape[0] == 2, f"state[{index}] has shape {tuple(part.shape)}; the first axis must be the row"
+            assert not part.requires_grad, f"state[{index}] is not detached: gradients would cross segments"
+        fresh = seeded_model(self.config, dims, attention).encode(second).hidden
+        continued = seeded_model(self.config, dims, attention).encode(second, state=state).hidden
+        assert not torch.allclose(fresh, continued), "the memory of the first segment changes nothing in the second"
+
+    def test_memory_belongs_to_its_row(self, attention: Attention) -> None:
+        """Swapping the rows of tokens and state swaps the rows of the output, and nothing else."""
+        if not self.config.carries_state:
+            pytest.skip("the architecture carries no state")
+        dims = self.shape()
+        model = seeded_model(self.config, dims, attention)
+        state = steady_state(model, random_tokens(2, dims))
+        assert state is not None
+        tokens = random_tokens(2, dims, seed=1)
+        straight = model.encode(tokens, state=state).hidden
+        swapped = model.encode(tokens.flip(0), state=tuple(part.flip(0) for part in state)).hidden
+        # Rows may be summed in another order: rounding of fp32.
+        torch.testing.assert_close(swapped.flip(0), straight, atol=1e-5, rtol=1e-4)

@@ -1,0 +1,45 @@
+"""GPT-2 as an archbench language model. Imports torch and transformers."""
+
+from torch import Tensor
+from transformers.models.gpt2.configuration_gpt2 import GPT2Config as LibraryConfig
+from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
+
+from archbench.api import Attention, ModelDims
+from archbench.nn.language_model import Encoded, LanguageModel, State
+
+
+class Gpt2(LanguageModel):
+    """GPT-2 of transformers. Raises ValueError for any attention but the causal one."""
+
+    def __init__(self, dims: ModelDims, attention: Attention, *, dropout: float) -> None:
+        super().__init__()
+        if attention is not Attention.CAUSAL:
+            raise ValueError(f"gpt2 attends causally only, got {attention.value!r}; choose a causal objective")
+        self.model = GPT2LMHeadModel(
+            LibraryConfig(
+                vocab_size=dims.vocab_size,
+                n_positions=dims.seq_len,
+                n_embd=dims.d_model,
+                n_layer=dims.n_layers,
+                n_head=dims.n_heads,
+                n_inner=dims.d_ff,
+                resid_pdrop=dropout,
+                embd_pdrop=dropout,
+                attn_pdrop=dropout,
+                # No id of the tokenizer means anything special to the model.
+                bos_token_id=None,
+                eos_token_id=None,
+                use_cache=False,
+                attn_implementation="sdpa",
+            )
+        )
+
+    def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
+        """See `LanguageModel.encode`; token types are ignored and no state is carried."""
+        hidden: Tensor = self.model.transformer(tokens).last_hidden_state
+        return Encoded(hidden, None)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `LanguageModel.logits`."""
+        logits: Tensor = self.model.lm_head(hidden)
+        return logits

@@ -1,0 +1,76 @@
+"""Reformer as a language model: reformer-pytorch's LSH attention and feed-forward in reversible layers."""
+
+from functools import partial
+from typing import cast
+
+import torch
+from reformer_pytorch.reformer_pytorch import Chunk, FeedForward, LSHSelfAttention, PreNorm
+from torch import Tensor, nn
+
+from archbench.api import ModelDims
+from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench_reformer.lsh_attention import RepeatableLSHAttention
+from archbench_reformer.reversible import ReversibleLayer, ReversibleStack
+
+INIT_STD = 0.02
+"""Standard deviation of all initial matrices and embeddings."""
+
+
+class Reformer(LanguageModel):
+    """Token and learned position embeddings, reversible layers, a final norm and an untied output matrix."""
+
+    def __init__(self, dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int, ff_chunks: int) -> None:
+        super().__init__()
+        self.block_len = 2 * bucket_size
+        self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
+        self.position_embedding = nn.Embedding(dims.seq_len, dims.d_model)
+        attention = partial(_attention, dims, causal=causal, bucket_size=bucket_size, n_hashes=n_hashes)
+        self.layers = ReversibleStack(
+            [
+                ReversibleLayer(
+                    attention=PreNorm(nn.LayerNorm, dims.d_model, attention()),
+                    feed_forward=PreNorm(nn.LayerNorm, dims.d_model, _feed_forward(dims, ff_chunks)),
+                )
+                for _ in range(dims.n_layers)
+            ]
+        )
+        self.norm = nn.LayerNorm(dims.d_model)
+        self.output = nn.Linear(dims.d_model, dims.vocab_size)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=INIT_STD)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
+        """Hidden states; hash rotations are drawn from torch's global generator.
+
+        Raises ValueError where the length of `tokens` is not divisible by twice the bucket size.
+        """
+        seq_len = tokens.shape[1]
+        if seq_len % self.block_len:
+            raise ValueError(f"{seq_len} tokens are not divisible by twice the bucket size, {self.block_len}")
+        positions = torch.arange(seq_len, device=tokens.device)
+        embedded = self.token_embedding(tokens) + self.position_embedding(positions)
+        return Encoded(hidden=self.norm(self.layers(embedded)), state=None)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits by a matrix of their own, with a bias."""
+        return cast(Tensor, self.output(hidden))
+
+
+def _attention(dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int) -> LSHSelfAttention:
+    attention = LSHSelfAttention(
+        dims.d_model, heads=dims.n_heads, bucket_size=bucket_size, n_hashes=n_hashes, causal=causal
+    )
+    attention.lsh_attn = RepeatableLSHAttention(bucket_size=bucket_size, n_hashes=n_hashes, causal=causal)
+    attention.local_attn = None  # for local heads, of which there are none
+    return attention
+
+
+def _feed_forward(dims: ModelDims, ff_chunks: int) -> nn.Module:
+    layer = FeedForward(dims.d_model, mult=1)
+    # reformer-pytorch knows whole multiples of the width only.
+    layer.w1 = nn.Linear(dims.d_model, dims.d_ff)
+    layer.w2 = nn.Linear(dims.d_ff, dims.d_model)
+    return cast(nn.Module, Chunk(ff_chunks, layer, along_dim=-2))

@@ -1,0 +1,82 @@
+"""RoBERTa's hyperparameters, sizes and costs. Importing this loads no torch."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+
+if TYPE_CHECKING:
+    from archbench_roberta.model import Roberta
+
+
+NUM_TOKEN_TYPES = 1
+"""RoBERTa keeps BERT's segment embedding with one row, added to every position."""
+
+
+class RobertaConfig(ArchitectureConfig):
+    """BERT's network with one segment: learned positions, layer norm after each block, and a prediction head."""
+
+    kind: Literal["roberta"] = "roberta"
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Of embeddings, attention weights and block outputs. 0, as scans see each token once; the paper has 0.1."""
+
+    summary: ClassVar[str] = "RoBERTa: BERT's network without segments; bidirectional or under a causal mask"
+    attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL, Attention.BIDIRECTIONAL})
+    source: ClassVar[Source] = Source(
+        paper="Liu et al. 2019, RoBERTa: A Robustly Optimized BERT Pretraining Approach (arXiv 1907.11692)",
+        implementation=(
+            "transformers, RobertaForMaskedLM and RobertaForCausalLM, with torch's scaled_dot_product_attention"
+        ),
+        faithful=(
+            "block structure, GELU, a single segment, prediction head, tied output matrix with a bias, and"
+            " initialisation (0.02)"
+        ),
+        differs=(
+            "no dropout by default, positions counted from 0 and no padding token, so that no text moves a position;"
+            " the causal mode is the same network under a causal mask; what else RoBERTa changed in BERT (masking,"
+            " batch, data, vocabulary) is set by the spec; sizes come from archbench's ladder"
+        ),
+    )
+
+    def build(self, dims: ModelDims, attention: Attention) -> "Roberta":
+        """See `ArchitectureConfig.build`."""
+        from archbench_roberta.model import Roberta
+
+        return Roberta(dims, attention, dropout=self.dropout)
+
+    def num_params(self, dims: ModelDims) -> ParamCount:
+        """See `ArchitectureConfig.num_params`; the same for both attention modes."""
+        d_model, d_ff = dims.d_model, dims.d_ff
+        attention = 4 * d_model**2 + 4 * d_model
+        feed_forward = 2 * d_model * d_ff + d_ff + d_model
+        layer_norm = 2 * d_model
+        blocks = dims.n_layers * (attention + feed_forward + 2 * layer_norm)
+        prediction_transform = d_model**2 + d_model + layer_norm
+        embeddings = dims.vocab_size + dims.seq_len + NUM_TOKEN_TYPES
+        return ParamCount(
+            embedding=embeddings * d_model + dims.vocab_size,
+            non_embedding=layer_norm + blocks + prediction_transform,
+        )
+
+    def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
+        """See `ArchitectureConfig.forward_flops_per_token`; the same for both modes, as a dense kernel runs them."""
+        return ForwardFlops(
+            {
+                "attention_projections": dims.n_layers * 8.0 * dims.d_model**2,
+                "attention_scores": dims.n_layers * 4.0 * dims.d_model * dims.seq_len,
+                "feed_forward": dims.n_layers * 4.0 * dims.d_model * dims.d_ff,
+                "prediction_transform": 2.0 * dims.d_model**2,
+                "logits": 2.0 * dims.d_model * dims.vocab_size,
+            },
+            per_prediction=frozenset({"prediction_transform", "logits"}),
+        )
+
+    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
+        """See `ArchitectureConfig.sized_for`."""
+        return nearest_dims(
+            target_params,
+            lambda dims: self.num_params(dims).non_embedding,
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+        )

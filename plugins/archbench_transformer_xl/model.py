@@ -1,0 +1,82 @@
+"""Transformer-XL as a language model: x-transformers' trunk and memory with the attention of Dai et al. 2019."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from x_transformers import Decoder, TransformerWrapper
+
+from archbench.api import ModelDims
+from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench_transformer_xl.relative_attention import RelativeAttention, RelativeSinusoids
+
+INIT_STD = 0.02
+"""Standard deviation of all initial matrices and of the biases u and v, as in the authors' code."""
+
+
+class ScaledEmbedding(nn.Embedding):
+    """Token embeddings times √d_model, as in the authors' code, so that a tied output matrix can start small."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embeddings [rows, seq_len, d_model] of `tokens` [rows, seq_len]."""
+        return super().forward(tokens) * math.sqrt(self.embedding_dim)
+
+
+class TransformerXL(LanguageModel):
+    """Post-norm layers that attend to the segment and to a memory: the hidden states of the segments before it."""
+
+    def __init__(self, dims: ModelDims, mem_len: int) -> None:
+        super().__init__()
+        self.trunk = TransformerWrapper(
+            num_tokens=dims.vocab_size,
+            max_seq_len=dims.seq_len,
+            max_mem_len=mem_len,
+            token_emb=ScaledEmbedding(dims.vocab_size, dims.d_model),
+            use_abs_pos_emb=False,
+            return_only_embed=True,
+            attn_layers=_decoder(dims, mem_len),
+        )
+        self.output_bias = nn.Parameter(torch.zeros(dims.vocab_size))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=INIT_STD)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if isinstance(module, RelativeAttention):
+                nn.init.normal_(module.content_bias, std=INIT_STD)
+                nn.init.normal_(module.position_bias, std=INIT_STD)
+
+    def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
+        """Hidden states of a segment, and the memory for the next one: the inputs of each layer, [rows, mem_len, D].
+
+        Without a `state` the segment sees itself only; the memory grows until it holds `mem_len` positions.
+        """
+        memory = None if state is None else list(state)
+        hidden, new_memory = self.trunk(tokens, mems=memory, return_mems=True)
+        return Encoded(hidden=hidden, state=tuple(new_memory))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits by the token embeddings, to which the output matrix is tied."""
+        return functional.linear(hidden, self.trunk.token_emb.weight, self.output_bias)
+
+
+def _decoder(dims: ModelDims, mem_len: int) -> Decoder:
+    """x-transformers' post-norm decoder, its attention layers replaced by those of Dai et al."""
+    decoder = Decoder(
+        dim=dims.d_model,
+        depth=dims.n_layers,
+        heads=dims.n_heads,
+        pre_norm=False,
+        attn_dim_head=1,  # these layers are thrown away
+        ff_mult=(dims.d_ff + 0.5) / dims.d_model,  # truncated to d_ff by x-transformers, whatever the rounding
+        ff_custom_activation=nn.ReLU(),
+    )
+    for layer_type, layer in zip(decoder.layer_types, decoder.layers, strict=True):
+        if layer_type == "a":
+            layer[1] = RelativeAttention(dims.d_model, dims.n_heads)
+    decoder.rel_pos = RelativeSinusoids(dims.d_model, max_keys=dims.seq_len + mem_len)
+    return decoder

@@ -1,0 +1,53 @@
+"""The conformance suite on BERT, and its logits against the library's own model."""
+
+import pytest
+import torch
+from transformers.models.bert.configuration_bert import BertConfig as LibraryConfig
+from transformers.models.bert.modeling_bert import BertForMaskedLM, BertLMHeadModel
+
+from archbench.api import Attention, ModelDims
+from archbench.testing.architecture import ArchitectureConformance
+from archbench.testing.cuda import ArchitectureOnCuda
+from archbench.testing.probes import random_tokens, seeded_model
+from archbench_bert.config import BertConfig
+
+
+class TestBert(ArchitectureConformance):
+    config = BertConfig()
+    plugin = "archbench_bert.plugin"
+
+
+@pytest.mark.gpu
+class TestBertOnCuda(ArchitectureOnCuda):
+    config = BertConfig()
+
+
+@pytest.mark.parametrize("attention", list(Attention))
+def test_logits_equal_those_of_the_library(attention: Attention) -> None:
+    dims = TestBert().shape()
+    ours = seeded_model(BertConfig(), dims, attention)
+    causal = attention is Attention.CAUSAL
+    library = (BertLMHeadModel if causal else BertForMaskedLM)(
+        LibraryConfig(
+            vocab_size=dims.vocab_size,
+            max_position_embeddings=dims.seq_len,
+            hidden_size=dims.d_model,
+            num_hidden_layers=dims.n_layers,
+            num_attention_heads=dims.n_heads,
+            intermediate_size=dims.d_ff,
+            is_decoder=causal,
+            attn_implementation="eager",
+        )
+    ).eval()
+    library.load_state_dict(dict(zip(library.state_dict(), ours.state_dict().values(), strict=True)))
+    tokens = random_tokens(2, dims)
+    token_types = (torch.arange(dims.seq_len) >= dims.seq_len // 2).long().expand_as(tokens)
+    expected = library(tokens, token_type_ids=token_types, attention_mask=torch.ones_like(tokens)).logits
+    # Another kernel sums in another order: rounding of fp32.
+    torch.testing.assert_close(ours(tokens, token_types=token_types), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_parameters_of_the_published_base_model_are_110_million() -> None:
+    dims = ModelDims(vocab_size=30522, seq_len=512, d_model=768, n_layers=12, n_heads=12, d_ff=3072)
+    # bert-base-uncased has 109,514,298 parameters with its masked-LM head and without its pooler.
+    assert BertConfig().num_params(dims).total == 109_514_298

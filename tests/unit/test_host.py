@@ -1,0 +1,172 @@
+"""Discovery and containment: a broken plug-in is listed and named, and never in the way of the others."""
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from archbench.errors import PluginError
+from archbench.host import Host, load_host
+from archbench.results.runs import RunRecord, RunState
+
+HEADER = """
+from typing import ClassVar, Literal
+from archbench.api import *
+from archbench.api import hookimpl
+"""
+
+DATASET = """
+class {name}(DatasetConfig):
+    kind: Literal["{kind}"] = "{kind}"
+    def documents(self):
+        yield Document("1", "text")
+"""
+
+WORKING = (
+    HEADER
+    + DATASET.format(name="Working", kind="working")
+    + """
+@hookimpl
+def register_datasets():
+    return [Working]
+"""
+)
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the import path; modules imported from it are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
+            del sys.modules[name]
+
+
+def host_of(folder: Path, **sources: str) -> Host:
+    """A host of one plug-in per source text, in the order of their names."""
+    entry_points = []
+    for name, source in sources.items():
+        (folder / f"plugin_{name}.py").write_text(source)
+        entry_points.append(importlib.metadata.EntryPoint(name, f"plugin_{name}", "archbench"))
+    return load_host(entry_points)
+
+
+def failures(host: Host, name: str) -> str:
+    info = host.info(name)
+    assert info is not None
+    return " | ".join(info.failures)
+
+
+def test_a_plugin_that_works_is_registered_with_its_origin(modules: Path) -> None:
+    host = host_of(modules, good=WORKING)
+    registered = host.registry.datasets["working"]
+    assert registered.plugin == "good"
+    assert registered.config.kind_name() == "working"
+    assert failures(host, "good") == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import no_such_module_anywhere", "import: ModuleNotFoundError"),
+        ("def broken(:", "import: SyntaxError"),
+        ("raise SystemExit(3)", "import: SystemExit"),
+        (HEADER + "@hookimpl\ndef register_datasets():\n    raise RuntimeError('out of order')\n", "out of order"),
+        (HEADER + "@hookimpl\ndef register_datasets():\n    raise SystemExit(0)\n", "register_datasets: SystemExit"),
+        (HEADER + "@hookimpl\ndef register_datasets():\n    return [int]\n", "expected subclasses of DatasetConfig"),
+        (HEADER + "@hookimpl\ndef register_datasets():\n    return 7\n", "register_datasets: TypeError"),
+        (
+            HEADER + "class Empty(DatasetConfig):\n    kind: Literal['e'] = 'e'\n"
+            "@hookimpl\ndef register_datasets():\n    return [Empty]\n",
+            "Empty lacks documents",
+        ),
+        (
+            HEADER + "class Nameless(DatasetConfig):\n    def documents(self): yield\n"
+            "@hookimpl\ndef register_datasets():\n    return [Nameless]\n",
+            "must declare `kind",
+        ),
+        (HEADER + "@hookimpl\ndef register_dataset():\n    return []\n", "did you mean 'register_datasets'?"),
+        (HEADER + "@hookimpl\ndef register_datasets(what):\n    return []\n", "register: PluginValidationError"),
+    ],
+)
+def test_a_broken_plugin_is_listed_and_the_others_work(modules: Path, source: str, expected: str) -> None:
+    host = host_of(modules, bad=source, good=WORKING)
+    assert expected in failures(host, "bad")
+    assert host.registry.datasets["working"].plugin == "good"
+
+
+def test_a_plugin_refused_at_validation_leaves_none_of_its_hooks_behind(modules: Path) -> None:
+    source = WORKING + "\n@hookimpl\ndef no_such_hook():\n    return []\n"
+    host = host_of(modules, half=source)
+    assert not host.manager.has_plugin("half")
+    assert not host.registry.datasets.entries
+
+
+def test_the_later_component_of_the_same_name_is_refused(modules: Path) -> None:
+    host = host_of(modules, a_first=WORKING, b_second=WORKING)
+    assert host.registry.datasets["working"].plugin == "a_first"
+    assert "'working' is already registered by 'a_first'" in failures(host, "b_second")
+
+
+def test_a_missing_component_is_reported_with_the_nearest_name_and_the_plugins_that_failed(modules: Path) -> None:
+    host = host_of(modules, bad="raise ValueError('no licence')", good=WORKING)
+    with pytest.raises(PluginError) as caught:
+        host.registry.datasets["workin"]
+    assert "dataset 'workin' is not registered; did you mean 'working'?" in str(caught.value)
+    assert "plug-in 'bad' failed: import: ValueError: no licence" in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_an_observer_that_raises_is_noted_and_the_others_are_told(modules: Path) -> None:
+    told = HEADER + "seen = []\n@hookimpl\ndef run_finished(record):\n    seen.append(record.run_id)\n"
+    raising = HEADER + "@hookimpl\ndef run_finished(record):\n    raise OSError('full')\n"
+    host = host_of(modules, a_told=told, b_raising=raising)
+    host.notify("run_finished", record=a_record())
+    assert "run_finished: OSError: full" in failures(host, "b_raising")
+    assert sys.modules["plugin_a_told"].seen == ["0123"]
+
+
+def test_a_choosing_hook_passes_over_failures_and_wrong_types(modules: Path) -> None:
+    from archbench.contracts.executor import ExecutorConfig
+
+    raising = HEADER + "@hookimpl\ndef select_executor(num_jobs):\n    raise ValueError('no queue')\n"
+    wrong = HEADER + "@hookimpl\ndef select_executor():\n    return 'local'\n"
+    host = host_of(modules, a_raising=raising, b_wrong=wrong)
+    assert host.first_result("select_executor", ExecutorConfig, num_jobs=1) is None
+    assert "no queue" in failures(host, "a_raising")
+    assert "returned str, expected ExecutorConfig or None" in failures(host, "b_wrong")
+
+
+def test_a_plugin_can_be_given_as_a_file(modules: Path) -> None:
+    path = modules / "my_data.py"
+    path.write_text(WORKING)
+    host = load_host([], files=[path])
+    assert host.registry.datasets["working"].distribution == "file"
+
+
+def test_a_missing_plugin_file_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no such plug-in file"):
+        load_host([], files=[tmp_path / "absent.py"])
+
+
+def a_record() -> RunRecord:
+    return RunRecord(
+        run_id="0123",
+        contender="c",
+        architecture="a",
+        objective="o",
+        track="causal",
+        size_index=0,
+        non_embedding_params=1,
+        embedding_params=1,
+        seed=0,
+        batch_tokens=1,
+        planned_tokens=1,
+        unique_tokens=1,
+        state=RunState.DONE,
+        curve=(),
+    )
