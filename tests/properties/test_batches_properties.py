@@ -145,7 +145,9 @@ def test_evaluation_lanes_go_on_from_batch_to_batch_and_begin_with_end_of_text(
         assert np.array_equal(following[inside], targets[:, :-1][inside])
         if index + 1 < len(batches):
             last = targets[:, -1]
-            assert np.array_equal(batches[index + 1]["tokens"][:, 0][last != IGNORE_TARGET], last[last != IGNORE_TARGET])
+            assert np.array_equal(
+                batches[index + 1]["tokens"][:, 0][last != IGNORE_TARGET], last[last != IGNORE_TARGET]
+            )
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**63))
@@ -156,9 +158,7 @@ def test_the_shuffle_is_a_permutation(size: int, key: int) -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES[1:], ids=lambda objective: f"{objective.kind}-{objective.masking}")
 def test_masked_evaluation_has_the_same_masks_each_time(objective: ObjectiveConfig) -> None:
     corpus = corpus_of(100, [200, 300])
-    first, second = (
-        EvaluationBatches(corpus, objective, seq_len=16, rows=4, tokens=10_000, seed=5) for _ in range(2)
-    )
+    first, second = (EvaluationBatches(corpus, objective, seq_len=16, rows=4, tokens=10_000, seed=5) for _ in range(2))
     for index in range(len(first)):
         for name, values in first[index].items():
             assert np.array_equal(values, second[index][name])
