@@ -1,0 +1,417 @@
+"""L(C), loss against training cost, without and with a floor: the law by which architectures are compared.
+
+    without floor  L(C) = (C_c/C)^alpha_C            Kaplan et al. 2020, eq 1.3 (there with C_min)
+    with floor     L(C) = E + (C_c/C)^alpha_C        E, the irreducible loss, free or pinned
+
+Legend: C cost (FLOPs or seconds), L loss (nats), alpha_C exponent, C_c scale, E floor, n points, R resamples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import f as f_distribution
+
+from archbench.analysis.power_sum import Array, PowerSum
+from archbench.analysis.robust import LEAST_SQUARES, Minima, huber, minimise
+from archbench.results.fits import FitResult, FitStatus
+from archbench.results.runs import CostAxis
+
+Floor = Literal["none", "free"] | float
+"""`none`, `free`, or the pinned floor in nats."""
+Residuals = Literal["log_loss", "log_excess"]
+"""Residuals of ln L, or of ln(L - E), which only a pinned floor has (the practice of published back-tests)."""
+
+MAX_EXPONENT = 10.0
+_SMALLEST_DELTA = 1e-3
+_FLOOR_LEVEL = 0.05
+_ALPHA_GRID = np.geomspace(0.005, 5.0, 49)
+_A, _ALPHA, _FLOOR = 0, 1, 2
+_EXP_LIMIT = 700.0
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeLawSamples:
+    """R refits of L(C) to resampled data; a resample that identifies no law has alpha NaN."""
+
+    alpha: Array
+    """[R]"""
+    ln_amplitude: Array
+    """[R], ln A of L = E + A·C^-alpha; ln C_c = ln A / alpha."""
+    floor: Array
+    """[R], nats; zero without a floor."""
+    objective: Array
+    """[R]"""
+
+    def predict(self, cost: ArrayLike) -> Array:
+        """Loss in nats at each cost, [R, m]."""
+        log_cost = np.log(np.atleast_1d(np.asarray(cost, dtype=float)))
+        return np.asarray(self.floor[:, None] + np.exp(self.ln_amplitude[:, None] - self.alpha[:, None] * log_cost))
+
+    def cost_at(self, loss: ArrayLike) -> Array:
+        """Cost at which each law reaches each loss, [R, m]; infinite at or below its floor."""
+        excess = np.atleast_1d(np.asarray(loss, dtype=float)) - self.floor[:, None]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            log_cost = (self.ln_amplitude[:, None] - np.log(excess)) / self.alpha[:, None]
+            return np.where(excess > 0, np.exp(np.minimum(log_cost, _EXP_LIMIT)), np.inf)
+
+
+def fit_compute_law(
+    cost: ArrayLike,
+    loss: ArrayLike,
+    *,
+    floor: Floor = "none",
+    weights: ArrayLike | None = None,
+    clusters: Sequence[object] | None = None,
+    cost_axis: CostAxis | None = None,
+    delta: float | Literal["auto"] = "auto",
+    residuals: Residuals = "log_loss",
+) -> FitResult:
+    """L(C) fitted to points (cost, loss in nats), with the status that says whether it may be read.
+
+    clusters: the run of each point; a floor is only called identified by as many independent points as there are runs.
+    delta: Huber's; `auto` takes 1.345 robust standard deviations, at least 1e-3; `inf` is least squares.
+    Params: alpha_C, C_c (unit of cost), ln_A (L = E + A·C^-alpha_C), E (nats).
+    Points whose cost or loss is not finite and positive are left out and counted. ValueError where lengths differ.
+    """
+    data = _Data.of(cost, loss, weights, clusters, floor, residuals)
+    describe = _Description(floor, cost_axis, residuals, data)
+    problem = data.problem(floor)
+    if problem is not None:
+        return describe.refused(*problem)
+    width = _delta(data, floor) if delta == "auto" else float(delta)
+    minima = _fit(data, data.weights[None, :], floor, width)
+    best = minima.best()
+    theta = minima.theta[best]
+    status, reason = _judge(data, theta, float(minima.objective[best]), bool(minima.converged[best]), floor, width)
+    return describe.fitted(theta, float(minima.objective[best]), width, status, reason)
+
+
+def refit_compute_law(
+    cost: ArrayLike,
+    loss: ArrayLike,
+    weights: Array,
+    *,
+    floor: Floor = "none",
+    delta: float = _SMALLEST_DELTA,
+    residuals: Residuals = "log_loss",
+) -> ComputeLawSamples:
+    """L(C) fitted once for each row of `weights` [R, n], all at once; weight 0 leaves a point out of that fit."""
+    data = _Data.of(cost, loss, None, None, floor, residuals)
+    rows = np.asarray(weights, dtype=float)[:, data.kept]
+    distinct = _distinct_counts(data.x, rows)
+    minima = _fit(data, rows, floor, delta)
+    theta = minima.theta
+    bad = (distinct < (3 if floor == "free" else 2)) | ~np.isfinite(minima.objective)
+    alpha = np.where(bad, np.nan, theta[:, _ALPHA])
+    intercept = np.where(bad, np.nan, theta[:, _A] + theta[:, _ALPHA] * data.centre)
+    floors = np.zeros(len(theta))
+    if floor == "free":
+        floors = np.exp(theta[:, _FLOOR])
+    elif floor != "none":
+        floors = np.full(len(theta), float(floor))
+    return ComputeLawSamples(alpha, intercept, floors, minima.objective)
+
+
+def bootstrap_compute_law(
+    cost: ArrayLike,
+    loss: ArrayLike,
+    *,
+    clusters: Sequence[object] | None = None,
+    strata: Sequence[object] | None = None,
+    floor: Floor = "none",
+    num_resamples: int = 1000,
+    seed: int = 0,
+    delta: float | Literal["auto"] = "auto",
+    residuals: Residuals = "log_loss",
+) -> ComputeLawSamples:
+    """L(C) refitted to `num_resamples` cluster resamples, all at once (R = num_resamples).
+
+    clusters: the run of each point (points of one curve are not independent); each point by itself where None.
+    strata: resampling stays inside each stratum, for example seeds within a size; all clusters together where None.
+    The same seed gives the same samples. `auto` fixes delta from all data, so that resamples minimise one objective.
+    """
+    labels = np.arange(len(np.atleast_1d(cost))) if clusters is None else _codes(clusters)
+    weights = cluster_weights(labels, num_resamples, np.random.default_rng(seed), strata)
+    data = _Data.of(cost, loss, None, None, floor, residuals)
+    width = (_delta(data, floor) if data.problem(floor) is None else _SMALLEST_DELTA) if delta == "auto" else delta
+    return refit_compute_law(cost, loss, weights, floor=floor, delta=width, residuals=residuals)
+
+
+def cluster_weights(
+    clusters: ArrayLike, num_resamples: int, generator: np.random.Generator, strata: Sequence[object] | None = None
+) -> Array:
+    """How often each point enters each resample, [R, n]: clusters drawn with replacement, inside strata if given."""
+    codes = _codes(clusters)
+    groups = np.zeros(len(codes), dtype=int) if strata is None else _codes(strata)
+    counts = np.zeros((num_resamples, int(codes.max()) + 1))
+    for group in np.unique(groups):
+        members = np.unique(codes[groups == group])
+        drawn = generator.multinomial(len(members), np.full(len(members), 1.0 / len(members)), size=num_resamples)
+        counts[:, members] += drawn
+    return counts[:, codes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Points that may enter the fit, in centred logarithms."""
+
+    kept: np.ndarray
+    x: Array
+    y: Array
+    weights: Array
+    centre: float
+    num_clusters: int
+    left_out: dict[str, int]
+    excess_floor: float | None
+
+    @staticmethod
+    def of(
+        cost: ArrayLike,
+        loss: ArrayLike,
+        weights: ArrayLike | None,
+        clusters: Sequence[object] | None,
+        floor: Floor,
+        residuals: Residuals,
+    ) -> "_Data":
+        C, L = np.atleast_1d(np.asarray(cost, dtype=float)), np.atleast_1d(np.asarray(loss, dtype=float))
+        if C.shape != L.shape or C.ndim != 1:
+            raise ValueError(f"cost and loss must be of one length, got {C.shape} and {L.shape}")
+        if isinstance(floor, str) and floor not in ("none", "free"):
+            raise ValueError(f"floor must be 'none', 'free' or a number, got {floor!r}")
+        if residuals == "log_excess" and isinstance(floor, str):
+            raise ValueError("residuals of ln(L - E) need a pinned floor E")
+        w = np.ones(len(C)) if weights is None else np.asarray(weights, dtype=float)
+        subtract = float(floor) if residuals == "log_excess" else None
+        reasons = {
+            "not_finite": ~(np.isfinite(C) & np.isfinite(L) & np.isfinite(w)),
+            "cost_not_positive": C <= 0,
+            "loss_not_positive": L <= 0,
+            "loss_at_or_below_floor": ~np.isnan(L) & (L <= (0.0 if isinstance(floor, str) else float(floor))),
+            "zero_weight": w <= 0,
+        }
+        kept, left_out = np.ones(len(C), dtype=bool), {}
+        for reason, hit in reasons.items():
+            if (fresh := int((kept & hit).sum())) > 0:
+                left_out[reason] = fresh
+            kept &= ~hit
+        log_cost = np.log(C[kept])
+        centre = float(log_cost.mean()) if kept.any() else 0.0
+        labels = np.arange(len(C)) if clusters is None else _codes(clusters)
+        return _Data(
+            kept,
+            log_cost - centre,
+            np.log(L[kept] - (subtract or 0.0)),
+            w[kept],
+            centre,
+            len(np.unique(labels[kept])),
+            left_out,
+            subtract,
+        )
+
+    def problem(self, floor: Floor) -> tuple[FitStatus, str] | None:
+        """Why no fit should be tried."""
+        if not len(self.x):
+            return FitStatus.INVALID_DATA, "no point has a finite, positive cost and loss"
+        distinct, needed = len(_distinct(self.x)), 4 if floor == "free" else 3
+        if distinct < needed:
+            return FitStatus.TOO_FEW_POINTS, f"{distinct} distinct costs, the law needs {needed}"
+        return None
+
+    def law(self, floor: Floor) -> PowerSum:
+        """The design: parameters ln A at the centre, alpha, and ln E where there is a floor."""
+        with_floor = floor != "none" and self.excess_floor is None
+        terms = np.zeros((1, len(self.x), 3 if with_floor else 2))
+        terms[0, :, _A] = 1.0
+        terms[0, :, _ALPHA] = -self.x
+        return PowerSum(terms, floor=_FLOOR if with_floor else None)
+
+
+def _fit(data: _Data, weights: Array, floor: Floor, delta: float) -> Minima:
+    """The best minimum for each row of weights over all starts."""
+    law = data.law(floor)
+    lower, upper = np.array([-_EXP_LIMIT, 0.0, -40.0]), np.array([_EXP_LIMIT, MAX_EXPONENT, _EXP_LIMIT])
+    lower, upper = lower[: law.num_params], upper[: law.num_params]
+    fixed: tuple[int, ...] = ()
+    line = _line(data.x, data.y, weights)
+    if law.floor is None:
+        return minimise(law, data.y, weights, line, delta=delta, lower=lower, upper=upper)
+    if floor == "free":
+        starts = [_linear_start(data, weights, float(alpha)) for alpha in _ALPHA_GRID]
+        starts.append(np.column_stack([line, np.full(len(line), -20.0)]))
+    else:
+        fixed = (_FLOOR,)
+        pinned = np.full((len(line), 1), np.log(float(floor)))
+        excess = np.log(np.exp(data.y) - float(floor))
+        starts = [np.hstack([_line(data.x, excess, weights), pinned]), np.hstack([line, pinned])]
+    stacked = np.stack(starts)
+    scores = np.stack([(weights * huber(law.value(start) - data.y, delta)).sum(axis=1) for start in stacked])
+    # Every start is scored; those that may lead somewhere else (the best, and the best of each side of it) are refined.
+    chosen = np.argsort(scores, axis=0)[: min(4, len(stacked))]
+    rows = np.arange(len(line))
+    ends = [
+        minimise(law, data.y, weights, stacked[pick, rows], delta=delta, lower=lower, upper=upper, fixed=fixed)
+        for pick in chosen
+    ]
+    return _best_of(ends)
+
+
+def _best_of(ends: Sequence[Minima]) -> Minima:
+    objectives = np.stack([end.objective for end in ends])
+    winner = np.nanargmin(np.where(np.isfinite(objectives), objectives, np.inf), axis=0)
+    rows = np.arange(len(winner))
+    return Minima(
+        np.stack([end.theta for end in ends])[winner, rows],
+        objectives[winner, rows],
+        np.stack([end.converged for end in ends])[winner, rows],
+    )
+
+
+def _line(x: Array, y: Array, weights: Array) -> Array:
+    """Weighted least-squares line y = a - alpha·x for each row of weights: [R, 2], alpha not negative."""
+    total = weights.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_x, mean_y = weights @ x / total, weights @ y / total
+        slope = (weights @ (x * y) / total - mean_x * mean_y) / (weights @ (x * x) / total - mean_x**2)
+    slope = np.clip(np.nan_to_num(-slope), 0.0, MAX_EXPONENT)
+    return np.column_stack([np.nan_to_num(mean_y) + slope * np.nan_to_num(mean_x), slope])
+
+
+def _linear_start(data: _Data, weights: Array, alpha: float) -> Array:
+    """With alpha given the law is linear in (A, E): their relative least-squares fit, [R, 3]."""
+    loss = np.exp(data.y)
+    power, constant = np.exp(-alpha * data.x) / loss, 1.0 / loss
+    pp, pc, cc = weights @ power**2, weights @ (power * constant), weights @ constant**2
+    p1, c1 = weights @ power, weights @ constant
+    with np.errstate(divide="ignore", invalid="ignore"):
+        determinant = pp * cc - pc * pc
+        amplitude = np.nan_to_num((p1 * cc - c1 * pc) / determinant)
+        level = np.nan_to_num((c1 * pp - p1 * pc) / determinant)
+    both = (amplitude > 0) & (level > 0)
+    amplitude = np.where(both, amplitude, np.maximum(p1 / np.maximum(pp, 1e-300), 1e-300))
+    level = np.where(both, level, np.exp(-20.0))
+    return np.column_stack([np.log(np.maximum(amplitude, 1e-300)), np.full(len(weights), alpha), np.log(level)])
+
+
+def _delta(data: _Data, floor: Floor) -> float:
+    """1.345 robust standard deviations of the residuals about a nearly least-absolute fit, at least 1e-3."""
+    law = data.law(floor)
+    minima = _fit(data, data.weights[None, :], floor, _SMALLEST_DELTA)
+    residual = law.value(minima.theta[[minima.best()]])[0] - data.y
+    spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    freedom = max(len(residual) - law.num_params + (floor not in ("none", "free")), 1)
+    return float(max(1.345 * spread * np.sqrt(len(residual) / freedom), _SMALLEST_DELTA))
+
+
+def _judge(
+    data: _Data, theta: Array, objective: float, converged: bool, floor: Floor, delta: float
+) -> tuple[FitStatus, str]:
+    """Whether the fitted parameters may be read, and why not."""
+    alpha = float(theta[_ALPHA])
+    if alpha <= 1e-9:
+        return FitStatus.BOUND_HIT, "the loss does not fall with cost: alpha_C is at 0"
+    if alpha >= MAX_EXPONENT * (1 - 1e-6):
+        return FitStatus.BOUND_HIT, f"alpha_C is at its bound {MAX_EXPONENT:g}"
+    if floor != "free":
+        return _converged(converged)
+    lowest = float(np.exp(data.y.min()))
+    if np.exp(theta[_FLOOR]) < 1e-3 * lowest:
+        return FitStatus.BOUND_HIT, "the floor is at 0: the data bend no more than a law without floor"
+    straight = _fit(data, data.weights[None, :], "none", delta)
+    worse = float(straight.objective[0])
+    freedom = min(len(data.x), data.num_clusters) - 3
+    if freedom < 1:
+        return FitStatus.NOT_IDENTIFIABLE, f"{data.num_clusters} runs do not identify a floor beside two parameters"
+    ratio = (worse - objective) / max(_noise_objective(data, theta, floor, delta), 1e-300) * freedom
+    p_value = float(f_distribution.sf(ratio, 1, freedom))
+    if p_value > _FLOOR_LEVEL:
+        return (
+            FitStatus.NOT_IDENTIFIABLE,
+            f"a law without floor fits as well (p {p_value:.2g}): the data do not identify the floor",
+        )
+    return _converged(converged)
+
+
+def _converged(converged: bool) -> tuple[FitStatus, str]:
+    if not converged:
+        return FitStatus.NOT_CONVERGED, "the minimiser stopped before it reached a minimum"
+    return FitStatus.OK, ""
+
+
+def _noise_objective(data: _Data, theta: Array, floor: Floor, delta: float) -> float:
+    """What the objective would be by noise alone, in the units in which half a squared residual counts (Huber 1981)."""
+    residual = data.law(floor).value(theta[None, :])[0] - data.y
+    inside = max(float(np.average(np.abs(residual) <= delta, weights=data.weights)), 0.05)
+    return float((data.weights * np.clip(residual, -delta, delta) ** 2).sum()) / inside / 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """Turns parameters, or a refusal, into the result that tables print."""
+
+    floor: Floor
+    cost_axis: CostAxis | None
+    residuals: Residuals
+    data: _Data
+
+    def refused(self, status: FitStatus, reason: str) -> FitResult:
+        return self._result({}, float("nan"), 0.0, status, reason, float("nan"))
+
+    def fitted(self, theta: Array, objective: float, delta: float, status: FitStatus, reason: str) -> FitResult:
+        alpha = float(theta[_ALPHA])
+        intercept = float(theta[_A] + alpha * self.data.centre)
+        params = {"alpha_C": alpha, "ln_A": intercept}
+        if alpha > 0 and abs(intercept / alpha) < _EXP_LIMIT:
+            params["C_c"] = float(np.exp(intercept / alpha))
+        if self.floor == "free":
+            params["E"] = float(np.exp(theta[_FLOOR]))
+        elif self.floor != "none":
+            params["E"] = float(self.floor)
+        law = self.data.law(self.floor)
+        residual = law.value(theta[None, :])[0] - self.data.y
+        freedom = max(len(residual) - (3 if self.floor == "free" else 2), 1)
+        return self._result(params, objective, delta, status, reason, float(np.sqrt((residual**2).sum() / freedom)))
+
+    def _result(
+        self, params: dict[str, float], objective: float, delta: float, status: FitStatus, reason: str, spread: float
+    ) -> FitResult:
+        with_floor = self.floor != "none"
+        kind = "least squares" if delta == LEAST_SQUARES else f"huber(delta={delta:.3g})"
+        target = "ln(L - E)" if self.residuals == "log_excess" else "ln L"
+        return FitResult(
+            law="L(C) with floor" if with_floor else "L(C)",
+            equation="L = E + (C_c/C)^alpha_C" if with_floor else "L = (C_c/C)^alpha_C (Kaplan et al. 2020, eq 1.3)",
+            status=status,
+            reason=reason,
+            params=params,
+            intervals={},
+            objective=f"{kind} on residuals of {target}",
+            objective_value=objective,
+            points_used=len(self.data.x),
+            left_out=self.data.left_out,
+            floor=self.floor if isinstance(self.floor, str) else f"pinned={self.floor:g}",
+            cost_axis=self.cost_axis,
+            param_convention="",
+            residual_std=spread,
+        )
+
+
+def _codes(labels: ArrayLike | Sequence[object]) -> np.ndarray:
+    """Labels as integers from 0, in order of their text."""
+    return np.unique([str(label) for label in np.asarray(labels, dtype=object).ravel()], return_inverse=True)[1]
+
+
+def _distinct(x: Array) -> Array:
+    """Distinct values, equal to a relative 1e-9 of the cost being one."""
+    return np.unique(np.round(x, 9))
+
+
+def _distinct_counts(x: Array, weights: Array) -> np.ndarray:
+    """Number of distinct x that have weight, by row."""
+    _, codes = np.unique(np.round(x, 9), return_inverse=True)
+    present = np.zeros((len(weights), int(codes.max()) + 1 if len(codes) else 1))
+    for index, code in enumerate(codes):
+        present[:, code] += weights[:, index]
+    return np.asarray((present > 0).sum(axis=1))

@@ -1,0 +1,163 @@
+"""Learning curves as arrays, the mean over seeds taken: what frontiers are made of.
+
+Legend: C cost (FLOPs or seconds), L validation loss (nats per predicted token), N parameters, D tokens.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archbench.results.runs import CostAxis, CurvePoint, RunRecord
+
+Floats = NDArray[np.float64]
+
+MAX_POINTS = 256
+"""Longer curves are thinned to about this many points, log-spaced in cost, before laws are fitted to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeanCurve:
+    """The learning curve of one size under one training plan: the mean over its seeds at the steps all of them share.
+
+    The minimum over seeds would be biased downwards, and the more so the more seeds a size has; the mean is not.
+    """
+
+    size_index: int
+    non_embedding_params: int
+    planned_tokens: int
+    run_ids: tuple[str, ...]
+    """In order of the seed."""
+    cost: Floats
+    """[points], rising, above 0."""
+    loss_nats: Floats
+    """[points]."""
+    tokens: NDArray[np.int64]
+    """[points]."""
+    finished: NDArray[np.bool_]
+    """[points]: whether the schedule had ended."""
+    final_losses_nats: Floats
+    """[runs]: each seed's loss at its last point."""
+
+    @property
+    def num_runs(self) -> int:
+        """Number of seeds."""
+        return len(self.run_ids)
+
+    @property
+    def final_loss_nats(self) -> float:
+        """The mean over seeds of the loss at the end."""
+        return float(self.final_losses_nats.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class CurveSet:
+    """The mean curves of one contender on one cost axis, smallest size first."""
+
+    contender: str
+    axis: CostAxis
+    curves: tuple[MeanCurve, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> number of points left out."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def num_sizes(self) -> int:
+        """Number of different sizes that have points."""
+        return len({curve.size_index for curve in self.curves})
+
+
+def mean_curves(
+    contender: str, records: Sequence[RunRecord], axis: CostAxis, *, finished_only: bool = False
+) -> CurveSet:
+    """The mean curves of `contender`'s usable runs on `axis`.
+
+    Runs of the same size, batch and token budget are seeds of each other. Left out, and counted by reason: points
+    inside warm-up, points without a positive finite cost or loss, steps that not all seeds share and, where only
+    finished points are asked for, points in mid-schedule.
+    """
+    left_out: dict[str, int] = defaultdict(int)
+    warnings: list[str] = []
+    groups: dict[tuple[int, int, int, int], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        if record.contender == contender and record.usable:
+            key = (record.non_embedding_params, record.size_index, record.planned_tokens, record.batch_tokens)
+            groups[key].append(record)
+    curves = []
+    for key in sorted(groups):
+        runs = sorted(groups[key], key=lambda run: (run.seed, run.run_id))
+        curve = _mean_over_seeds(runs, axis, finished_only, left_out, warnings)
+        if curve is not None:
+            curves.append(curve)
+    return CurveSet(contender, axis, tuple(curves), dict(left_out), tuple(warnings))
+
+
+def _mean_over_seeds(
+    runs: Sequence[RunRecord], axis: CostAxis, finished_only: bool, left_out: dict[str, int], warnings: list[str]
+) -> MeanCurve | None:
+    kept = [(run, _usable_points(run, axis, finished_only, left_out)) for run in runs]
+    kept = [(run, points) for run, points in kept if points]
+    if not kept:
+        return None
+    common = sorted(set.intersection(*(set(points) for _, points in kept)))
+    if not common:
+        warnings.append(
+            f"size {kept[0][0].size_index}: its {len(kept)} seeds share no step, so that there is no mean curve; "
+            "the first seed is used"
+        )
+        left_out["step not shared by all seeds"] += sum(len(points) for _, points in kept[1:])
+        kept = kept[:1]
+        common = sorted(kept[0][1])
+    left_out["step not shared by all seeds"] += sum(len(points) - len(common) for _, points in kept)
+    cost = np.mean([[_cost(points[step], axis) for step in common] for _, points in kept], axis=0)
+    loss = np.mean([[points[step].validation_loss_nats for step in common] for _, points in kept], axis=0)
+    first = kept[0][1]
+    # Mean measured times can tie or fall where the clock was coarse; a stable order keeps later steps behind.
+    order = _thin(cost[np.argsort(cost, kind="stable")])
+    ranked = np.argsort(cost, kind="stable")[order]
+    return MeanCurve(
+        size_index=kept[0][0].size_index,
+        non_embedding_params=kept[0][0].non_embedding_params,
+        planned_tokens=kept[0][0].planned_tokens,
+        run_ids=tuple(run.run_id for run, _ in kept),
+        cost=cost[ranked],
+        loss_nats=loss[ranked],
+        tokens=np.array([first[step].tokens for step in common], dtype=np.int64)[ranked],
+        finished=np.array([all(points[step].finished for _, points in kept) for step in common])[ranked],
+        final_losses_nats=np.array([points[max(points)].validation_loss_nats for _, points in kept]),
+    )
+
+
+def _usable_points(
+    run: RunRecord, axis: CostAxis, finished_only: bool, left_out: dict[str, int]
+) -> dict[int, CurvePoint]:
+    points: dict[int, CurvePoint] = {}
+    for point in run.curve:
+        cost = point.cost(axis)
+        if point.in_warmup:
+            left_out["inside warm-up"] += 1
+        elif cost is None or not (0.0 < cost < np.inf):
+            left_out["cost not measured or not positive"] += 1
+        elif not (0.0 < point.validation_loss_nats < np.inf):
+            left_out["loss not positive and finite"] += 1
+        elif finished_only and not point.finished:
+            left_out["mid-schedule"] += 1
+        else:
+            points[point.step] = point
+    return points
+
+
+def _cost(point: CurvePoint, axis: CostAxis) -> float:
+    cost = point.cost(axis)
+    assert cost is not None, "points without a cost are left out before"
+    return cost
+
+
+def _thin(cost: Floats) -> NDArray[np.intp]:
+    """Indices of at most about MAX_POINTS points of a rising `cost`, log-spaced, first and last among them."""
+    if len(cost) <= MAX_POINTS:
+        return np.arange(len(cost))
+    wanted = np.linspace(np.log(cost[0]), np.log(cost[-1]), MAX_POINTS)
+    return np.unique(np.append(np.searchsorted(np.log(cost), wanted[:-1]), len(cost) - 1))

@@ -1,0 +1,220 @@
+"""Resamples of a frontier: the envelope and the laws of what other runs of the same plan would have given.
+
+A resample draws runs, not points, since the points of one curve are not independent. Where seeds show the run-to-run
+noise, each run's curve is shifted as a whole by a draw of that noise (whose scale is drawn too, from its sampling
+distribution), since two or three seeds at a size are too few to be drawn from again. Where they do not, whole sizes
+are drawn with replacement. Either way the envelope is taken anew and the law refitted, for all resamples at once.
+
+Legend: R resamples, K curves, P measured points, M losses asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archbench.analysis.curves import CurveSet, Floats, MeanCurve
+from archbench.analysis.envelope import Envelope, lower_envelope
+from archbench.analysis.noise import Noise
+from archbench.analysis.power_sum import PowerSum
+
+_TIE = 1e-12
+_CHUNK = 20_000_000
+"""Array elements that one pass over the resamples may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What happened to each curve in each resample."""
+
+    shift: Floats
+    """[R, K], added to the log loss of the whole curve."""
+    times: Floats
+    """[R, K]: how often the curve was drawn; 0 leaves it out."""
+    method: str
+
+    @property
+    def num_resamples(self) -> int:
+        """R."""
+        return len(self.shift)
+
+
+def no_draw(num_curves: int) -> Draws:
+    """The data themselves, as one resample."""
+    return Draws(np.zeros((1, num_curves)), np.ones((1, num_curves)), "as measured")
+
+
+def draw(curves: Sequence[MeanCurve], noise: Noise | None, num_resamples: int, generator: np.random.Generator) -> Draws:
+    """`num_resamples` resamples of the runs behind `curves`."""
+    count = len(curves)
+    if noise is not None:
+        freedom = noise.degrees_of_freedom
+        scale = noise.std_log * np.sqrt(freedom / generator.chisquare(freedom, size=(num_resamples, 1)))
+        runs = np.array([curve.num_runs for curve in curves], dtype=float)
+        shift = scale * generator.standard_normal((num_resamples, count)) / np.sqrt(runs)
+        return Draws(shift, np.ones_like(shift), "cluster-bootstrap-run-noise")
+    sizes = np.array([curve.size_index for curve in curves])
+    distinct, where = np.unique(sizes, return_inverse=True)
+    times = _size_counts(len(distinct), num_resamples, generator)[:, where]
+    return Draws(np.zeros_like(times), times, "cluster-bootstrap-sizes")
+
+
+def _size_counts(num_sizes: int, num_resamples: int, generator: np.random.Generator) -> Floats:
+    """How often each size is drawn, [R, sizes]; a draw of fewer than three different sizes is drawn again."""
+    share = np.full(num_sizes, 1.0 / num_sizes)
+    counts = generator.multinomial(num_sizes, share, size=num_resamples).astype(float)
+    needed = min(3, num_sizes)
+    while (few := (counts > 0).sum(axis=1) < needed).any():
+        counts[few] = generator.multinomial(num_sizes, share, size=int(few.sum()))
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Frontiers:
+    """A contender's curves laid out so that the envelopes of many resamples are taken at once."""
+
+    curves: tuple[MeanCurve, ...]
+    steps: tuple[Envelope, ...]
+    """Each curve by itself, as its running minimum."""
+    log_cost: Floats
+    """[P], all curves' points one behind the other."""
+    log_loss: Floats
+    """[P]."""
+    curve: NDArray[np.intp]
+    """[P]: which curve each point belongs to."""
+    rivals: Floats
+    """[K, P]: log loss that each curve had achieved at each point's cost; infinite before its first point."""
+    progress: NDArray[np.bool_]
+    """[P]: whether the point is better than all before it on its curve."""
+
+    @staticmethod
+    def of(curves: CurveSet) -> "Frontiers":
+        """Lays out `curves`, which must hold a point at least."""
+        pairs = [(np.log(curve.cost), np.log(curve.loss_nats)) for curve in curves.curves]
+        steps = tuple(lower_envelope([pair]) for pair in pairs)
+        log_cost = np.concatenate([x for x, _ in pairs])
+        progress = np.concatenate([y < np.concatenate([[np.inf], np.minimum.accumulate(y)[:-1]]) for _, y in pairs])
+        return Frontiers(
+            curves=curves.curves,
+            steps=steps,
+            log_cost=log_cost,
+            log_loss=np.concatenate([y for _, y in pairs]),
+            curve=np.repeat(np.arange(len(pairs)), [len(x) for x, _ in pairs]),
+            rivals=np.stack([step.value(log_cost) for step in steps]),
+            progress=progress,
+        )
+
+    def weights(self, draws: Draws) -> Floats:
+        """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
+        per_pass = max(1, _CHUNK // max(1, len(self.log_cost)))
+        parts = [
+            self._weights(draws.shift[start : start + per_pass], draws.times[start : start + per_pass])
+            for start in range(0, draws.num_resamples, per_pass)
+        ]
+        return np.concatenate(parts)
+
+    def _weights(self, shift: Floats, times: Floats) -> Floats:
+        best = np.full((len(shift), len(self.log_cost)), np.inf)
+        for number, rival in enumerate(self.rivals):
+            moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival, np.inf)
+            # A curve is no rival of its own points.
+            np.minimum(best, np.where(self.curve == number, np.inf, moved), out=best)
+        on = self.progress & (self.log_loss + shift[:, self.curve] <= best + _TIE)
+        return np.asarray(on * times[:, self.curve])
+
+    def losses(self, draws: Draws) -> Floats:
+        """Log loss of each point in each resample, [R, P]."""
+        return self.log_loss + draws.shift[:, self.curve]
+
+    def loss_at(self, draws: Draws, log_cost: Floats) -> Floats:
+        """Log loss of each resample's envelope at each log cost, [R, M]; infinite before its first point."""
+        lowest = np.full((draws.num_resamples, len(log_cost)), np.inf)
+        for number, step in enumerate(self.steps):
+            moved = draws.shift[:, number, None] + step.value(log_cost)[None, :]
+            np.minimum(lowest, np.where(draws.times[:, number, None] > 0, moved, np.inf), out=lowest)
+        return lowest
+
+    def cost_at(self, draws: Draws, log_loss: Floats, alpha: Floats) -> Floats:
+        """Log cost at which each resample's envelope first reaches each log loss, [R, M].
+
+        Behind its lowest loss an envelope goes on as a power law with the exponent `alpha` [R] of that resample.
+        """
+        reached = np.full((draws.num_resamples, len(log_loss)), np.inf)
+        end_cost = np.full(draws.num_resamples, np.inf)
+        end_loss = np.full(draws.num_resamples, np.inf)
+        for number, step in enumerate(self.steps):
+            shift, drawn = draws.shift[:, number], draws.times[:, number] > 0
+            found = step.first_cost_at(log_loss[None, :] - shift[:, None])
+            np.minimum(reached, np.where(drawn[:, None], found, np.inf), out=reached)
+            lowest = np.where(drawn, step.end_value[-1] + shift, np.inf)
+            better = lowest < end_loss
+            end_loss = np.where(better, lowest, end_loss)
+            end_cost = np.where(better, step.first_cost_at(step.end_value[-1:])[0], end_cost)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beyond = end_cost[:, None] + (end_loss[:, None] - log_loss[None, :]) / alpha[:, None]
+        return np.where(np.isfinite(reached), reached, beyond)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLaws:
+    """L = E + A·C^-alpha for each resample; NaN where a resample identifies none. All arrays are [R]."""
+
+    alpha: Floats
+    log_amplitude: Floats
+    floor_nats: Floats
+
+    def log_loss_at(self, log_cost: Floats) -> Floats:
+        """Log loss of each law at each log cost, [R, M]."""
+        power = self.log_amplitude[:, None] - self.alpha[:, None] * log_cost[None, :]
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.logaddexp(power, np.log(self.floor_nats)[:, None]))
+
+
+def fit_lines(log_cost: Floats, log_loss: Floats, weights: Floats) -> PowerLaws:
+    """Least squares of ln L = ln A - alpha·ln C for each row of `weights` and `log_loss` [R, P]."""
+    total = weights.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_x = weights @ log_cost / total
+        mean_y = (weights * log_loss).sum(axis=1) / total
+        x = log_cost[None, :] - mean_x[:, None]
+        slope = (weights * x * (log_loss - mean_y[:, None])).sum(axis=1) / (weights * x * x).sum(axis=1)
+    alpha = np.where((weights > 0).sum(axis=1) >= 3, -slope, np.nan)
+    return PowerLaws(alpha, mean_y + alpha * mean_x, np.zeros(len(alpha)))
+
+
+def fit_floors(
+    log_cost: Floats, log_loss: Floats, weights: Floats, *, alpha: float, log_amplitude: float, floor_nats: float
+) -> PowerLaws:
+    """Least squares of ln L = ln(E + A·C^-alpha) for each row, started from the law given (that of the data).
+
+    Levenberg-Marquardt for all rows at once; a row that does not settle within 60 steps is NaN.
+    """
+    centre = float(log_cost.mean())
+    terms = np.zeros((1, len(log_cost), 3))
+    terms[0, :, 0], terms[0, :, 1] = 1.0, -(log_cost - centre)
+    law = PowerSum(terms, floor=2)
+    start = np.array([log_amplitude - alpha * centre, alpha, np.log(floor_nats)])
+    theta = np.tile(start, (len(weights), 1))
+    damping = np.full(len(weights), 1e-3)
+    objective = (weights * (law.value(theta) - log_loss) ** 2).sum(axis=1)
+    settled = np.zeros(len(weights), dtype=bool)
+    for _ in range(60):
+        at = law.evaluate(theta)
+        weighted = at.gradient * weights[:, :, None]
+        gradient = np.einsum("rnp,rn->rp", weighted, at.value - log_loss)
+        gram = np.einsum("rnp,rnq->rpq", weighted, at.gradient)
+        scale = np.maximum(np.einsum("rpp->rp", gram), 1e-12)
+        damped = gram + damping[:, None, None] * (scale[:, :, None] * np.eye(3))
+        step = -np.linalg.solve(damped + 1e-13 * np.eye(3), gradient[:, :, None])[:, :, 0]
+        candidate = theta + np.clip(step, -1.0, 1.0)
+        value = (weights * (law.value(candidate) - log_loss) ** 2).sum(axis=1)
+        better = value <= objective
+        settled |= better & (objective - value <= 1e-10 * objective + 1e-24)
+        theta = np.where(better[:, None], candidate, theta)
+        objective = np.where(better, value, objective)
+        damping = np.where(better, damping / 5.0, damping * 5.0)
+        if settled.all():
+            break
+    theta = np.where((settled & (theta[:, 1] > 0))[:, None], theta, np.nan)
+    return PowerLaws(theta[:, 1], theta[:, 0] + theta[:, 1] * centre, np.exp(theta[:, 2]))

@@ -1,0 +1,176 @@
+"""The study of one scan: a frontier with its laws for each contender and cost axis, and every pair compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from archbench.analysis.comparison import Contender, compare, interval
+from archbench.analysis.compute_law import fit_compute_law
+from archbench.analysis.curves import CurveSet, mean_curves
+from archbench.analysis.frontier import frontier_points, leaderships
+from archbench.analysis.noise import noise_of
+from archbench.analysis.resampling import Draws, Frontiers, draw, fit_floors, fit_lines
+from archbench.analysis.robust import LEAST_SQUARES
+from archbench.analysis.tiers import design_warning, final_losses, find_tiers, holm
+from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
+from archbench.results.runs import CostAxis, RunRecord
+
+MIN_SIZES = 3
+NUM_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOptions:
+    """How a study is made."""
+
+    finished_only: bool = False
+    """Whether points in mid-schedule are left out."""
+    num_resamples: int = NUM_RESAMPLES
+
+
+def analyse_scan(
+    records: Sequence[RunRecord], *, baseline: str | None, seed: int = 0, options: StudyOptions | None = None
+) -> tuple[tuple[FrontierResult, ...], tuple[Comparison, ...]]:
+    """Frontiers of all contenders on all cost axes, and the comparison of every pair on each axis.
+
+    The pairs with `baseline` come first, with it as their baseline; Holm's correction runs over all pairs of an axis.
+    Runs that are not done enter nothing. A contender without a usable run has no frontier; an axis that its runs do
+    not have (times not measured) is left out. The same `seed` gives the same intervals.
+    """
+    settings = options or StudyOptions()
+    frontiers: list[FrontierResult] = []
+    comparisons: list[Comparison] = []
+    for axis in CostAxis:
+        contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
+        frontiers.extend(contender.result for contender in contenders)
+        comparisons.extend(compare_all(contenders))
+    return tuple(frontiers), tuple(comparisons)
+
+
+def study_contenders(
+    records: Sequence[RunRecord],
+    axis: CostAxis,
+    *,
+    baseline: str | None,
+    seed: int = 0,
+    options: StudyOptions | None = None,
+) -> list[Contender]:
+    """Every contender that has a usable run on `axis`, with its resamples: what figures draw bands from.
+
+    The baseline comes first, then the others in the order of the records.
+    """
+    settings = options or StudyOptions()
+    tracks = {record.contender: record.track for record in records}
+    names = sorted(tracks, key=lambda name: name != baseline)  # a stable sort: the spec's order behind the baseline
+    sets = {name: mean_curves(name, records, axis, finished_only=settings.finished_only) for name in names}
+    contenders = []
+    for number, name in enumerate(names):
+        if not sets[name].curves:
+            continue
+        peers = [sets[other] for other in names if tracks[other] == tracks[name]]
+        generator = np.random.default_rng((seed, list(CostAxis).index(axis), number))
+        contenders.append(_study_one(tracks[name], sets[name], peers, settings, generator))
+    return contenders
+
+
+def _study_one(
+    track: str, curves: CurveSet, peers: Sequence[CurveSet], settings: StudyOptions, generator: np.random.Generator
+) -> Contender:
+    noise = noise_of(curves, peers)
+    frontiers = Frontiers.of(curves)
+    points = frontier_points(frontiers)
+    draws = draw(curves.curves, noise, settings.num_resamples, generator)
+    weights, losses = frontiers.weights(draws), frontiers.losses(draws)
+    lines = fit_lines(frontiers.log_cost, losses, weights)
+    arrays = (
+        np.array([point.cost for point in points]),
+        np.array([point.loss_nats for point in points]),
+        [point.size_index for point in points],
+    )
+    finals = final_losses(curves)
+    law = _law(curves, arrays, "none")
+    if law.status is FitStatus.OK:
+        law = replace(law, intervals={"alpha_C": interval(law.params["alpha_C"], lines.alpha, method=draws.method)})
+    floor = _law(curves, arrays, "free")
+    if floor.status is FitStatus.OK:
+        floor = _with_floor_intervals(floor, frontiers, losses, weights, draws)
+    result = FrontierResult(
+        contender=curves.contender,
+        cost_axis=curves.axis,
+        points=points,
+        sizes=leaderships(curves, frontiers, noise),
+        tiers=find_tiers(finals, noise),
+        noise_std_nats=noise.std_nats if noise else None,
+        law=law,
+        law_with_floor=floor,
+        warnings=_warnings(curves, points, design_warning(finals, noise)),
+    )
+    return Contender(track, curves, frontiers, result, draws, lines)
+
+
+def _law(curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], floor: str) -> FitResult:
+    cost, loss, clusters = arrays
+    fit = fit_compute_law(
+        cost,
+        loss,
+        floor="free" if floor == "free" else "none",
+        clusters=clusters,
+        cost_axis=curves.axis,
+        delta=LEAST_SQUARES,
+    )
+    fit = replace(fit, left_out={**curves.left_out, **fit.left_out})
+    if curves.num_sizes < MIN_SIZES:
+        return replace(
+            fit,
+            status=FitStatus.TOO_FEW_SIZES,
+            reason=f"{curves.num_sizes} sizes; a frontier needs at least {MIN_SIZES}",
+            params={},
+        )
+    return fit
+
+
+def _with_floor_intervals(
+    fit: FitResult, frontiers: Frontiers, losses: np.ndarray, weights: np.ndarray, draws: Draws
+) -> FitResult:
+    samples = fit_floors(
+        frontiers.log_cost,
+        losses,
+        weights,
+        alpha=fit.params["alpha_C"],
+        log_amplitude=fit.params["ln_A"],
+        floor_nats=fit.params["E"],
+    )
+    lost = int(np.isnan(samples.alpha).sum())
+    notes = (f"{lost} of {draws.num_resamples} resamples identify no floor and are left out",) if lost else ()
+    return replace(
+        fit,
+        intervals={
+            "alpha_C": interval(fit.params["alpha_C"], samples.alpha, method=draws.method),
+            "E": interval(fit.params["E"], samples.floor_nats, method=draws.method),
+        },
+        notes=(*fit.notes, *notes),
+    )
+
+
+def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | None) -> tuple[str, ...]:
+    warnings = list(curves.warnings)
+    leading = {point.size_index for point in points}
+    if curves.num_sizes >= MIN_SIZES > len(leading):
+        warnings.append(f"only {len(leading)} of {curves.num_sizes} sizes ever lead: the law rests on those")
+    if design:
+        warnings.append(design)
+    unfinished = sum(point.kind is PointKind.MID_SCHEDULE for point in points)
+    if unfinished > len(points) / 2:
+        warnings.append(
+            f"{unfinished} of {len(points)} frontier points are mid-schedule: a run whose schedule had ended there "
+            "would have a lower loss"
+        )
+    return tuple(warnings)
+
+
+def compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
+    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them."""
+    pairs = [compare(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]]
+    corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
+    return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]

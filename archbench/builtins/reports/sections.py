@@ -1,0 +1,281 @@
+"""The sections of a report, in the order in which a reader asks for them."""
+
+import json
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from archbench.analysis.comparison import Contender
+from archbench.analysis.study import study_contenders
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.report import figures
+from archbench.report.plotting import AXIS_NAMES, markdown_table, save
+from archbench.report.verdict import main_axis
+from archbench.report.words import alpha_text, decisive_point, number, tiers_text, with_interval
+from archbench.results.fits import Comparison, FitStatus
+from archbench.results.runs import CostAxis, RunRecord
+from archbench.units import human_count, human_seconds
+
+
+def _contenders(results: ScanResults, axis: CostAxis | None = None) -> list[Contender]:
+    """The contenders with their resamples; the same seed as the study's, so that bands agree with its intervals."""
+    return study_contenders(results.records, axis or main_axis(results), baseline=results.baseline)
+
+
+def _tracks(contenders: list[Contender]) -> dict[str, list[Contender]]:
+    tracks: dict[str, list[Contender]] = {}
+    for one in contenders:
+        tracks.setdefault(one.track, []).append(one)
+    return tracks
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in text)
+
+
+class FrontierSection(ReportSection):
+    """The overview figure of each track, then each contender's frontier with its sizes."""
+
+    kind: Literal["frontiers"] = "frontiers"
+    title: str = "Compute-efficient frontiers"
+    order: int = 100
+    summary: ClassVar[str] = "Loss against compute, envelope, law and band, tiers and dominated sizes"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """Figures and a table of sizes for each contender."""
+        contenders = _contenders(results)
+        if not contenders:
+            return None
+        parts = []
+        for track, members in _tracks(contenders).items():
+            parts.append(save(figures.overview(members), figures_dir, f"overview_{_slug(track)}"))
+        for index, one in enumerate(contenders):
+            parts += [
+                f"### {one.name}",
+                save(figures.frontier(one, index), figures_dir, f"frontier_{_slug(one.name)}"),
+                self._sizes(one),
+            ]
+            parts += [f"- {warning}" for warning in one.result.warnings]
+        return "\n\n".join(parts)
+
+    def _sizes(self, one: Contender) -> str:
+        finals = {curve.size_index: curve for curve in one.curves.curves}
+        p_values = {size: p for tier in one.result.tiers for size, p in tier.p_values.items()}
+        rows = []
+        for size in one.result.sizes:
+            lead = "never"
+            if size.lead_from_cost is not None and size.lead_to_cost is not None:
+                lead = f"{number(size.lead_from_cost)} to {number(size.lead_to_cost)}"
+            curve = finals[size.size_index]
+            rows.append(
+                [
+                    str(size.size_index),
+                    human_count(size.non_embedding_params),
+                    str(curve.num_runs),
+                    number(curve.final_loss_nats, 4),
+                    lead,
+                    number(p_values[size.size_index], 2) if size.size_index in p_values else "",
+                    size.reason or "no",
+                ]
+            )
+        header = ["size", "N", "seeds", "final loss (nats)", f"leads ({AXIS_NAMES[one.result.cost_axis]})",
+                  "p in tier", "dominated"]  # fmt: skip
+        noise = one.result.noise_std_nats
+        known = f"{number(noise, 2)} nats" if noise is not None else "unknown (one seed at each size)"
+        words = f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}."
+        return markdown_table(header, rows, right=(0, 1, 2, 3, 5)) + f"\n\n{words}"
+
+
+class ExponentSection(ReportSection):
+    """Exponents of all contenders on all cost axes, and the test of each pair."""
+
+    kind: Literal["exponents"] = "exponents"
+    title: str = "Exponents side by side"
+    order: int = 200
+    summary: ClassVar[str] = "alpha of L(C) without and with floor, on each cost axis, with the 5 % margin"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """A figure, a table of exponents and a table of pairs."""
+        contenders = _contenders(results)
+        if not contenders:
+            return None
+        rows = [
+            [
+                frontier.contender,
+                AXIS_NAMES[frontier.cost_axis],
+                alpha_text(frontier.law),
+                alpha_text(frontier.law_with_floor),
+                with_interval(frontier.law_with_floor.intervals.get("E"))
+                if frontier.law_with_floor.status is FitStatus.OK
+                else "-",
+                str(frontier.law.points_used),
+                number(frontier.law.residual_std, 2),
+            ]
+            for frontier in results.frontiers
+        ]
+        header = ["contender", "cost axis", "alpha, no floor", "alpha, floor free", "floor E (nats)", "points",
+                  "residual std of ln L"]  # fmt: skip
+        reasons = sorted(
+            {
+                f"- {one.contender}, {AXIS_NAMES[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
+                for one in results.frontiers
+                for fit in (one.law, one.law_with_floor)
+                if fit.status is not FitStatus.OK
+            }
+        )
+        pairs = [self._pair(pair) for pair in results.comparisons if pair.alpha_difference is not None]
+        parts = [
+            save(figures.exponents(contenders), figures_dir, "exponents"),
+            markdown_table(header, rows, right=(2, 3, 4, 5, 6)),
+            "\n".join(reasons),
+        ]
+        if pairs:
+            parts.append(
+                markdown_table(
+                    ["pair", "cost axis", "difference of alpha", "p", "p (Holm)", "within 5 %"], pairs, right=(2, 3, 4)
+                )
+            )
+        parts.append("Intervals are 95 %, from resamples of runs. Exponents are fitted by least squares on ln L.")
+        return "\n\n".join(part for part in parts if part)
+
+    def _pair(self, pair: Comparison) -> list[str]:
+        return [
+            f"{pair.contender} - {pair.baseline}",
+            AXIS_NAMES[pair.cost_axis],
+            with_interval(pair.alpha_difference, 2),
+            number(pair.p_value, 2) if pair.p_value is not None else "-",
+            number(pair.holm_p_value, 2) if pair.holm_p_value is not None else "-",
+            "yes" if pair.within_margin else "no",
+        ]
+
+
+class MultiplierSection(ReportSection):
+    """Compute and wall-clock multipliers over the baseline, and crossovers."""
+
+    kind: Literal["multipliers"] = "multipliers"
+    title: str = "Multipliers over the baseline"
+    order: int = 300
+    summary: ClassVar[str] = "How much compute or time a contender saves at equal loss, with 90 and 95 % intervals"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """A figure for each cost axis and a table; None without a baseline."""
+        against = [pair for pair in results.comparisons if pair.baseline == results.baseline and pair.comparable_loss]
+        if not against:
+            return None
+        names = list(dict.fromkeys(frontier.contender for frontier in results.frontiers))
+        parts = []
+        for axis in CostAxis:
+            figure = figures.multipliers([pair for pair in against if pair.cost_axis is axis], names)
+            if figure is not None:
+                parts.append(save(figure, figures_dir, f"multiplier_{axis.value}"))
+        rows = []
+        for pair in against:
+            at = decisive_point(pair)
+            rows.append(
+                [
+                    pair.contender,
+                    AXIS_NAMES[pair.cost_axis],
+                    with_interval(at.multiplier) if at else f"`{pair.status.value}`",
+                    f"[{number(at.interval_90.low)}, {number(at.interval_90.high)}]" if at else "-",
+                    number(at.loss_nats, 4) + (" (extrapolated)" if at.extrapolated else "") if at else "-",
+                    with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
+                ]
+            )
+        header = ["contender", "cost axis", "multiplier, 95 %", "90 %", "at loss (nats)", "crossover of the laws"]
+        parts.append(markdown_table(header, rows, right=(2, 3, 4)))
+        parts.append(
+            f"A multiplier is the cost of {results.baseline} divided by the contender's at the same loss: above 1, the "
+            "contender needs less."
+        )
+        return "\n\n".join(parts)
+
+
+class LearningCurveSection(ReportSection):
+    """Loss against tokens for every size."""
+
+    kind: Literal["learning_curves"] = "learning_curves"
+    title: str = "Learning curves"
+    order: int = 400
+    summary: ClassVar[str] = "Loss against tokens seen for every size"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """One figure for each track."""
+        contenders = _contenders(results)
+        if not contenders:
+            return None
+        return "\n\n".join(
+            save(figures.learning_curves(members), figures_dir, f"learning_curves_{_slug(track)}")
+            for track, members in _tracks(contenders).items()
+        )
+
+
+class RunSection(ReportSection):
+    """Every planned run, with the reason where one is left out, and the prefix audit."""
+
+    kind: Literal["runs"] = "runs"
+    title: str = "Runs"
+    order: int = 500
+    summary: ClassVar[str] = "Every run with its state; excluded ones with the reason"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """Counts, then a table."""
+        left_out = [run for run in results.records if not run.usable]
+        words = f"{len(results.records)} runs, {len(results.records) - len(left_out)} of them used."
+        if left_out:
+            words += f" {len(left_out)} enter no fit: see the last column."
+        rows = [self._row(run) for run in sorted(results.records, key=lambda r: (r.contender, r.size_index, r.seed))]
+        header = ["contender", "size", "N", "seed", "tokens", "epochs", "FLOPs executed", "time", "final loss (nats)",
+                  "bits per byte", "prefix audit gain (nats)", "run", "state"]  # fmt: skip
+        return f"{words}\n\n{markdown_table(header, rows, right=(1, 2, 3, 4, 5, 6, 7, 8, 9))}"
+
+    def _row(self, run: RunRecord) -> list[str]:
+        last = run.curve[-1] if run.curve else None
+        audit = run.prefix_audit
+        seconds = last.device_seconds if last else None
+        bits = last.bits_per_byte if last else None
+        return [
+            run.contender,
+            str(run.size_index),
+            human_count(run.non_embedding_params),
+            str(run.seed),
+            human_count(run.planned_tokens),
+            number(run.planned_tokens / run.unique_tokens, 2) if run.unique_tokens else "-",
+            number(last.exact_flops) if last else "-",
+            human_seconds(seconds) if seconds is not None else "-",
+            number(last.validation_loss_nats, 4) if last else "-",
+            number(bits, 4) if bits is not None else "-",
+            f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]" if audit else "-",
+            f"`{run.run_id[:12]}`",
+            _state(run),
+        ]
+
+
+def _state(run: RunRecord) -> str:
+    """The state of a run, and why it is left out if it is."""
+    if run.usable:
+        return run.state.value
+    return f"**left out**: {run.state.value}" + (f", {run.reason}" if run.reason else "")
+
+
+class EnvironmentSection(ReportSection):
+    """Versions, hashes and hardware, the spec, and the command that makes it all again."""
+
+    kind: Literal["environment"] = "environment"
+    title: str = "How to reproduce"
+    order: int = 900
+    summary: ClassVar[str] = "The one command, versions, data hashes, hardware and the resolved spec"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """The command, then what it ran with."""
+        origins = sorted({record.origin for record in results.records})
+        foreign = [origin for origin in origins if origin != "archbench"]
+        parts = [
+            f"Put the spec below into `{results.name}.yaml` (JSON is YAML), then `archbench run {results.name}.yaml`. "
+            "Runs that exist already are not trained again."
+        ]
+        if foreign:
+            parts = [f"These runs were not trained by archbench; they come from: {', '.join(foreign)}."]
+        for title, content in (("Environment", results.environment), ("Spec", results.spec)):
+            if content:
+                text = json.dumps(content, indent=2, sort_keys=True, default=str, ensure_ascii=False)
+                parts.append(f"<details><summary>{title}</summary>\n\n```json\n{text}\n```\n\n</details>")
+        return "\n\n".join(parts)

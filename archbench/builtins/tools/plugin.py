@@ -1,0 +1,29 @@
+"""A journal of finished runs and scans, and the command that shows it."""
+
+import click
+
+from archbench.api import RunRecord, ScanResults, hookimpl
+
+
+@hookimpl
+def run_finished(record: RunRecord) -> None:
+    """Notes the run in the journal."""
+    from archbench.builtins.tools.journal import note_run
+
+    note_run(record)
+
+
+@hookimpl
+def scan_finished(results: ScanResults) -> None:
+    """Notes the scan in the journal."""
+    from archbench.builtins.tools.journal import note_scan
+
+    note_scan(results)
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    """Adds `archbench journal`."""
+    from archbench.builtins.tools.journal import journal
+
+    cli.add_command(journal)

@@ -1,0 +1,118 @@
+"""Options and helpers that several commands share."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from archbench.host import Host, default_host, load_host
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def spec_argument(function: F) -> F:
+    """The argument SPEC: a YAML file."""
+    return click.argument("spec", type=PATH, metavar="SPEC")(function)
+
+
+def runs_option(function: F) -> F:
+    """`--runs`: the run store."""
+    return click.option(
+        "--runs", "runs_dir", type=PATH, default=Path("runs"), show_default=True, help="Folder of the run store."
+    )(function)
+
+
+def reports_option(function: F) -> F:
+    """`--reports`: where reports go."""
+    return click.option(
+        "--reports", "reports_dir", type=PATH, default=Path("reports"), show_default=True, help="Folder of reports."
+    )(function)
+
+
+def leaderboard_option(function: F) -> F:
+    """`--leaderboard`: where entries and the page go."""
+    return click.option(
+        "--leaderboard",
+        "leaderboard_dir",
+        type=PATH,
+        default=Path("leaderboard"),
+        show_default=True,
+        help="Folder of the leaderboard.",
+    )(function)
+
+
+def cache_option(function: F) -> F:
+    """`--cache`: where prepared text is kept. It changes no number."""
+    return click.option(
+        "--cache",
+        "cache_dir",
+        type=PATH,
+        default=default_cache_dir,
+        show_default="~/.cache/archbench",
+        help="Folder of prepared text, shared by all scans; also $ARCHBENCH_CACHE.",
+    )(function)
+
+
+def plugin_option(function: F) -> F:
+    """`--plugin FILE`: plug-in modules by path."""
+    return click.option(
+        "--plugin", "plugin_files", type=PATH, multiple=True, metavar="FILE", help="A plug-in module by its path."
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`: machine-readable output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def default_cache_dir() -> Path:
+    """$ARCHBENCH_CACHE, else `archbench` in the user's cache folder."""
+    if chosen := os.environ.get("ARCHBENCH_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archbench"
+
+
+def host_with(plugin_files: Sequence[Path]) -> Host:
+    """The host of all installed plug-ins, and of those in `plugin_files`."""
+    return load_host(files=plugin_files) if plugin_files else default_host()
+
+
+def print_json(value: Any) -> None:
+    """Prints `value` as JSON; a value that JSON has no word for becomes null rather than NaN."""
+    click.echo(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def note(line: str) -> None:
+    """A line on standard error, so that standard output stays the result alone."""
+    click.echo(line, err=True)
+
+
+def interactive() -> bool:
+    """Whether a person watches standard output in a terminal."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def table_console() -> "Console":
+    """A console for tables: as wide as the terminal, or wide enough not to wrap where nobody watches."""
+    from rich.console import Console
+
+    return Console(width=None if interactive() else 140, highlight=False)
+
+
+def _finite(value: Any) -> Any:
+    if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,106 @@
+"""From finished runs to a verdict, a report and an entry on the leaderboard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from archbench.analysis.study import analyse_scan
+from archbench.cli.common import note, table_console
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.errors import PluginError
+from archbench.host import Host
+from archbench.leaderboard import page
+from archbench.leaderboard.entry import make_entries, write_entry
+from archbench.report.verdict import verdict
+from archbench.report.writer import write_report
+from archbench.results.fits import FitResult, FitStatus, FrontierResult
+from archbench.results.runs import CostAxis, RunRecord
+from archbench.runs.store import RunStore, ScanIndex
+
+
+def finish_scan(
+    index: ScanIndex, store: RunStore, host: Host, *, reports_dir: Path, leaderboard_dir: Path
+) -> ScanResults | None:
+    """Analyses the runs of `index`, writes report and leaderboard, and says what came out.
+
+    None, and a line that says so, where no run is usable.
+    """
+    records = tuple(record for record in map(store.record, index.runs) if record is not None)
+    if not any(record.usable for record in records):
+        note("no run is usable, so there is nothing to analyse")
+        return None
+    results = scan_results(index, records)
+    report = write_report(results, reports_dir / index.name, report_sections(host))
+    for entry in make_entries(results):
+        write_entry(leaderboard_dir, entry)
+    page.write(leaderboard_dir)
+    host.notify("scan_finished", results=results)
+    click.echo("")
+    click.echo(verdict(results))
+    click.echo("")
+    print_exponents(results.frontiers)
+    click.echo("")
+    click.echo(f"report       {report}")
+    click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
+    click.echo(f"runs         {store.root}")
+    return results
+
+
+def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
+    """The analysis of `records` under the names of `index`."""
+    frontiers, comparisons = analyse_scan(records, baseline=index.baseline)
+    return ScanResults(
+        name=index.name,
+        description=index.description,
+        baseline=index.baseline,
+        records=tuple(records),
+        frontiers=frontiers,
+        comparisons=comparisons,
+        spec=index.spec,
+        environment=index.environment,
+        warnings=index.warnings,
+    )
+
+
+def report_sections(host: Host) -> list[ReportSection]:
+    """One section of each registered kind, in the order of print."""
+    sections = []
+    for kind, registered in host.registry.report_sections.entries.items():
+        try:
+            sections.append(registered.config.model_validate({"kind": kind}))
+        except Exception as error:  # a stranger's class that has no defaults
+            raise PluginError(
+                f"plug-in {registered.plugin!r}: report section {kind!r} cannot be made without settings: {error}"
+            ) from error
+    return sorted(sections, key=lambda section: (section.order, section.kind))
+
+
+def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
+    """Prints the exponent of L(C) of each contender on both axes of FLOPs."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("contender", "cost axis", "α (95 %)", "α with floor", "tiers"):
+        table.add_column(header, no_wrap=True)
+    for frontier in frontiers:
+        if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
+            continue
+        tiers = f"{len(frontier.tiers)} tiers, {len(frontier.sizes)} sizes" if frontier.tiered else "not tiered"
+        table.add_row(
+            frontier.contender,
+            frontier.cost_axis.value,
+            _exponent(frontier.law),
+            _exponent(frontier.law_with_floor),
+            tiers,
+        )
+    table_console().print(table)
+
+
+def _exponent(law: FitResult) -> str:
+    """α_C with its interval, or the fit's status: a figure that may not be read is not printed."""
+    if law.status is not FitStatus.OK:
+        return law.status.value
+    interval = law.intervals.get("alpha_C")
+    value = law.params["alpha_C"]
+    return f"{value:.4f} [{interval.low:.4f}, {interval.high:.4f}]" if interval else f"{value:.4f}"

@@ -1,0 +1,144 @@
+"""The command line: a group whose commands are imported when they are called, so that `--help` answers at once."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from archbench import errors
+
+EXIT_USAGE = 2
+EXIT_DEFECT = 70
+"""EX_SOFTWARE of sysexits.h."""
+EXIT_INTERRUPTED = 130
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
+    "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
+    "status": ("archbench.cli.status:status", "Show which runs are done, running or failed, and why."),
+    "report": ("archbench.cli.report:report", "Write the report of a scan again."),
+    "compare": ("archbench.cli.compare:compare", "Compare two architectures in the store."),
+    "fit": ("archbench.cli.fit:fit", "Fit a law to a table of anybody's runs."),
+    "import": ("archbench.cli.import_runs:import_runs", "Take runs in that were made elsewhere."),
+    "forecast": ("archbench.cli.forecast:forecast", "Say what a law expects of sizes and budgets."),
+    "leaderboard": ("archbench.cli.leaderboard:leaderboard", "Render the leaderboard, or check it."),
+    "plugins": ("archbench.cli.plugins:plugins", "List plug-ins: what they offer and what failed."),
+    "doctor": ("archbench.cli.doctor:doctor", "Check this machine, with a remedy for each problem."),
+    "schema": ("archbench.cli.schema:schema", "Print the JSON Schema of specs, for editors."),
+    "runs": ("archbench.cli.runs:runs", "List stored runs, or show one."),
+}
+"""Name -> where the command is, and what it does; the text stands here so that `--help` imports no command."""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name, and asks plug-ins for a name that it does not know."""
+
+    _asked_plugins = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Own commands in the order in which a person meets them, then those of plug-ins."""
+        self._ask_plugins()
+        return [*COMMANDS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name in COMMANDS:
+            module, attribute = COMMANDS[cmd_name][0].split(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        self._ask_plugins()
+        return self.commands.get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with the nearest name told."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"there is no command {args[0]!r}{errors.nearest(args[0], [*COMMANDS, *self.commands])}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands with what they do; plug-ins' commands come from the objects that they have added."""
+        own = [(name, what) for name, (_, what) in COMMANDS.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(own)
+        self._ask_plugins()
+        if self.commands:
+            with formatter.section("Commands of plug-ins"):
+                formatter.write_dl(
+                    [(name, command.get_short_help_str(60)) for name, command in sorted(self.commands.items())]
+                )
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Adds a plug-in's command. Raises ValueError for a name that is taken."""
+        taken = name or cmd.name or ""
+        if taken in COMMANDS or taken in self.commands:
+            raise ValueError(f"there is a command {taken!r} already")
+        super().add_command(cmd, name)
+
+    def _ask_plugins(self) -> None:
+        if self._asked_plugins:
+            return
+        self._asked_plugins = True
+        from archbench.host import default_host
+
+        default_host().notify("register_commands", cli=self)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="archbench", message="%(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of any error.")
+def cli(debug: bool) -> None:
+    """Compare Transformer architectures by their scaling laws."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code; a problem is one line on standard error."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(_invoke(arguments, debug="--debug" in arguments))
+
+
+def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
+    try:
+        result: Any = cli.main(args=list(arguments), prog_name="archbench", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except errors.ArchbenchError as error:
+        if debug:
+            traceback.print_exc()
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _say(_defect(error, arguments), EXIT_DEFECT)
+    return result if isinstance(result, int) else 0
+
+
+def _defect(error: Exception, arguments: Sequence[str]) -> str:
+    trace = traceback.extract_tb(error.__traceback__)
+    where = f" in {trace[-1].name} ({trace[-1].filename}:{trace[-1].lineno})" if trace else ""
+    again = " ".join(["archbench", "--debug", *arguments])
+    return f"a defect of archbench: {type(error).__name__}: {error}{where}; `{again}` shows the traceback"
+
+
+def _say(message: str, exit_code: int) -> int:
+    click.echo(f"archbench: {' '.join(message.split())}", err=True)
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

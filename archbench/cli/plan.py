@@ -1,0 +1,196 @@
+"""`archbench plan`: what a spec would train, and what that would cost."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archbench.cli.common import (
+    cache_option,
+    host_with,
+    json_option,
+    note,
+    plugin_option,
+    print_json,
+    runs_option,
+    spec_argument,
+    table_console,
+)
+from archbench.planning.estimate import (
+    RunEstimate,
+    estimate_run,
+    expected_workers,
+    measured_rates,
+    scan_seconds,
+)
+from archbench.results.runs import RunState
+from archbench.runs.store import RunStore
+from archbench.scans.planner import PlannedRun, ScanPlan, plan_scan
+from archbench.spec.models import Spec, load_spec
+from archbench.units import human_bytes, human_count, human_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CostedRun:
+    """One planned run, what it will cost, and where it stands."""
+
+    run: PlannedRun
+    estimate: RunEstimate
+    state: RunState
+
+    @property
+    def missing(self) -> bool:
+        """Whether it is still to be trained."""
+        return self.state not in (RunState.DONE, RunState.DIVERGED)
+
+
+@dataclass(frozen=True, slots=True)
+class CostedPlan:
+    """A plan with its costs."""
+
+    plan: ScanPlan
+    runs: tuple[CostedRun, ...]
+    workers: int
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall-clock seconds that the missing runs will take."""
+        left = {one.run.run_id: one.estimate.seconds for one in self.runs if one.missing}
+        return scan_seconds(list(left.values()), self.workers)
+
+    @property
+    def disk_bytes_left(self) -> int:
+        """Bytes that the missing runs will need."""
+        return sum({one.run.run_id: one.estimate.disk_bytes for one in self.runs if one.missing}.values())
+
+    @property
+    def rough(self) -> bool:
+        """Whether any estimate rests on a constant instead of a measurement."""
+        return any(one.missing and not one.estimate.measured for one in self.runs)
+
+
+def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
+    """`plan` with estimates from the rates that `store` has seen, and each run's state."""
+    rates = measured_rates(store)
+    runs = tuple(CostedRun(run, estimate_run(run, rates), store.status(run.run_id).state) for run in plan.runs)
+    return CostedPlan(plan, runs, expected_workers(spec.executor, spec.execution.threads))
+
+
+@click.command()
+@spec_argument
+@runs_option
+@cache_option
+@plugin_option
+@json_option
+def plan(spec: Path, runs_dir: Path, cache_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Show the runs of SPEC, their cost and its problems, and train nothing.
+
+    Text is prepared if it is not yet in the cache.
+    """
+    host = host_with(plugin_files)
+    loaded = load_spec(spec, host.registry)
+    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, report=note)
+    costed = cost_plan(loaded, scan_plan, RunStore(runs_dir))
+    if as_json:
+        print_json(_as_json(costed))
+    else:
+        print_plan(costed)
+
+
+def print_plan(costed: CostedPlan) -> None:
+    """Prints the plan as a table with a summary below."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("contender", "N", "seeds", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
+        table.add_column(header, justify="left" if header in ("contender", "state") else "right", no_wrap=True)
+    previous = ""
+    for group in by_size(costed.runs):
+        first = group[0]
+        name = first.run.contender if first.run.contender != previous else ""
+        previous = first.run.contender
+        table.add_row(
+            name,
+            f"{first.run.plan.facts.non_embedding_params:,}",
+            str(len(group)),
+            human_count(first.run.tokens),
+            f"{first.run.epochs:.2f}",
+            human_count(first.run.kaplan_flops),
+            human_count(first.run.exact_flops),
+            ("" if first.estimate.measured else "~") + human_seconds(first.estimate.seconds),
+            state_words([one.state for one in group]),
+        )
+    console = table_console()
+    console.print(table)
+    for line in _summary(costed):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def by_size(runs: Sequence[CostedRun]) -> list[list[CostedRun]]:
+    """Runs grouped by contender and size, in the order of the plan."""
+    groups: dict[tuple[str, int], list[CostedRun]] = {}
+    for one in runs:
+        groups.setdefault((one.run.contender, one.run.size_index), []).append(one)
+    return list(groups.values())
+
+
+def state_words(states: Sequence[RunState]) -> str:
+    """`done`, or `2 done, 1 planned`."""
+    counts = Counter(state.value for state in states)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _summary(costed: CostedPlan) -> list[str]:
+    plan = costed.plan
+    distinct = {one.run.run_id: one for one in costed.runs}
+    missing = [one for one in distinct.values() if one.missing]
+    data = plan.index.environment["data"]
+    flops = human_count(sum(one.run.exact_flops for one in missing))
+    left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
+    lines = [
+        "",
+        f"{len(distinct)} runs, {len(missing)} to train: {flops} FLOPs, about {left}, "
+        f"{human_bytes(costed.disk_bytes_left)}",
+        f"text: {data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}, "
+        f"hash {data['corpus_hash'][:12]}",
+    ]
+    if costed.rough:
+        lines.append("times with ~ are rough: no run of that architecture is in the store yet")
+    return lines + [f"warning: {warning}" for warning in plan.warnings]
+
+
+def _as_json(costed: CostedPlan) -> dict[str, Any]:
+    return {
+        "name": costed.plan.index.name,
+        "baseline": costed.plan.index.baseline,
+        "environment": costed.plan.index.environment,
+        "warnings": list(costed.plan.warnings),
+        "seconds_left": costed.seconds_left,
+        "disk_bytes_left": costed.disk_bytes_left,
+        "workers": costed.workers,
+        "runs": [
+            {
+                "contender": one.run.contender,
+                "size_index": one.run.size_index,
+                "seed": one.run.seed,
+                "run_id": one.run.run_id,
+                "state": one.state.value,
+                "non_embedding_params": one.run.plan.facts.non_embedding_params,
+                "embedding_params": one.run.plan.facts.embedding_params,
+                "dims": one.run.plan.identity.dims.model_dump(),
+                "peak_learning_rate": one.run.plan.identity.training.peak_learning_rate,
+                "tokens": one.run.tokens,
+                "epochs": one.run.epochs,
+                "kaplan_flops": one.run.kaplan_flops,
+                "exact_flops": one.run.exact_flops,
+                "estimated_seconds": one.estimate.seconds,
+                "estimate_is_measured": one.estimate.measured,
+            }
+            for one in costed.runs
+        ],
+    }

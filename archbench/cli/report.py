@@ -1,0 +1,45 @@
+"""`archbench report`: the report of a scan from its stored runs, without training or planning anything."""
+
+from pathlib import Path
+
+import click
+
+from archbench.cli.common import (
+    PATH,
+    host_with,
+    json_option,
+    note,
+    plugin_option,
+    print_json,
+    reports_option,
+    runs_option,
+)
+
+
+@click.command()
+@click.argument("spec", type=PATH, metavar="SPEC")
+@runs_option
+@reports_option
+@plugin_option
+@json_option
+def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Write the report of a scan again.
+
+    SPEC is a spec's file or a scan's name. Nothing is trained; runs that have not ended are listed as such.
+    """
+    # Imported now: plotting libraries are not loaded for `--help`.
+    from archbench.cli.finish import report_sections, scan_results
+    from archbench.cli.status import records_of, scan_name
+    from archbench.report.verdict import verdict
+    from archbench.report.writer import write_report
+    from archbench.runs.store import RunStore
+
+    store = RunStore(runs_dir)
+    index = store.scan(scan_name(spec))
+    results = scan_results(index, records_of(store, index))
+    path = write_report(results, reports_dir / index.name, report_sections(host_with(plugin_files)))
+    if as_json:
+        print_json({"report": str(path), "verdict": verdict(results).splitlines()})
+        return
+    click.echo(verdict(results))
+    note(f"report  {path}")

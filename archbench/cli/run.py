@@ -1,0 +1,90 @@
+"""`archbench run`: plan, train what is missing, analyse, report, and put the result on the leaderboard."""
+
+from pathlib import Path
+
+import click
+
+from archbench.cli.common import (
+    cache_option,
+    host_with,
+    leaderboard_option,
+    note,
+    plugin_option,
+    reports_option,
+    runs_option,
+    spec_argument,
+)
+from archbench.cli.main import EXIT_INTERRUPTED
+from archbench.cli.plan import cost_plan
+from archbench.cli.watch import Pace, make_watcher
+from archbench.runs.store import RunStore
+from archbench.scans.planner import plan_scan
+from archbench.scans.scheduler import ScanOutcome, carry_out, label
+from archbench.spec.models import load_spec
+from archbench.units import human_seconds
+
+EXIT_RUNS_FAILED = 1
+
+
+@click.command()
+@spec_argument
+@runs_option
+@reports_option
+@leaderboard_option
+@cache_option
+@plugin_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    spec: Path,
+    runs_dir: Path,
+    reports_dir: Path,
+    leaderboard_dir: Path,
+    cache_dir: Path,
+    plugin_files: tuple[Path, ...],
+) -> None:
+    """Train what SPEC lacks, then analyse and report it.
+
+    Run it again to resume: nothing that is finished is trained twice.
+    """
+    host = host_with(plugin_files)
+    loaded = load_spec(spec, host.registry)
+    store = RunStore(runs_dir)
+    store.create()
+    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, report=note)
+    store.save_scan(scan_plan.index)
+    for warning in scan_plan.warnings:
+        note(f"warning: {warning}")
+    costed = cost_plan(loaded, scan_plan, store)
+    if costed.seconds_left:
+        rough = " (rough: nothing was measured here yet)" if costed.rough else ""
+        note(f"about {human_seconds(costed.seconds_left)}{rough}; Ctrl-C stops, the same command goes on")
+    watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
+    try:
+        with watcher:
+            outcome = carry_out(
+                scan_plan,
+                store,
+                host,
+                watcher,
+                executor=loaded.executor,
+                plugin_files=[path.resolve() for path in plugin_files],
+            )
+    except KeyboardInterrupt:
+        note(f"interrupted; finished runs are kept in {runs_dir}, and `archbench run {spec}` goes on from here")
+        ctx.exit(EXIT_INTERRUPTED)
+    # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
+    from archbench.cli.finish import finish_scan
+
+    finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
+    ctx.exit(_say_failures(outcome, spec))
+
+
+def _say_failures(outcome: ScanOutcome, spec: Path) -> int:
+    """Lists failed and diverged runs; the exit code."""
+    for failure in outcome.failures:
+        note(f"{failure.state.value}: {label(failure.run)}: {failure.reason}")
+    if not outcome.failures:
+        return 0
+    note(f"{len(outcome.failures)} runs enter no fit; `archbench run {spec}` tries failed ones again")
+    return EXIT_RUNS_FAILED

@@ -1,0 +1,95 @@
+"""`archbench status`: which runs of a scan are done, running or failed, and why."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archbench.cli.common import PATH, json_option, print_json, runs_option
+from archbench.errors import StoreError
+from archbench.results.runs import RunRecord, RunState
+from archbench.runs.store import RunStore, ScanIndex
+from archbench.spec.yaml_loader import load_yaml
+
+
+@click.command()
+@click.argument("spec", type=PATH, required=False, metavar="[SPEC]")
+@runs_option
+@json_option
+def status(spec: Path | None, runs_dir: Path, as_json: bool) -> None:
+    """Show which runs are done, running or failed, and why.
+
+    SPEC is a spec's file or a scan's name; without it, every scan in the store is summed up.
+    """
+    store = RunStore(runs_dir)
+    names = store.scan_names() if spec is None else [scan_name(spec)]
+    if not names:
+        raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
+    scans = [(index, records_of(store, index)) for index in map(store.scan, names)]
+    if as_json:
+        print_json([_as_json(index, records) for index, records in scans])
+        return
+    for index, records in scans:
+        click.echo(f"{index.name}: {_counts(records)}")
+        for record in records:
+            if spec is not None or record.state in (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING):
+                click.echo(f"  {_line(record)}")
+
+
+def scan_name(spec: Path) -> str:
+    """The name of the scan that `spec` means: the name inside a spec's file, or the word itself."""
+    if spec.suffix not in (".yaml", ".yml") and not spec.exists():
+        return str(spec)
+    file = load_yaml(spec)
+    name = file.data.get("name")
+    if not isinstance(name, str):
+        raise file.error(("name",), "is missing or not text")
+    return name
+
+
+def records_of(store: RunStore, index: ScanIndex) -> tuple[RunRecord, ...]:
+    """The records of all runs of `index` that have a directory."""
+    found = (store.record(run) for run in index.runs)
+    return tuple(record for record in found if record is not None)
+
+
+def _counts(records: Sequence[RunRecord]) -> str:
+    counts = Counter(record.state for record in records)
+    return ", ".join(f"{counts[state]} {state.value}" for state in RunState if counts[state]) or "no runs"
+
+
+def _line(record: RunRecord) -> str:
+    step = record.details.get("step")
+    detail = ""
+    if record.curve:
+        detail = f", loss {record.curve[-1].validation_loss_nats:.4f} nats"
+    elif record.state is RunState.RUNNING and step is not None:
+        detail = f", step {step} of {record.details['total_steps']}"
+    reason = f" ({record.reason})" if record.reason else ""
+    return (
+        f"{record.run_id[:16]}  {record.contender:<16} {record.non_embedding_params:>12,} parameters  "
+        f"seed {record.seed}  {record.state.value}{detail}{reason}"
+    )
+
+
+def _as_json(index: ScanIndex, records: Sequence[RunRecord]) -> dict[str, Any]:
+    return {
+        "name": index.name,
+        "counts": dict(Counter(record.state.value for record in records)),
+        "runs": [
+            {
+                "run_id": record.run_id,
+                "contender": record.contender,
+                "size_index": record.size_index,
+                "non_embedding_params": record.non_embedding_params,
+                "seed": record.seed,
+                "state": record.state.value,
+                "reason": record.reason,
+                "step": record.curve[-1].step if record.curve else record.details.get("step"),
+                "validation_loss_nats": record.curve[-1].validation_loss_nats if record.curve else None,
+            }
+            for record in records
+        ],
+    }

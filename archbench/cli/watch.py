@@ -1,0 +1,191 @@
+"""What a person sees while runs go on: a live table in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from archbench.cli.common import interactive
+from archbench.contracts.executor import Progress
+from archbench.results.runs import RunState
+from archbench.scans.planner import PlannedRun
+from archbench.scans.scheduler import label
+from archbench.units import human_count, human_seconds
+
+LINE_SECONDS = 60.0
+"""Pause between two plain lines about runs that go on."""
+
+_FEW = 0.02
+"""Share of the work below which the pace seen so far says nothing yet."""
+
+
+class Pace:
+    """How much of a scan is done and how long the rest will take, from the pace so far."""
+
+    def __init__(self, run_seconds: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
+        """`run_seconds` are the planner's estimates by run id; only their ratios matter once runs go on."""
+        self._run_seconds = run_seconds
+        self._clock = clock
+        self._started = clock()
+        self._shares: dict[str, float] = {}
+        self._resumed: dict[str, float] = {}
+        self._planned = 0.0
+        self._capacity = 1
+
+    def begin(self, missing: Sequence[PlannedRun], capacity: int) -> None:
+        """The work is `missing`, `capacity` runs at once."""
+        self._shares = {run.run_id: 0.0 for run in missing}
+        self._planned = sum(self._run_seconds.get(run.run_id, 0.0) for run in missing)
+        self._capacity = max(1, capacity)
+        self._started = self._clock()
+
+    def reached(self, run_id: str, share: float) -> None:
+        """The run `run_id` has done `share` of its steps; where it resumed counts as given."""
+        if run_id in self._shares:
+            self._resumed.setdefault(run_id, share if share < 1.0 else 0.0)
+            self._shares[run_id] = share
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the work began."""
+        return self._clock() - self._started
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until all is done, about."""
+        done = sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._shares.items())
+        given = sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._resumed.items())
+        rest = max(0.0, self._planned - done)
+        worked = done - given
+        if worked < _FEW * self._planned or self.elapsed <= 0.0:
+            return rest / self._capacity
+        return rest * self.elapsed / worked
+
+
+class LineWatcher:
+    """One line for each run that ends, and now and then one about those that go on."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.total = 0
+        self.ended_runs = 0
+        self.current: dict[str, tuple[PlannedRun, Progress]] = {}
+        self._spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def scheduled(self, missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> None:
+        """See Watcher."""
+        self.total = len(missing)
+        self.pace.begin(missing, capacity)
+        self.say(schedule_words(missing, done, capacity))
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """See Watcher."""
+        self.current[run.run_id] = (run, progress)
+        self.pace.reached(run.run_id, progress.step / max(1, progress.total_steps))
+        if time.monotonic() - self._spoke >= LINE_SECONDS:
+            going = "; ".join(progress_words(*one) for one in self.current.values())
+            self.say(f"{self.ended_runs}/{self.total} done, {self._left()}: {going}")
+
+    def ended(self, run: PlannedRun, state: RunState, reason: str | None) -> None:
+        """See Watcher."""
+        _, last = self.current.pop(run.run_id, (run, None))
+        self.ended_runs += 1
+        self.pace.reached(run.run_id, 1.0)
+        left = f", {self._left()}" if self.ended_runs < self.total else ""
+        self.say(f"{self.ended_runs}/{self.total} {end_words(run, state, reason, last)}{left}")
+
+    def told(self, line: str) -> None:
+        """See Watcher."""
+        self.say(line)
+
+    def say(self, line: str) -> None:
+        """Prints `line` at once."""
+        self._spoke = time.monotonic()
+        click.echo(line)
+
+    def _left(self) -> str:
+        return f"about {human_seconds(self.pace.seconds_left)} left"
+
+
+class LiveWatcher(LineWatcher):
+    """A table of the runs that go on, redrawn in place; lines about runs that ended scroll above it."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__(pace)
+        self._live = Live(get_renderable=self._table, console=Console(), refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """See Watcher."""
+        self.current[run.run_id] = (run, progress)
+        self.pace.reached(run.run_id, progress.step / max(1, progress.total_steps))
+
+    def say(self, line: str) -> None:
+        """Prints `line` above the table."""
+        self._live.console.print(line, highlight=False, markup=False)
+
+    def _table(self) -> RenderableType:
+        if not self.total:
+            return Text("")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for header in ("run", "", "steps", "loss", "tokens/s"):
+            table.add_column(header, justify="left" if header in ("run", "") else "right", no_wrap=True)
+        for run, progress in list(self.current.values()):
+            table.add_row(
+                label(run),
+                ProgressBar(progress.total_steps, progress.step, width=20),
+                f"{progress.step}/{progress.total_steps}",
+                "" if progress.loss_nats is None else f"{progress.loss_nats:.3f}",
+                "" if progress.tokens_per_s is None else human_count(progress.tokens_per_s),
+            )
+        summary = f"{self.ended_runs} of {self.total} runs, {human_seconds(self.pace.elapsed)} so far, {self._left()}"
+        return Group(table, Text(summary, style="dim"))
+
+
+def make_watcher(pace: Pace) -> LineWatcher:
+    """A live table where a person watches, plain lines elsewhere."""
+    return LiveWatcher(pace) if interactive() else LineWatcher(pace)
+
+
+def schedule_words(missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> str:
+    """What will be trained, in words."""
+    if not missing:
+        return f"all {len(done)} runs are in the store; nothing to train"
+    kept = f", {len(done)} are in the store" if done else ""
+    return f"{len(missing)} runs to train{kept}; {capacity} at once"
+
+
+def progress_words(run: PlannedRun, progress: Progress) -> str:
+    """Where a run is, in words."""
+    loss = "" if progress.loss_nats is None else f", loss {progress.loss_nats:.3f}"
+    rate = "" if progress.tokens_per_s is None else f", {human_count(progress.tokens_per_s)} tokens/s"
+    return f"{label(run)} step {progress.step}/{progress.total_steps}{loss}{rate}"
+
+
+def end_words(run: PlannedRun, state: RunState, reason: str | None, last: Progress | None) -> str:
+    """How a run ended, in words."""
+    loss = f", loss {last.loss_nats:.3f} nats" if last is not None and last.loss_nats is not None else ""
+    return f"{label(run)}: {state.value}{loss if state is RunState.DONE else ''}{f' ({reason})' if reason else ''}"

@@ -1,0 +1,203 @@
+"""The leaderboard's pages: rendered from entries alone, the same bytes from the same entries."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from archbench.errors import StoreError
+from archbench.leaderboard.entry import LeaderboardEntry, read_entry
+from archbench.leaderboard.standings import Row, Table, make_tables, refuse_forged
+from archbench.report.figures import overview
+from archbench.report.plotting import AXIS_NAMES, markdown_table, svg_bytes
+from archbench.report.words import alpha_text, number, tiers_text, with_interval
+from archbench.results.fits import FitStatus, Interval
+from archbench.units import human_count
+
+PAGE = "README.md"
+FIGURES = "figures"
+
+_TRACK_TITLES = {"causal": "Causal language models", "masked": "Masked language models"}
+
+_INTRODUCTION = """# Leaderboard
+
+Which Transformer architecture gives the lowest loss for its training compute? Each architecture is trained at several
+sizes under one protocol; its *frontier* is the lower envelope of all its learning curves. Architectures rank by the
+loss that their frontiers reach at one reference compute. This page is generated: `archbench leaderboard`."""
+
+_LEGEND = """## How to read it
+
+- **Rank**: by loss at the reference compute, the largest that all entries of the table reach. `1-2` means that the
+  95 % intervals of the losses overlap: the data do not tell these places apart.
+- **alpha**: exponent of L(C) = (C_c/C)^alpha on the frontier, with its 95 % interval from resampled runs. Larger is
+  better at scale. A word such as `too_few_sizes` stands where no figure may be read.
+- **Multiplier**: compute of the baseline divided by this architecture's at the lowest loss that both reach; above 1, it
+  needs less.
+- **Tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
+- **Prefix audit**: what the largest model gains from later tokens, which a causal model must not see, in nats per
+  token. Zero for an honest causal model; marked **!** where its interval lies above zero.
+- **Compute axis**: *executed* FLOPs count what the architecture really runs, attention, hashing and recomputation
+  included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time. A ranking that hangs
+  on the axis shows in the second table."""
+
+_EMPTY = """There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
+
+
+def read_entries(directory: Path) -> list[LeaderboardEntry]:
+    """All entries below `directory`, by file name. Raises SpecError for one that is malformed or forged."""
+    entries = []
+    for path in sorted((directory / "entries").glob("*.json")):
+        entry = read_entry(path)
+        refuse_forged(str(path), entry)
+        entries.append(entry)
+    return entries
+
+
+def render(directory: Path) -> dict[Path, bytes]:
+    """Path (inside `directory`) -> content of every generated file."""
+    entries = read_entries(directory)
+    tables = make_tables(entries)
+    files: dict[Path, bytes] = {}
+    parts = [_INTRODUCTION]
+    if not tables:
+        parts.append(_EMPTY)
+    for number_, (main, others) in enumerate(_by_text(tables)):
+        name = f"loss_against_compute_{number_ + 1}_{main.track}.svg"
+        files[directory / FIGURES / name] = svg_bytes(overview(list(main.contenders)))
+        parts += [_heading(main), f"![Loss against compute]({FIGURES}/{name})", _table(main)]
+        if others:
+            parts.append(_axes_table([main, *others]))
+    if tables:
+        parts.append(_LEGEND)
+    files[directory / PAGE] = ("\n\n".join(parts) + "\n").encode()
+    return files
+
+
+def write(directory: Path) -> list[Path]:
+    """Renders all files into `directory`, removes figures that are no longer made, and returns what changed."""
+    files = render(directory)
+    changed = []
+    try:
+        for path, content in files.items():
+            if not path.exists() or path.read_bytes() != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                changed.append(path)
+        for path in _stale(directory, files):
+            path.unlink()
+            changed.append(path)
+    except OSError as error:
+        raise StoreError(f"{directory}: the leaderboard cannot be written: {error.strerror}") from error
+    return changed
+
+
+def check(directory: Path) -> list[str]:
+    """What differs between the files that are there and those that the entries give; empty if nothing does."""
+    files = render(directory)
+    problems = []
+    for path, content in files.items():
+        if not path.exists():
+            problems.append(f"{path}: is missing")
+        elif path.read_bytes() != content:
+            problems.append(f"{path}: differs from what the entries give")
+    return problems + [f"{path}: belongs to no entry" for path in _stale(directory, files)]
+
+
+def _stale(directory: Path, files: dict[Path, bytes]) -> list[Path]:
+    return sorted(path for path in (directory / FIGURES).glob("*.svg") if path not in files)
+
+
+def _by_text(tables: Sequence[Table]) -> list[tuple[Table, list[Table]]]:
+    """The main table of each group of comparable entries, with the same group on the other cost axes."""
+    groups: dict[tuple[str, frozenset[str]], list[Table]] = {}
+    for table in tables:
+        members = frozenset(f"{row.entry.scan}/{row.name}" for row in table.rows)
+        groups.setdefault((table.track, members), []).append(table)
+    return [(group[0], group[1:]) for group in groups.values()]
+
+
+def _heading(table: Table) -> str:
+    title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
+    facts = [f"text: {table.dataset}"]
+    if table.corpus_hash:
+        facts.append(f"corpus `{table.corpus_hash[:12]}`")
+    if table.seq_len:
+        facts.append(f"context {table.seq_len} tokens")
+    facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
+    if table.baseline:
+        facts.append(f"baseline {table.baseline}")
+    return f"## {title} on {table.dataset}\n\n{'; '.join(facts[1:])}."
+
+
+def _table(table: Table) -> str:
+    unit = "bits per byte" if table.bits_per_byte else "nats per token"
+    header = ["rank", "architecture", "sizes (N)", f"loss ({unit})", "alpha", "multiplier", "tiers"]
+    audited = any(row.audit for row in table.rows)
+    if audited:
+        header.append("prefix audit (nats)")
+    rows = []
+    for row in table.rows:
+        cells = [
+            _rank(row),
+            f"[{row.name}](entries/{row.entry.file_name})",
+            _sizes(row),
+            _loss(row.loss_nats, table.bits_per_byte),
+            alpha_text(row.frontier.law),
+            _multiplier(row, table.baseline),
+            tiers_text(row.frontier),
+        ]
+        if audited:
+            cells.append(_audit(row))
+        rows.append(cells)
+    return markdown_table(header, rows, right=(3, 4, 5, 7))
+
+
+def _axes_table(tables: Sequence[Table]) -> str:
+    """Rank, exponent and multiplier of each architecture on each cost axis."""
+    by_axis = [{row.name: row for row in table.rows} for table in tables]
+    header = ["architecture", *(f"{AXIS_NAMES[table.axis]}: rank, alpha, multiplier" for table in tables)]
+    rows = []
+    for name in (row.name for row in tables[0].rows):
+        cells = [name]
+        for table, axis in zip(tables, by_axis, strict=True):
+            row = axis[name]
+            cells.append(f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}")
+        rows.append(cells)
+    return "The same on each compute axis:\n\n" + markdown_table(header, rows)
+
+
+def _rank(row: Row) -> str:
+    first, last = row.rank
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _sizes(row: Row) -> str:
+    params = sorted(size.non_embedding_params for size in row.frontier.sizes)
+    if len(params) == 1:
+        return f"1 ({human_count(params[0])})"
+    return f"{len(params)} ({human_count(params[0])} - {human_count(params[-1])})"
+
+
+def _loss(loss: Interval, factor: float | None) -> str:
+    scale = factor or 1.0
+    return with_interval(Interval(loss.value * scale, loss.low * scale, loss.high * scale), 4)
+
+
+def _short_alpha(row: Row) -> str:
+    law = row.frontier.law
+    return number(law.params["alpha_C"]) if law.status is FitStatus.OK else f"`{law.status.value}`"
+
+
+def _multiplier(row: Row, baseline: str | None, *, short: bool = False) -> str:
+    if row.name == baseline:
+        return "1 (baseline)"
+    if row.multiplier is None:
+        return "-"
+    text = number(row.multiplier.multiplier.value) if short else with_interval(row.multiplier.multiplier)
+    return f"{text}x" + (" (extrapolated)" if row.multiplier.extrapolated and not short else "")
+
+
+def _audit(row: Row) -> str:
+    audit = row.audit
+    if audit is None:
+        return "-"
+    mark = " **!**" if audit.low_nats > 0 else ""
+    return f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]{mark}"

@@ -1,0 +1,196 @@
+"""Who stands where: entries that may be compared, analysed together from their own curves and ranked.
+
+Entries share a table where their losses compare: same track, same text and tokenizer, same evaluation set, same
+context. Within it they rank by the loss that their frontiers reach at one reference cost, the largest that all of them
+reach. A rank is given as a range where 95 % intervals of those losses overlap.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from archbench.analysis.comparison import Contender, interval
+from archbench.analysis.resampling import no_draw
+from archbench.analysis.study import compare_all, study_contenders
+from archbench.errors import SpecError
+from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry, figure_of
+from archbench.report.words import bits_per_byte_factor, decisive_point
+from archbench.results.fits import FrontierResult, Interval, MultiplierPoint
+from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
+
+_TOLERANCE = 1e-4
+"""Relative difference from which a stored figure counts as changed; other machines round differently far below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contender in one table."""
+
+    name: str
+    entry: LeaderboardEntry
+    frontier: FrontierResult
+    loss_nats: Interval
+    """At the reference cost."""
+    rank: tuple[int, int]
+    """First and last place that its interval allows."""
+    multiplier: MultiplierPoint | None
+    """Over the table's baseline, at the lowest loss that both reach; None for the baseline itself."""
+    audit: PrefixAudit | None
+    """Of the largest run that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of comparable entries, on one cost axis, best first."""
+
+    track: str
+    dataset: str
+    corpus_hash: str | None
+    seq_len: int | None
+    axis: CostAxis
+    reference_cost: float
+    baseline: str | None
+    bits_per_byte: float | None
+    """Bits per byte for one nat per token; None where it is not defined."""
+    rows: tuple[Row, ...]
+    contenders: tuple[Contender, ...]
+
+
+def check_figures(entry: LeaderboardEntry) -> list[str]:
+    """What differs between the figures that `entry` states and those that its curves give; empty if they agree.
+
+    Exponents, statuses, tiers and dominated sizes are computed anew. Noise that a contender without enough seeds of
+    its own borrowed from others of its scan is not in its entry, and nothing that hangs on it is checked then.
+    """
+    records = entry.records()
+    problems = []
+    for frontier in (one.result for axis in CostAxis for one in study_contenders(records, axis, baseline=None)):
+        stated, found = entry.figures.get(frontier.cost_axis.value), figure_of(frontier)
+        if stated is None:
+            problems.append(f"figures on {frontier.cost_axis.value} are missing")
+            continue
+        borrowed = stated.noise_std_nats is not None and not _near(stated.noise_std_nats, found.noise_std_nats)
+        own = any(
+            count > 1 for count in Counter(run.size_index for run in entry.runs if run.state.value == "done").values()
+        )
+        problems += _differences(frontier.cost_axis.value, stated, found, skip_noise=borrowed and not own)
+    return problems
+
+
+def make_tables(entries: Sequence[LeaderboardEntry]) -> list[Table]:
+    """All tables, causal tracks first; each on the executed-FLOPs axis or the first one that all its entries have."""
+    groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
+    for entry in entries:
+        groups.setdefault(_group_key(entry), []).append(entry)
+    tables = []
+    for key in sorted(groups, key=lambda key: (key[0] != "causal", *(str(part) for part in key))):
+        named = _named(groups[key])
+        for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS):
+            table = _table(named, axis)
+            if table is not None:
+                tables.append(table)
+    return tables
+
+
+def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
+    identity = entry.runs[0].identity if entry.runs else None
+    if identity is None:
+        return entry.track, f"{entry.origin}/{entry.scan}", 0, 0
+    evaluation = identity.get("evaluation", {}).get("tokens")
+    return entry.track, entry.corpus_hash or entry.scan, evaluation, identity.get("dims", {}).get("seq_len")
+
+
+def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
+    """Entries by the name that a table shows; one that several scans share with the same runs appears once."""
+    distinct: dict[tuple[str, frozenset[str]], LeaderboardEntry] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.contender, entry.scan)):
+        distinct.setdefault((entry.contender, frozenset(run.run_id for run in entry.runs)), entry)
+    counts = Counter(name for name, _ in distinct)
+    return {(name if counts[name] == 1 else f"{name} ({entry.scan})"): entry for (name, _), entry in distinct.items()}
+
+
+def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
+    records = [replace(record, contender=name) for name, entry in named.items() for record in entry.records()]
+    wanted = Counter(entry.baseline for entry in named.values() if entry.baseline in named).most_common(1)
+    baseline = wanted[0][0] if wanted else None
+    contenders = study_contenders(records, axis, baseline=baseline)
+    if len(contenders) < len({record.contender for record in records if record.usable}):
+        return None
+    # Compute that a tier wasted was spent all the same: the envelope goes on flat to the end of the longest run.
+    reference = min(max(float(curve.cost[-1]) for curve in one.curves.curves) for one in contenders)
+    losses = {one.name: _loss_at(one, reference) for one in contenders}
+    against = {pair.contender: pair for pair in compare_all(contenders) if pair.baseline == baseline}
+    rows = [
+        Row(
+            name=one.name,
+            entry=named[one.name],
+            frontier=one.result,
+            loss_nats=losses[one.name],
+            rank=_rank(one.name, losses),
+            multiplier=decisive_point(against[one.name]) if one.name in against else None,
+            audit=_audit([record for record in records if record.contender == one.name]),
+        )
+        for one in sorted(contenders, key=lambda one: losses[one.name].value)
+    ]
+    first = rows[0].entry
+    identity = first.runs[0].identity or {}
+    dataset = first.spec.get("data", {}).get("dataset", {})
+    return Table(
+        track=first.track,
+        dataset=str(dataset.get("kind", first.origin)) if isinstance(dataset, dict) else str(dataset),
+        corpus_hash=first.corpus_hash,
+        seq_len=identity.get("dims", {}).get("seq_len"),
+        axis=axis,
+        reference_cost=reference,
+        baseline=baseline,
+        bits_per_byte=bits_per_byte_factor(records),
+        rows=tuple(rows),
+        contenders=tuple(contenders),
+    )
+
+
+def _loss_at(one: Contender, cost: float) -> Interval:
+    at = np.log([cost])
+    value = one.frontiers.loss_at(no_draw(len(one.curves.curves)), at)[0, 0]
+    samples = one.frontiers.loss_at(one.draws, at)[:, 0]
+    return interval(float(np.exp(value)), np.exp(samples), method=one.draws.method)
+
+
+def _rank(name: str, losses: dict[str, Interval]) -> tuple[int, int]:
+    own = losses[name]
+    better = sum(other.high < own.low for key, other in losses.items() if key != name)
+    worse = sum(other.low > own.high for key, other in losses.items() if key != name)
+    return better + 1, len(losses) - worse
+
+
+def _audit(records: Sequence[RunRecord]) -> PrefixAudit | None:
+    audited = [record for record in records if record.usable and record.prefix_audit is not None]
+    largest = max(audited, key=lambda record: (record.non_embedding_params, -record.seed), default=None)
+    return largest.prefix_audit if largest is not None else None
+
+
+def _differences(axis: str, stated: EntryFigure, found: EntryFigure, *, skip_noise: bool) -> list[str]:
+    hang_on_noise = {"tiers", "dominated_sizes", "noise_std_nats"}
+    problems = []
+    for field in EntryFigure.model_fields:
+        if skip_noise and field in hang_on_noise:
+            continue
+        said, computed = getattr(stated, field), getattr(found, field)
+        same = _near(said, computed) if isinstance(said, float) and isinstance(computed, float) else said == computed
+        if not same:
+            problems.append(f"{axis}: {field} is stated as {said}, its curves give {computed}")
+    return problems
+
+
+def _near(one: float, other: float | None) -> bool:
+    return other is not None and abs(one - other) <= _TOLERANCE * max(abs(one), abs(other), 1e-12)
+
+
+def refuse_forged(path: str, entry: LeaderboardEntry) -> None:
+    """Raises SpecError naming the first figure of `entry` that its curves do not give."""
+    problems = check_figures(entry)
+    if problems:
+        raise SpecError(f"{path}: {problems[0]}; write it again with `archbench leaderboard --add {entry.scan}`")

@@ -1,0 +1,119 @@
+"""What a scan will cost: time from exact FLOPs and measured rates where there are any, and disk."""
+
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from archbench.contracts.executor import ExecutorConfig
+from archbench.errors import StoreError
+from archbench.results.runs import CostAxis
+from archbench.runs.records import read_record
+from archbench.runs.store import RunStore
+from archbench.scans.planner import PlannedRun
+
+# One thread of a present-day server core reaches about 4e9 FLOP/s in training steps of models of 10 thousand
+# parameters, where Python and small matrices rule, rising with the square root of the size to 4e10 where matrix
+# products do. An accelerator: a tenth of its power at 1M parameters, a third from 100M on. Rough, and shown as such.
+_CPU_FLOP_PER_S_AT_10K = 4e9
+_CPU_FLOP_PER_S_MAX = 4e10
+_GPU_FLOP_PER_S_AT_1M = 2e13
+_GPU_FLOP_PER_S_MAX = 2e14
+
+_START_SECONDS = 15.0
+"""Loading torch and the architecture's library, once per worker."""
+
+_TRAINING_BYTES_PER_PARAM = 12
+"""A checkpoint holds the weights and the two moments of AdamW, four bytes each."""
+_CHECKPOINTS_KEPT = 2
+_RECORD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Measured training rates: architecture -> (non-embedding parameters, FLOP/s) of finished runs."""
+
+    measured: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+
+    def flop_per_s(self, run: PlannedRun, threads: int) -> tuple[float, bool]:
+        """Exact FLOP/s that `run` will reach, and whether that was measured (at the nearest size) or is rough."""
+        num_params = run.plan.facts.non_embedding_params
+        known = self.measured.get(str(run.plan.identity.architecture["kind"]))
+        if known:
+            return min(known, key=lambda point: abs(math.log(point[0] / num_params)))[1], True
+        if run.plan.execution.device == "cuda" or (run.plan.execution.device == "auto" and has_accelerator()):
+            return min(_GPU_FLOP_PER_S_MAX, _GPU_FLOP_PER_S_AT_1M * math.sqrt(num_params / 1e6)), False
+        return min(_CPU_FLOP_PER_S_MAX, _CPU_FLOP_PER_S_AT_10K * math.sqrt(num_params / 1e4)) * threads**0.8, False
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """Expected cost of one run."""
+
+    seconds: float
+    """Training and evaluation."""
+    measured: bool
+    """Whether the rate comes from finished runs of the same architecture in the store."""
+    disk_bytes: int
+
+
+def measured_rates(store: RunStore) -> Rates:
+    """Rates of all finished runs in `store` that have timings."""
+    rates: dict[str, list[tuple[int, float]]] = {}
+    for directory in store.directories():
+        if not directory.record_file.exists():
+            continue
+        try:
+            record = read_record(directory, contender="", size_index=0)
+        except StoreError:
+            continue
+        if record is None or not record.usable:
+            continue
+        last = record.curve[-1]
+        seconds = last.cost(CostAxis.DEVICE_SECONDS)
+        if seconds and seconds > 0 and last.exact_flops > 0:
+            rates.setdefault(record.architecture, []).append((record.non_embedding_params, last.exact_flops / seconds))
+    return Rates(rates)
+
+
+def estimate_run(run: PlannedRun, rates: Rates) -> RunEstimate:
+    """The cost of `run` at `rates`; evaluations are forward passes, a third of a training step each."""
+    rate, measured = rates.flop_per_s(run, run.plan.execution.threads)
+    facts, evaluation = run.plan.facts, run.plan.identity.evaluation
+    points = min(evaluation.points, run.plan.identity.training.total_steps) + 1
+    evaluation_flops = points * evaluation.tokens * facts.exact_flops_per_token / 3.0
+    params = facts.non_embedding_params + facts.embedding_params
+    return RunEstimate(
+        seconds=(run.exact_flops + evaluation_flops) / rate,
+        measured=measured,
+        disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES,
+    )
+
+
+def scan_seconds(run_seconds: Sequence[float], workers: int) -> float:
+    """Wall-clock seconds of runs that `workers` processes take on, longest first."""
+    if not run_seconds:
+        return 0.0
+    loads = [_START_SECONDS] * max(1, min(workers, len(run_seconds)))
+    for seconds in sorted(run_seconds, reverse=True):
+        loads[loads.index(min(loads))] += seconds
+    return max(loads)
+
+
+def expected_workers(executor: ExecutorConfig | None, threads: int) -> int:
+    """How many runs will go on at once: what the executor's config says, else what the machine has room for."""
+    configured = getattr(executor, "workers", None)
+    if isinstance(configured, int):
+        return configured
+    return 1 if has_accelerator() else max(1, num_cpus() // threads)
+
+
+def num_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_accelerator() -> bool:
+    """Whether the machine seems to have an NVIDIA device; found out without loading torch."""
+    return shutil.which("nvidia-smi") is not None

@@ -1,0 +1,259 @@
+"""The figures of a report. Each function draws one figure from results alone; none reads or writes a file."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from archbench.analysis.comparison import Contender
+from archbench.analysis.curves import Floats, MeanCurve
+from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
+from archbench.report.words import number
+from archbench.results.fits import Comparison, FitStatus
+from archbench.units import human_count
+
+_MANY = 8
+"""Sizes from which on their curves are no longer labelled one by one."""
+
+
+@styled
+def overview(contenders: Sequence[Contender]) -> Figure:
+    """The envelopes and laws of all contenders of one track on one cost axis."""
+    figure, (axes,) = new_figure(6.4, 4.2)
+    for index, one in enumerate(contenders):
+        style = style_of(index)
+        cost, loss = _envelope(one)
+        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=one.name)
+        ends = [curve for curve in one.curves.curves if curve.finished[-1]]
+        axes.plot(
+            [curve.cost[-1] for curve in ends],
+            [curve.loss_nats[-1] for curve in ends],
+            style.marker,
+            color=style.color,
+            markersize=5,
+            markerfacecolor="white",
+        )
+        _law(axes, one, cost, style.color)
+    _log_axes(axes, AXIS_LABELS[contenders[0].result.cost_axis])
+    axes.set_title("Loss against compute: lower envelope of each size scan")
+    axes.legend(title="envelope (line), runs' ends (marker), law and 95 % band (thin)", title_fontsize=8)
+    return figure
+
+
+@styled
+def frontier(one: Contender, index: int = 0) -> Figure:
+    """One contender: every size's learning curve, the envelope, the law with its band; dominated sizes, tiers."""
+    figure, (axes,) = new_figure(6.4, 4.4)
+    dominated = {size.size_index for size in one.result.sizes if size.dominated}
+    curves = one.curves.curves
+    for number_, curve in enumerate(curves):
+        bad = curve.size_index in dominated
+        grey = 0.72 - 0.45 * number_ / max(len(curves) - 1, 1)
+        axes.plot(
+            curve.cost,
+            curve.loss_nats,
+            color=str(grey),
+            linewidth=0.9,
+            linestyle=(0, (2, 2)) if bad else "-",
+            zorder=1,
+        )
+        axes.plot(curve.cost[-1], curve.loss_nats[-1], "x" if bad else "o", color=str(grey), markersize=5, zorder=2)
+    _label_sizes(axes, curves, dominated)
+    cost, loss = _envelope(one)
+    color = style_of(max(index, 1)).color
+    axes.plot(cost, loss, color=color, linewidth=2.2, zorder=3, label="envelope")
+    _law(axes, one, cost, "#000000", label=True)
+    _tiers(axes, one)
+    if dominated:
+        axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
+    _log_axes(axes, AXIS_LABELS[one.result.cost_axis])
+    axes.set_title(f"{one.name}: compute-efficient frontier")
+    axes.legend(loc="lower left")
+    return figure
+
+
+@styled
+def exponents(contenders: Sequence[Contender]) -> Figure:
+    """The exponents of all contenders as intervals, without and with a floor; the baseline's 5 % margin shaded."""
+    figure, (axes,) = new_figure(6.4, 1.3 + 0.42 * len(contenders))
+    first = contenders[0].result.law
+    if first.status is FitStatus.OK:
+        alpha = first.params["alpha_C"]
+        axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {contenders[0].name}")
+    for row, one in enumerate(contenders):
+        fits = ((one.result.law, 0.1, "o", "no floor"), (one.result.law_with_floor, -0.16, "D", "floor free"))
+        for fit, offset, marker, label in fits:
+            found = fit.intervals.get("alpha_C") if fit.status is FitStatus.OK else None
+            if found is None:
+                continue
+            axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
+            hollow = "white" if marker == "D" else "#1b1b1b"
+            axes.plot(
+                found.value,
+                row - offset,
+                marker,
+                color="#1b1b1b",
+                markerfacecolor=hollow,
+                markersize=5,
+                label=label if label not in axes.get_legend_handles_labels()[1] else None,
+            )
+    axes.set_yticks(range(len(contenders)), [one.name for one in contenders])
+    axes.set_ylim(len(contenders) - 0.4, -0.6)
+    axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
+    axes.set_title(f"Exponents on {AXIS_NAMES[contenders[0].result.cost_axis]}")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+@styled
+def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figure | None:
+    """Compute multiplier against loss for each contender, with 90 and 95 % bands; None where there is none."""
+    shown = [comparison for comparison in comparisons if comparison.multipliers]
+    if not shown:
+        return None
+    figure, (axes,) = new_figure(6.4, 3.6)
+    axes.axhline(1.0, color="0.5", linewidth=0.8)
+    for comparison in shown:
+        style = style_of(names.index(comparison.contender))
+        points = comparison.multipliers
+        losses = np.array([point.loss_nats for point in points])
+        for bounds, alpha in (([p.multiplier for p in points], 0.13), ([p.interval_90 for p in points], 0.2)):
+            low = np.maximum([bound.low for bound in bounds], 1e-6)
+            high = np.minimum([bound.high for bound in bounds], 1e6)
+            axes.fill_between(losses, low, high, color=style.color, alpha=alpha, linewidth=0)
+        values = np.array([point.multiplier.value for point in points])
+        outside = np.array([point.extrapolated for point in points])
+        last = int((~outside).sum())
+        axes.plot(
+            losses[:last],
+            values[:last],
+            color=style.color,
+            linestyle=style.dashes,
+            linewidth=1.8,
+            label=comparison.contender,
+        )
+        axes.plot(
+            losses[max(last - 1, 0) :],
+            values[max(last - 1, 0) :],
+            color=style.color,
+            linewidth=0.9,
+            linestyle=(0, (1, 2)),
+        )
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    middle = [point.multiplier for comparison in shown for point in comparison.multipliers if not point.extrapolated]
+    middle = middle or [point.multiplier for comparison in shown for point in comparison.multipliers]
+    axes.set_ylim(
+        max(min(0.8, 0.7 * min(m.value for m in middle)), 1e-3), min(max(1.25, 1.4 * max(m.value for m in middle)), 1e3)
+    )
+    axes.invert_xaxis()
+    axes.set_xlabel(LOSS_LABEL + "; better to the right")
+    axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
+    axes.set_title(f"Multiplier on {AXIS_NAMES[shown[0].cost_axis]} (above 1: needs less)")
+    axes.legend(title="dotted: extrapolated; bands 90 and 95 %", title_fontsize=8)
+    return figure
+
+
+@styled
+def learning_curves(contenders: Sequence[Contender]) -> Figure:
+    """Loss against tokens seen, a panel for each contender, on common axes."""
+    columns = min(len(contenders), 3)
+    rows = -(-len(contenders) // columns)
+    figure, panels = new_figure(2.3 + 2.3 * columns, 2.8 * rows, rows, columns)
+    losses = [loss for one in contenders for curve in one.curves.curves for loss in curve.loss_nats]
+    for panel, one in zip(panels, contenders, strict=False):
+        curves = one.curves.curves
+        for number_, curve in enumerate(curves):
+            grey = 0.75 - 0.75 * number_ / max(len(curves) - 1, 1)
+            label = f"N {human_count(curve.non_embedding_params)}" if len(curves) <= _MANY else None
+            panel.plot(curve.tokens, curve.loss_nats, color=str(grey), linewidth=1.1, label=label)
+        _log_axes(panel, "tokens seen")
+        panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)
+        panel.set_ylabel("validation loss (nats)")
+        panel.set_title(one.name)
+        if len(curves) <= _MANY:
+            panel.legend(fontsize=7, loc="lower left")
+    for panel in panels[len(contenders) :]:
+        panel.set_visible(False)
+    return figure
+
+
+def _envelope(one: Contender) -> tuple[Floats, Floats]:
+    """The envelope on a fine grid of costs, from its first point to the end of the longest run."""
+    spent = max(float(curve.cost[-1]) for curve in one.curves.curves)
+    cost = np.geomspace(one.result.points[0].cost, spent, 200)
+    losses = np.min([step.value(np.log(cost)) for step in one.frontiers.steps], axis=0)
+    return cost, np.exp(losses)
+
+
+def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = False) -> None:
+    law = one.result.law
+    if law.status is not FitStatus.OK:
+        return
+    cost = cost[cost <= one.result.points[-1].cost * 1.001]
+    log_cost = np.log(cost)
+    samples = one.lines.log_loss_at(log_cost)
+    samples = samples[~np.isnan(samples).any(axis=1)]
+    low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
+    axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
+    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}, 95 % band" if label else None
+    axes.plot(
+        cost,
+        np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost),
+        color=color,
+        linewidth=0.8,
+        linestyle=(0, (1, 1)) if label else "-",
+        label=text,
+        zorder=4,
+    )
+
+
+def _label_sizes(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -> None:
+    step = max(1, -(-len(curves) // _MANY))
+    for curve in curves[::step]:
+        mark = f"{curve.size_index}: {human_count(curve.non_embedding_params)}"
+        axes.annotate(
+            mark,
+            (curve.cost[-1], curve.loss_nats[-1]),
+            textcoords="offset points",
+            xytext=(5, 4),
+            fontsize=7,
+            color="0.35" if curve.size_index in dominated else "0.1",
+        )
+
+
+def _tiers(axes: Axes, one: Contender) -> None:
+    """Shades the costs at which the larger sizes of a tier ended: compute that did not lower the loss."""
+    ends = {curve.size_index: float(curve.cost[-1]) for curve in one.curves.curves}
+    label: str | None = "tier: larger, not better"
+    for tier in one.result.tiers:
+        if len(tier.size_indices) > 1:
+            costs = [ends[size] for size in tier.size_indices if size in ends]
+            axes.axvspan(min(costs), max(costs), color="0.93", zorder=0, label=label)
+            label = None
+
+
+def _log_axes(axes: Axes, xlabel: str) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    dense = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low > 4 else dense))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    left, right = axes.get_xlim()
+    if right / left < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(LOSS_LABEL)
+
+
+def _short(value: float, _: object) -> str:
+    """A cost on an axis: `5e11`, `200k`, `30`."""
+    return human_count(value) if value < 1e9 else f"{value:.0e}".replace("e+", "e")

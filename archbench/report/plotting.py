@@ -1,0 +1,124 @@
+"""How every figure looks and is stored: legible in grey, vector and bitmap, the same bytes for the same numbers."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from archbench.results.runs import CostAxis
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+AXIS_LABELS = {
+    CostAxis.KAPLAN: "training compute 6ND (FLOPs, N without embeddings)",
+    CostAxis.EXACT: "training compute executed (FLOPs)",
+    CostAxis.DEVICE_SECONDS: "time in training steps (device seconds)",
+}
+AXIS_NAMES = {
+    CostAxis.KAPLAN: "6ND FLOPs",
+    CostAxis.EXACT: "executed FLOPs",
+    CostAxis.DEVICE_SECONDS: "device seconds",
+}
+LOSS_LABEL = "validation loss (nats per predicted token)"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one contender is drawn: hue for the screen; lightness, dashes and marker for a print in grey."""
+
+    color: str
+    dashes: str | tuple[int, tuple[int, ...]]
+    marker: str
+
+
+_STYLES = (
+    Style("#1b1b1b", "-", "o"),
+    Style("#d55e00", (0, (6, 2)), "s"),
+    Style("#0072b2", (0, (2, 1)), "^"),
+    Style("#009e73", (0, (6, 2, 1, 2)), "D"),
+    Style("#cc79a7", (0, (1, 1)), "v"),
+    Style("#8a6d00", (0, (4, 1, 1, 1, 1, 1)), "P"),
+    Style("#56b4e9", (0, (8, 3)), "X"),
+    Style("#7f7f7f", (0, (3, 3)), "*"),
+)
+
+_SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "archbench",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "figure.dpi": 100.0,
+    "savefig.dpi": 150.0,
+    "path.simplify": False,
+}
+
+
+def style_of(index: int) -> Style:
+    """The style of contender number `index`; the baseline is 0."""
+    return _STYLES[index % len(_STYLES)]
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """`draw` under the settings that all figures share; matplotlib's own stay as they are."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(_SETTINGS):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` × `height` inches with its axes, row by row."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
+@styled
+def svg_bytes(figure: Figure) -> bytes:
+    """The figure as SVG; no date and no random ids in it."""
+    buffer = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    # Trailing blanks would be noise in every diff.
+    return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
+
+
+@styled
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG at 150 dots per inch."""
+    buffer = io.BytesIO()
+    figure.set_dpi(150.0)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, directory: Path, name: str) -> str:
+    """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.svg").write_bytes(svg_bytes(figure))
+    (directory / f"{name}.png").write_bytes(png_bytes(figure))
+    return f"![{name.replace('_', ' ')}]({directory.name}/{name}.svg)"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A Markdown table; columns numbered in `right` are right-aligned."""
+    rules = ["---:" if number in right else "---" for number in range(len(header))]
+    lines = [header, rules, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

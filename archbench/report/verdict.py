@@ -1,0 +1,117 @@
+"""The result in words: what a reader should take away, with its interval and its reservations."""
+
+from archbench.contracts.report import ScanResults
+from archbench.report.words import bits_per_byte_factor, decisive_point, loss_text, number, tiers_text, with_interval
+from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
+from archbench.results.runs import CostAxis
+
+_COST_WORDS = {
+    CostAxis.EXACT: "compute (executed FLOPs)",
+    CostAxis.KAPLAN: "compute (6ND)",
+    CostAxis.DEVICE_SECONDS: "device time",
+}
+
+
+def main_axis(results: ScanResults) -> CostAxis:
+    """The axis that verdicts are given on: FLOPs executed, as far as there are any."""
+    axes = {frontier.cost_axis for frontier in results.frontiers}
+    preferred = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
+    return next((axis for axis in preferred if axis in axes), CostAxis.EXACT)
+
+
+def verdict(results: ScanResults) -> str:
+    """One sentence or two on each contender against the baseline, then on tiers; one a line, as Markdown list items."""
+    axis = main_axis(results)
+    lines = [
+        _against_baseline(results, comparison)
+        for comparison in results.comparisons
+        if comparison.cost_axis is axis and comparison.baseline == results.baseline
+    ]
+    lines += [_frontier_words(frontier) for frontier in results.frontiers if frontier.cost_axis is axis]
+    without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
+    lines += [f"{name} has no finished run, and so no frontier." for name in without]
+    if not lines:
+        return "No run has finished, so there is nothing to compare yet."
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
+    name, baseline = comparison.contender, comparison.baseline
+    if comparison.status is not FitStatus.OK:
+        reason = comparison.notes[-1] if comparison.notes else ""
+        return f"{name} against {baseline}: no comparison (`{comparison.status.value}`: {reason})."
+    if not comparison.comparable_loss:
+        apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
+        return f"{apart} {_exponent_words(comparison)}"
+    records = [record for record in results.records if record.contender in (name, baseline)]
+    text = f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
+    wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
+    if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
+        text += f" In device time it needs {_needs(at.multiplier)}."
+    if comparison.crossover_cost is not None:
+        text += f" The two laws cross at {with_interval(comparison.crossover_cost)} ({comparison.cost_axis.value})."
+    return text
+
+
+def _multiplier_words(comparison: Comparison, factor: float | None) -> str:
+    """How much of the baseline's cost it needs, and whether that differs from as much."""
+    at = decisive_point(comparison)
+    if at is None:
+        return f"and {comparison.baseline} reach no loss in common."
+    where = f"at {loss_text(at.loss_nats, factor)}" + (", extrapolated" if at.extrapolated else "")
+    cost = _COST_WORDS[comparison.cost_axis]
+    told_apart = not at.multiplier.covers(1.0)
+    words = f"needs {_needs(at.multiplier)} the {cost} of {comparison.baseline} {where}"
+    return f"{words}." if told_apart else f"{words}: not told apart from equal."
+
+
+def _needs(multiplier: Interval) -> str:
+    """The share of the baseline's cost that is needed, with its interval: the multiplier's inverse."""
+    return f"{_inverse(multiplier.value)}x [{_inverse(multiplier.high)}, {_inverse(multiplier.low)}]"
+
+
+def _inverse(value: float) -> str:
+    return number(1.0 / value) if value > 0 else "∞"
+
+
+def _exponent_words(comparison: Comparison) -> str:
+    difference = comparison.alpha_difference
+    if difference is None:
+        return ""
+    p_value = comparison.holm_p_value
+    told_apart = p_value is not None and p_value < 0.05 and not difference.covers(0.0)
+    margin = "within" if comparison.within_margin else "outside"
+    if told_apart:
+        better = "steeper" if difference.value > 0 else "flatter"
+        opening = f"Its loss falls {better} with compute"
+    else:
+        opening = "Their exponents are not told apart"
+    tail = f", Holm-corrected p {number(p_value, 2)}" if p_value is not None else ""
+    return f"{opening}: alpha differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
+
+
+def _frontier_words(frontier: FrontierResult) -> str:
+    dominated = [size.size_index for size in frontier.sizes if size.dominated]
+    if frontier.tiered:
+        text = f"The frontier of {frontier.contender} is tiered: sizes {tiers_text(frontier)} are one tier"
+    else:
+        doubt = "" if frontier.noise_std_nats is not None else ", as far as one seed at each size can tell"
+        text = f"The frontier of {frontier.contender} is not tiered{doubt}"
+    if dominated:
+        which = ", ".join(str(number) for number in dominated)
+        plural = "sizes" if len(dominated) > 1 else "size"
+        return f"{text}; {plural} {which} never {'lead' if len(dominated) > 1 else 'leads'} by more than the noise."
+    return f"{text}; every size leads somewhere."
+
+
+def _other(results: ScanResults, comparison: Comparison, axis: CostAxis) -> Comparison | None:
+    return next(
+        (
+            one
+            for one in results.comparisons
+            if one.cost_axis is axis
+            and one.status is FitStatus.OK
+            and (one.baseline, one.contender) == (comparison.baseline, comparison.contender)
+        ),
+        None,
+    )

@@ -1,0 +1,71 @@
+"""Figures as text: values with their intervals, or the status where there is no figure to read."""
+
+import math
+
+from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
+from archbench.results.runs import RunRecord
+
+
+def with_interval(interval: Interval | None, digits: int = 3) -> str:
+    """`1.41 [1.12, 1.93]`; a dash without an interval."""
+    if interval is None:
+        return "-"
+    return f"{number(interval.value, digits)} [{number(interval.low, digits)}, {number(interval.high, digits)}]"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant ones, plain up to 1e5."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if math.isnan(value):
+        return "-"
+    if value != 0 and not 1e-4 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{decimals}f}"
+
+
+def alpha_text(fit: FitResult) -> str:
+    """The exponent with its interval, or the fit's status."""
+    if fit.status is not FitStatus.OK:
+        return f"`{fit.status.value}`"
+    found = fit.intervals.get("alpha_C")
+    return with_interval(found) if found is not None else number(fit.params["alpha_C"])
+
+
+def tiers_text(frontier: FrontierResult) -> str:
+    """`none`, or the groups of sizes that form a tier: `2-4`; with a question mark where noise is unknown."""
+    groups = [
+        f"{tier.size_indices[0]}-{tier.size_indices[-1]}" for tier in frontier.tiers if len(tier.size_indices) > 1
+    ]
+    doubt = "" if frontier.noise_std_nats is not None else " (noise unknown)"
+    return (", ".join(groups) if groups else "none") + doubt
+
+
+def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> float | None:
+    """Bits per byte for one nat per token on this evaluation set; None where it is not defined or not one factor."""
+    factors = [
+        point.bits_per_byte / point.validation_loss_nats
+        for record in records
+        if record.usable
+        for point in record.curve[-1:]
+        if point.bits_per_byte is not None and point.validation_loss_nats > 0
+    ]
+    usable = [record for record in records if record.usable]
+    if not factors or len(factors) < len(usable) or max(factors) > min(factors) * 1.001:
+        return None
+    return sum(factors) / len(factors)
+
+
+def loss_text(loss_nats: float, factor: float | None) -> str:
+    """A loss in bits per byte where that is defined, else in nats per predicted token."""
+    return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
+
+
+def decisive_point(comparison: Comparison) -> MultiplierPoint | None:
+    """The multiplier at the lowest loss that both reach; the first extrapolated one where they share none."""
+    measured = [point for point in comparison.multipliers if not point.extrapolated]
+    if measured:
+        return measured[-1]
+    return comparison.multipliers[0] if comparison.multipliers else None

@@ -1,0 +1,197 @@
+"""The run store: one directory for each run, and for each scan a list of the runs that it is made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from archbench.errors import StoreError, nearest
+from archbench.results.runs import RunRecord, RunState
+from archbench.runs.directory import RunDirectory
+from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.lease import read_lease
+from archbench.runs.records import read_record
+from archbench.spec.identity import RunPlan
+
+_ID_DIGITS = 16
+"""Hex digits of the run id that name a directory: 64 bits, and a collision is noticed."""
+
+_CHOOSE = "free space, mend its permissions, or choose another --runs"
+
+
+class IndexedRun(BaseModel):
+    """One run of a scan, under the names that the scan gives to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contender: str
+    size_index: int
+    seed: int
+    run_id: str
+
+
+class ScanIndex(BaseModel):
+    """What a scan is made of: enough to report on it without its spec, its text or its plug-ins."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    name: str
+    description: str
+    baseline: str | None
+    runs: tuple[IndexedRun, ...]
+    spec: dict[str, Any]
+    """As resolved."""
+    environment: dict[str, Any]
+    """Versions, plug-in origins, data and tokenizer hashes at the time of planning."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Where one run stands."""
+
+    state: RunState
+    step: int | None
+    """Steps taken as the holder of the lease last told; None where nobody holds one."""
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStore:
+    """Runs and scans below `root`."""
+
+    root: Path
+
+    @property
+    def scans_dir(self) -> Path:
+        """One JSON file for each scan."""
+        return self.root / "scans"
+
+    @property
+    def logs_dir(self) -> Path:
+        """What worker processes print."""
+        return self.root / "logs"
+
+    def create(self) -> None:
+        """Makes the folders of the store. Raises StoreError where they cannot be made or written."""
+        try:
+            for folder in (self.root, self.scans_dir, self.logs_dir):
+                folder.mkdir(parents=True, exist_ok=True)
+            # A folder on a read-only or full disk is found out now and not after the first hour of training.
+            probe = self.root / ".writable"
+            write_atomically(probe, b"\0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot hold runs: {error.strerror}; {_CHOOSE}") from error
+
+    def directory(self, run_id: str) -> RunDirectory:
+        """Where the run `run_id` lives."""
+        return RunDirectory(self.root / run_id[:_ID_DIGITS])
+
+    def prepare(self, plan: RunPlan) -> RunDirectory:
+        """The directory of `plan`'s run, with its plan stored. Raises StoreError on a collision of short ids.
+
+        A run that has ended keeps the plan that it was carried out by. A damaged plan is written anew.
+        """
+        directory = self.directory(plan.identity.run_id)
+        stored = _stored_plan(directory)
+        if stored is not None and stored.identity.run_id != plan.identity.run_id:
+            raise StoreError(f"{directory.path}: holds another run of the same short id; move it away")
+        if stored is None or (stored != plan and not directory.record_file.exists()):
+            directory.write_plan(plan)
+        return directory
+
+    def directories(self) -> Iterator[RunDirectory]:
+        """All run directories, by name. The directories are the truth: no list of them is kept."""
+        try:
+            names = sorted(path for path in self.root.iterdir() if len(path.name) == _ID_DIGITS and path.is_dir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be read: {error.strerror}; choose another --runs") from error
+        yield from (RunDirectory(path) for path in names if (path / "plan.json").exists())
+
+    def find(self, prefix: str) -> RunDirectory:
+        """The one run whose id begins with `prefix`. Raises StoreError where there is none or several."""
+        found = [one for one in self.directories() if prefix and one.path.name.startswith(prefix[:_ID_DIGITS])]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise StoreError(f"{self.root}: {len(found)} runs begin with {prefix!r}; give more digits")
+        raise StoreError(f"{self.root}: no run begins with {prefix!r}; `archbench runs list` shows all")
+
+    def status(self, run_id: str) -> RunStatus:
+        """Where the run stands, from its directory alone."""
+        return directory_status(self.directory(run_id))
+
+    def record(self, run: IndexedRun) -> RunRecord | None:
+        """What the run left behind, under the names of its scan; None while it has not ended."""
+        return read_record(self.directory(run.run_id), contender=run.contender, size_index=run.size_index)
+
+    def save_scan(self, index: ScanIndex) -> Path:
+        """Stores `index` under its scan's name, in place of an older one."""
+        path = self.scans_dir / f"{index.name}.json"
+        write_atomically(path, to_json(index.model_dump(mode="json")))
+        return path
+
+    def scan(self, name: str) -> ScanIndex:
+        """The scan called `name`. Raises StoreError where there is none or its file is damaged."""
+        path = self.scans_dir / f"{name}.json"
+        if not path.exists():
+            raise StoreError(
+                f"{self.root}: holds no scan {name!r}{nearest(name, self.scan_names())}; `archbench run` makes one"
+            )
+        try:
+            return ScanIndex.model_validate(read_json(path))
+        except ValidationError as error:
+            raise StoreError(f"{path}: is damaged; run the scan's spec again, nothing is trained twice") from error
+
+    def scan_names(self) -> list[str]:
+        """Names of all scans."""
+        try:
+            return sorted(path.stem for path in self.scans_dir.glob("*.json"))
+        except OSError as error:
+            raise StoreError(f"{self.scans_dir}: cannot be read: {error.strerror}; choose another --runs") from error
+
+    def disk_bytes(self) -> int:
+        """Bytes that all files of the store take."""
+        return sum(directory_bytes(directory.path) for directory in self.directories())
+
+
+def directory_status(directory: RunDirectory) -> RunStatus:
+    """Where the run in `directory` stands: its record if it has ended, else its lease."""
+    record = None
+    if directory.record_file.exists():
+        record = read_record(directory, contender="", size_index=0)
+    if record is not None:
+        return RunStatus(record.state, record.curve[-1].step if record.curve else None, record.reason)
+    lease = read_lease(directory)
+    if lease is not None and lease.alive:
+        return RunStatus(RunState.RUNNING, lease.step, None)
+    return RunStatus(RunState.PLANNED, None, None)
+
+
+def directory_bytes(path: Path) -> int:
+    """Bytes of all files below `path`; files that vanish meanwhile count nothing."""
+    total = 0
+    for file in path.rglob("*"):
+        try:
+            if file.is_file():
+                total += file.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+def _stored_plan(directory: RunDirectory) -> RunPlan | None:
+    if not directory.plan_file.exists():
+        return None
+    try:
+        return directory.read_plan()
+    except StoreError:
+        if directory.record_file.exists():
+            raise
+        return None

@@ -1,0 +1,48 @@
+"""What a scan was planned with: versions, the origin of every plug-in in it, and hashes of its text."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from archbench.data.corpus import Corpus
+from archbench.host import Host
+from archbench.spec.models import Spec
+
+_DISTRIBUTIONS = ("archbench", "torch", "deepspeed", "transformers", "x-transformers", "reformer-pytorch", "numpy")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide numbers; those that are missing are left out."""
+    versions = {"python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def describe_environment(spec: Spec, host: Host, corpus: Corpus) -> dict[str, Any]:
+    """Versions, plug-in origins by contender, and data and tokenizer hashes, as JSON data."""
+    architectures = host.registry.architectures
+    origins = {}
+    for contender in spec.contenders:
+        registered = architectures[contender.architecture.kind]
+        source = contender.architecture.source
+        origins[contender.name] = {
+            "plugin": registered.plugin,
+            "distribution": registered.distribution,
+            "version": registered.version,
+            "paper": source.paper,
+            "implementation": source.implementation,
+        }
+    return {
+        "versions": library_versions(),
+        "plugins": origins,
+        "data": {
+            "corpus_hash": corpus.corpus_hash,
+            "tokenizer_fingerprint": corpus.tokenizer_fingerprint,
+            "unique_tokens": corpus.unique_tokens,
+            "text_vocab_size": corpus.text_vocab_size,
+        },
+    }

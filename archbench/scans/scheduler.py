@@ -1,0 +1,220 @@
+"""Carries out the runs of a scan that are missing: submits, follows, tries again what was lost, and never twice."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
+from archbench.errors import PluginError, StoreError
+from archbench.host import Host
+from archbench.results.runs import RunState
+from archbench.runs.store import IndexedRun, RunStore
+from archbench.scans.planner import PlannedRun, ScanPlan
+
+MAX_ATTEMPTS = 3
+"""Times that a run is submitted before its loss is taken for a failure."""
+
+POLL_SECONDS = 0.5
+ELSEWHERE_SECONDS = 2.0
+"""Pause between two looks at runs that another command is carrying out."""
+
+
+class Watcher(Protocol):
+    """Is told how a scan goes on, for instance to draw a table."""
+
+    def scheduled(self, missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> None:
+        """What will be trained, what is finished already, and how many runs go on at once."""
+        ...
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """A run took steps."""
+        ...
+
+    def ended(self, run: PlannedRun, state: RunState, reason: str | None) -> None:
+        """A run came to an end, here or in another command."""
+        ...
+
+    def told(self, line: str) -> None:
+        """Something worth a line: a run was lost, or is carried out by another command."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that did not become a result, and why."""
+
+    run: PlannedRun
+    state: RunState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOutcome:
+    """How carrying out a scan ended."""
+
+    num_trained: int
+    """Runs that ended in `done` during this call."""
+    num_ready: int
+    """Runs that were done before."""
+    failures: tuple[Failure, ...]
+    """Failed and diverged runs, those of earlier calls included."""
+
+
+def choose_executor(configured: ExecutorConfig | None, host: Host, num_jobs: int) -> ExecutorConfig:
+    """The executor that the spec names, else the first that a plug-in offers. Raises PluginError without any."""
+    chosen = configured or host.first_result("select_executor", ExecutorConfig, num_jobs=num_jobs)
+    if chosen is None:
+        raise PluginError(
+            "no plug-in offers an executor; name one in execution.executor (`archbench plugins` lists them)"
+        )
+    return chosen
+
+
+def carry_out(
+    plan: ScanPlan,
+    store: RunStore,
+    host: Host,
+    watcher: Watcher,
+    *,
+    executor: ExecutorConfig | None = None,
+    plugin_files: Sequence[Path] = (),
+) -> ScanOutcome:
+    """Trains every run of `plan` that the store does not hold yet.
+
+    Interrupted at any moment, the same call goes on where it stopped. Runs that another command is carrying out on the
+    same store are waited for. Raises StoreError where the store cannot be written.
+    """
+    runs = plan.distinct_runs()
+    for run in runs:
+        store.prepare(run.plan)
+    missing = [run for run in runs if store.status(run.run_id).state not in (RunState.DONE, RunState.DIVERGED)]
+    missing_ids = {run.run_id for run in missing}
+    ready = [run for run in runs if run.run_id not in missing_ids]
+    scheduler = _Scheduler(store, host, watcher, {run.run_id: run for run in runs}, missing)
+    for run in ready:
+        status = store.status(run.run_id)
+        if status.state is not RunState.DONE:
+            scheduler.failures.append(Failure(run, status.state, status.reason or "no reason was stored"))
+    num_ready = len(ready) - len(scheduler.failures)
+    if missing:
+        config = choose_executor(executor, host, len(missing))
+        with config.open(num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files) as opened:
+            watcher.scheduled(missing, ready, opened.capacity)
+            scheduler.work(opened)
+    else:
+        watcher.scheduled(missing, ready, 0)
+    return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
+
+
+@dataclass(slots=True)
+class _Scheduler:
+    store: RunStore
+    host: Host
+    watcher: Watcher
+    runs: dict[str, PlannedRun]
+    waiting: list[PlannedRun]
+    failures: list[Failure] = field(default_factory=list)
+    num_trained: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
+    in_flight: dict[str, PlannedRun] = field(default_factory=dict)
+    elsewhere: dict[str, PlannedRun] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    looked: float = -ELSEWHERE_SECONDS
+
+    def work(self, executor: Executor) -> None:
+        """Until every run has ended."""
+        # Longest first keeps all workers busy to the end.
+        self.waiting.sort(key=lambda run: run.exact_flops, reverse=True)
+        while self.waiting or self.in_flight or self.elsewhere:
+            self._look_elsewhere()
+            while self.waiting and len(self.in_flight) < max(1, executor.capacity):
+                self._submit(executor, self.waiting.pop(0))
+            if self.in_flight:
+                for event in executor.poll(POLL_SECONDS):
+                    self._handle(event)
+            elif self.elsewhere:
+                time.sleep(POLL_SECONDS)
+
+    def _submit(self, executor: Executor, run: PlannedRun) -> None:
+        """Hands `run` over, unless another command has taken or finished it since it was looked at."""
+        state = self.store.status(run.run_id).state
+        if state in (RunState.DONE, RunState.DIVERGED):
+            self._ended(run, state, self.store.status(run.run_id).reason, here=False)
+            return
+        if state is RunState.RUNNING:
+            self.watcher.told(f"{label(run)}: is being trained by another command; waiting for it")
+            self.elsewhere[run.run_id] = run
+            return
+        directory = self.store.directory(run.run_id)
+        if state is RunState.FAILED:
+            # A failure may have had a cause outside the run (memory, disk): the same command tries again.
+            directory.record_file.unlink(missing_ok=True)
+        self.attempts[run.run_id] += 1
+        self.in_flight[run.run_id] = run
+        executor.submit(Job(run.run_id, directory.path.resolve(), run.exact_flops))
+
+    def _handle(self, event: ExecutorEvent) -> None:
+        run = self.in_flight.get(event.run_id)
+        if run is None:
+            return
+        if isinstance(event, Progress):
+            self.watcher.progressed(run, event)
+            return
+        del self.in_flight[event.run_id]
+        if self.store.status(run.run_id).state is RunState.RUNNING:
+            # Another command was quicker to take the lease.
+            self.elsewhere[run.run_id] = run
+        elif isinstance(event, Lost):
+            self._lost(run, event)
+        else:
+            self._ended(run, event.state, event.reason, here=True)
+
+    def _lost(self, run: PlannedRun, event: Lost) -> None:
+        if self.attempts[run.run_id] < MAX_ATTEMPTS:
+            self.watcher.told(f"{label(run)}: lost ({event.reason}); goes on from its last checkpoint")
+            self.waiting.insert(0, run)
+            return
+        reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}; worker logs are in {self.store.logs_dir}"
+        self._ended(run, RunState.FAILED, reason, here=True)
+
+    def _look_elsewhere(self) -> None:
+        if not self.elsewhere or self.clock() - self.looked < ELSEWHERE_SECONDS:
+            return
+        self.looked = self.clock()
+        for run_id, run in list(self.elsewhere.items()):
+            status = self.store.status(run_id)
+            if status.state is RunState.RUNNING:
+                continue
+            del self.elsewhere[run_id]
+            if status.state in (RunState.DONE, RunState.DIVERGED):
+                self._ended(run, status.state, status.reason, here=False)
+            else:
+                self.waiting.append(run)
+
+    def _ended(self, run: PlannedRun, state: RunState, reason: str | None, *, here: bool) -> None:
+        if state is RunState.DONE:
+            self.num_trained += here
+        else:
+            self.failures.append(Failure(run, state, reason or "no reason was given"))
+        self.watcher.ended(run, state, reason)
+        if here:
+            self._notify(run)
+
+    def _notify(self, run: PlannedRun) -> None:
+        indexed = IndexedRun(contender=run.contender, size_index=run.size_index, seed=run.seed, run_id=run.run_id)
+        try:
+            record = self.store.record(indexed)
+        except StoreError as error:
+            self.watcher.told(str(error))
+            return
+        if record is not None:
+            self.host.notify("run_finished", record=record)
+
+
+def label(run: PlannedRun) -> str:
+    """The run's name in messages."""
+    num_params = run.plan.facts.non_embedding_params
+    return f"{run.contender} size {run.size_index + 1} ({num_params:,} parameters) seed {run.seed}"

@@ -1,0 +1,183 @@
+"""A spec with its components looked up: what to compare, on which text, at which sizes, trained how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from archbench.contracts.architecture import ArchitectureConfig
+from archbench.contracts.config import ComponentConfig
+from archbench.contracts.data import DatasetConfig, TokenizerConfig
+from archbench.contracts.executor import ExecutorConfig
+from archbench.contracts.objective import ObjectiveConfig
+from archbench.errors import ArchbenchError, PluginError, nearest
+from archbench.registry import Catalog, Registered, Registry
+from archbench.spec.identity import EvaluationSettings
+from archbench.spec.problems import spec_error
+from archbench.spec.settings import ExecutionSection, ScanSection, SpecDocument, TrainingSection, Unresolved
+from archbench.spec.yaml_loader import Loc, YamlFile, load_yaml
+
+T = TypeVar("T", bound=ComponentConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One architecture under one objective, under the name that results are grouped by."""
+
+    name: str
+    architecture: ArchitectureConfig
+    objective: ObjectiveConfig
+    plugin_versions: Mapping[str, str]
+    """Distribution -> version, of the plug-ins that both come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataChoice:
+    """The text, its tokenizer, and how it is read."""
+
+    dataset: DatasetConfig
+    tokenizer: TokenizerConfig
+    order: Literal["stream", "shuffled"]
+    validation_fraction: float
+    max_epochs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A valid spec."""
+
+    name: str
+    description: str
+    baseline: str | None
+    contenders: tuple[Contender, ...]
+    data: DataChoice
+    scan: ScanSection
+    training: TrainingSection
+    evaluation: EvaluationSettings
+    execution: ExecutionSection
+    executor: ExecutorConfig | None
+    """None where the choice is left to plug-ins (`executor: auto`)."""
+    file: YamlFile
+    """Where it was written, so that the planner can name lines as well."""
+
+    def error(self, loc: Loc, problem: str) -> ArchbenchError:
+        """An error about the place `loc` of the spec."""
+        return self.file.error(loc, problem)
+
+    def resolved(self) -> dict[str, Any]:
+        """The spec as plain data, with every default filled in."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "baseline": self.baseline,
+            "contenders": {
+                contender.name: {
+                    "architecture": dump(contender.architecture),
+                    "objective": dump(contender.objective),
+                }
+                for contender in self.contenders
+            },
+            "data": {
+                "dataset": dump(self.data.dataset),
+                "tokenizer": dump(self.data.tokenizer),
+                "order": self.data.order,
+                "validation_fraction": self.data.validation_fraction,
+                "max_epochs": self.data.max_epochs,
+            },
+            "scan": dump(self.scan),
+            "training": dump(self.training),
+            "evaluation": dump(self.evaluation),
+            "execution": {
+                **dump(self.execution),
+                "executor": "auto" if self.executor is None else dump(self.executor),
+            },
+        }
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """`model` as JSON data. A component dumps by its own class, whatever class a field would declare."""
+    return model.model_dump(mode="json")
+
+
+def load_spec(path: Path, registry: Registry) -> Spec:
+    """The spec in `path`. Raises SpecError with file and line, or PluginError where a component is not to be had."""
+    return spec_from_yaml(load_yaml(path), registry)
+
+
+def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
+    """The spec that `file` holds; errors as `load_spec`."""
+    try:
+        document = SpecDocument.model_validate(file.data)
+    except ValidationError as error:
+        raise spec_error(file, error, SpecDocument) from error
+    if document.baseline is not None and document.baseline not in document.contenders:
+        hint = nearest(document.baseline, document.contenders)
+        raise file.error(("baseline",), f"there is no contender {document.baseline!r}{hint}")
+    data = document.data
+    resolve = _Resolver(file)
+    execution = document.execution
+    executor = None
+    if isinstance(execution.executor, Unresolved):
+        executor = resolve(registry.executors, execution.executor, ("execution", "executor"))
+    return Spec(
+        name=document.name,
+        description=document.description,
+        baseline=document.baseline,
+        contenders=tuple(_contender(name, document, registry, resolve) for name in document.contenders),
+        data=DataChoice(
+            dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
+            tokenizer=resolve(registry.tokenizers, data.tokenizer, ("data", "tokenizer")),
+            order=data.order,
+            validation_fraction=data.validation_fraction,
+            max_epochs=data.max_epochs,
+        ),
+        scan=document.scan,
+        training=document.training,
+        evaluation=document.evaluation,
+        execution=execution,
+        executor=executor,
+        file=file,
+    )
+
+
+def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "_Resolver") -> Contender:
+    section = document.contenders[name]
+    loc = ("contenders", name)
+    architecture = resolve(registry.architectures, section.architecture, (*loc, "architecture"))
+    objective = section.objective or document.objective
+    objective_loc: Loc = (*loc, "objective") if section.objective else ("objective",)
+    resolved_objective = resolve(registry.objectives, objective, objective_loc)
+    origins: tuple[Registered[Any], ...] = (
+        registry.architectures[architecture.kind],
+        registry.objectives[resolved_objective.kind],
+    )
+    return Contender(
+        name=name,
+        architecture=architecture,
+        objective=resolved_objective,
+        plugin_versions={origin.distribution: origin.version for origin in origins},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    """Builds components, and turns what their classes refuse into errors of the spec."""
+
+    file: YamlFile
+
+    def __call__(self, catalog: Catalog[T], written: Unresolved, loc: Loc) -> T:
+        try:
+            registered = catalog[written.kind]
+        except PluginError as error:
+            raise PluginError(f"{self.file.where((*loc, 'kind'))}: {'.'.join(map(str, loc))}.kind: {error}") from error
+        try:
+            return registered.config.model_validate(written.model_dump())
+        except ValidationError as error:
+            raise spec_error(self.file, error, registered.config, loc) from error
+        except Exception as error:  # the validators of a plug-in are its own code
+            raise PluginError(
+                f"{self.file.where(loc)}: plug-in {registered.plugin!r} failed on {catalog.noun} {written.kind!r}: "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error

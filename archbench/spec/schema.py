@@ -1,0 +1,71 @@
+"""The JSON Schema of specs, with every installed component, so that editors complete and check what is written."""
+
+from typing import Any
+
+from archbench.contracts.config import ComponentConfig
+from archbench.registry import Catalog, Registry
+from archbench.spec.settings import SpecDocument
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(registry: Registry) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a spec under the components of `registry`."""
+    schema = SpecDocument.model_json_schema(ref_template="#/$defs/{model}")
+    definitions: dict[str, Any] = schema.setdefault("$defs", {})
+    for attribute in ("architectures", "objectives", "datasets", "tokenizers", "executors"):
+        catalog: Catalog[Any] = getattr(registry, attribute)
+        for kind, registered in catalog.entries.items():
+            _add_component(definitions, catalog.noun, kind, registered.config)
+        definitions[attribute] = _choice(catalog)
+    _fill_slots(schema)
+    definitions.pop("Unresolved", None)
+    return {"$schema": _DRAFT, "title": "archbench spec", **{k: v for k, v in schema.items() if k != "title"}}
+
+
+def _definition_name(noun: str, kind: str) -> str:
+    return f"{noun}:{kind}"
+
+
+def _add_component(definitions: dict[str, Any], noun: str, kind: str, config: type[ComponentConfig]) -> None:
+    name = _definition_name(noun, kind)
+    try:
+        schema = config.model_json_schema(ref_template=f"#/$defs/{name}:{{model}}")
+    except Exception as error:  # a plug-in's model that has no schema still works in a spec
+        definitions[name] = {
+            "type": "object",
+            "properties": {"kind": {"const": kind}},
+            "required": ["kind"],
+            "description": f"its class has no JSON Schema: {type(error).__name__}",
+        }
+        return
+    for nested, definition in schema.pop("$defs", {}).items():
+        definitions[f"{name}:{nested}"] = definition
+    schema["required"] = sorted({"kind", *schema.get("required", [])})
+    schema["title"] = kind
+    if config.summary:
+        schema["description"] = config.summary
+    definitions[name] = schema
+
+
+def _choice(catalog: Catalog[Any]) -> dict[str, Any]:
+    names = {kind: f"#/$defs/{_definition_name(catalog.noun, kind)}" for kind in sorted(catalog.entries)}
+    return {
+        "type": "object",
+        "required": ["kind"],
+        "oneOf": [{"$ref": reference} for reference in names.values()],
+        "discriminator": {"propertyName": "kind", "mapping": names},
+    }
+
+
+def _fill_slots(schema: Any) -> None:
+    """Puts the choice of components wherever a slot is marked."""
+    if isinstance(schema, list):
+        for item in schema:
+            _fill_slots(item)
+    elif isinstance(schema, dict):
+        catalog = schema.pop("x-catalog", None)
+        if catalog is not None:
+            schema["$ref"] = f"#/$defs/{catalog}"
+        for value in schema.values():
+            _fill_slots(value)

@@ -1,0 +1,182 @@
+"""The sections of a spec as it is written, before components are looked up."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
+
+from archbench.spec.identity import EvaluationSettings, OptimizerSettings, ScheduleSettings
+
+TAG_PREFIX = "@"
+"""Begins the name of a union's branch, which pydantic puts into an error's location and no file contains."""
+
+MAX_NAME = 64
+_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+Name = Annotated[str, Field(pattern=_NAME_PATTERN, max_length=MAX_NAME)]
+
+
+class Section(BaseModel):
+    """A part of a spec: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ComponentSlot:
+    """Marks a field that holds a component: `{kind: ..., hyperparameters}`; `catalog` is the registry's attribute."""
+
+    def __init__(self, catalog: str) -> None:
+        self.catalog = catalog
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {"x-catalog": self.catalog}
+
+
+class Unresolved(BaseModel):
+    """A component as written: its `kind`, and hyperparameters that only its own class can judge."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+
+ArchitectureSlot = Annotated[Unresolved, ComponentSlot("architectures")]
+ObjectiveSlot = Annotated[Unresolved, ComponentSlot("objectives")]
+DatasetSlot = Annotated[Unresolved, ComponentSlot("datasets")]
+TokenizerSlot = Annotated[Unresolved, ComponentSlot("tokenizers")]
+ExecutorSlot = Annotated[Unresolved, ComponentSlot("executors")]
+
+
+class ContenderSection(Section):
+    """One architecture in the comparison, and its objective if it is not the spec's."""
+
+    architecture: ArchitectureSlot
+    objective: ObjectiveSlot | None = None
+
+
+class DataSection(Section):
+    """The text, how it is cut into tokens, and in which order it is seen."""
+
+    dataset: DatasetSlot
+    tokenizer: TokenizerSlot
+    order: Literal["stream", "shuffled"] = "stream"
+    validation_fraction: float = Field(0.05, gt=0.0, le=0.5)
+    max_epochs: PositiveFloat = 16.0
+    """A run that would read the training text more often is refused."""
+
+
+class SeedsSection(Section):
+    """Seeds at each size."""
+
+    default: PositiveInt = Field(1, le=100)
+    smallest_two: PositiveInt = Field(3, le=100)
+    """At the two smallest sizes, so that run-to-run noise is known."""
+
+    def count(self, size_index: int) -> int:
+        """Seeds at rung `size_index`."""
+        return max(self.default, self.smallest_two) if size_index < 2 else self.default
+
+
+class ScanSection(Section):
+    """The ladder of sizes, and how long each is trained."""
+
+    sizes: Annotated[list[Annotated[FiniteFloat, Field(ge=1000.0, le=1e12)]], Field(min_length=1, max_length=64)]
+    """Target numbers of non-embedding parameters."""
+    seeds: SeedsSection = SeedsSection()
+    tokens: Annotated[FiniteFloat, Field(gt=0.0, le=1e15)] | None = None
+    """Tokens seen by every run; or else `tokens_per_param`."""
+    tokens_per_param: Annotated[FiniteFloat, Field(gt=0.0, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "ScanSection":
+        if (self.tokens is None) == (self.tokens_per_param is None):
+            raise ValueError("give either tokens or tokens_per_param, and not both")
+        return self
+
+
+class PowerLaw(Section):
+    """coefficient · N^exponent, N without embeddings."""
+
+    coefficient: PositiveFloat
+    exponent: FiniteFloat
+
+
+class PowerLawRate(Section):
+    """A peak learning rate that is a power of the size."""
+
+    power_law: PowerLaw
+
+
+def _rate_form(value: Any) -> str:
+    if isinstance(value, str):
+        return f"{TAG_PREFIX}rule"
+    if isinstance(value, list | tuple):
+        return f"{TAG_PREFIX}per_size"
+    if isinstance(value, dict | PowerLawRate):
+        return f"{TAG_PREFIX}power"
+    return f"{TAG_PREFIX}number"
+
+
+Rate = Annotated[float, Field(gt=0.0, le=10.0)]
+LearningRate = Annotated[
+    Annotated[Rate, Tag(f"{TAG_PREFIX}number")]
+    | Annotated[Literal["kaplan"], Tag(f"{TAG_PREFIX}rule")]
+    | Annotated[list[Rate], Tag(f"{TAG_PREFIX}per_size")]
+    | Annotated[PowerLawRate, Tag(f"{TAG_PREFIX}power")],
+    Discriminator(_rate_form),
+]
+"""A number, `kaplan` (0.003239 - 0.0001395 ln N), one number a size, or a power law."""
+
+
+class TrainingSection(Section):
+    """The protocol that all contenders share."""
+
+    seq_len: PositiveInt = Field(le=1_048_576)
+    batch_tokens: PositiveInt = Field(le=1_000_000_000)
+    learning_rate: LearningRate
+    schedule: ScheduleSettings = ScheduleSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+def _executor_form(value: Any) -> str:
+    return f"{TAG_PREFIX}auto" if isinstance(value, str) else f"{TAG_PREFIX}component"
+
+
+class ExecutionSection(Section):
+    """How runs are carried out; nothing here changes a number beyond rounding."""
+
+    executor: Annotated[
+        Annotated[Literal["auto"], Tag(f"{TAG_PREFIX}auto")] | Annotated[ExecutorSlot, Tag(f"{TAG_PREFIX}component")],
+        Discriminator(_executor_form),
+    ] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt = Field(1, le=1024)
+    micro_batch_rows: PositiveInt | None = None
+    zero_stage: int = Field(0, ge=0, le=3)
+    checkpoint_seconds: PositiveFloat = 60.0
+
+
+class SpecDocument(Section):
+    """A spec as it is written."""
+
+    name: Name
+    description: str = Field("", max_length=2000)
+    baseline: str | None = None
+    """The contender that the others are compared with."""
+    contenders: dict[Name, ContenderSection] = Field(min_length=1)
+    objective: ObjectiveSlot = Unresolved(kind="causal_lm")
+    """Of contenders that name none."""
+    data: DataSection
+    scan: ScanSection
+    training: TrainingSection
+    evaluation: EvaluationSettings = EvaluationSettings()
+    execution: ExecutionSection = ExecutionSection()

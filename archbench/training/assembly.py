@@ -1,0 +1,163 @@
+"""From a run's plan to the things that train: components by name, corpus, module and engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from archbench.contracts.architecture import ArchitectureConfig
+from archbench.contracts.config import ComponentConfig
+from archbench.contracts.objective import ObjectiveConfig, model_vocab_size
+from archbench.data.batches import TrainingBatches
+from archbench.data.corpus import Corpus, open_corpus
+from archbench.errors import DataError, PluginError, SpecError
+from archbench.registry import Catalog, Registry
+from archbench.spec.identity import RunIdentity, RunPlan
+from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
+from archbench.training.evaluation import EvaluationSet, load_evaluation_set
+from archbench.training.randomness import Purpose, seed_generators
+
+T = TypeVar("T", bound=ComponentConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """All that a run trains with."""
+
+    plan: RunPlan
+    architecture: ArchitectureConfig
+    objective: ObjectiveConfig
+    batches: TrainingBatches
+    evaluation_set: EvaluationSet
+    engine: TrainingEngine
+    settings: EngineSettings
+    device: torch.device
+
+
+def assemble(plan: RunPlan, registry: Registry) -> Assembly:
+    """Everything that `plan` names, freshly initialised from its seed.
+
+    Raises PluginError, SpecError or DataError where the installed components or the corpus are not those planned for.
+    """
+    identity, execution = plan.identity, plan.execution
+    architecture = _component(registry.architectures, identity.architecture)
+    objective = _component(registry.objectives, identity.objective)
+    _check_versions(identity, registry)
+    _check_pair(architecture, objective, identity)
+    device = choose_device(execution.device)
+    settings = engine_settings(
+        identity.training,
+        seq_len=identity.dims.seq_len,
+        micro_batch_rows=execution.micro_batch_rows,
+        zero_stage=execution.zero_stage,
+    )
+    corpus = _open_planned_corpus(plan, objective)
+    module = _build(plan, architecture, objective)
+    return Assembly(
+        plan=plan,
+        architecture=architecture,
+        objective=objective,
+        batches=TrainingBatches(
+            corpus,
+            objective,
+            seq_len=identity.dims.seq_len,
+            rows=settings.rows,
+            order=identity.data.order,
+            seed=identity.seed,
+        ),
+        evaluation_set=load_evaluation_set(
+            corpus,
+            objective,
+            identity.evaluation,
+            seq_len=identity.dims.seq_len,
+            rows=settings.rows,
+            rows_per_pass=settings.micro_batch_rows,
+            carries_state=architecture.carries_state,
+            device=device,
+        ),
+        engine=TrainingEngine(module, identity.training.optimizer, settings, device),
+        settings=settings,
+        device=device,
+    )
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device named `auto`, `cpu` or `cuda`. Raises SpecError where it is not there."""
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise SpecError("execution.device: got cuda, but torch sees no CUDA device; use cpu or auto")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def _component(catalog: Catalog[T], content: Mapping[str, Any]) -> T:
+    config = catalog[str(content.get("kind"))].config
+    try:
+        return config.model_validate(dict(content))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise PluginError(
+            f"{catalog.noun} {content.get('kind')!r}: {where}: {problem['msg']}; plan the run again with this version"
+        ) from error
+
+
+def _check_versions(identity: RunIdentity, registry: Registry) -> None:
+    entries = (
+        registry.architectures[str(identity.architecture["kind"])],
+        registry.objectives[str(identity.objective["kind"])],
+    )
+    for entry in entries:
+        planned = identity.plugin_versions.get(entry.distribution, entry.version)
+        if planned != entry.version:
+            raise PluginError(
+                f"{entry.distribution}: the run was planned with version {planned}, installed is {entry.version}; "
+                "run the scan's command again, it plans anew"
+            )
+
+
+def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, identity: RunIdentity) -> None:
+    if objective.attention not in architecture.attention_modes:
+        raise SpecError(
+            f"architecture {architecture.kind!r} has no {objective.attention.value} attention, which objective "
+            f"{objective.kind!r} needs"
+        )
+    if architecture.carries_state and identity.data.order != "stream":
+        raise SpecError(
+            f"data.order: got {identity.data.order!r}, but {architecture.kind!r} carries memory; use stream"
+        )
+    if problems := architecture.problems(identity.dims):
+        raise SpecError(f"architecture {architecture.kind!r}: {problems[0]}")
+
+
+def _open_planned_corpus(plan: RunPlan, objective: ObjectiveConfig) -> Corpus:
+    corpus = open_corpus(Path(plan.execution.corpus_dir))
+    planned = plan.identity.data.corpus_hash
+    if corpus.corpus_hash != planned:
+        raise DataError(
+            f"{corpus.directory}: holds corpus {corpus.corpus_hash[:12]}, the run was planned with {planned[:12]}; "
+            "run the scan's command again, it plans anew"
+        )
+    needed = model_vocab_size(corpus.text_vocab_size, objective)
+    if plan.identity.dims.vocab_size < needed:
+        raise SpecError(f"dims.vocab_size: got {plan.identity.dims.vocab_size}, tokenizer and objective need {needed}")
+    return corpus
+
+
+def _build(plan: RunPlan, architecture: ArchitectureConfig, objective: ObjectiveConfig) -> TrainedModule:
+    identity = plan.identity
+    seed_generators(identity.seed, Purpose.INITIALISATION)
+    model = architecture.build(identity.dims, objective.attention)
+    head: nn.Module | None = objective.build_head(identity.dims)
+    built = sum(parameter.numel() for parameter in model.parameters())
+    planned = plan.facts.non_embedding_params + plan.facts.embedding_params
+    if planned not in (built, built + objective.num_head_params(identity.dims)):
+        raise PluginError(
+            f"architecture {architecture.kind!r}: builds {built} parameters where its num_params says {planned}; "
+            "the plug-in must be mended"
+        )
+    return TrainedModule(model, head, objective)

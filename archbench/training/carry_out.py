@@ -1,0 +1,147 @@
+"""One run in its directory: taken up under a lease, trained, and its end stored. The boundary at which errors stop."""
+
+import logging
+import platform
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+import torch
+
+from archbench.errors import ArchbenchError, StoreError
+from archbench.registry import Registry
+from archbench.results.runs import RunState
+from archbench.runs import lease as leases
+from archbench.runs.directory import RunDirectory
+from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
+from archbench.spec.identity import RunPlan
+from archbench.training import checkpoint
+from archbench.training.assembly import Assembly, assemble
+from archbench.training.loop import Interrupted, Report, Upkeep, train
+from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
+from archbench.training.progress import Progress, resume
+
+log = logging.getLogger(__name__)
+
+LEASE_WAIT_SECONDS = 30.0
+"""How long a worker waits for the one before it, whose driver may just have died, to let go of the run."""
+
+
+def carry_out(
+    directory: RunDirectory, registry: Registry, report: Callable[[Report], None], stop: Event
+) -> Outcome | None:
+    """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
+
+    A run that has ended well is not trained again; a failed one is. Nothing that goes wrong is raised: the outcome says
+    `failed` with the reason in one line, and the traceback is logged. None if the run was asked to stop on the way.
+    """
+    try:
+        lease = leases.acquire(directory, wait_seconds=LEASE_WAIT_SECONDS)
+    except ArchbenchError as error:
+        return Outcome(RunState.FAILED, reason=str(error))
+    try:
+        ended = read_outcome(directory)
+        if ended is not None and ended.state is not RunState.FAILED:
+            return ended
+        plan = directory.read_plan()
+        outcome = _train_contained(directory, plan, registry, lease, report, stop)
+        if outcome is not None and outcome.state is RunState.FAILED:
+            lease.check()
+            write_record(directory, plan, outcome)
+        return outcome
+    except ArchbenchError as error:
+        # The store itself is the problem, or the run is somebody else's now: nothing is written.
+        log.exception("run %s", directory.path.name)
+        return Outcome(RunState.FAILED, reason=str(error))
+    finally:
+        lease.release()
+
+
+def _train_contained(
+    directory: RunDirectory,
+    plan: RunPlan,
+    registry: Registry,
+    lease: leases.Lease,
+    report: Callable[[Report], None],
+    stop: Event,
+) -> Outcome | None:
+    """The outcome of training; `failed` where a plug-in or a library raised. StoreErrors pass through."""
+    try:
+        return _train(directory, plan, registry, lease, report, stop)
+    except Interrupted as error:
+        log.info("run %s: %s", directory.path.name, error)
+        return None
+    except StoreError:
+        raise
+    except ArchbenchError as error:
+        log.exception("run %s", directory.path.name)
+        return Outcome(RunState.FAILED, reason=str(error))
+    except Exception as error:  # the executor's boundary: a plug-in may raise anything
+        log.exception("run %s", directory.path.name)
+        return Outcome(RunState.FAILED, reason=failure_reason(error))
+
+
+def _train(
+    directory: RunDirectory,
+    plan: RunPlan,
+    registry: Registry,
+    lease: leases.Lease,
+    report: Callable[[Report], None],
+    stop: Event,
+) -> Outcome:
+    began = time.perf_counter()
+    configure_torch(plan.execution.threads)
+    assembly = assemble(plan, registry)
+    try:
+        reset_peak_memory(assembly.device)
+        progress = resume(directory, assembly)
+        log.info("run %s: begins at step %d", directory.path.name, progress.step)
+        ready = time.perf_counter()
+        outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+        lease.check()
+        measured = _measured(plan, assembly, progress) | {
+            "setup_seconds": round(ready - began, 3),
+            "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
+        }
+        write_timings(directory, outcome.curve, measured)
+        write_record(directory, plan, outcome)
+        checkpoint.discard_all(directory)
+        return outcome
+    finally:
+        assembly.engine.close()
+
+
+def configure_torch(threads: int) -> None:
+    """Makes training on this process reproducible: a fixed number of threads and deterministic algorithms."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling every new tensor is a debugging aid that comes with the flag above, and costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def failure_reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    message = " ".join(str(error).split())
+    exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message
+    if exhausted:
+        return f"out of memory: {message[:200] or 'no details'}; lower execution.micro_batch_rows or execution.workers"
+    return f"{type(error).__name__}: {message[:400] or 'no message'}; the traceback is in the worker's log"
+
+
+def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str, Any]:
+    seconds = progress.device_seconds
+    tokens = progress.step * plan.identity.training.batch_tokens
+    return {
+        "hardware": hardware(assembly.device),
+        "host": platform.node(),
+        "versions": versions(plan.identity.plugin_versions),
+        "threads": plan.execution.threads,
+        "zero_stage": assembly.engine.zero_stage,
+        "micro_batch_rows": assembly.settings.micro_batch_rows,
+        "peak_memory_bytes": peak_memory_bytes(assembly.device),
+        "training_seconds": round(seconds, 3),
+        "evaluation_seconds": round(progress.evaluation_seconds, 3),
+        "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
+        "attempts": progress.attempts,
+    }

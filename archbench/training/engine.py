@@ -1,0 +1,240 @@
+"""The one module that talks to DeepSpeed: starting it, its configuration, and one engine per run.
+
+The rest of archbench sees `TrainingEngine`: forward, backward, step, and the tensors that a checkpoint must hold.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archbench.contracts.objective import LossParts, ObjectiveConfig
+from archbench.errors import SpecError, StoreError
+from archbench.nn.language_model import LanguageModel, State
+from archbench.spec.identity import OptimizerSettings, TrainingSettings
+
+
+class TrainedModule(nn.Module):
+    """A model, its objective and the objective's head as the one module that the engine wraps."""
+
+    def __init__(self, model: LanguageModel, head: nn.Module | None, objective: ObjectiveConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.head = head
+        self.objective = objective
+
+    def forward(self, batch: Mapping[str, Tensor], state: State | None) -> LossParts:
+        """The objective's loss of `batch`."""
+        return self.objective.loss(self.model, self.head, batch, state)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the DeepSpeed configuration depends on."""
+
+    rows: int
+    """Rows of the whole batch."""
+    micro_batch_rows: int
+    """Rows of one forward pass."""
+    precision: str
+    zero_stage: int
+    max_grad_norm: float
+
+    @property
+    def accumulation_steps(self) -> int:
+        """Forward passes per optimiser step."""
+        return self.rows // self.micro_batch_rows
+
+
+def engine_settings(
+    training: TrainingSettings, *, seq_len: int, micro_batch_rows: int | None, zero_stage: int
+) -> EngineSettings:
+    """The settings of one process that trains alone.
+
+    Raises SpecError where the batch cannot be cut as asked, or where a checkpoint of this stage could not be resumed.
+    """
+    rows, rest = divmod(training.batch_tokens, seq_len)
+    if rest:
+        raise SpecError(
+            f"training.batch_tokens: got {training.batch_tokens}, expected a multiple of the context {seq_len}"
+        )
+    micro = micro_batch_rows or rows
+    if rows % micro:
+        raise SpecError(f"execution.micro_batch_rows: got {micro}, expected a divisor of the batch's {rows} rows")
+    if zero_stage > 2:
+        raise SpecError(f"execution.zero_stage: got {zero_stage}, a run in one process takes 0, 1 or 2")
+    if int(os.environ.get("WORLD_SIZE", "1")) != 1:
+        raise SpecError("WORLD_SIZE: a run is carried out by one process; start the worker without a launcher")
+    return EngineSettings(rows, micro, training.precision, zero_stage, training.optimizer.max_grad_norm)
+
+
+def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
+    """The DeepSpeed configuration. The optimiser is handed over as an object, the rate is set before each step.
+
+    bf16 always runs at ZeRO stage 1 or higher: at stage 0 DeepSpeed's first Adam update is 0.735 of the rate. The
+    module itself is cast; autocast around the forward pass would corrupt the gradients of reversible layers.
+    """
+    bf16 = settings.precision == "bf16"
+    return {
+        "train_batch_size": settings.rows,
+        "train_micro_batch_size_per_gpu": settings.micro_batch_rows,
+        "gradient_accumulation_steps": settings.accumulation_steps,
+        "gradient_clipping": settings.max_grad_norm,
+        "bf16": {"enabled": bf16},
+        "zero_optimization": {"stage": max(1, settings.zero_stage) if bf16 else settings.zero_stage},
+        # Timers synchronise with the device in every step.
+        "wall_clock_breakdown": False,
+        "timers": {"throughput": {"enabled": False}},
+        "steps_per_print": None,
+    }
+
+
+def adamw(module: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
+    """AdamW over all trainable parameters; weight decay spares vectors and scalars (norms, biases)."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=0.0,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
+
+
+def start_deepspeed(device: torch.device) -> None:
+    """Makes this process ready for engines on `device`; further calls cost nothing.
+
+    Raises SpecError if the process already serves another kind of device.
+    """
+    kind = device.type
+    if os.environ.setdefault("DS_ACCELERATOR", kind) != kind:
+        raise SpecError(
+            f"execution.device: got {kind}, but this process serves {os.environ['DS_ACCELERATOR']}; "
+            "use one device for all runs of a scan"
+        )
+    for name in ("RANK", "LOCAL_RANK"):
+        os.environ.setdefault(name, "0")
+    os.environ.setdefault("WORLD_SIZE", "1")
+    import deepspeed.ops
+
+    # DeepSpeed would compile an operator for shared memory between ranks: up to a minute, and a failure without a
+    # compiler. The name is private (deepspeed is pinned), so it is only set where it is known.
+    compatible = getattr(deepspeed.ops, "__compatible_ops__", {})
+    if "deepspeed_shm_comm" in compatible:
+        compatible["deepspeed_shm_comm"] = False
+    if not torch.distributed.is_initialized():
+        # A store inside the process needs neither a port nor a network.
+        backend = "nccl" if kind == "cuda" else "gloo"
+        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+
+
+class TrainingEngine:
+    """One run's module and optimiser under DeepSpeed. Closing it frees what it holds on the device."""
+
+    def __init__(
+        self, module: TrainedModule, optimizer: OptimizerSettings, settings: EngineSettings, device: torch.device
+    ) -> None:
+        start_deepspeed(device)
+        import deepspeed
+
+        self.settings = settings
+        self.device = device
+        self._config = deepspeed_config(settings)
+        self._engine, _, _, _ = deepspeed.initialize(
+            model=module, optimizer=adamw(module.to(device), optimizer), config=self._config
+        )
+        if self.zero_stage == 0:
+            # Nobody to share gradients with: saves copying all of them in every step. ZeRO does its work in there.
+            self._engine.enable_backward_allreduce = False
+
+    @property
+    def module(self) -> TrainedModule:
+        """The module itself, for evaluation."""
+        module: TrainedModule = self._engine.module
+        return module
+
+    @property
+    def zero_stage(self) -> int:
+        """The stage in use, which bf16 may have raised."""
+        stage: int = self._config["zero_optimization"]["stage"]
+        return stage
+
+    def train_mode(self) -> None:
+        """Turns dropout and its like on."""
+        self._engine.train()
+
+    def eval_mode(self) -> None:
+        """Turns dropout and its like off."""
+        self._engine.eval()
+
+    def forward(self, batch: Mapping[str, Tensor], state: State | None) -> LossParts:
+        """The loss of one micro-batch, with gradients."""
+        parts: LossParts = self._engine(batch, state)
+        return parts
+
+    def backward(self, loss: Tensor) -> None:
+        """Adds the gradients of `loss`, a micro-batch's share of the batch's loss, to those of the step."""
+        self._engine.backward(loss, scale_wrt_gas=False)
+
+    def step(self, learning_rate: float) -> None:
+        """Ends a micro-batch; after the last one of a step clips the gradients and updates the parameters."""
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._engine.step()
+
+    def close(self) -> None:
+        """Frees the engine; it is of no use afterwards."""
+        self._engine.destroy()
+        self._engine.optimizer = None
+        self._engine = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that decides how training goes on, by name, as copies in CPU memory."""
+        return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self._live_tensors()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continues from `tensors`, which `tensors()` of an engine with the same settings returned.
+
+        Raises StoreError, before anything is changed, if names or shapes are not this engine's.
+        """
+        live = dict(self._live_tensors())
+        stored_optimizer = {name: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
+        stored = {name: tensor for name, tensor in tensors.items() if name not in stored_optimizer}
+        expected = {name: tensor for name, tensor in live.items() if not name.startswith("optimizer.")}
+        if stored.keys() != expected.keys() or any(stored[n].shape != expected[n].shape for n in expected):
+            raise StoreError("the checkpoint belongs to other execution settings (zero_stage) or another version")
+        with torch.no_grad():
+            for name, tensor in expected.items():
+                tensor.copy_(stored[name])
+        base = self._engine.basic_optimizer
+        for index, parameter in enumerate(_optimised(base)):
+            prefix = f"optimizer.{index}."
+            base.state[parameter] = {
+                name.removeprefix(prefix): tensor.to(parameter.device, copy=True)
+                for name, tensor in stored_optimizer.items()
+                if name.startswith(prefix)
+            }
+
+    def _live_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield from ((f"parameter.{name}", tensor) for name, tensor in self.module.named_parameters())
+        persistent = self.module.state_dict().keys()
+        yield from ((f"buffer.{name}", tensor) for name, tensor in self.module.named_buffers() if name in persistent)
+        base = self._engine.basic_optimizer
+        for index, parameter in enumerate(_optimised(base)):
+            if self.zero_stage > 0:
+                # ZeRO optimises its own flat fp32 copy of the parameters.
+                yield f"master.{index}", parameter
+            for name, value in base.state.get(parameter, {}).items():
+                yield f"optimizer.{index}.{name}", value
+
+
+def _optimised(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
+    for group in optimizer.param_groups:
+        yield from group["params"]

@@ -1,0 +1,200 @@
+"""One run from its first step to its last, read from top to bottom: `train`, `train_step`, `measure`."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from archbench.contracts.architecture import Attention
+from archbench.contracts.objective import IGNORE_TARGET
+from archbench.errors import ArchbenchError
+from archbench.results.runs import CurvePoint, RunState
+from archbench.runs.directory import RunDirectory
+from archbench.runs.lease import Lease
+from archbench.runs.records import Outcome
+from archbench.training.assembly import Assembly
+from archbench.training.evaluation import evaluate, row_slices, to_device
+from archbench.training.measurement import Stopwatch
+from archbench.training.prefix_audit import audit_prefixes
+from archbench.training.progress import Progress, commit
+from archbench.training.randomness import Purpose, seed_generators
+from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
+
+REPORT_SECONDS = 0.5
+"""Least time between two progress reports; each reads the loss from the device."""
+
+CHECK_STEPS = 64
+"""Steps between two looks at whether the loss is a number. Fixed, so that a diverged run ends at the same step."""
+
+DIVERGED_MARGIN_NATS = 1.0
+"""A validation loss that far above the untrained model's has diverged: only a rate that is too high does that."""
+
+
+class Interrupted(ArchbenchError):  # noqa: N818  (asked for, not an error)
+    """The run was asked to stop; it goes on from its checkpoint when it is submitted again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run took steps."""
+
+    step: int
+    total_steps: int
+    loss_nats: float | None
+    tokens_per_s: float
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """What happens beside the steps, by the clock: reports, heartbeats, checkpoints, and stopping when asked.
+
+    None of it changes a number of the run.
+    """
+
+    directory: RunDirectory
+    lease: Lease
+    report: Callable[[Report], None]
+    stop: Event
+    reported: float = field(default_factory=time.monotonic)
+    reported_step: int | None = None
+    committed: float = field(default_factory=time.monotonic)
+
+    def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> None:
+        """Called after each step. Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over."""
+        now = time.monotonic()
+        stopping = self.stop.is_set()
+        if stopping or now - self.committed >= assembly.plan.execution.checkpoint_seconds:
+            with clock.paused():
+                progress.device_seconds = clock.seconds
+                commit(self.directory, self.lease, assembly, progress)
+            self.committed = time.monotonic()
+        if stopping:
+            raise Interrupted(f"stopped at step {progress.step}; run the same command to go on")
+        if now - self.reported >= REPORT_SECONDS:
+            self._report(assembly, progress, now)
+
+    def _report(self, assembly: Assembly, progress: Progress, now: float) -> None:
+        training = assembly.plan.identity.training
+        steps = progress.step - (self.reported_step if self.reported_step is not None else progress.started_at)
+        loss = progress.mean_loss_nats
+        self.report(
+            Report(
+                step=progress.step,
+                total_steps=training.total_steps,
+                loss_nats=loss if loss is not None and math.isfinite(loss) else None,
+                tokens_per_s=steps * training.batch_tokens / (now - self.reported),
+            )
+        )
+        self.reported, self.reported_step = now, progress.step
+        self.lease.renew(progress.step)
+
+
+def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
+    """Takes the run from `progress` to its end, and `progress` with it: `done`, or `diverged` with the reason.
+
+    The outcome is the same bits however often the run was interrupted on the way.
+    """
+    identity = assembly.plan.identity
+    total_steps = identity.training.total_steps
+    evaluated_after = frozenset(evaluation_steps(identity.training, identity.evaluation))
+    clock = Stopwatch(assembly.device, progress.device_seconds)
+    if not progress.curve and (problem := measure(assembly, progress, clock)):
+        return Outcome(RunState.DIVERGED, (), reason=problem)
+    assembly.engine.train_mode()
+    clock.start()
+    while progress.step < total_steps:
+        train_step(assembly, progress)
+        problem = None
+        if progress.step in evaluated_after:
+            with clock.paused():
+                problem = measure(assembly, progress, clock)
+        elif progress.step % CHECK_STEPS == 0:
+            problem = non_finite(progress)
+        if problem is not None:
+            clock.stop()
+            return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
+        upkeep.after_step(assembly, progress, clock)
+    clock.stop()
+    progress.device_seconds = clock.seconds
+    return Outcome(RunState.DONE, tuple(progress.curve), prefix_audit=_audit(assembly))
+
+
+def train_step(assembly: Assembly, progress: Progress) -> None:
+    """One optimiser step: the batch in micro-batches, forward and backward each, then the update. Waits for nothing."""
+    identity, engine = assembly.plan.identity, assembly.engine
+    arrays = assembly.batches.batch(progress.step)
+    num_predictions = max(1, int((arrays["targets"] != IGNORE_TARGET).sum()))
+    batch = to_device(arrays, assembly.device)
+    rate = learning_rate(identity.training, progress.step + 1)
+    for part, micro in row_slices(batch, assembly.settings.micro_batch_rows):
+        seed_generators(identity.seed, Purpose.TRAINING, progress.step)
+        parts = engine.forward(micro, progress.states.get(part))
+        # Divided by the whole batch's predictions: the gradient is the same however the batch is cut.
+        loss = parts.nats / num_predictions
+        if parts.auxiliary is not None:
+            loss = loss + parts.auxiliary / assembly.settings.accumulation_steps
+        engine.backward(loss)
+        engine.step(rate)
+        if assembly.architecture.carries_state:
+            progress.states[part] = parts.state
+        progress.nats += parts.nats.detach()
+        progress.predictions += parts.predictions
+    progress.step += 1
+
+
+def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | None:
+    """Adds a point to the curve; returns why the run has diverged, None if it has not.
+
+    A point that is not finite is not added.
+    """
+    began = time.perf_counter()
+    plan, step = assembly.plan, progress.step
+    if problem := non_finite(progress):
+        return problem
+    assembly.engine.eval_mode()
+    result = evaluate(assembly.engine.module, assembly.evaluation_set, assembly.device)
+    assembly.engine.train_mode()
+    if not result.finite:
+        return f"the validation loss is not finite after step {step}; lower training.learning_rate"
+    tokens = step * plan.identity.training.batch_tokens
+    progress.curve.append(
+        CurvePoint(
+            step=step,
+            tokens=tokens,
+            kaplan_flops=plan.facts.kaplan_flops_per_token * tokens,
+            exact_flops=plan.facts.exact_flops_per_token * tokens,
+            train_loss_nats=progress.mean_loss_nats,
+            validation_loss_nats=result.loss_nats,
+            bits_per_byte=result.bits_per_byte,
+            in_warmup=in_warmup(plan.identity.training.schedule, step),
+            finished=step == plan.identity.training.total_steps,
+            device_seconds=clock.seconds,
+        )
+    )
+    progress.forget_losses()
+    progress.evaluation_seconds += time.perf_counter() - began
+    untrained = progress.curve[0].validation_loss_nats
+    if result.loss_nats > untrained + DIVERGED_MARGIN_NATS:
+        return (
+            f"the validation loss is {result.loss_nats:.3g} nats after step {step}, the untrained model's was "
+            f"{untrained:.3g}; lower training.learning_rate"
+        )
+    return None
+
+
+def non_finite(progress: Progress) -> str | None:
+    """Why the run has diverged if its training loss is not a number, None if it is."""
+    loss = progress.mean_loss_nats
+    if loss is None or math.isfinite(loss):
+        return None
+    return f"the training loss is not finite after step {progress.step}; lower training.learning_rate"
+
+
+def _audit(assembly: Assembly) -> Any:
+    positions = assembly.plan.identity.evaluation.prefix_audit_positions
+    if assembly.objective.attention is not Attention.CAUSAL or positions == 0:
+        return None
+    assembly.engine.eval_mode()
+    return audit_prefixes(assembly.engine.module.model, assembly.evaluation_set, positions)

@@ -1,0 +1,107 @@
+"""What is measured rather than computed: device seconds, memory, hardware and versions."""
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+
+class Stopwatch:
+    """Time spent in training steps. Starting and stopping wait for the device; nothing in between does."""
+
+    def __init__(self, device: torch.device, seconds: float = 0.0) -> None:
+        self._device = device
+        self._seconds = seconds
+        self._started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far; exact while the watch is stopped, without waiting for the device while it runs."""
+        running = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self._seconds + running
+
+    def start(self) -> None:
+        """Goes on."""
+        self._synchronise()
+        self._started = time.perf_counter()
+
+    def stop(self) -> None:
+        """Halts."""
+        self._synchronise()
+        self._seconds = self.seconds
+        self._started = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves out what happens inside."""
+        self.stop()
+        yield
+        self.start()
+
+    def _synchronise(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Starts counting `peak_memory_bytes` anew, as far as the system allows."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """Most memory held at once: on the device, or of the whole process on a CPU; None where it is not known."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """What the run was carried out on."""
+    found: dict[str, Any] = {
+        "device": device.type,
+        "cpu": _cpu_name(),
+        "cpu_cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found |= {"accelerator": properties.name, "accelerator_memory_bytes": properties.total_memory}
+    return found
+
+
+def versions(plugin_distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of Python, of the libraries that train, and of the plug-ins' distributions."""
+    found = {"python": platform.python_version()}
+    libraries = ("archbench", "torch", "deepspeed", "numpy", "transformers", "x-transformers", "reformer-pytorch")
+    for name in (*libraries, *plugin_distributions):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,108 @@
+"""How far a run has come: all that a checkpoint holds beside the engine's own tensors."""
+
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+
+from archbench.nn.language_model import State
+from archbench.results.runs import CurvePoint
+from archbench.runs.directory import RunDirectory
+from archbench.runs.lease import Lease
+from archbench.runs.records import curve_point
+from archbench.training import checkpoint
+from archbench.training.assembly import Assembly
+
+_NATS, _PREDICTIONS, _STATE = "progress.nats", "progress.predictions", "state."
+
+
+@dataclass(slots=True)
+class Progress:
+    """The mutable part of a run. Tensors stay on the device until somebody must know them."""
+
+    nats: Tensor
+    """Training loss summed since the last point of the curve; float64 scalar."""
+    predictions: Tensor
+    """Tokens predicted since then; float64 scalar."""
+    step: int = 0
+    states: dict[int, State | None] = field(default_factory=dict)
+    """Memory carried to the next step, by number of the micro-batch."""
+    curve: list[CurvePoint] = field(default_factory=list)
+    device_seconds: float = 0.0
+    """Measured time in training steps, over all attempts."""
+    evaluation_seconds: float = 0.0
+    attempts: int = 1
+    """How often the run was taken up, the first time included."""
+    started_at: int = 0
+    """Step at which this attempt began."""
+
+    @property
+    def mean_loss_nats(self) -> float | None:
+        """Mean training loss since the last point of the curve; waits for the device. None before the first step."""
+        predictions = float(self.predictions)
+        return float(self.nats) / predictions if predictions else None
+
+    def forget_losses(self) -> None:
+        """Begins a new mean."""
+        self.nats.zero_()
+        self.predictions.zero_()
+
+
+def fresh_progress(device: torch.device) -> Progress:
+    """A run before its first step."""
+    zero = torch.zeros((), dtype=torch.float64, device=device)
+    return Progress(nats=zero, predictions=zero.clone())
+
+
+def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
+    """Stores a checkpoint. Raises LeaseLost if another process has taken the run over."""
+    tensors = assembly.engine.tensors()
+    tensors[_NATS] = progress.nats.cpu().clone()
+    tensors[_PREDICTIONS] = progress.predictions.cpu().clone()
+    for index, tensor in enumerate(_joined(progress.states)):
+        tensors[f"{_STATE}{index}"] = tensor.detach().to("cpu", copy=True).contiguous()
+    content = {
+        "curve": [asdict(point) for point in progress.curve],
+        "device_seconds": progress.device_seconds,
+        "evaluation_seconds": progress.evaluation_seconds,
+        "attempts": progress.attempts,
+    }
+    lease.check()
+    checkpoint.save(directory, assembly.plan.identity.run_id, checkpoint.Checkpoint(progress.step, tensors, content))
+
+
+def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
+    """The progress stored in the newest checkpoint that is whole, loaded into the engine; a fresh one without any.
+
+    Raises StoreError where a checkpoint is whole but not of this engine's kind.
+    """
+    stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id)
+    progress = fresh_progress(assembly.device)
+    if stored is None:
+        return progress
+    tensors = dict(stored.tensors)
+    progress.nats.copy_(tensors.pop(_NATS))
+    progress.predictions.copy_(tensors.pop(_PREDICTIONS))
+    names = sorted((name for name in tensors if name.startswith(_STATE)), key=lambda name: int(name[len(_STATE) :]))
+    state = tuple(tensors.pop(name).to(assembly.device) for name in names)
+    assembly.engine.restore(tensors)
+    progress.step = progress.started_at = stored.step
+    progress.states = _split(state, assembly.settings.micro_batch_rows)
+    progress.curve = [curve_point(point) for point in stored.progress["curve"]]
+    progress.device_seconds = float(stored.progress["device_seconds"])
+    progress.evaluation_seconds = float(stored.progress["evaluation_seconds"])
+    progress.attempts = int(stored.progress["attempts"]) + 1
+    return progress
+
+
+def _joined(states: dict[int, State | None]) -> State:
+    """The memory of the whole batch: the first axis of every tensor is the row."""
+    present = [state for _, state in sorted(states.items()) if state is not None]
+    return tuple(torch.cat(tensors) for tensors in zip(*present, strict=True))
+
+
+def _split(state: State, rows_per_part: int) -> dict[int, State | None]:
+    if not state:
+        return {}
+    pieces = zip(*(tensor.split(rows_per_part) for tensor in state), strict=True)
+    return dict(enumerate(pieces))

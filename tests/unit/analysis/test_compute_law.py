@@ -1,0 +1,88 @@
+"""L(C): recovery, statuses and the bootstrap."""
+
+import numpy as np
+import pytest
+
+from archbench.analysis.compute_law import bootstrap_compute_law, fit_compute_law
+from archbench.results.fits import FitStatus
+
+COST = np.geomspace(1e12, 1e17, 9)
+
+
+@pytest.mark.parametrize(("alpha", "floor", "amplitude"), [(0.2, 1.7, 5e2), (0.35, 0.1, 1e5), (0.094, 1.6, 95.0)])
+@pytest.mark.parametrize("how", ["free", "pinned"])
+def test_noise_free_law_with_floor_is_recovered(alpha: float, floor: float, amplitude: float, how: str) -> None:
+    loss = floor + amplitude * COST**-alpha
+    fit = fit_compute_law(COST, loss, floor="free" if how == "free" else floor)
+    assert fit.status is FitStatus.OK
+    # Noise-free data: what is left is rounding.
+    assert fit.params["alpha_C"] == pytest.approx(alpha, rel=1e-9)
+    assert fit.params["E"] == pytest.approx(floor, rel=1e-9)
+    assert fit.params["C_c"] == pytest.approx(amplitude ** (1 / alpha), rel=1e-6)
+
+
+def test_noise_free_law_without_floor_is_recovered() -> None:
+    fit = fit_compute_law(COST, (3.1e8 * 8.64e19 / COST) ** 0.05)
+    assert fit.status is FitStatus.OK
+    assert fit.params["alpha_C"] == pytest.approx(0.05, rel=1e-9)
+    assert fit.params["C_c"] == pytest.approx(3.1e8 * 8.64e19, rel=1e-6)
+
+
+def test_a_floor_that_is_not_there_is_refused() -> None:
+    fit = fit_compute_law(COST, 30 * COST**-0.05, floor="free")
+    assert fit.status is FitStatus.BOUND_HIT
+
+
+def test_a_floor_that_noise_hides_is_not_identifiable() -> None:
+    noise = np.random.default_rng(3).normal(0, 0.01, len(COST))
+    fit = fit_compute_law(COST, 30 * COST**-0.05 * np.exp(noise) + 0.01, floor="free")
+    assert fit.status in (FitStatus.NOT_IDENTIFIABLE, FitStatus.BOUND_HIT)
+
+
+def test_one_outlier_of_a_hundredfold_moves_the_exponent_little() -> None:
+    cost = np.repeat(COST, 3)
+    loss = (1.5 + 400 * cost**-0.2) * np.exp(np.random.default_rng(0).normal(0, 0.003, len(cost)))
+    clean = fit_compute_law(cost, loss, floor="free")
+    loss[5] *= 100
+    assert fit_compute_law(cost, loss, floor="free").params["alpha_C"] == pytest.approx(
+        clean.params["alpha_C"], rel=0.02
+    )
+
+
+@pytest.mark.parametrize("floor", ["none", "free"])
+@pytest.mark.parametrize(
+    ("cost", "loss", "statuses"),
+    [
+        ([1.0, 2.0], [2.0, 1.0], {FitStatus.TOO_FEW_POINTS}),
+        ([1.0, 1.0, 1.0, 1.0], [2.0, 3.0, 4.0, 5.0], {FitStatus.TOO_FEW_POINTS}),
+        ([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0], {FitStatus.BOUND_HIT}),
+        ([], [], {FitStatus.INVALID_DATA}),
+        ([1.0, 2.0, 3.0], [float("nan"), -1.0, float("inf")], {FitStatus.INVALID_DATA}),
+    ],
+)
+def test_degenerate_input_ends_in_a_status(
+    floor: str, cost: list[float], loss: list[float], statuses: set[FitStatus]
+) -> None:
+    fit = fit_compute_law(cost, loss, floor="free" if floor == "free" else "none")
+    assert fit.status in statuses
+    assert fit.reason
+
+
+def test_bad_points_are_left_out_and_counted() -> None:
+    loss = 30 * COST**-0.05
+    loss[2], loss[5] = np.nan, -1.0
+    fit = fit_compute_law(COST, loss)
+    assert fit.left_out == {"not_finite": 1, "loss_not_positive": 1}
+    assert fit.params["alpha_C"] == pytest.approx(0.05, rel=1e-9)
+
+
+def test_bootstrap_is_reproducible_and_holds_the_truth() -> None:
+    runs = np.repeat(np.arange(24), 2)
+    cost = np.repeat(np.geomspace(1e12, 1e17, 24), 2)
+    loss = (1.5 + 400 * cost**-0.2) * np.exp(np.random.default_rng(0).normal(0, 0.003, 24)[runs])
+    first = bootstrap_compute_law(cost, loss, clusters=list(runs), floor="free", num_resamples=400, seed=5)
+    again = bootstrap_compute_law(cost, loss, clusters=list(runs), floor="free", num_resamples=400, seed=5)
+    np.testing.assert_array_equal(first.alpha, again.alpha)
+    low, high = np.nanpercentile(first.alpha, [0.5, 99.5])
+    assert low < 0.2 < high
+    assert np.nanmedian(first.predict(1e15)) == pytest.approx(1.5 + 400 * 1e15**-0.2, rel=0.005)

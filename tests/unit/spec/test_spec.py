@@ -1,0 +1,164 @@
+"""Specs under the components that are really installed; whatever is wrong names its line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archbench.errors import ArchbenchError, PluginError, SpecError
+from archbench.host import default_host
+from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.schema import json_schema
+from archbench.spec.yaml_loader import parse_yaml
+
+TEXT = """\
+name: trial
+baseline: gpt2
+contenders:
+  gpt2: {architecture: {kind: gpt2}}
+  masked:
+    architecture: {kind: bert}
+    objective: {kind: masked_lm, masking: dynamic}
+data:
+  dataset: {kind: text_files, paths: [a.txt]}
+  tokenizer: {kind: bytes}
+scan:
+  sizes: [1e4, 2e4, 4e4]
+  seeds: {default: 1, smallest_two: 3}
+  tokens: 1.5e6
+training:
+  seq_len: 128
+  batch_tokens: 4096
+  learning_rate: 3e-3
+  schedule: {kind: cosine, warmup_steps: 50}
+"""
+
+
+def spec_of(text: str) -> Spec:
+    return spec_from_yaml(parse_yaml(text, Path("s.yaml")), default_host().registry)
+
+
+def message_of(text: str, sort: type[ArchbenchError] = SpecError) -> str:
+    with pytest.raises(sort) as caught:
+        spec_of(text)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_spec_resolves_its_components_by_kind() -> None:
+    spec = spec_of(TEXT)
+    gpt2, masked = spec.contenders
+    assert gpt2.objective.kind == "causal_lm"
+    assert masked.objective.model_dump()["masking"] == "dynamic"
+    assert masked.plugin_versions.keys() == {"archbench"}
+    assert [spec.scan.seeds.count(index) for index in range(3)] == [3, 3, 1]
+    assert spec.executor is None
+
+
+def test_the_resolved_spec_holds_every_hyperparameter_of_its_components() -> None:
+    """A field typed with a base class would dump its subclass as an empty mapping."""
+    resolved = spec_of(TEXT.replace("{kind: gpt2}", "{kind: reformer, bucket_size: 16}")).resolved()
+    architecture = resolved["contenders"]["gpt2"]["architecture"]
+    assert architecture["kind"] == "reformer"
+    assert architecture["bucket_size"] == 16
+    assert "n_hashes" in architecture
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[1e4, 2e4, 4e4]",
+            "[1e4, 2e4, 1e18x]",
+            's.yaml:12: scan.sizes[2]: got "1e18x", expected a number such as 1e6',
+        ),
+        ("learning_rate: 3e-3", "lerning_rate: 3e-3", "s.yaml:18: training.lerning_rate: unknown key; did you mean"),
+        ("warmup_steps: 50", "warmup: 50", "training.schedule.warmup: unknown key; did you mean 'warmup_steps'?"),
+        ("masking: dynamic", "maskin: dynamic", "s.yaml:7: contenders.masked.objective.maskin: unknown key; did you"),
+        (
+            "masking: dynamic",
+            "masking: dynamik",
+            "got \"dynamik\", expected 'static' or 'dynamic'; did you mean 'dynamic'?",
+        ),
+        ("{kind: cosine,", "{kind: cosinus,", "did you mean 'cosine'?"),
+        ("baseline: gpt2", "baseline: gtp2", "s.yaml:2: baseline: there is no contender 'gtp2'; did you mean 'gpt2'?"),
+        ("learning_rate: 3e-3", "learning_rate: kaplann", "training.learning_rate: got \"kaplann\", expected 'kaplan'"),
+        ("learning_rate: 3e-3", "learning_rate: [1e-3, x]", 'training.learning_rate[1]: got "x", expected a number'),
+        ("learning_rate: 3e-3", "learning_rate: -1", "training.learning_rate: got -1, which should be greater than 0"),
+        ("learning_rate: 3e-3", "learning_rate: {power_law: {coefficient: 1}}", "power_law.exponent: is missing"),
+        ("  tokens: 1.5e6\n", "", "s.yaml:11: scan: give either tokens or tokens_per_param"),
+        ("tokens: 1.5e6", "tokens: 1.5e6\n  tokens_per_param: 20", "and not both"),
+        ("tokens: 1.5e6", "tokens: many", 's.yaml:14: scan.tokens: got "many", expected a number such as 1e6'),
+        ("seq_len: 128", "seq_len: 12.5", "training.seq_len: got 12.5, expected a whole number"),
+        ("  seq_len: 128\n", "", "s.yaml:15: training.seq_len: is missing"),
+        ("name: trial", "name: ../../etc/x", "s.yaml:1: name: got"),
+        (
+            "contenders:\n  gpt2: {architecture: {kind: gpt2}}",
+            "contenders:\n  gpt2: x",
+            "s.yaml:4: contenders.gpt2: got",
+        ),
+        ("{kind: bytes}", "bytes", 's.yaml:10: data.tokenizer: got "bytes", expected a mapping'),
+        ("{kind: bytes}", "{}", "s.yaml:10: data.tokenizer.kind: is missing"),
+        ("paths: [a.txt]", "", "s.yaml:9: data.dataset.paths: is missing"),
+        ("sizes: [1e4, 2e4, 4e4]", "sizes: []", "s.yaml:12: scan.sizes: got []"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_what_was_expected(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    assert message in message_of(TEXT.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "{kind: gpt2}",
+            "{kind: gtp2}",
+            "s.yaml:4: contenders.gpt2.architecture.kind: architecture 'gtp2' is not registered",
+        ),
+        ("kind: masked_lm", "kind: maskedlm", "objective 'maskedlm' is not registered; did you mean 'masked_lm'?"),
+        ("kind: text_files", "kind: text_file", "dataset 'text_file' is not registered; did you mean 'text_files'?"),
+        ("{kind: bytes}", "{kind: byte}", "did you mean 'bytes'?"),
+    ],
+)
+def test_an_unknown_component_is_told_with_the_nearest_one(old: str, new: str, message: str) -> None:
+    assert message in message_of(TEXT.replace(old, new), PluginError)
+
+
+def test_the_number_of_further_problems_is_told() -> None:
+    text = TEXT.replace("seq_len: 128", "seq_len: x").replace("batch_tokens: 4096", "batch_tokens: y")
+    assert message_of(text).endswith("(1 more problem)")
+
+
+def _definitions(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions: dict[str, Any] = schema["$defs"]
+    return definitions
+
+
+def test_the_json_schema_knows_every_installed_component() -> None:
+    registry = default_host().registry
+    definitions = _definitions(json_schema(registry))
+    for attribute in ("architectures", "objectives", "datasets", "tokenizers", "executors"):
+        kinds = set(definitions[attribute]["discriminator"]["mapping"])
+        assert kinds == set(getattr(registry, attribute).entries)
+    assert definitions["ContenderSection"]["properties"]["architecture"] == {"$ref": "#/$defs/architectures"}
+    assert "bucket_size" in definitions["architecture:reformer"]["properties"]
+
+
+def test_every_reference_of_the_json_schema_leads_somewhere() -> None:
+    schema = json_schema(default_host().registry)
+    references: list[str] = []
+
+    def collect(part: Any) -> None:
+        if isinstance(part, dict):
+            references.extend(value for key, value in part.items() if key == "$ref")
+            for value in part.values():
+                collect(value)
+        elif isinstance(part, list):
+            for value in part:
+                collect(value)
+
+    collect(schema)
+    assert references
+    missing = {reference for reference in references if reference.removeprefix("#/$defs/") not in schema["$defs"]}
+    assert not missing
