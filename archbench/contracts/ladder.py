@@ -3,9 +3,9 @@
 A scan compares sizes, so the shape must move smoothly with the size. One rule serves all architectures: depth follows
 width as `n_layers = 2 + d_model / 77` (2 layers of width 20 at 10 thousand parameters, 12 of 768 as in GPT-2 small,
 about 18 of 1250 at 350 million), the feed-forward layer is four times as wide as the model (Kaplan et al. 2020,
-section 2), heads are 64 wide where the model is large and narrower where it is small. Kaplan et al. (figure 5) found
-the loss to move by a few per cent only over a fortyfold range of the aspect ratio. Where widths alone leave a gap of
-more than 8 % between neighbouring rungs, rungs with a feed-forward layer 3.5 or 4.5 times as wide fill it.
+section 2), heads are 64 wide where the model is large and narrower where it is small. Kaplan et al. (section 3.1)
+found the loss to move by 3 % only over a fortyfold range of the aspect ratio. Where no such shape comes within 5 % of
+the wanted size, as between small widths, the feed-forward layer is 3.5 or 4.5 times as wide instead.
 """
 
 import math
@@ -18,7 +18,6 @@ from archbench.contracts.architecture import ModelDims
 _WIDTH_PER_LAYER = 77
 _MAX_LAYERS = 40
 _SMALLEST_WIDTH = 8
-_WIDEST_GAP = 1.08
 _TOLERANCE = 0.05
 _Rung = tuple[int, ModelDims]
 
@@ -31,35 +30,17 @@ def nearest_dims(
     seq_len: int,
     accept: Callable[[ModelDims], bool] = lambda dims: True,
 ) -> ModelDims:
-    """The rung of the shared ladder whose size is nearest to `target_params` (in the ratio of the two).
+    """The rung of the shared ladder whose size is nearest to `target_params`, at most 5 % away.
 
     `num_params` says how many non-embedding parameters a shape has, `accept` which shapes the architecture can build.
-    The rungs do not depend on the target, so a larger target never gives a smaller model.
+    A larger target never gives a smaller model.
 
     Raises ValueError, naming the nearest possible size, where no rung lies within 5 %.
     """
     if not (math.isfinite(target_params) and target_params > 0):
         raise ValueError(f"a size of {target_params} parameters is impossible; give a positive number such as 1e5")
-    rungs = _filled(vocab_size, seq_len, num_params, accept)
-    if not rungs:
-        raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
-    place = bisect_left(rungs, target_params, key=lambda rung: rung[0])
-    around = rungs[max(place - 1, 0) : place + 1]
-    params, dims = min(around, key=lambda rung: abs(math.log(rung[0] / target_params)))
-    if abs(params / target_params - 1.0) > _TOLERANCE:
-        raise ValueError(
-            f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has {params:,}"
-            f" (possible: {rungs[0][0]:,} to {rungs[-1][0]:,})"
-        )
-    return dims
 
-
-def _filled(
-    vocab_size: int, seq_len: int, num_params: Callable[[ModelDims], int], accept: Callable[[ModelDims], bool]
-) -> list[_Rung]:
-    """All acceptable rungs by size: those with d_ff = 4·d_model, and others where those leave a gap."""
-
-    def rungs(*feed_forward_halves: int) -> list[_Rung]:
+    def rungs(*half_ratios: int) -> list[_Rung]:
         shapes = [
             ModelDims(
                 vocab_size=vocab_size,
@@ -67,22 +48,42 @@ def _filled(
                 d_model=d_model,
                 n_layers=n_layers,
                 n_heads=n_heads,
-                d_ff=halves * d_model // 2,
+                d_ff=half_ratio * d_model // 2,
             )
             for n_layers, d_model, n_heads in _shapes()
-            for halves in feed_forward_halves
+            for half_ratio in half_ratios
         ]
         return sorted(((num_params(dims), dims) for dims in shapes if accept(dims)), key=lambda rung: rung[0])
 
-    regular, others = rungs(8), rungs(7, 9)
-    sizes = [params for params, _ in others]
-    filled = regular[:1]
-    for after in regular[1:]:
-        before = filled[-1]
-        if after[0] > before[0] * _WIDEST_GAP:
-            filled += others[bisect_left(sizes, before[0] + 1) : bisect_left(sizes, after[0])]
-        filled.append(after)
-    return filled
+    regular = rungs(8)
+    if not regular:
+        raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
+    around = _neighbours(regular, target_params)
+    if _distance(around, target_params) > _TOLERANCE:
+        # Only what lies between the two regular rungs, so that sizes never step back from one target to the next.
+        lowest, highest = around[0][0], around[-1][0]
+        between = [rung for rung in rungs(7, 9) if lowest < rung[0] < highest]
+        around += _neighbours(between, target_params)
+    if _distance(around, target_params) > _TOLERANCE:
+        raise ValueError(
+            f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has"
+            f" {_nearest(around, target_params)[0]:,} (possible: {regular[0][0]:,} to {regular[-1][0]:,})"
+        )
+    return _nearest(around, target_params)[1]
+
+
+def _neighbours(rungs: list[_Rung], target_params: float) -> list[_Rung]:
+    """The last rung below the target and the first one from there on, as far as they exist."""
+    place = bisect_left(rungs, target_params, key=lambda rung: rung[0])
+    return rungs[max(place - 1, 0) : place + 1]
+
+
+def _nearest(rungs: list[_Rung], target_params: float) -> _Rung:
+    return min(rungs, key=lambda rung: abs(math.log(rung[0] / target_params)))
+
+
+def _distance(rungs: list[_Rung], target_params: float) -> float:
+    return abs(_nearest(rungs, target_params)[0] / target_params - 1.0)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
 
@@ -80,6 +81,14 @@ class ArchitectureConformance:
 
     ladder_vocab_sizes: ClassVar[tuple[int, ...]] = (264, 8192)
     ladder_seq_len: ClassVar[int] = 256
+
+    @pytest.fixture(autouse=True)
+    def _one_thread(self) -> Iterator[None]:
+        # Models this small gain nothing from threads, and on busy cores waiting threads cost ten times the work.
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(before)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Runs tests with an argument `attention` once per mode that the architecture offers."""

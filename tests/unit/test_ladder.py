@@ -38,9 +38,15 @@ def test_depth_grows_with_size_and_meets_gpt2_small() -> None:
     assert (shapes[4].n_layers, shapes[4].d_model, shapes[4].n_heads, shapes[4].d_ff) == (12, 768, 12, 3072)
 
 
+def test_feed_forward_layers_are_four_times_as_wide_wherever_widths_alone_come_near() -> None:
+    shapes = [sized(10 ** (4 + step / 20)) for step in range(91)]
+    assert {dims.d_ff / dims.d_model for dims in shapes} <= {3.5, 4.0, 4.5}
+    assert sum(dims.d_ff == 4 * dims.d_model for dims in shapes) >= 80
+
+
 def test_shapes_that_an_architecture_cannot_build_are_passed_over() -> None:
-    even = nearest_dims(4e4, dense_params, vocab_size=264, seq_len=128, accept=lambda dims: dims.n_heads % 2 == 0)
-    assert sized(4e4).n_heads % 2 == 1
+    even = nearest_dims(1.6e5, dense_params, vocab_size=264, seq_len=128, accept=lambda dims: dims.n_heads % 2 == 0)
+    assert sized(1.6e5).n_heads % 2 == 1
     assert even.n_heads % 2 == 0
 
 
