@@ -8,6 +8,7 @@ from reformer_pytorch.reformer_pytorch import LSHAttention  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from archbench.api import Attention, ModelDims  # noqa: E402
+from archbench_reformer import lsh_attention  # noqa: E402
 from archbench_reformer.config import ReformerConfig  # noqa: E402
 from archbench_reformer.lsh_attention import Buckets, RepeatableLSHAttention  # noqa: E402
 
@@ -57,6 +58,19 @@ def test_gradients_agree_with_finite_differences_where_buckets_stand_still() -> 
         return attention(qk, values, _depth=buckets, _reverse=True)[0]
 
     assert torch.autograd.gradcheck(with_fixed_buckets, (qk, values))
+
+
+def test_a_batch_in_pieces_gives_the_same_output_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    qk, values = _inputs(32)
+    attention = RepeatableLSHAttention(bucket_size=4, n_hashes=2, causal=True)
+    results = []
+    for scores_in_cache in (1, 4 * 2 * 32 * 8, 2**30):  # one of six rows at a time, four, all
+        monkeypatch.setattr(lsh_attention, "_SCORES_IN_CACHE", scores_in_cache)
+        torch.manual_seed(1)
+        output, _, _ = attention(qk, values)
+        results.append((output, *torch.autograd.grad(output.pow(2).mean(), (qk, values))))
+    for in_pieces in results[:-1]:
+        torch.testing.assert_close(in_pieces, results[-1])
 
 
 def test_given_buckets_are_used_again_and_no_random_number_is_drawn() -> None:
