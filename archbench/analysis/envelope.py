@@ -98,8 +98,12 @@ def _from_curve(number: int, log_cost: Floats, log_loss: Floats) -> Envelope:
         raise ValueError("costs and losses must be positive and finite")
     order = np.lexsort((log_loss, log_cost)) if np.any(np.diff(log_cost) <= 0) else np.arange(len(log_cost))
     x, y = log_cost[order], np.minimum.accumulate(log_loss[order])
-    first = np.concatenate([[True], np.diff(x) > 0])
-    x, y = x[first], y[first]
+    # Of points at one cost the last is the lowest; points inside a stretch without progress are no corners.
+    corner = np.append(np.diff(x) > 0, True)
+    x, y = x[corner], y[corner]
+    corner = np.ones(len(x), dtype=bool)
+    corner[1:-1] = (y[:-2] > y[1:-1]) | (y[1:-1] > y[2:])
+    x, y = x[corner], y[corner]
     return Envelope(
         start=x,
         end=np.append(x[1:], np.inf),
@@ -114,39 +118,45 @@ def _at(envelope: Envelope, index: Ints | NDArray[np.intp], log_cost: Floats) ->
     """Value on piece `index` at `log_cost`, exact at both ends."""
     start, end = envelope.start[index], envelope.end[index]
     low, high = envelope.start_value[index], envelope.end_value[index]
-    share = np.where(np.isfinite(end), (log_cost - start) / np.where(np.isfinite(end), end - start, 1.0), 0.0)
+    # The last piece is constant and infinitely wide: its share is 0.
+    share = (log_cost - start) / (end - start)
     return np.asarray(np.where(share >= 1.0, high, low + share * (high - low)))
 
 
 def _merge(one: Envelope, other: Envelope) -> Envelope:
     """The pointwise minimum of two envelopes; `one` wins ties."""
-    start = _union(one.start, other.start)
-    end = np.append(start[1:], np.inf)
-    a, b = _restricted(one, start, end), _restricted(other, start, end)
+    start, in_one, in_other = _union(one.start, other.start)
+    a, b = _restricted(one, in_one, start), _restricted(other, in_other, start)
     # On each interval both are linear: one lies below throughout, or they cross once inside it.
-    begins, ends = a.left - b.left, a.right - b.right
     with np.errstate(invalid="ignore"):
-        crosses = ((begins > 0) & (ends < 0)) | ((begins < 0) & (ends > 0))
-        share = np.where(crosses, begins / np.where(crosses, begins - ends, 1.0), 0.0)
-    a_first = (begins < 0) | ((begins == 0) & (ends <= 0)) | np.isposinf(b.left)
-    a_first &= ~np.isposinf(a.left)
-    a_last = np.where(crosses, ~a_first, a_first)
-    width = np.where(np.isfinite(end), end - start, 0.0)
-    middle = np.where(crosses, start + share * width, end)
-    with np.errstate(invalid="ignore"):
-        crossing = np.where(crosses, a.left + share * (a.right - a.left), np.where(a_first, a.right, b.right))
-    halves = [
-        (start, middle, np.where(a_first, a.left, b.left), crossing, a_first, np.ones_like(crosses)),
-        (middle, end, crossing, np.where(a_last, a.right, b.right), a_last, crosses),
-    ]
-    columns = []
-    for left, right, left_value, right_value, is_a, keep in halves:
-        owner = np.where(is_a, one.owner[a.index], other.owner[b.index])
-        piece = np.where(is_a, one.piece[a.index], other.piece[b.index])
-        columns.append((left, right, left_value, right_value, owner, piece, keep))
-    interleaved = [np.stack(pair, axis=1).ravel() for pair in zip(*columns, strict=True)]
-    keep = interleaved[-1].astype(bool)
-    return _joined(*(column[keep] for column in interleaved[:-1]))
+        begins, ends = a.left - b.left, a.right - b.right
+        # Before its first point a curve is infinite, and so is the difference; both are never infinite at once.
+        a_first = (begins < 0) | ((begins == 0) & (ends <= 0))
+        crosses = np.isfinite(begins) & (begins * ends < 0)
+    owner = np.where(a_first, one.owner[a.index], other.owner[b.index])
+    piece = np.where(a_first, one.piece[a.index], other.piece[b.index])
+    left = np.where(a_first, a.left, b.left)
+    right = np.where(a_first, a.right, b.right)
+    end = np.append(start[1:], np.inf)
+    at = np.flatnonzero(crosses)
+    if not len(at):
+        return _joined(start, end, left, right, owner, piece)
+    share = begins[at] / (begins[at] - ends[at])
+    middle = start[at] + share * (end[at] - start[at])
+    value = a.left[at] + share * (a.right[at] - a.left[at])
+    first = a_first[at]
+    new_right = np.where(first, b.right[at], a.right[at])
+    new_owner = np.where(first, other.owner[b.index[at]], one.owner[a.index[at]])
+    new_piece = np.where(first, other.piece[b.index[at]], one.piece[a.index[at]])
+    right[at], end[at] = value, middle
+    return _joined(
+        np.insert(start, at + 1, middle),
+        np.insert(end, at + 1, np.append(start[1:], np.inf)[at]),
+        np.insert(left, at + 1, value),
+        np.insert(right, at + 1, new_right),
+        np.insert(owner, at + 1, new_owner),
+        np.insert(piece, at + 1, new_piece),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +166,29 @@ class _Restricted:
     right: Floats
 
 
-def _restricted(envelope: Envelope, start: Floats, end: Floats) -> _Restricted:
-    """Values of `envelope` at both ends of each interval, taken on the piece that covers it."""
-    index = np.searchsorted(envelope.start, start, side="right") - 1
-    covered = index >= 0
-    index = np.maximum(index, 0)
-    left = np.where(covered, _at(envelope, index, start), np.inf)
-    right = np.where(covered, _at(envelope, index, np.where(np.isfinite(end), end, start)), np.inf)
-    return _Restricted(index, left, right)
+def _restricted(envelope: Envelope, index: NDArray[np.intp], start: Floats) -> _Restricted:
+    """Values of `envelope` at both ends of each interval, on the piece `index` that covers it; -1: not begun."""
+    piece = np.maximum(index, 0)
+    value = _at(envelope, piece, start)
+    # A piece's own end is taken where the next interval lies on another piece: the envelope may jump there.
+    right = np.append(value[1:], value[-1:])
+    leaves = np.append(piece[1:] != piece[:-1], False)
+    right[leaves] = envelope.end_value[piece[leaves]]
+    before = int(np.searchsorted(index, 0))
+    value[:before] = np.inf
+    right[:before] = np.inf
+    return _Restricted(piece, value, right)
 
 
-def _union(one: Floats, other: Floats) -> Floats:
+def _union(one: Floats, other: Floats) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
+    """All distinct starts, rising, and for each the piece of either envelope that covers it; -1 before the first."""
     both = np.concatenate([one, other])
-    both.sort(kind="stable")  # two sorted runs: the stable sort merges them in one pass
-    return both[np.concatenate([[True], np.diff(both) > 0])]
+    order = np.argsort(both, kind="stable")  # two sorted runs: the stable sort merges them in one pass
+    both = both[order]
+    of_one = np.cumsum(order < len(one))
+    last = np.append(np.diff(both) > 0, True)
+    counted = np.arange(1, len(both) + 1)
+    return both[last], of_one[last] - 1, (counted - of_one)[last] - 1
 
 
 def _joined(start: Floats, end: Floats, start_value: Floats, end_value: Floats, owner: Ints, piece: Ints) -> Envelope:

@@ -150,8 +150,9 @@ def _cause(curve: MeanCurve, other: MeanCurve) -> str:
 
 
 def _fall_per_doubling(tokens: Floats, loss: Floats) -> float:
-    """Share of the loss that the last doubling of tokens took off."""
-    if tokens[0] > tokens[-1] / 2:
+    """Share of the loss that the last doubling of tokens took off; by its rate where less than a doubling is known."""
+    first = max(float(tokens[0]), float(tokens[-1]) / 2)
+    if first >= tokens[-1]:
         return 0.0
-    before = float(np.interp(np.log(tokens[-1] / 2), np.log(tokens), loss))
-    return (before - float(loss[-1])) / before
+    before = float(np.interp(np.log(first), np.log(tokens), loss))
+    return (before - float(loss[-1])) / before * float(np.log(2) / np.log(tokens[-1] / first))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class StudyOptions:
     finished_only: bool = False
     """Whether points in mid-schedule are left out."""
     num_resamples: int = NUM_RESAMPLES
+    floor: Literal["free", "none"] = "free"
+    """`none` leaves the law with a floor out, which takes most of the time: it is then the law without."""
 
 
 def analyse_scan(
@@ -93,8 +96,8 @@ def study_curves(
     law = _law(curves, arrays, "none")
     if law.status is FitStatus.OK:
         law = replace(law, intervals={"alpha_C": interval(law.params["alpha_C"], lines.alpha, method=draws.method)})
-    floor = _law(curves, arrays, "free")
-    if floor.status is FitStatus.OK:
+    floor = _law(curves, arrays, "free") if settings.floor == "free" else law
+    if floor.status is FitStatus.OK and settings.floor == "free":
         floor = _with_floor_intervals(floor, frontiers, losses, weights, draws)
     result = FrontierResult(
         contender=curves.contender,
@@ -110,12 +113,14 @@ def study_curves(
     return Contender(track, curves, frontiers, result, draws, lines)
 
 
-def _law(curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], floor: str) -> FitResult:
+def _law(
+    curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], floor: Literal["free", "none"]
+) -> FitResult:
     cost, loss, clusters = arrays
     fit = fit_compute_law(
         cost,
         loss,
-        floor="free" if floor == "free" else "none",
+        floor=floor,
         clusters=clusters,
         cost_axis=curves.axis,
         delta=LEAST_SQUARES,

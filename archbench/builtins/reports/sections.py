@@ -1,11 +1,12 @@
 """The sections of a report, in the order in which a reader asks for them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.analysis.comparison import Contender
-from archbench.analysis.study import study_contenders
+from archbench.analysis.study import StudyOptions, study_contenders
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report import figures
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
@@ -18,7 +19,11 @@ from archbench.units import human_count, human_seconds
 
 def _contenders(results: ScanResults, axis: CostAxis | None = None) -> list[Contender]:
     """The contenders with their resamples; the same seed as the study's, so that bands agree with its intervals."""
-    return study_contenders(results.records, axis or main_axis(results), baseline=results.baseline)
+    axis = axis or main_axis(results)
+    # The laws are those of the study; fitting a floor again would take most of a report's time.
+    stated = {one.contender: one for one in results.frontiers if one.cost_axis is axis}
+    drawn = study_contenders(results.records, axis, baseline=results.baseline, options=StudyOptions(floor="none"))
+    return [replace(one, result=stated[one.name]) for one in drawn if one.name in stated]
 
 
 def _tracks(contenders: list[Contender]) -> dict[str, list[Contender]]:
