@@ -56,7 +56,11 @@ class PowerSum:
         """f, [R, n], for theta [R, P]."""
         inner, _ = self._inner(theta)
         outer = inner if self.outer is None else theta[:, self.outer, None] * inner
-        return outer if self.floor is None else np.logaddexp(outer, theta[:, self.floor, None])
+        if self.floor is None:
+            return outer
+        # A resample without a fit has NaN parameters and so a NaN value: that is an answer, not a warning.
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.logaddexp(outer, theta[:, self.floor, None]))
 
     def evaluate(self, theta: Array) -> Evaluation:
         """f and its gradient for theta [R, P]."""

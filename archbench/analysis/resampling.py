@@ -106,21 +106,32 @@ class Frontiers:
 
     def weights(self, draws: Draws) -> Floats:
         """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
-        per_pass = max(1, _CHUNK // max(1, len(self.log_cost)))
-        parts = [
-            self._weights(draws.shift[start : start + per_pass], draws.times[start : start + per_pass])
-            for start in range(0, draws.num_resamples, per_pass)
-        ]
-        return np.concatenate(parts)
+        columns = np.flatnonzero(self._within_reach(draws))
+        per_pass = max(1, _CHUNK // max(1, len(columns)))
+        weights = np.zeros((draws.num_resamples, len(self.log_cost)))
+        for start in range(0, draws.num_resamples, per_pass):
+            rows = slice(start, start + per_pass)
+            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns)
+        return weights
 
-    def _weights(self, shift: Floats, times: Floats) -> Floats:
-        best = np.full((len(shift), len(self.log_cost)), np.inf)
-        for number, rival in enumerate(self.rivals):
-            moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival, np.inf)
-            # A curve is no rival of its own points.
-            np.minimum(best, np.where(self.curve == number, np.inf, moved), out=best)
-        on = self.progress & (self.log_loss + shift[:, self.curve] <= best + _TIE)
-        return np.asarray(on * times[:, self.curve])
+    def _within_reach(self, draws: Draws) -> NDArray[np.bool_]:
+        """[P]: which points may be on the envelope of some resample; most are too far above it for any shift."""
+        if (draws.times == 0).any():
+            return self.progress
+        rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
+        slack = float(draws.shift.max() - draws.shift.min()) + _TIE
+        return np.asarray(self.progress & (self.log_loss <= rivals.min(axis=0) + slack))
+
+    def _weights(self, shift: Floats, times: Floats, columns: NDArray[np.intp]) -> Floats:
+        curve = self.curve[columns]
+        best = np.full((len(shift), len(columns)), np.inf)
+        for number, rival in enumerate(self.rivals[:, columns]):
+            # A curve is no rival of its own points, nor of any where it has not begun.
+            open_to = np.flatnonzero(np.isfinite(rival) & (curve != number))
+            moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival[open_to], np.inf)
+            best[:, open_to] = np.minimum(best[:, open_to], moved)
+        on = self.log_loss[columns] + shift[:, curve] <= best + _TIE
+        return np.asarray(on * times[:, curve])
 
     def losses(self, draws: Draws) -> Floats:
         """Log loss of each point in each resample, [R, P]."""

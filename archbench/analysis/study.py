@@ -8,7 +8,7 @@ import numpy as np
 
 from archbench.analysis.comparison import Contender, compare, interval
 from archbench.analysis.compute_law import fit_compute_law
-from archbench.analysis.curves import CurveSet, mean_curves
+from archbench.analysis.curves import CurveSet, Floats, mean_curves
 from archbench.analysis.frontier import frontier_points, leaderships
 from archbench.analysis.noise import noise_of
 from archbench.analysis.resampling import Draws, Frontiers, draw, fit_floors, fit_lines
@@ -85,8 +85,8 @@ def study_curves(
     frontiers = Frontiers.of(curves)
     points = frontier_points(frontiers)
     draws = draw(curves.curves, noise, settings.num_resamples, generator)
-    weights, losses = frontiers.weights(draws), frontiers.losses(draws)
-    lines = fit_lines(frontiers.log_cost, losses, weights)
+    sample = _Sample.of(frontiers, draws)
+    lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)
     arrays = (
         np.array([point.cost for point in points]),
         np.array([point.loss_nats for point in points]),
@@ -98,7 +98,7 @@ def study_curves(
         law = replace(law, intervals={"alpha_C": interval(law.params["alpha_C"], lines.alpha, method=draws.method)})
     floor = _law(curves, arrays, "free") if settings.floor == "free" else law
     if floor.status is FitStatus.OK and settings.floor == "free":
-        floor = _with_floor_intervals(floor, frontiers, losses, weights, draws)
+        floor = _with_floor_intervals(floor, sample, draws)
     result = FrontierResult(
         contender=curves.contender,
         cost_axis=curves.axis,
@@ -136,13 +136,29 @@ def _law(
     return fit
 
 
-def _with_floor_intervals(
-    fit: FitResult, frontiers: Frontiers, losses: np.ndarray, weights: np.ndarray, draws: Draws
-) -> FitResult:
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """The points that are on the envelope of any resample."""
+
+    log_cost: Floats
+    """[P]"""
+    log_loss: Floats
+    """[R, P]"""
+    weights: Floats
+    """[R, P]"""
+
+    @staticmethod
+    def of(frontiers: Frontiers, draws: Draws) -> "_Sample":
+        weights = frontiers.weights(draws)
+        ever = weights.any(axis=0)
+        return _Sample(frontiers.log_cost[ever], frontiers.losses(draws)[:, ever], weights[:, ever])
+
+
+def _with_floor_intervals(fit: FitResult, sample: _Sample, draws: Draws) -> FitResult:
     samples = fit_floors(
-        frontiers.log_cost,
-        losses,
-        weights,
+        sample.log_cost,
+        sample.log_loss,
+        sample.weights,
         alpha=fit.params["alpha_C"],
         log_amplitude=fit.params["ln_A"],
         floor_nats=fit.params["E"],
