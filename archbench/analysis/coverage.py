@@ -1,8 +1,8 @@
 """Coverage of the laws' intervals, by simulation: `python -m archbench.analysis.coverage [--studies 1000]`.
 
-Each row repeats a made-up study of a published law with its published constants: log-normal noise on every run, a fit, a
-percentile bootstrap over runs, and the count of studies whose nominal 95 % interval held the truth. By METHODS' rule a
-row keeps its promise between 93.6 and 96.4 %; the table says `no` where it does not.
+Each row repeats a made-up study of a published law with its published constants: log-normal noise on every run, a fit,
+a percentile bootstrap over runs, and the count of studies whose nominal 95 % interval held the truth. By METHODS' rule
+a row keeps its promise between 93.6 and 96.4 %; the table says `no` where it does not.
 """
 
 import argparse

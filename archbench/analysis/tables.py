@@ -122,6 +122,7 @@ def _values(frame: pd.DataFrame, columns: Columns, source: str, compute_unit: st
         "D": (columns.tokens, "--tokens"),
         "S": (columns.step, "--step"),
         "L": (columns.loss, "--loss"),
+        "seed": (columns.seed, "--seed"),
         "B": (columns.critical_batch, "--critical-batch"),
         "D_F": (columns.finetune_tokens, "--finetune-tokens"),
         "D_T": (columns.transferred, "--transferred"),
