@@ -18,6 +18,8 @@ from archbench.analysis.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.envelope import Envelope, lower_envelope
 from archbench.analysis.noise import Noise
 
+ENOUGH_SIZES = 5
+"""Sizes from which on an interval may come from drawing sizes with replacement."""
 _TIE = 1e-12
 _CHUNK = 20_000_000
 """Array elements that one pass over the resamples may hold."""
@@ -55,6 +57,9 @@ def draw(curves: Sequence[MeanCurve], noise: Noise | None, num_resamples: int, g
         return Draws(shift, np.ones_like(shift), "cluster-bootstrap-run-noise")
     sizes = np.array([curve.size_index for curve in curves])
     distinct, where = np.unique(sizes, return_inverse=True)
+    if len(distinct) < ENOUGH_SIZES:
+        # Too few sizes to draw from: what the next run would give is not known, and no interval pretends to.
+        return Draws(np.full((num_resamples, count), np.nan), np.ones((num_resamples, count)), "unknown-one-seed")
     times = _size_counts(len(distinct), num_resamples, generator)[:, where]
     return Draws(np.zeros_like(times), times, "cluster-bootstrap-sizes")
 
@@ -177,12 +182,12 @@ class PowerLaws:
     def log_loss_at(self, log_cost: Floats) -> Floats:
         """Log loss of each law at each log cost, [R, M]."""
         power = self.log_amplitude[:, None] - self.alpha[:, None] * log_cost[None, :]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.logaddexp(power, np.log(self.floor_nats)[:, None]))
 
 
 def fit_lines(log_cost: Floats, log_loss: Floats, weights: Floats) -> PowerLaws:
-    """Least squares of ln L = ln A - alpha·ln C for each row of `weights` and `log_loss` [R, P]."""
+    """Least squares of ln L = ln A - alpha·ln C for each row of `weights` and `log_loss` [R, P]; NaN below 3 points."""
     total = weights.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_x = weights @ log_cost / total
@@ -200,6 +205,9 @@ def fit_floors(
 
     Levenberg-Marquardt for all rows at once; a row that does not settle within 60 steps is NaN.
     """
+    if not len(log_cost):
+        nothing = np.full(len(weights), np.nan)
+        return PowerLaws(nothing, nothing, nothing)
     centre = float(log_cost.mean())
     x = log_cost - centre
     start = np.array([log_amplitude - alpha * centre, alpha, np.log(floor_nats)])

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from archbench.analysis.comparison import Contender, compare, interval
+from archbench.analysis.comparison import Contender, centred_interval, compare, compare_exponents
 from archbench.analysis.compute_law import fit_compute_law
 from archbench.analysis.curves import CurveSet, Floats, mean_curves
 from archbench.analysis.frontier import frontier_points, leaderships
@@ -47,7 +47,7 @@ def analyse_scan(
     for axis in CostAxis:
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
-        comparisons.extend(compare_all(contenders))
+        comparisons.extend(compare_all(contenders, baseline))
     return tuple(frontiers), tuple(comparisons)
 
 
@@ -95,7 +95,9 @@ def study_curves(
     finals = final_losses(curves)
     law = _law(curves, arrays, "none")
     if law.status is FitStatus.OK:
-        law = replace(law, intervals={"alpha_C": interval(law.params["alpha_C"], lines.alpha, method=draws.method)})
+        law = replace(
+            law, intervals={"alpha_C": centred_interval(law.params["alpha_C"], lines.alpha, method=draws.method)}
+        )
     floor = _law(curves, arrays, "free") if settings.floor == "free" else law
     if floor.status is FitStatus.OK and settings.floor == "free":
         floor = _with_floor_intervals(floor, sample, draws)
@@ -168,8 +170,8 @@ def _with_floor_intervals(fit: FitResult, sample: _Sample, draws: Draws) -> FitR
     return replace(
         fit,
         intervals={
-            "alpha_C": interval(fit.params["alpha_C"], samples.alpha, method=draws.method),
-            "E": interval(fit.params["E"], samples.floor_nats, method=draws.method),
+            "alpha_C": centred_interval(fit.params["alpha_C"], samples.alpha, method=draws.method),
+            "E": centred_interval(fit.params["E"], samples.floor_nats, method=draws.method),
         },
         notes=(*fit.notes, *notes),
     )
@@ -191,8 +193,14 @@ def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | N
     return tuple(warnings)
 
 
-def compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
-    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them."""
-    pairs = [compare(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]]
+def compare_all(contenders: Sequence[Contender], baseline: str | None = None) -> list[Comparison]:
+    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them.
+
+    Where the first one is the `baseline`, multipliers and crossovers are given against it only.
+    """
+    pairs = []
+    for index, one in enumerate(contenders):
+        chosen = compare if baseline is None or one.name == baseline else compare_exponents
+        pairs += [chosen(one, other) for other in contenders[index + 1 :]]
     corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
     return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]

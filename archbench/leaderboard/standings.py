@@ -130,7 +130,7 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     # Compute that a tier wasted was spent all the same: the envelope goes on flat to the end of the longest run.
     reference = min(max(float(curve.cost[-1]) for curve in one.curves.curves) for one in contenders)
     losses = {one.name: _loss_at(one, reference) for one in contenders}
-    against = {pair.contender: pair for pair in compare_all(contenders) if pair.baseline == baseline}
+    against = {pair.contender: pair for pair in compare_all(contenders, baseline) if pair.baseline == baseline}
     rows = [
         Row(
             name=one.name,

@@ -1,7 +1,15 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
 from archbench.contracts.report import ScanResults
-from archbench.report.words import bits_per_byte_factor, decisive_point, loss_text, number, tiers_text, with_interval
+from archbench.report.words import (
+    bits_per_byte_factor,
+    decisive_point,
+    known,
+    loss_text,
+    number,
+    tiers_text,
+    with_interval,
+)
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 from archbench.results.runs import CostAxis
 
@@ -61,12 +69,15 @@ def _multiplier_words(comparison: Comparison, factor: float | None) -> str:
     where = f"at {loss_text(at.loss_nats, factor)}" + (", extrapolated" if at.extrapolated else "")
     cost = _COST_WORDS[comparison.cost_axis]
     told_apart = not at.multiplier.covers(1.0)
+    unknown = " (one seed at each size)" if not known(at.multiplier) else ""
     words = f"needs {_needs(at.multiplier)} the {cost} of {comparison.baseline} {where}"
-    return f"{words}." if told_apart else f"{words}: not told apart from equal."
+    return f"{words}." if told_apart else f"{words}: not told apart from equal{unknown}."
 
 
 def _needs(multiplier: Interval) -> str:
     """The share of the baseline's cost that is needed, with its interval: the multiplier's inverse."""
+    if not known(multiplier):
+        return f"{_inverse(multiplier.value)}x (interval unknown)"
     return f"{_inverse(multiplier.value)}x [{_inverse(multiplier.high)}, {_inverse(multiplier.low)}]"
 
 

@@ -10,7 +10,14 @@ def with_interval(interval: Interval | None, digits: int = 3) -> str:
     """`1.41 [1.12, 1.93]`; a dash without an interval."""
     if interval is None:
         return "-"
+    if not known(interval):
+        return f"{number(interval.value, digits)} (interval unknown)"
     return f"{number(interval.value, digits)} [{number(interval.low, digits)}, {number(interval.high, digits)}]"
+
+
+def known(interval: Interval) -> bool:
+    """Whether the data gave an interval: an infinite one stands for none."""
+    return math.isfinite(interval.low) or math.isfinite(interval.high)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -9,7 +9,7 @@ from archbench.analysis.comparison import Contender
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.verdict import main_axis
-from archbench.report.words import alpha_text, decisive_point, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import human_count, human_seconds
@@ -188,7 +188,9 @@ class MultiplierSection(ReportSection):
                     pair.contender,
                     AXIS_NAMES[pair.cost_axis],
                     with_interval(at.multiplier) if at else f"`{pair.status.value}`",
-                    f"[{number(at.interval_90.low)}, {number(at.interval_90.high)}]" if at else "-",
+                    f"[{number(at.interval_90.low)}, {number(at.interval_90.high)}]"
+                    if at and known(at.interval_90)
+                    else "-",
                     number(at.loss_nats, 4) + (" (extrapolated)" if at.extrapolated else "") if at else "-",
                     with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
                 ]

@@ -166,7 +166,7 @@ def test_one_seed_at_each_size_is_said_and_intervals_name_their_method() -> None
     frontiers, _ = analyse_scan(synthetic_records("a", SyntheticLaw(), scan), baseline=None, options=FEW)
     assert frontiers[0].noise_std_nats is None
     assert any("noise is unknown" in warning for warning in frontiers[0].warnings)
-    assert frontiers[0].law.intervals["alpha_C"].method == "cluster-bootstrap-sizes"
+    assert frontiers[0].law.intervals["alpha_C"].method == "cluster-bootstrap-sizes-centred"
 
 
 def test_a_contender_without_seeds_borrows_the_noise_of_its_track() -> None:
@@ -192,3 +192,16 @@ def test_holms_correction_runs_over_all_pairs_of_an_axis() -> None:
     assert [one.baseline for one in kaplan[:3]] == ["b"] * 3
     least = min(kaplan, key=lambda one: one.p_value or 1)
     assert least.holm_p_value == pytest.approx(min(1.0, 6 * (least.p_value or 1)))
+
+
+def test_one_seed_at_too_few_sizes_gives_no_interval_and_tells_nothing_apart() -> None:
+    three = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(1, 1, 1))
+    records = synthetic_records("a", SyntheticLaw(), three) + synthetic_records("b", SyntheticLaw(A=20), three)
+    frontiers, comparisons = analyse_scan(records, baseline="a", options=FEW)
+    assert frontiers[0].law.status is FitStatus.OK
+    assert np.isinf(frontiers[0].law.intervals["alpha_C"].high)
+    assert comparisons[0].p_value is None
+    assert comparisons[0].alpha_difference is not None
+    assert comparisons[0].alpha_difference.covers(0)
+    assert all(point.multiplier.covers(1) for point in comparisons[0].multipliers)
+    assert any("no interval is known" in note for note in comparisons[0].notes)

@@ -93,6 +93,18 @@ def test_refused_laws_show_as_a_status_in_the_verdict() -> None:
     assert "too_few_sizes" in line(verdict(results_of(records)), "- small")
 
 
+def test_one_seed_at_three_sizes_is_reported_without_an_interval(tmp_path: Path) -> None:
+    three = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(1, 1, 1))
+    results = results_of(
+        synthetic_records("gpt2", LAW, three) + synthetic_records("reformer", replace(LAW, A=20.0), three, seed=1)
+    )
+    words = line(verdict(results), "- reformer")
+    assert "(interval unknown)" in words
+    assert "not told apart from equal (one seed at each size)" in words
+    text = write_report(results, tmp_path, [section() for section in register_report_sections()]).read_text()
+    assert "could not be made" not in text
+
+
 def test_a_scan_without_finished_runs_says_so() -> None:
     records = [replace(record, state=RunState.PLANNED, curve=()) for record in synthetic_records("gpt2", LAW)]
     assert "gpt2 has no finished run" in verdict(results_of(records))
