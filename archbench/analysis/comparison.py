@@ -169,7 +169,8 @@ def _crossover(baseline: Contender, contender: Contender) -> tuple[Interval | No
     if share < 0.95:
         outside = f"{100 * (1 - share):.0f} % of resamples have none within {CROSSOVER_REACH:g}x of the data"
         note = f"{outside}; the interval is cut there"
-    return Interval(*(float(np.exp(end)) for end in (found.value, found.low, found.high)), 0.95, found.method), note
+    value, low_end, high_end = (float(np.exp(end)) for end in (found.value, found.low, found.high))
+    return Interval(value, low_end, high_end, found.level, found.method), note
 
 
 def _meeting(a_amplitude: Floats, a_alpha: Floats, x_amplitude: Floats, x_alpha: Floats) -> Floats:

@@ -40,7 +40,7 @@ class Envelope:
         """Log loss at `log_cost`; infinity before the first piece."""
         index = np.searchsorted(self.start, log_cost, side="right") - 1
         found = _at(self, np.maximum(index, 0), log_cost)
-        return np.where(index < 0, np.inf, found)
+        return np.asarray(np.where(index < 0, np.inf, found))
 
     def first_cost_at(self, log_loss: Floats) -> Floats:
         """Lowest log cost at which the envelope is at or below `log_loss`; infinity where it never is."""
@@ -115,7 +115,7 @@ def _at(envelope: Envelope, index: Ints | NDArray[np.intp], log_cost: Floats) ->
     start, end = envelope.start[index], envelope.end[index]
     low, high = envelope.start_value[index], envelope.end_value[index]
     share = np.where(np.isfinite(end), (log_cost - start) / np.where(np.isfinite(end), end - start, 1.0), 0.0)
-    return np.where(share >= 1.0, high, low + share * (high - low))
+    return np.asarray(np.where(share >= 1.0, high, low + share * (high - low)))
 
 
 def _merge(one: Envelope, other: Envelope) -> Envelope:

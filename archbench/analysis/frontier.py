@@ -47,8 +47,6 @@ class _Lead:
     """ln of (best other loss / own loss) where that is largest; negative if it never leads."""
     rival: int | None
     """The curve that comes nearest there, or None before any other curve has begun."""
-    at: int
-    """Index of that point on its own curve."""
 
 
 def leaderships(curves: CurveSet, frontiers: Frontiers, noise: Noise | None) -> tuple[SizeLeadership, ...]:
@@ -90,12 +88,12 @@ def _best_lead(frontiers: Frontiers, number: int, own: list[int]) -> _Lead:
     mine = frontiers.curve == number
     others = [other for other in range(len(frontiers.curves)) if other not in own]
     if not others:
-        return _Lead(np.inf, None, 0)
-    rivals = frontiers.rivals[np.ix_(others, np.flatnonzero(mine))]
+        return _Lead(np.inf, None)
+    rivals = frontiers.rivals[others][:, mine]
     gain = rivals.min(axis=0) - frontiers.log_loss[mine]
     at = int(np.argmax(gain))
     rival = others[int(np.argmin(rivals[:, at]))] if np.isfinite(gain[at]) else None
-    return _Lead(float(gain[at]), rival, at)
+    return _Lead(float(gain[at]), rival)
 
 
 def _margin(one: MeanCurve, other: MeanCurve, noise: Noise | None) -> float:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from archbench.analysis.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.envelope import Envelope, lower_envelope
 from archbench.analysis.noise import Noise
-from archbench.analysis.power_sum import PowerSum
 
 _TIE = 1e-12
 _CHUNK = 20_000_000
@@ -191,24 +190,23 @@ def fit_floors(
     Levenberg-Marquardt for all rows at once; a row that does not settle within 60 steps is NaN.
     """
     centre = float(log_cost.mean())
-    terms = np.zeros((1, len(log_cost), 3))
-    terms[0, :, 0], terms[0, :, 1] = 1.0, -(log_cost - centre)
-    law = PowerSum(terms, floor=2)
+    x = log_cost - centre
     start = np.array([log_amplitude - alpha * centre, alpha, np.log(floor_nats)])
     theta = np.tile(start, (len(weights), 1))
     damping = np.full(len(weights), 1e-3)
-    objective = (weights * (law.value(theta) - log_loss) ** 2).sum(axis=1)
+    objective = (weights * (_floored(theta, x)[0] - log_loss) ** 2).sum(axis=1)
     settled = np.zeros(len(weights), dtype=bool)
     for _ in range(60):
-        at = law.evaluate(theta)
-        weighted = at.gradient * weights[:, :, None]
-        gradient = np.einsum("rnp,rn->rp", weighted, at.value - log_loss)
-        gram = np.einsum("rnp,rnq->rpq", weighted, at.gradient)
+        fitted, top = _floored(theta, x)
+        gradients = np.stack([top, -top * x, 1.0 - top], axis=2)
+        weighted = gradients * weights[:, :, None]
+        gradient = np.einsum("rnp,rn->rp", weighted, fitted - log_loss)
+        gram = np.einsum("rnp,rnq->rpq", weighted, gradients)
         scale = np.maximum(np.einsum("rpp->rp", gram), 1e-12)
         damped = gram + damping[:, None, None] * (scale[:, :, None] * np.eye(3))
         step = -np.linalg.solve(damped + 1e-13 * np.eye(3), gradient[:, :, None])[:, :, 0]
         candidate = theta + np.clip(step, -1.0, 1.0)
-        value = (weights * (law.value(candidate) - log_loss) ** 2).sum(axis=1)
+        value = (weights * (_floored(candidate, x)[0] - log_loss) ** 2).sum(axis=1)
         better = value <= objective
         settled |= better & (objective - value <= 1e-10 * objective + 1e-24)
         theta = np.where(better[:, None], candidate, theta)
@@ -218,3 +216,10 @@ def fit_floors(
             break
     theta = np.where((settled & (theta[:, 1] > 0))[:, None], theta, np.nan)
     return PowerLaws(theta[:, 1], theta[:, 0] + theta[:, 1] * centre, np.exp(theta[:, 2]))
+
+
+def _floored(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
+    """ln(E + A·C^-alpha) for theta = (ln A, alpha, ln E) [R, 3], and the share of the power term in it; both [R, P]."""
+    power = theta[:, :1] - theta[:, 1:2] * x
+    fitted = np.logaddexp(power, theta[:, 2:])
+    return fitted, np.exp(power - fitted)

@@ -70,13 +70,14 @@ def study_contenders(
             continue
         peers = [sets[other] for other in names if tracks[other] == tracks[name]]
         generator = np.random.default_rng((seed, list(CostAxis).index(axis), number))
-        contenders.append(_study_one(tracks[name], sets[name], peers, settings, generator))
+        contenders.append(study_curves(tracks[name], sets[name], peers, settings, generator))
     return contenders
 
 
-def _study_one(
+def study_curves(
     track: str, curves: CurveSet, peers: Sequence[CurveSet], settings: StudyOptions, generator: np.random.Generator
 ) -> Contender:
+    """One contender's frontier, laws and resamples; `peers` are the contenders of its track, itself among them."""
     noise = noise_of(curves, peers)
     frontiers = Frontiers.of(curves)
     points = frontier_points(frontiers)

@@ -14,7 +14,6 @@ from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_json, to_json, write_atomically
 from archbench.spec.identity import RunIdentity
 
-ENTRY_FORMAT = 1
 _DIGITS = 6
 """Significant digits of stored figures: more would differ from machine to machine."""
 
@@ -98,7 +97,7 @@ class EntryFigure(_Model):
 class LeaderboardEntry(_Model):
     """One contender of one scan."""
 
-    format: Literal[1] = ENTRY_FORMAT
+    format: Literal[1] = 1
     scan: str
     description: str
     contender: str

@@ -79,7 +79,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with matplotlib.rc_context(_SETTINGS):
+        with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]  # its stubs list every key
             return draw(*args, **kwargs)
 
     return drawn
@@ -105,7 +105,7 @@ def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG at 150 dots per inch."""
     buffer = io.BytesIO()
     figure.set_dpi(150.0)
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

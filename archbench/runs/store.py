@@ -166,11 +166,13 @@ def directory_status(directory: RunDirectory) -> RunStatus:
     record = None
     if directory.record_file.exists():
         record = read_record(directory, contender="", size_index=0)
-    if record is not None:
+    if record is not None and record.state in (RunState.DONE, RunState.DIVERGED):
         return RunStatus(record.state, record.curve[-1].step if record.curve else None, record.reason)
     lease = read_lease(directory)
     if lease is not None and lease.alive:
         return RunStatus(RunState.RUNNING, lease.step, None)
+    if record is not None:
+        return RunStatus(record.state, record.curve[-1].step if record.curve else None, record.reason)
     return RunStatus(RunState.PLANNED, None, None)
 
 

@@ -148,10 +148,8 @@ class _Scheduler:
             self.watcher.told(f"{label(run)}: is being trained by another command; waiting for it")
             self.elsewhere[run.run_id] = run
             return
+        # A failure may have had a cause outside the run (memory, disk): the same command tries again.
         directory = self.store.directory(run.run_id)
-        if state is RunState.FAILED:
-            # A failure may have had a cause outside the run (memory, disk): the same command tries again.
-            directory.record_file.unlink(missing_ok=True)
         self.attempts[run.run_id] += 1
         self.in_flight[run.run_id] = run
         executor.submit(Job(run.run_id, directory.path.resolve(), run.exact_flops))

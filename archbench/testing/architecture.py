@@ -181,8 +181,10 @@ class ArchitectureConformance:
         model, tokens = seeded_model(self.config, dims, attention), random_tokens(rows, dims)
         state = steady_state(model, tokens)
         analytic = self.config.forward_flops_per_token(dims, attention)
-        unknown = (analytic.per_prediction | analytic.recomputed) - set(analytic.components)
-        assert not unknown, f"per_prediction or recomputed name components that do not exist: {sorted(unknown)}"
+        unknown = (analytic.per_prediction | analytic.recomputed | analytic.forward_only) - set(analytic.components)
+        assert not unknown, (
+            f"per_prediction, recomputed or forward_only name components that do not exist: {sorted(unknown)}"
+        )
         assert "logits" in analytic.per_prediction, "the output projection runs only where a token is predicted"
         forward = measured_flops(lambda: model(tokens, state=state)) / tokens.numel()
         train = measured_flops(lambda: model(tokens, state=state).sum().backward()) / tokens.numel()

@@ -1,5 +1,6 @@
-"""Runs of a few steps on made-up text: what a plug-in's author tries an architecture with, and archbench its trainer."""
+"""Runs of a few steps on made-up text: for a plug-in's author to try an architecture, and for archbench's own tests."""
 
+import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,15 +24,14 @@ from archbench.spec.identity import (
 )
 from archbench.units import kaplan_train_flops
 
-_WORDS = (
-    "the a of to model scale loss law compute token layer memory hash bucket data small large falls grows as".split()
-)
+_WORDS = ("the", "model", "scale", "loss", "law", "token", "layer", "memory", "hash", "data", "falls", "of")
 
 
 def write_small_text(path: Path, num_documents: int = 120) -> Path:
     """A JSON-lines file of `num_documents` made-up documents, the same each time."""
     rng = random.Random(0)
-    lines = ['{"text": "%s."}' % " ".join(rng.choices(_WORDS, k=rng.randint(20, 120))) for _ in range(num_documents)]
+    texts = (" ".join(rng.choices(_WORDS, k=rng.randint(20, 120))) for _ in range(num_documents))
+    lines = [json.dumps({"text": f"{text}."}) for text in texts]
     path.write_text("\n".join(lines) + "\n")
     return path
 

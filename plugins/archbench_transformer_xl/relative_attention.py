@@ -81,7 +81,8 @@ class RelativeAttention(nn.Module):
 
         queries = self.to_queries(x).view(rows, num_queries, self.n_heads, self.d_head)
         keys, values = self.to_keys_values(context).view(rows, num_keys, 2, self.n_heads, self.d_head).unbind(2)
-        positions = self.to_positions(rel_pos(num_keys)).view(num_keys + 1, self.n_heads, self.d_head)
+        sinusoids = rel_pos(num_keys).type_as(x)  # DeepSpeed casts parameters to bfloat16, but no buffers
+        positions = self.to_positions(sinusoids).view(num_keys + 1, self.n_heads, self.d_head)
 
         at_once = rows
         if x.device.type == "cpu":

@@ -3,6 +3,7 @@
 ARCHBENCH_MUTATIONS says how many mutants are tried; a few hundred in everyday tests.
 """
 
+import copy
 import os
 import random
 from collections.abc import Callable
@@ -27,8 +28,8 @@ STRANGE: tuple[Any, ...] = (
     {"power_law": {"coefficient": 1e300, "exponent": 1e300}}, {"": ""}, ["a"] * 100,
 )  # fmt: skip
 TOKENS = (
-    "{", "}", "[", "]", ":", ": ", "- ", "&a ", "*a", "!!x ", "!!int ", "'", '"', "|", ">", "\t", "\n", "%", "@", "#", "\\",
-    "\x00", "\x07", "é", "\ufeff", "\u2028", "---\n", "...\n", "<<", "? ", ", ", "1e999", "~", "0x", "-",
+    "{", "}", "[", "]", ":", ": ", "- ", "&a ", "*a", "!!x ", "!!int ", "'", '"', "|", ">", "\t", "\n", "%", "@", "#",
+    "\\", "\x00", "\x07", "é", "\ufeff", "\u2028", "---\n", "...\n", "<<", "? ", ", ", "1e999", "~", "0x", "-",
 )  # fmt: skip
 
 
@@ -78,14 +79,14 @@ def mutate_tree(tree: Any, draw: random.Random) -> Any:
         parent, key = draw.choice(places)
         match draw.randrange(4):
             case 0 | 1:
-                parent[key] = draw.choice(STRANGE)
+                parent[key] = copy.deepcopy(draw.choice(STRANGE))
             case 2:
                 del parent[key]
             case 3:
                 if isinstance(parent, dict):
                     parent[draw.choice((f"{key}x", str(key)[1:], str(key).upper(), "kind", ""))] = parent.pop(key)
                 else:
-                    parent.append(parent[key])
+                    parent.append(copy.deepcopy(parent[key]))
     return tree
 
 

@@ -1,0 +1,262 @@
+"""Runs carried out by worker processes on this machine, each of which serves many runs one after another."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import PositiveInt
+
+from archbench.api import (
+    Ended,
+    ExecutorConfig,
+    ExecutorEvent,
+    Job,
+    Lost,
+    Progress,
+    RunState,
+)
+from archbench.builtins.execution.machine import cuda_devices, usable_cores
+
+SHUTDOWN_SECONDS = 20.0
+"""How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
+
+
+class LocalExecutorConfig(ExecutorConfig):
+    """Executor `local`."""
+
+    kind: Literal["local"] = "local"
+    summary: ClassVar[str] = "worker processes on this machine: one per core, or one per CUDA device"
+
+    workers: PositiveInt | Literal["auto"] = "auto"
+    """Runs at once; `auto`: one per CUDA device, or as many as the cores allow."""
+    threads_per_worker: PositiveInt = 1
+    """CPU threads that a worker starts with; what a run trains with is in its plan."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Which devices `workers: auto` counts. Where a run trains is in its plan."""
+
+    def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> "LocalExecutor":
+        """At most `num_jobs` workers, started as jobs arrive; worker i writes to `log_dir/worker-<i>.log`."""
+        devices = () if self.device == "cpu" else cuda_devices(os.environ)
+        if self.workers != "auto":
+            capacity = self.workers
+        elif devices:
+            capacity = len(devices)
+        else:
+            capacity = max(1, usable_cores() // self.threads_per_worker)
+        log_dir.mkdir(parents=True, exist_ok=True)
+        return LocalExecutor(
+            capacity=max(1, min(capacity, num_jobs)),
+            threads=self.threads_per_worker,
+            devices=devices,
+            log_dir=log_dir,
+            plugin_files=plugin_files,
+        )
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process and what it is at."""
+
+    slot: int
+    process: subprocess.Popen[bytes]
+    log_file: Path
+    job: Job | None = None
+    buffer: bytearray = field(default_factory=bytearray)
+    """The beginning of an event whose end has not arrived."""
+
+
+class LocalExecutor:
+    """An open pool of workers. One that dies costs its run an attempt, and is replaced when the next job needs it."""
+
+    def __init__(
+        self, *, capacity: int, threads: int, devices: Sequence[str], log_dir: Path, plugin_files: Sequence[Path]
+    ) -> None:
+        self._capacity = capacity
+        self._threads = threads
+        self._devices = devices
+        self._log_dir = log_dir
+        self._plugin_files = plugin_files
+        self._waiting: deque[Job] = deque()
+        self._workers: dict[int, Worker] = {}
+        self._selector = selectors.DefaultSelector()
+
+    @property
+    def capacity(self) -> int:
+        """Runs at once."""
+        return self._capacity
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """Process ids of the living workers."""
+        return tuple(worker.process.pid for _, worker in sorted(self._workers.items()))
+
+    def submit(self, job: Job) -> None:
+        """Hands `job` to a free worker, starts one if there is room, or lets it wait."""
+        self._waiting.append(job)
+        self._dispatch()
+
+    def poll(self, timeout_s: float) -> Sequence[ExecutorEvent]:
+        """Events since the last call; waits up to `timeout_s` for the first one."""
+        deadline = time.monotonic() + timeout_s
+        events: list[ExecutorEvent] = []
+        while not events and self._workers:
+            for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+                events += self._read(key.data)
+            if time.monotonic() >= deadline:
+                break
+        if not self._workers and not events:
+            time.sleep(max(0.0, deadline - time.monotonic()))
+        self._dispatch()
+        return events
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets workers commit what they are at, and waits until all are gone."""
+        self._waiting.clear()
+        for worker in self._workers.values():
+            _close_input(worker)
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        try:
+            for worker in self._workers.values():
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            # Also where a second Ctrl-C cuts the waiting short.
+            for worker in list(self._workers.values()):
+                if worker.process.poll() is None:
+                    worker.process.kill()
+                self._forget(worker)
+            self._selector.close()
+
+    def _dispatch(self) -> None:
+        while self._waiting:
+            worker = next((worker for worker in self._workers.values() if worker.job is None), None)
+            if worker is None:
+                if len(self._workers) >= self._capacity:
+                    return
+                worker = self._start()
+            worker.job = self._waiting.popleft()
+            assert worker.process.stdin is not None
+            try:
+                worker.process.stdin.write(json.dumps({"run_dir": str(worker.job.run_dir)}).encode() + b"\n")
+                worker.process.stdin.flush()
+            except BrokenPipeError:
+                # It has just died: the end of its output says so, and `poll` reports the job as lost.
+                return
+
+    def _start(self) -> Worker:
+        slot = next(slot for slot in range(self._capacity) if slot not in self._workers)
+        log_file = self._log_dir / f"worker-{slot}.log"
+        command = [sys.executable, "-m", "archbench.training.worker"]
+        for path in self._plugin_files:
+            command += ["--plugin", str(path)]
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=worker_environment(os.environ, self._threads, self._devices, slot),
+                start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
+            )
+        worker = Worker(slot, process, log_file)
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        self._workers[slot] = worker
+        return worker
+
+    def _read(self, worker: Worker) -> list[ExecutorEvent]:
+        assert worker.process.stdout is not None
+        try:
+            content = os.read(worker.process.stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return []
+        if not content:
+            return self._bury(worker)
+        worker.buffer += content
+        *lines, rest = worker.buffer.split(b"\n")
+        worker.buffer = bytearray(rest)
+        events = (self._understand(worker, json.loads(line)) for line in lines)
+        return [event for event in events if event is not None]
+
+    def _understand(self, worker: Worker, message: Mapping[str, Any]) -> ExecutorEvent | None:
+        job = worker.job
+        if job is None or message.get("run_dir") != str(job.run_dir):
+            return None
+        match message["event"]:
+            case "progress":
+                return Progress(
+                    run_id=job.run_id,
+                    step=message["step"],
+                    total_steps=message["total_steps"],
+                    loss_nats=message["loss_nats"],
+                    tokens_per_s=message["tokens_per_s"],
+                )
+            case "ended":
+                worker.job = None
+                return Ended(job.run_id, RunState(message["state"]), message["reason"])
+            case "stopped":
+                worker.job = None
+                return Lost(job.run_id, "its worker was asked to stop")
+        return None
+
+    def _bury(self, worker: Worker) -> list[ExecutorEvent]:
+        """What is left to say about a worker whose output has ended."""
+        self._forget(worker)
+        if worker.job is None:
+            return []
+        return [Lost(worker.job.run_id, f"its worker {_cause(worker.process.returncode)}; see {worker.log_file}")]
+
+    def _forget(self, worker: Worker) -> None:
+        assert worker.process.stdout is not None
+        self._selector.unregister(worker.process.stdout)
+        worker.process.stdout.close()
+        _close_input(worker)
+        worker.process.wait()
+        del self._workers[worker.slot]
+
+
+def worker_environment(
+    environment: Mapping[str, str], threads: int, devices: Sequence[str], slot: int
+) -> dict[str, str]:
+    """The environment of worker `slot`: its threads, and the one CUDA device that is its own."""
+    changed = {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        # Threads that spin while they wait take the cores from the other workers.
+        "OMP_WAIT_POLICY": "passive",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if devices:
+        changed["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
+    return {**environment, **changed}
+
+
+def _close_input(worker: Worker) -> None:
+    assert worker.process.stdin is not None
+    try:
+        worker.process.stdin.close()
+    except BrokenPipeError:
+        return
+
+
+def _cause(returncode: int | None) -> str:
+    if returncode is not None and returncode < 0:
+        return f"was killed by {signal.Signals(-returncode).name}"
+    return f"ended with exit code {returncode}"

@@ -1,0 +1,143 @@
+"""The process that trains: `python -m archbench.training.worker [--plugin FILE]... [--run DIRECTORY]...`
+
+Without `--run` it reads jobs as JSON lines from standard input, `{"run_dir": "..."}`, and carries them out one after
+another, so that torch and DeepSpeed are imported and started once. Events leave as JSON lines on what was standard
+output when it started; all else that anything prints goes to standard error, which the executor points at a log file.
+
+It ends when standard input closes, which is also how it notices that its driver has died, and on SIGTERM: a run in
+progress then stops after its current step with a checkpoint, or is cut off after `GRACE_SECONDS`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+GRACE_SECONDS = 15.0
+"""A step that takes longer than this is cut off; its run resumes from the checkpoint before."""
+
+
+class Events:
+    """Writes events to the driver; a driver that is gone stops the worker."""
+
+    def __init__(self, stream: BinaryIO, stop: threading.Event) -> None:
+        self._stream = stream
+        self._stop = stop
+
+    def send(self, event: str, **fields: Any) -> None:
+        """One JSON line."""
+        try:
+            self._stream.write(json.dumps({"event": event, **fields}).encode() + b"\n")
+            self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            self._stop.set()
+
+
+class StopRequest:
+    """Asks the run in progress to stop, once, and ends the process by force if it does not."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def ask(self) -> None:
+        """Sets the event; the process is gone within `GRACE_SECONDS`."""
+        if self.event.is_set():
+            return
+        self.event.set()
+        deadline = threading.Timer(GRACE_SECONDS, os._exit, args=(1,))
+        deadline.daemon = True
+        deadline.start()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carries out runs until there are no more; the exit code is 1 if one of those named by `--run` failed."""
+    parser = argparse.ArgumentParser(prog="python -m archbench.training.worker", description="Trains planned runs.")
+    parser.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE", help="plug-in to load")
+    parser.add_argument("--run", action="append", default=[], type=Path, metavar="DIRECTORY", help="run to carry out")
+    options = parser.parse_args(arguments)
+
+    request = StopRequest()
+    events = Events(_claim_stdout(), request.event)
+    signal.signal(signal.SIGTERM, lambda *_: request.ask())
+    jobs: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+    if options.run:
+        for directory in (*options.run, None):
+            jobs.put(directory)
+    else:
+        # Ctrl-C reaches the whole process group; only the driver decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_read_jobs, args=(jobs, request), daemon=True).start()
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.captureWarnings(capture=True)
+    warnings.simplefilter("default")
+    return _serve(jobs, events, request, options.plugin)
+
+
+def _serve(
+    jobs: "queue.SimpleQueue[Path | None]", events: Events, request: StopRequest, plugin_files: Sequence[Path]
+) -> int:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Read by cuBLAS when it starts; without it, matrix products on CUDA may differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Here and not above: the reader of standard input is to be at work before the seconds that these take.
+    from archbench.host import load_host
+    from archbench.results.runs import RunState
+    from archbench.runs.directory import RunDirectory
+    from archbench.training.carry_out import carry_out
+    from archbench.training.loop import Report
+
+    registry = load_host(files=plugin_files).registry
+    events.send("ready", pid=os.getpid())
+    failures = 0
+    while not request.event.is_set() and (path := jobs.get()) is not None:
+        run_dir = str(path)
+
+        def report(progress: Report, run_dir: str = run_dir) -> None:
+            events.send(
+                "progress",
+                run_dir=run_dir,
+                step=progress.step,
+                total_steps=progress.total_steps,
+                loss_nats=progress.loss_nats,
+                tokens_per_s=progress.tokens_per_s,
+            )
+
+        outcome = carry_out(RunDirectory(path), registry, report, request.event)
+        if outcome is None:
+            events.send("stopped", run_dir=run_dir)
+            break
+        failures += outcome.state is RunState.FAILED
+        events.send("ended", run_dir=run_dir, state=outcome.state.value, reason=outcome.reason)
+    return 1 if failures or request.event.is_set() else 0
+
+
+def _claim_stdout() -> BinaryIO:
+    """What was standard output, for events alone; from now on file descriptor 1 is standard error."""
+    sys.stdout.flush()
+    private = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return private
+
+
+def _read_jobs(jobs: "queue.SimpleQueue[Path | None]", request: StopRequest) -> None:
+    for line in sys.stdin:
+        if line.strip():
+            jobs.put(Path(json.loads(line)["run_dir"]))
+    request.ask()
+    jobs.put(None)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Past the teardown of torch's and DeepSpeed's threads, which can hang or abort.
+    os._exit(status)

@@ -1,0 +1,176 @@
+"""A run that is killed again and again leaves the same record, byte for byte, as one that nobody disturbed."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from archbench.api import Ended, ExecutorEvent, Job, Lost, RunState
+from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig
+from archbench.data.corpus import Corpus
+from archbench.host import Host, load_host
+from archbench.runs.directory import RunDirectory
+from archbench.runs.lease import acquire, read_lease
+from archbench.runs.records import read_record
+from archbench.testing.small_runs import plan_small_run, small_corpus
+
+CHECKPOINT_SECONDS = 0.05
+"""Small against the seconds that the runs here take, so that a kill falls between two of many checkpoints."""
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return load_host()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory, host: Host) -> Corpus:
+    return small_corpus(tmp_path_factory.mktemp("corpus"), host.registry)
+
+
+def job_of(directory: RunDirectory) -> Job:
+    return Job(run_id=directory.path.name, run_dir=directory.path, train_flops=1.0)
+
+
+def wait_for_end(executor: LocalExecutor, seconds: float = 60.0) -> list[ExecutorEvent]:
+    """Polls until a run has ended or was lost; returns all events."""
+    events: list[ExecutorEvent] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        new: Sequence[ExecutorEvent] = executor.poll(0.1)
+        events += new
+        if any(isinstance(event, Ended | Lost) for event in new):
+            return events
+    pytest.fail(f"no end within {seconds} s; got {events}")
+
+
+def plan(folder: Path, corpus: Corpus, host: Host, kind: str, steps: int) -> RunDirectory:
+    return plan_small_run(
+        folder,
+        corpus,
+        host.registry,
+        architecture={"kind": kind},
+        total_steps=steps,
+        evaluation={"points": 6},
+        execution={"checkpoint_seconds": CHECKPOINT_SECONDS},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["gpt2", "transformer_xl"])
+def test_run_whose_worker_is_killed_three_times_has_an_undisturbed_runs_record(
+    tmp_path: Path, corpus: Corpus, host: Host, kind: str
+) -> None:
+    steps = 300
+    undisturbed = plan(tmp_path / "undisturbed", corpus, host, kind, steps)
+    killed = plan(tmp_path / "killed", corpus, host, kind, steps)
+    with LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path / "logs") as executor:
+        executor.submit(job_of(undisturbed))
+        (end,) = [event for event in wait_for_end(executor) if isinstance(event, Ended)]
+        assert end.state is RunState.DONE
+        for checkpoints_wanted in (1, 2, 3):
+            executor.submit(job_of(killed))
+            newest = wait_for_checkpoints(killed, executor, checkpoints_wanted)
+            os.kill(executor.worker_pids[0], signal.SIGKILL)
+            lost = wait_for_end(executor)[-1]
+            assert lost == Lost(killed.path.name, f"its worker was killed by SIGKILL; see {tmp_path}/logs/worker-0.log")
+            assert 0 < newest < steps
+        executor.submit(job_of(killed))
+        (end,) = [event for event in wait_for_end(executor) if isinstance(event, Ended)]
+    assert end == Ended(killed.path.name, RunState.DONE, None)
+    assert killed.record_file.read_bytes() == undisturbed.record_file.read_bytes()
+    record = read_record(killed, contender="x", size_index=0)
+    assert record is not None
+    assert record.details["timings"]["attempts"] == 4
+    seconds = [point.device_seconds for point in record.curve]
+    assert all(value is not None for value in seconds)
+    assert seconds == sorted(seconds, key=lambda value: value or 0.0)
+
+
+def wait_for_checkpoints(directory: RunDirectory, executor: LocalExecutor, wanted: int) -> int:
+    """Waits until the running attempt has committed `wanted` checkpoints; returns the newest one's step."""
+    seen: set[str] = {path.name for path in directory.checkpoints_dir.glob("step-*")}
+    before = set(seen)
+    deadline = time.monotonic() + 60.0
+    while len(seen - before) < wanted:
+        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        assert not any(isinstance(event, Ended | Lost) for event in executor.poll(0.002))
+        seen.update(path.name for path in directory.checkpoints_dir.glob("step-*"))
+    return int(max(seen).removeprefix("step-"))
+
+
+def test_worker_whose_driver_goes_away_commits_a_checkpoint_and_ends(
+    tmp_path: Path, corpus: Corpus, host: Host
+) -> None:
+    directory = plan(tmp_path, corpus, host, "gpt2", 100_000)
+    executor = LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path / "logs")
+    with executor:
+        executor.submit(job_of(directory))
+        step = wait_for_checkpoints(directory, executor, 1)
+        lease = read_lease(directory)
+        assert lease is not None
+        assert lease.alive
+    # Leaving the executor closes the pipes, as the death of the driver does.
+    assert executor.worker_pids == ()
+    newest = max(path.name for path in directory.checkpoints_dir.glob("step-*"))
+    assert int(newest.removeprefix("step-")) > step
+    record = read_record(directory, contender="x", size_index=0)
+    assert record is not None
+    assert record.state is RunState.PLANNED
+    acquire(directory).release()
+
+
+def test_plugin_that_raises_fails_its_run_and_the_worker_goes_on(
+    tmp_path: Path, corpus: Corpus, host: Host, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "broken_plugin.py"
+    plugin.write_text(BROKEN_PLUGIN)
+    registry = load_host(files=[plugin]).registry
+    broken = plan_small_run(tmp_path / "broken", corpus, registry, architecture={"kind": "breaks_in_forward"})
+    sound = plan(tmp_path / "sound", corpus, host, "gpt2", 8)
+    config = LocalExecutorConfig(workers=1)
+    with config.open(num_jobs=2, log_dir=tmp_path / "logs", plugin_files=[plugin]) as executor:
+        executor.submit(job_of(broken))
+        executor.submit(job_of(sound))
+        first = wait_for_end(executor)[-1]
+        second = wait_for_end(executor)[-1]
+        assert len(executor.worker_pids) == 1
+    reason = "ZeroDivisionError: the stranger's forward pass; the traceback is in the worker's log"
+    assert first == Ended(broken.path.name, RunState.FAILED, reason)
+    assert second == Ended(sound.path.name, RunState.DONE, None)
+    record = read_record(broken, contender="x", size_index=0)
+    assert record is not None
+    assert (record.state, record.reason, record.usable) == (RunState.FAILED, reason, False)
+    log = (tmp_path / "logs" / "worker-0.log").read_text()
+    assert "Traceback" in log
+    assert "the stranger's forward pass" in log
+    assert capfd.readouterr() == ("", "")
+
+
+BROKEN_PLUGIN = """
+from typing import Literal
+
+from archbench.api import hookimpl
+from archbench_gpt2.config import Gpt2Config
+
+
+class BreaksInForward(Gpt2Config):
+    kind: Literal["breaks_in_forward"] = "breaks_in_forward"
+
+    def build(self, dims, attention):
+        model = super().build(dims, attention)
+
+        def encode(*args, **kwargs):
+            raise ZeroDivisionError("the stranger's forward pass")
+
+        model.encode = encode
+        return model
+
+
+@hookimpl
+def register_architectures():
+    return [BreaksInForward]
+"""
