@@ -132,7 +132,8 @@ def start_deepspeed(device: torch.device) -> None:
     if not torch.distributed.is_initialized():
         # A store inside the process needs neither a port nor a network.
         backend = "nccl" if kind == "cuda" else "gloo"
-        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
 
 
 class TrainingEngine:

@@ -42,8 +42,8 @@ def test_released_lease_is_free_and_tokens_rise(directory: RunDirectory) -> None
 def test_lease_of_a_killed_process_is_taken_over_at_once_even_before_it_is_reaped(directory: RunDirectory) -> None:
     script = (
         "import sys, time; from pathlib import Path; from archbench.runs.directory import RunDirectory; "
-        "from archbench.runs.lease import acquire; acquire(RunDirectory(Path(sys.argv[1]))); print('held', flush=True); "
-        "time.sleep(60)"
+        "from archbench.runs.lease import acquire; acquire(RunDirectory(Path(sys.argv[1]))); "
+        "print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(directory.path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None

@@ -151,5 +151,5 @@ def test_malformed_record_is_told_in_one_line(
 def test_malformed_timings_are_told_in_one_line(directory: RunDirectory, content: str) -> None:
     write_record(directory, PLAN, Outcome(RunState.DONE, CURVE))
     directory.timings_file.write_text(content)
-    with pytest.raises(StoreError, match="timings.json"):
+    with pytest.raises(StoreError, match=r"timings\.json"):
         read(directory)

@@ -195,6 +195,15 @@ def test_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert damaged.record_file.read_bytes() == undisturbed.record_file.read_bytes()
 
 
+def test_checkpoint_of_another_zero_stage_is_left_unused(plan: Any, train_to_end: Any) -> None:
+    first = plan("first")
+    train_to_end(first, StopAfter(5))
+    again = plan("first", execution={"zero_stage": 1})
+    assert again.path == first.path
+    assert train_to_end(again).state is RunState.DONE
+    assert read_record(again, contender="x", size_index=0).details["timings"]["attempts"] == 1
+
+
 def test_only_the_newest_two_checkpoints_are_kept(plan: Any, train_to_end: Any) -> None:
     directory = plan(execution={"checkpoint_seconds": 1e-9})
     train_to_end(directory, StopAfter(6))
