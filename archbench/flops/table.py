@@ -8,13 +8,14 @@ from archbench.flops.ladders import Ladder, Rung
 from archbench.units import human_count
 
 Count = Callable[[Rung], CountedStep]
+"""Says what torch's counter sees in a rung's training step."""
 
 
 def ladder_table(ladder: Ladder, count: Count) -> str:
     """The rungs of `ladder`, one a line, under a heading; `count` is asked for each."""
     rungs = list(ladder.rungs())
     vocab_size = rungs[0].dims.vocab_size
-    components = [name for name in rungs[0].components]
+    components = list(rungs[0].components)
     header = [
         "N", "embedding", "d × L × heads × d_ff", *(name.replace("_", " ") for name in components),
         "forward", "train", "recomputed", "train / 6N", "counted / forward", "counted / train", "once a pass",
