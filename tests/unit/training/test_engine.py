@@ -36,10 +36,11 @@ def build(
     precision: str = "fp32",
     zero_stage: int = 0,
     optimizer: OptimizerSettings = PLAIN_ADAM,
+    max_grad_norm: float = 1e9,
 ) -> TrainingEngine:
     torch.manual_seed(0)
     module = TrainedModule(Gpt2Config().build(DIMS, Attention.CAUSAL), None, CausalLmConfig())
-    return TrainingEngine(module, optimizer, EngineSettings(rows, micro, precision, zero_stage, 1e9), CPU)
+    return TrainingEngine(module, optimizer, EngineSettings(rows, micro, precision, zero_stage, max_grad_norm), CPU)
 
 
 def batch(rows: int = 4, seed: int = 1) -> dict[str, Tensor]:
@@ -65,13 +66,42 @@ def test_deepspeed_configuration_is_what_it_was() -> None:
         "train_batch_size": 32,
         "train_micro_batch_size_per_gpu": 8,
         "gradient_accumulation_steps": 4,
-        "gradient_clipping": 1.0,
+        "gradient_clipping": 0.0,
         "bf16": {"enabled": False},
         "zero_optimization": {"stage": 0},
         "wall_clock_breakdown": False,
         "timers": {"throughput": {"enabled": False}},
         "steps_per_print": None,
     }
+
+
+def test_zero_clips_for_itself() -> None:
+    assert deepspeed_config(EngineSettings(8, 8, "fp32", 1, 0.7))["gradient_clipping"] == 0.7
+    assert deepspeed_config(EngineSettings(8, 8, "bf16", 0, 0.7))["gradient_clipping"] == 0.7
+
+
+@pytest.mark.parametrize(("zero_stage", "micro"), [(0, 4), (0, 2), (1, 2)])
+def test_gradients_are_clipped_once_a_step(zero_stage: int, micro: int) -> None:
+    """Two clipped steps against plain torch; Adam's first step alone would not show the size of a gradient."""
+    limit = 0.05
+    engine = build(micro=micro, zero_stage=zero_stage, optimizer=SMOOTH_ADAM, max_grad_norm=limit)
+    torch.manual_seed(0)
+    plain = TrainedModule(Gpt2Config().build(DIMS, Attention.CAUSAL), None, CausalLmConfig())
+    optimizer = adamw(plain, SMOOTH_ADAM)
+    for seed in range(2):
+        take_step(engine, seed)
+        (plain(batch(4, seed), None).nats / (4 * 32)).backward()
+        norm = nn.utils.clip_grad_norm_(plain.parameters(), limit)
+        assert norm > 2 * limit
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3
+        optimizer.step()
+        optimizer.zero_grad()
+    mine = parameters(engine)
+    for name, expected in plain.named_parameters():
+        # Rounding of fp32 sums in another order, through two updates of at most 1e-3.
+        torch.testing.assert_close(mine[name], expected.detach(), atol=2e-6, rtol=1e-5)
+    engine.close()
 
 
 def test_bf16_is_raised_to_zero_stage_1() -> None:
