@@ -189,7 +189,7 @@ class _Data:
             "not_finite": ~(np.isfinite(C) & np.isfinite(L) & np.isfinite(w)),
             "cost_not_positive": C <= 0,
             "loss_not_positive": L <= 0,
-            "loss_at_or_below_floor": ~np.isnan(L) & (L <= (0.0 if isinstance(floor, str) else float(floor))),
+            "loss_at_or_below_floor": ~np.greater(L, 0.0 if isinstance(floor, str) else float(floor)),
             "zero_weight": w <= 0,
         }
         kept, left_out = np.ones(len(C), dtype=bool), {}
@@ -415,3 +415,16 @@ def _distinct_counts(x: Array, weights: Array) -> np.ndarray:
     for index, code in enumerate(codes):
         present[:, code] += weights[:, index]
     return np.asarray((present > 0).sum(axis=1))
+
+
+def compute_multiplier(loss_baseline: ArrayLike, loss_contender: ArrayLike, *, alpha: float, floor: float) -> Array:
+    """How much more compute the baseline needs for the contender's loss, with both measured at one budget.
+
+    ((L_baseline - E)/(L_contender - E))^(1/alpha) under the baseline's law L = E + A·C^-alpha; NaN at or below E.
+    """
+    baseline, contender = (
+        np.asarray(loss_baseline, dtype=float) - floor,
+        np.asarray(loss_contender, dtype=float) - floor,
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where((baseline > 0) & (contender > 0), (baseline / contender) ** (1.0 / alpha), np.nan))

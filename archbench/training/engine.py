@@ -78,13 +78,16 @@ def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
     module itself is cast; autocast around the forward pass would corrupt the gradients of reversible layers.
     """
     bf16 = settings.precision == "bf16"
+    stage = max(1, settings.zero_stage) if bf16 else settings.zero_stage
     return {
         "train_batch_size": settings.rows,
         "train_micro_batch_size_per_gpu": settings.micro_batch_rows,
         "gradient_accumulation_steps": settings.accumulation_steps,
-        "gradient_clipping": settings.max_grad_norm,
+        # Without ZeRO `TrainingEngine` clips: DeepSpeed would take the parameters one by one, and send the norm through
+        # the process group although there is nobody to share it with. ZeRO clips its own flat gradients.
+        "gradient_clipping": settings.max_grad_norm if stage > 0 else 0.0,
         "bf16": {"enabled": bf16},
-        "zero_optimization": {"stage": max(1, settings.zero_stage) if bf16 else settings.zero_stage},
+        "zero_optimization": {"stage": stage},
         # Timers synchronise with the device in every step.
         "wall_clock_breakdown": False,
         "timers": {"throughput": {"enabled": False}},
@@ -132,7 +135,8 @@ def start_deepspeed(device: torch.device) -> None:
     if not torch.distributed.is_initialized():
         # A store inside the process needs neither a port nor a network.
         backend = "nccl" if kind == "cuda" else "gloo"
-        torch.distributed.init_process_group(backend, store=torch.distributed.HashStore(), rank=0, world_size=1)
+        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
+        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
 
 
 class TrainingEngine:
@@ -150,6 +154,7 @@ class TrainingEngine:
         self._engine, _, _, _ = deepspeed.initialize(
             model=module, optimizer=adamw(module.to(device), optimizer), config=self._config
         )
+        self._parameters = list(module.parameters())
         if self.zero_stage == 0:
             # Nobody to share gradients with: saves copying all of them in every step. ZeRO does its work in there.
             self._engine.enable_backward_allreduce = False
@@ -185,8 +190,11 @@ class TrainingEngine:
 
     def step(self, learning_rate: float) -> None:
         """Ends a micro-batch; after the last one of a step clips the gradients and updates the parameters."""
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = learning_rate
+        if self._engine.is_gradient_accumulation_boundary():
+            for group in self._engine.optimizer.param_groups:
+                group["lr"] = learning_rate
+            if self.zero_stage == 0:
+                nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
         self._engine.step()
 
     def close(self) -> None:

@@ -73,7 +73,9 @@ def _sample(evaluation_set: EvaluationSet, num_positions: int) -> dict[int, _Sam
     rows = batches[0]["tokens"].shape[0]
     rng = np.random.default_rng(derived_seed(EVALUATION_SEED, Purpose.AUDIT))
     num_batches = min(len(batches), math.ceil(num_positions / rows))
-    chosen = np.unique(np.linspace(0, len(batches) - 1, num_batches).round().astype(int)) if num_batches else []
+    if num_batches == 0:
+        return {}
+    chosen = np.unique(np.linspace(0, len(batches) - 1, num_batches).round().astype(int))
     samples: dict[int, _Samples] = {}
     left = num_positions
     for index in map(int, chosen):
@@ -81,7 +83,8 @@ def _sample(evaluation_set: EvaluationSet, num_positions: int) -> dict[int, _Sam
         donor = batches[(index + len(batches) // 2) % len(batches)]["tokens"].roll(1, dims=0)
         targets = batch["targets"].cpu().numpy()
         seq_len = targets.shape[1]
-        sampled_rows, positions = [], []
+        sampled_rows: list[int] = []
+        positions: list[int] = []
         for row in range(rows):
             eligible = np.flatnonzero(targets[row, : seq_len - 1] != IGNORE_TARGET)
             if len(eligible) and len(sampled_rows) < left:

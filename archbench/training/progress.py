@@ -1,10 +1,12 @@
 """How far a run has come: all that a checkpoint holds beside the engine's own tensors."""
 
+import logging
 from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
 
+from archbench.errors import StoreError
 from archbench.nn.language_model import State
 from archbench.results.runs import CurvePoint
 from archbench.runs.directory import RunDirectory
@@ -12,6 +14,8 @@ from archbench.runs.lease import Lease
 from archbench.runs.records import curve_point
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly
+
+log = logging.getLogger(__name__)
 
 _NATS, _PREDICTIONS, _STATE = "progress.nats", "progress.predictions", "state."
 
@@ -74,7 +78,7 @@ def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: 
 def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     """The progress stored in the newest checkpoint that is whole, loaded into the engine; a fresh one without any.
 
-    Raises StoreError where a checkpoint is whole but not of this engine's kind.
+    A checkpoint of other execution settings (another ZeRO stage) is logged and left unused.
     """
     stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id)
     progress = fresh_progress(assembly.device)
@@ -85,7 +89,11 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress.predictions.copy_(tensors.pop(_PREDICTIONS))
     names = sorted((name for name in tensors if name.startswith(_STATE)), key=lambda name: int(name[len(_STATE) :]))
     state = tuple(tensors.pop(name).to(assembly.device) for name in names)
-    assembly.engine.restore(tensors)
+    try:
+        assembly.engine.restore(tensors)
+    except StoreError as error:
+        log.warning("%s: %s; the run begins anew", directory.checkpoints_dir, error)
+        return fresh_progress(assembly.device)
     progress.step = progress.started_at = stored.step
     progress.states = _split(state, assembly.settings.micro_batch_rows)
     progress.curve = [curve_point(point) for point in stored.progress["curve"]]
@@ -104,5 +112,5 @@ def _joined(states: dict[int, State | None]) -> State:
 def _split(state: State, rows_per_part: int) -> dict[int, State | None]:
     if not state:
         return {}
-    pieces = zip(*(tensor.split(rows_per_part) for tensor in state), strict=True)
+    pieces = zip(*(torch.split(tensor, rows_per_part) for tensor in state), strict=True)
     return dict(enumerate(pieces))

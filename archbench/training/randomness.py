@@ -30,6 +30,9 @@ def seed_generators(seed: int, purpose: Purpose, *counters: int) -> None:
     of a Reformer) then draws the same whether the batch is cut or not, as the run's identity promises.
     """
     value = derived_seed(seed, purpose, *counters)
-    torch.manual_seed(value)
+    # `torch.manual_seed` would note the call stack in every step, for devices that are not there.
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(value)
     np.random.seed(value & 0xFFFFFFFF)
     random.seed(value)

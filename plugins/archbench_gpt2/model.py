@@ -23,6 +23,8 @@ class Gpt2(LanguageModel):
                 n_layer=dims.n_layers,
                 n_head=dims.n_heads,
                 n_inner=dims.d_ff,
+                # The tanh approximation in one kernel; the library's default composes it of eight passes over memory.
+                activation_function="gelu_pytorch_tanh",
                 resid_pdrop=dropout,
                 embd_pdrop=dropout,
                 attn_pdrop=dropout,

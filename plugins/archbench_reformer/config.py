@@ -24,8 +24,8 @@ class ReformerConfig(ArchitectureConfig):
     summary: ClassVar[str] = "LSH attention and reversible layers (Kitaev et al. 2020)"
     source: ClassVar[Source] = Source(
         paper="Kitaev et al. 2020, Reformer: The Efficient Transformer, arXiv 2001.04451",
-        implementation="reformer-pytorch (shared-QK projections, hashing, feed-forward), with this plug-in's faster"
-        " form of its chunked attention and its own reversible sequence",
+        implementation="reformer-pytorch (shared-QK projections, feed-forward, norms) with an LSH attention of our own,"
+        " equal to reformer-pytorch's in outputs and gradients but faster, and its own reversible sequence",
         faithful="shared queries and keys, keys of unit length, angular hashing in rounds, chunks that attend to"
         " themselves and one back, no attention to itself where there is another; reversible layers; pre-norm; untied"
         " output matrix",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from archbench.api import ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench_reformer.lsh_attention import RepeatableLSHAttention
+from archbench_reformer.lsh_attention import LSHAttention
 from archbench_reformer.reversible import ReversibleLayer, ReversibleStack
 
 INIT_STD = 0.02
@@ -63,7 +63,7 @@ def _attention(dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int
     attention = LSHSelfAttention(
         dims.d_model, heads=dims.n_heads, bucket_size=bucket_size, n_hashes=n_hashes, causal=causal
     )
-    attention.lsh_attn = RepeatableLSHAttention(bucket_size=bucket_size, n_hashes=n_hashes, causal=causal)
+    attention.lsh_attn = LSHAttention(bucket_size=bucket_size, n_hashes=n_hashes, causal=causal)
     attention.local_attn = None  # for local heads, of which there are none
     return attention
 

@@ -6,7 +6,8 @@ the last two streams and takes each layer off again: x2 = y2 - feed_forward(y1),
 Recomputation must repeat the forward pass exactly, and reformer-pytorch's own reversible sequence does so only in part:
 it recomputes outside of autocast, keeps hash buckets on the module (two forward passes before a backward pass
 overwrite each other) and in training mode only, and hides the parameters' gradients from autograd. Here all that the
-recomputation needs belongs to the one call that is differentiated.
+recomputation needs belongs to the one call that is differentiated. Parameters must be whole when the backward pass runs
+them again: ZeRO stages 0 to 2, not 3, which takes them apart between.
 """
 
 from collections.abc import Iterator, Sequence

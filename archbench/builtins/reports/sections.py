@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.analysis.comparison import Contender
-from archbench.analysis.study import StudyOptions, study_contenders
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report import figures
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.verdict import main_axis
 from archbench.report.words import alpha_text, decisive_point, known, number, tiers_text, with_interval
@@ -16,9 +14,13 @@ from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import human_count, human_seconds
 
+# Figures and laws are imported where they are drawn: registering sections must stay cheap.
+
 
 def _contenders(results: ScanResults, axis: CostAxis | None = None) -> list[Contender]:
     """The contenders with their resamples; the same seed as the study's, so that bands agree with its intervals."""
+    from archbench.analysis.study import StudyOptions, study_contenders
+
     axis = axis or main_axis(results)
     # The laws are those of the study; fitting a floor again would take most of a report's time.
     stated = {one.contender: one for one in results.frontiers if one.cost_axis is axis}
@@ -47,6 +49,8 @@ class FrontierSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figures and a table of sizes for each contender."""
+        from archbench.report import figures
+
         contenders = _contenders(results)
         if not contenders:
             return None
@@ -100,6 +104,8 @@ class ExponentSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure, a table of exponents and a table of pairs."""
+        from archbench.report import figures
+
         contenders = _contenders(results)
         if not contenders:
             return None
@@ -163,6 +169,8 @@ class MultiplierSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure for each cost axis and a table; None without a baseline."""
+        from archbench.report import figures
+
         against = [pair for pair in results.comparisons if pair.baseline == results.baseline and pair.comparable_loss]
         if not against:
             return None
@@ -206,6 +214,8 @@ class LearningCurveSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """One figure for each track."""
+        from archbench.report import figures
+
         contenders = _contenders(results)
         if not contenders:
             return None

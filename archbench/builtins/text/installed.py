@@ -127,19 +127,20 @@ def code_alone(source: str, tree: ast.Module) -> str:
         lines[first] = before.rstrip() + after if alone else before + b"..." + after
         for number in range(first + 1, last + 1):
             lines[number] = b""
-    text = _STRING_OR_COMMENT.sub(_without_comment, b"\n".join(lines).decode())
-    return "\n".join(line.rstrip() for line in text.split("\n") if line.strip()) + "\n" if text.strip() else ""
+    uncommented = _STRING_OR_COMMENT.sub(_keep_string, b"\n".join(lines).decode() + "\n")
+    return _STRING_OR_BLANK.sub(_keep_string, uncommented).lstrip("\n")
 
 
-_STRING_OR_COMMENT = re.compile(
-    r'''"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|(?P<comment>\#[^\n]*)''',
-    re.DOTALL,
-)
-"""Python's strings, so that a number sign inside one is no comment. Ten times as fast as the module `tokenize`."""
+_STRING = r'''(?P<string>"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')'''
+_STRING_OR_COMMENT = re.compile(_STRING + r"|[ \t\f]*\#[^\n]*", re.DOTALL)
+"""Strings are matched so that a number sign inside one is no comment. Ten times as fast as the module `tokenize`."""
+_STRING_OR_BLANK = re.compile(_STRING + r"|(?:[ \t\f]*\n)+", re.DOTALL)
 
 
-def _without_comment(match: re.Match[str]) -> str:
-    return "" if match["comment"] is not None else match[0]
+def _keep_string(match: re.Match[str]) -> str:
+    if match["string"] is not None:
+        return match[0]
+    return "\n" if match[0].endswith("\n") else ""
 
 
 def _documented_nodes(

@@ -1,19 +1,17 @@
 """Documents out of the user's own files."""
 
 import glob
-import io
 import json
-import lzma
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from archbench.builtins.text.compressed import COMPRESSIONS, one_line, read_lines
 from archbench.contracts.data import DatasetConfig, Document
 from archbench.errors import DataError
 
-_COMPRESSIONS = (".xz", ".gz", ".zst")
 _TEXT_SUFFIXES = (".txt", ".md", ".rst", ".text")
 _JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _PARQUET_BATCH_ROWS = 1024
@@ -77,7 +75,7 @@ class TextFilesConfig(DatasetConfig):
     def _documents_of(self, path: Path, name: str) -> Iterator[Document]:
         match _format(path):
             case "text":
-                yield Document(id=name, text=_read_text(path))
+                yield Document(id=name, text="".join(read_lines(path)))
             case "jsonl":
                 yield from self._json_lines(path, name)
             case "parquet":
@@ -85,11 +83,11 @@ class TextFilesConfig(DatasetConfig):
             case _:
                 raise DataError(
                     f"{path}: got a file of unknown format, expected {', '.join((*_TEXT_SUFFIXES, *_JSONL_SUFFIXES))} "
-                    f"(also with {', '.join(_COMPRESSIONS)}) or .parquet"
+                    f"(also with {', '.join(COMPRESSIONS)}) or .parquet"
                 )
 
     def _json_lines(self, path: Path, name: str) -> Iterator[Document]:
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             if not line.strip():
                 continue
             where = f"{path}:{number}"
@@ -118,7 +116,7 @@ class TextFilesConfig(DatasetConfig):
                         yield self._document(record, f"{path}: row {number}", f"{name}:{number}")
                         number += 1
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: cannot be read as Parquet: {_one_line(error)}") from error
+            raise DataError(f"{path}: cannot be read as Parquet: {one_line(error)}") from error
 
     def _document(self, record: dict[str, Any], where: str, default_id: str) -> Document:
         text = record.get(self.text_field)
@@ -140,7 +138,7 @@ def _split_pattern(path: Path) -> tuple[Path, str]:
 
 def _format(path: Path) -> str | None:
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSIONS:
+    if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     if not suffixes:
         return None
@@ -149,51 +147,6 @@ def _format(path: Path) -> str | None:
     if suffixes[-1] in _JSONL_SUFFIXES:
         return "jsonl"
     return "parquet" if suffixes[-1] == ".parquet" else None
-
-
-def _open_binary(path: Path) -> IO[bytes]:
-    match path.suffix.lower():
-        case ".xz":
-            return lzma.open(path)
-        case ".gz":
-            import gzip
-
-            return cast("IO[bytes]", gzip.open(path))
-        case ".zst":
-            import zstandard
-
-            # zstandard's reader has no lines of its own, unlike the other two.
-            return io.BufferedReader(cast("io.RawIOBase", zstandard.open(path, "rb")))
-        case _:
-            return path.open("rb")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Lines of a text file, decompressed. Raises DataError with file and line number."""
-    number = 0
-    try:
-        with _open_binary(path) as stream:
-            # Split at line feeds only: JSON text may hold the other characters that str.splitlines cuts at.
-            for number, line in enumerate(stream, start=1):
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{number}: is not UTF-8 ({error.reason}); convert the file") from error
-    except (OSError, EOFError, lzma.LZMAError, _zstd_error()) as error:
-        raise DataError(f"{path}: cannot be read after line {number}: {_one_line(error)}") from error
-
-
-def _read_text(path: Path) -> str:
-    return "".join(_lines(path))
-
-
-def _zstd_error() -> type[Exception]:
-    import zstandard
-
-    return zstandard.ZstdError
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _cut(document: Document, cut_bytes: int | None) -> Iterator[Document]:

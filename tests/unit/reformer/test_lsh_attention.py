@@ -4,12 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from reformer_pytorch.reformer_pytorch import LSHAttention  # noqa: E402
+from reformer_pytorch.reformer_pytorch import LSHAttention as LibraryLSHAttention  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from archbench.api import Attention, ModelDims  # noqa: E402
+from archbench_reformer import lsh_attention  # noqa: E402
 from archbench_reformer.config import ReformerConfig  # noqa: E402
-from archbench_reformer.lsh_attention import Buckets, RepeatableLSHAttention  # noqa: E402
+from archbench_reformer.lsh_attention import Buckets, LSHAttention, hash_buckets  # noqa: E402
 
 DIMS = ModelDims(vocab_size=40, seq_len=32, d_model=12, n_layers=2, n_heads=2, d_ff=24)
 
@@ -28,20 +29,30 @@ def test_outputs_and_gradients_equal_those_of_reformer_pytorch(
     settings = {"bucket_size": bucket_size, "n_hashes": n_hashes, "causal": causal}
     qk, values = _inputs(seq_len)
     weighting = torch.randn(6, seq_len, 8, dtype=torch.float64)
-    results = []
-    for attention in (LSHAttention(**settings), RepeatableLSHAttention(**settings)):
-        torch.manual_seed(1)
-        output, _, buckets = attention(qk, values)
-        results.append((buckets, output, *torch.autograd.grad((output * weighting).sum(), (qk, values))))
-    for theirs, ours in zip(*results, strict=True):
-        # A lone position's score is -5e4, of which double precision resolves 1e-11.
-        torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
+    theirs, _, buckets = LibraryLSHAttention(**settings)(qk, values)
+    given = Buckets()
+    given.ids = buckets.view(6, n_hashes, seq_len)
+    ours, _, _ = LSHAttention(**settings)(qk, values, _depth=given, _reverse=True)
+    # A lone position's score is -5e4, of which double precision resolves 1e-11.
+    torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
+    gradients = [torch.autograd.grad((output * weighting).sum(), (qk, values)) for output in (ours, theirs)]
+    torch.testing.assert_close(*gradients, atol=1e-9, rtol=1e-9)
+
+
+def test_buckets_are_those_of_reformer_pytorch_with_the_same_seed() -> None:
+    qk = _inputs(64)[0].float()
+    torch.manual_seed(1)
+    theirs = LibraryLSHAttention(bucket_size=8, n_hashes=3).hash_vectors(8, qk)
+    torch.manual_seed(1)
+    ours = hash_buckets(qk, n_hashes=3, num_buckets=8)
+    offsets = 8 * torch.arange(3)[:, None]  # reformer-pytorch numbers the buckets of all rounds together
+    assert torch.equal((ours + offsets).flatten(1), theirs)
 
 
 def test_two_buckets_of_half_the_context_are_dense_attention_with_shared_queries_and_keys() -> None:
     """With two chunks, each sees itself and the other: everything."""
     qk, values = _inputs(32)
-    output, _, _ = RepeatableLSHAttention(bucket_size=16, n_hashes=1, causal=False)(qk, values)
+    output, _, _ = LSHAttention(bucket_size=16, n_hashes=1, causal=False)(qk, values)
     scores = qk @ functional.normalize(qk, dim=-1).transpose(1, 2) / 8**0.5
     scores = scores.masked_fill(torch.eye(32, dtype=torch.bool), -torch.inf)
     torch.testing.assert_close(output, scores.softmax(dim=-1) @ values)
@@ -49,7 +60,7 @@ def test_two_buckets_of_half_the_context_are_dense_attention_with_shared_queries
 
 def test_gradients_agree_with_finite_differences_where_buckets_stand_still() -> None:
     qk, values = _inputs(16)
-    attention = RepeatableLSHAttention(bucket_size=4, n_hashes=2, causal=True)
+    attention = LSHAttention(bucket_size=4, n_hashes=2, causal=True)
     buckets = Buckets()
     attention(qk, values, _depth=buckets)
 
@@ -59,9 +70,22 @@ def test_gradients_agree_with_finite_differences_where_buckets_stand_still() -> 
     assert torch.autograd.gradcheck(with_fixed_buckets, (qk, values))
 
 
+def test_a_batch_in_pieces_gives_the_same_output_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    qk, values = _inputs(32)
+    attention = LSHAttention(bucket_size=4, n_hashes=2, causal=True)
+    results = []
+    for scores_in_cache in (1, 4 * 2 * 32 * 8, 2**30):  # one of six rows at a time, four, all
+        monkeypatch.setattr(lsh_attention, "_SCORES_IN_CACHE", scores_in_cache)
+        torch.manual_seed(1)
+        output, _, _ = attention(qk, values)
+        results.append((output, *torch.autograd.grad(output.pow(2).mean(), (qk, values))))
+    for in_pieces in results[:-1]:
+        torch.testing.assert_close(in_pieces, results[-1])
+
+
 def test_given_buckets_are_used_again_and_no_random_number_is_drawn() -> None:
     qk, values = _inputs(32)
-    attention = RepeatableLSHAttention(bucket_size=4, n_hashes=2, causal=True)
+    attention = LSHAttention(bucket_size=4, n_hashes=2, causal=True)
     buckets = Buckets()
     first, _, _ = attention(qk, values, _depth=buckets)
     before = torch.get_rng_state()

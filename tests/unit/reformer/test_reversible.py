@@ -61,6 +61,14 @@ def test_autocast_around_the_forward_pass_alone_leaves_gradients_right() -> None
     assert _relative_error(_gradients(model, True, autocast), stored) < 1e-4
 
 
+def test_in_bfloat16_recomputation_adds_little_to_the_error_of_the_number_format() -> None:
+    model = _model()
+    exact = _gradients(model, False)
+    model.bfloat16()
+    stored, recomputed = _gradients(model, False), _gradients(model, True)
+    assert _relative_error(recomputed, stored) < 0.5 * _relative_error(stored, exact)
+
+
 def test_backward_inside_of_autocast_reaches_every_parameter() -> None:
     """A cast weight cached by the forward pass, which has no gradient, would cut the recomputation off from it."""
     model = _model()

@@ -1,7 +1,7 @@
 """The conformance suite catches what it is there to catch: each broken architecture fails the test meant for it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -13,6 +13,14 @@ from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.testing.architecture import ArchitectureConformance
 from archbench_bert.config import BertConfig
 from archbench_gpt2.config import Gpt2Config
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Altered(LanguageModel):

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 from transformers import XLNetConfig, XLNetModel  # noqa: E402
 
 from archbench.api import ModelDims  # noqa: E402
+from archbench_transformer_xl import relative_attention  # noqa: E402
 from archbench_transformer_xl.model import TransformerXL  # noqa: E402
 from archbench_transformer_xl.relative_attention import (  # noqa: E402
     RelativeAttention,
@@ -50,6 +51,32 @@ def test_attention_equals_the_formula_of_the_paper_term_by_term() -> None:
                 scores.append((content + (query[at] + attention.position_bias[head]) @ position[at]) / 2.0)
             expected[i, at] = torch.stack(scores).softmax(dim=0) @ values[: len(scores), at]
     torch.testing.assert_close(output[0], attention.to_out(expected))
+
+
+def test_parameters_may_be_cast_without_the_buffers() -> None:
+    """DeepSpeed casts a model's parameters to bfloat16 and leaves its buffers alone."""
+    torch.manual_seed(0)
+    model = TransformerXL(DIMS, MEM_LEN)
+    tokens = torch.randint(DIMS.vocab_size, (2, DIMS.seq_len))
+    expected = model(tokens)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.bfloat16()
+    assert model.trunk.attn_layers.rel_pos.table.dtype == torch.float32
+    # Eight bits of a bfloat16 in logits of the order of 0.1.
+    torch.testing.assert_close(model(tokens).float(), expected, atol=0.02, rtol=0.0)
+
+
+def test_a_batch_in_pieces_gives_the_same_output_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = TransformerXL(DIMS, MEM_LEN).double()
+    tokens = torch.randint(DIMS.vocab_size, (5, DIMS.seq_len))
+    results = []
+    for scores_in_cache in (1, 2 * DIMS.n_heads * DIMS.seq_len**2, 2**30):  # one row at a time, two, all
+        monkeypatch.setattr(relative_attention, "_SCORES_IN_CACHE", scores_in_cache)
+        logits = model(tokens)
+        results.append((logits, *torch.autograd.grad(logits.pow(2).mean(), list(model.parameters()))))
+    for in_pieces in results[:-1]:
+        torch.testing.assert_close(in_pieces, results[-1])
 
 
 def test_too_many_keys_are_refused() -> None:

@@ -1,0 +1,56 @@
+"""What the wrappers of transformers' models have in common."""
+
+import pytest
+import torch
+
+from archbench.api import ArchitectureConfig, Attention
+from archbench.testing.probes import random_tokens, seeded_model
+from archbench_bert.config import BertConfig
+from archbench_gpt2.config import Gpt2Config
+from archbench_roberta.config import RobertaConfig
+
+ARCHITECTURES = (Gpt2Config, BertConfig, RobertaConfig)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_dropout_acts_in_training_and_not_in_evaluation(architecture: type[ArchitectureConfig]) -> None:
+    config, without = architecture.model_validate({"dropout": 0.5}), architecture.model_validate({})
+    dims = config.sized_for(1e4, vocab_size=48, seq_len=32)
+    tokens = random_tokens(2, dims)
+    model, reference = (seeded_model(each, dims, Attention.CAUSAL) for each in (config, without))
+    assert not torch.allclose(model(tokens), reference(tokens), atol=1e-3)
+    assert torch.equal(model.eval()(tokens), reference(tokens))
+
+
+@pytest.mark.parametrize("architecture", [BertConfig, RobertaConfig])
+def test_both_attention_modes_start_from_the_same_parameters(architecture: type[ArchitectureConfig]) -> None:
+    config = architecture.model_validate({})
+    dims = config.sized_for(1e4, vocab_size=48, seq_len=32)
+    causal, both_sides = (seeded_model(config, dims, mode).state_dict() for mode in Attention)
+    assert list(causal) == list(both_sides)
+    assert all(torch.equal(causal[name], both_sides[name]) for name in causal)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_building_and_running_say_nothing(
+    architecture: type[ArchitectureConfig],
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    config = architecture.model_validate({})
+    dims = config.sized_for(1e4, vocab_size=48, seq_len=32)
+    for mode in config.attention_modes:
+        seeded_model(config, dims, mode)(random_tokens(2, dims))
+    assert capfd.readouterr() == ("", "")
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_context_shorter_than_the_longest_gives_the_same_causal_logits(
+    architecture: type[ArchitectureConfig],
+) -> None:
+    config = architecture.model_validate({})
+    dims = config.sized_for(1e4, vocab_size=48, seq_len=32)
+    model, tokens = seeded_model(config, dims, Attention.CAUSAL), random_tokens(2, dims)
+    # Other shapes sum in another order: rounding of fp32.
+    torch.testing.assert_close(model(tokens[:, :20]), model(tokens)[:, :20], atol=1e-5, rtol=1e-4)

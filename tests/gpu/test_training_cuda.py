@@ -1,0 +1,57 @@
+"""Runs on a CUDA device: the same bits again, resumed or repeated, in fp32 and in bf16."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from archbench.host import load_host
+from archbench.results.runs import RunState
+from archbench.testing.small_runs import plan_small_run, small_corpus
+from archbench.training.carry_out import carry_out
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+class StopAfter(threading.Event):
+    """An event that is set once it has been looked at `steps` times."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left <= 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["gpt2", "transformer_xl"])
+def test_interrupted_run_on_cuda_leaves_an_undisturbed_runs_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, kind: str
+) -> None:
+    # cuBLAS reads it when it makes its first handle; the worker sets it likewise.
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    registry = load_host().registry
+    corpus = small_corpus(tmp_path / "corpus", registry)
+    settings: dict[str, Any] = {
+        "architecture": {"kind": kind},
+        "training": {"precision": precision},
+        "execution": {"device": "cuda"},
+    }
+    directories = []
+    for name in ("undisturbed", "interrupted"):
+        (tmp_path / name).mkdir()
+        directories.append(plan_small_run(tmp_path / name, corpus, registry, **settings))
+    undisturbed, interrupted = directories
+    outcome = carry_out(undisturbed, registry, lambda report: None, threading.Event())
+    assert outcome is not None
+    assert outcome.state is RunState.DONE, outcome.reason
+    assert carry_out(interrupted, registry, lambda report: None, StopAfter(5)) is None
+    carry_out(interrupted, registry, lambda report: None, threading.Event())
+    assert interrupted.record_file.read_bytes() == undisturbed.record_file.read_bytes()

@@ -1,0 +1,74 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from archbench.api import Job, Lost
+from archbench.builtins.execution import local, machine
+from archbench.builtins.execution.local import LocalExecutorConfig, worker_environment
+from archbench.host import load_host
+
+
+def test_local_executor_is_registered_and_chosen_where_none_is_named() -> None:
+    host = load_host()
+    assert host.registry.executors["local"].config is LocalExecutorConfig
+    assert host.first_result("select_executor", LocalExecutorConfig, num_jobs=5) == LocalExecutorConfig()
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "devices", "num_jobs", "expected"),
+    [
+        ("auto", 1, (), 20, 8),
+        ("auto", 3, (), 20, 2),
+        ("auto", 16, (), 20, 1),
+        ("auto", 1, ("0", "1"), 20, 2),
+        (5, 1, ("0", "1"), 20, 5),
+        ("auto", 1, (), 3, 3),
+    ],
+)
+def test_capacity_follows_cores_and_devices(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    workers: int,
+    threads: int,
+    devices: tuple[str, ...],
+    num_jobs: int,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    monkeypatch.setattr(local, "cuda_devices", lambda environment: devices)
+    config = LocalExecutorConfig.model_validate({"workers": workers, "threads_per_worker": threads})
+    with config.open(num_jobs=num_jobs, log_dir=tmp_path) as executor:
+        assert executor.capacity == expected
+
+
+def test_each_worker_has_a_device_of_its_own_and_its_share_of_threads() -> None:
+    environment = worker_environment({"HOME": "/home"}, 2, ("GPU-a", "3"), 1)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "3"
+    assert (environment["OMP_NUM_THREADS"], environment["MKL_NUM_THREADS"]) == ("2", "2")
+    assert environment["HOME"] == "/home"
+    assert "CUDA_VISIBLE_DEVICES" not in worker_environment({}, 1, (), 0)
+
+
+def test_cuda_devices_are_those_present_and_visible(tmp_path: Path) -> None:
+    assert machine.cuda_devices({}, tmp_path) == ()
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert machine.cuda_devices({}, tmp_path) == ("0", "1")
+    assert machine.cuda_devices({"CUDA_VISIBLE_DEVICES": "1"}, tmp_path) == ("1",)
+    assert machine.cuda_devices({"CUDA_VISIBLE_DEVICES": "-1"}, tmp_path) == ()
+
+
+def test_usable_cores_are_at_most_those_of_the_affinity() -> None:
+    assert 1 <= machine.usable_cores() <= len(os.sched_getaffinity(0))
+
+
+def test_worker_that_cannot_start_loses_its_run_with_the_log_named(tmp_path: Path) -> None:
+    missing = tmp_path / "no_such_plugin.py"
+    job = Job("r", tmp_path, 1.0)
+    with LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path, plugin_files=[missing]) as executor:
+        executor.submit(job)
+        events = list(executor.poll(60.0))
+        assert events == [Lost("r", f"its worker ended with exit code 1; see {tmp_path}/worker-0.log")]
+        assert executor.worker_pids == ()
+    assert "no such plug-in file" in (tmp_path / "worker-0.log").read_text()

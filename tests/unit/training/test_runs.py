@@ -1,0 +1,247 @@
+"""Whole runs of a few steps, in this process."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from archbench.registry import Registry
+from archbench.results.runs import RunState
+from archbench.runs.directory import RunDirectory
+from archbench.runs.records import Outcome, read_record
+from archbench.spec.identity import ScheduleSettings
+from archbench.training import checkpoint
+from archbench.training.carry_out import carry_out, failure_reason
+from archbench.training.loop import Report
+
+REFORMER = {"kind": "reformer", "bucket_size": 16}
+
+
+class StopAfter(threading.Event):
+    """An event that is set once it has been looked at `steps` times: the loop looks once after each step."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left <= 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "objective"),
+    [
+        ({"kind": "gpt2"}, None),
+        (REFORMER, None),
+        ({"kind": "transformer_xl"}, None),
+        ({"kind": "bert"}, {"kind": "masked_lm"}),
+    ],
+)
+def test_repeated_and_interrupted_runs_leave_the_same_record(
+    plan: Any, train_to_end: Any, architecture: dict[str, Any], objective: dict[str, Any] | None
+) -> None:
+    directories = [plan(name, architecture=architecture, objective=objective) for name in ("one", "two", "three")]
+    first, repeated, interrupted = directories
+    assert train_to_end(first).state is RunState.DONE
+    assert train_to_end(repeated).state is RunState.DONE
+    for steps in (2, 3, 1):
+        assert train_to_end(interrupted, StopAfter(steps)) is None
+        assert read_record(interrupted, contender="x", size_index=0).state is RunState.PLANNED
+    assert train_to_end(interrupted).state is RunState.DONE
+    assert first.record_file.read_bytes() == repeated.record_file.read_bytes()
+    assert first.record_file.read_bytes() == interrupted.record_file.read_bytes()
+    assert not interrupted.checkpoints_dir.exists()
+
+
+def test_curve_counts_tokens_and_flops_and_ends_finished(plan: Any, train_to_end: Any) -> None:
+    directory = plan()
+    outcome = train_to_end(directory)
+    facts = directory.read_plan().facts
+    assert [point.step for point in outcome.curve] == [0, 1, 3, 12]
+    for point in outcome.curve:
+        assert point.tokens == point.step * 128
+        assert point.kaplan_flops == 6 * facts.non_embedding_params * point.tokens
+        assert point.exact_flops == facts.exact_flops_per_token * point.tokens
+    assert [point.finished for point in outcome.curve] == [False, False, False, True]
+    assert [point.in_warmup for point in outcome.curve] == [True, True, False, False]
+    assert [point.train_loss_nats is None for point in outcome.curve] == [True, False, False, False]
+    losses = [point.validation_loss_nats for point in outcome.curve]
+    # ln 264 = 5.58 for a model that knows nothing; a few steps already tell letters from the other bytes.
+    assert losses[0] == pytest.approx(5.576, abs=0.1)
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_record_joins_identity_and_timings(plan: Any, train_to_end: Any) -> None:
+    directory = plan()
+    train_to_end(directory)
+    record = read_record(directory, contender="mine", size_index=3)
+    assert record is not None
+    assert (record.contender, record.size_index, record.architecture, record.track) == ("mine", 3, "gpt2", "causal")
+    assert record.run_id == directory.read_plan().identity.run_id
+    assert record.usable
+    timings = record.details["timings"]
+    assert timings["tokens_per_second"] > 0
+    assert {"torch", "deepspeed", "python"} <= timings["versions"].keys()
+    seconds = [point.device_seconds for point in record.curve]
+    assert seconds[0] == 0.0
+    assert seconds == sorted(seconds)
+    content = json.loads(directory.record_file.read_bytes())
+    assert all("device_seconds" not in point for point in content["curve"])
+    assert str(directory.path.parent) not in directory.record_file.read_text()
+
+
+def test_run_that_has_ended_is_not_trained_again(plan: Any, registry: Registry, train_to_end: Any) -> None:
+    directory = plan()
+    first = train_to_end(directory)
+    stamp = directory.record_file.stat().st_mtime_ns
+    reports: list[Report] = []
+    again = carry_out(directory, registry, reports.append, threading.Event())
+    assert again is not None
+    assert again.state is first.state
+    assert directory.record_file.stat().st_mtime_ns == stamp
+    assert reports == []
+
+
+def test_rate_that_is_far_too_high_ends_the_run_as_diverged(plan: Any, train_to_end: Any) -> None:
+    training = {"peak_learning_rate": 100.0, "schedule": ScheduleSettings(kind="constant", warmup_steps=0)}
+    directory = plan(training=training, total_steps=40, evaluation={"points": 10})
+    outcome = train_to_end(directory)
+    assert outcome.state is RunState.DIVERGED
+    assert "lower training.learning_rate" in outcome.reason
+    record = read_record(directory, contender="x", size_index=0)
+    assert record is not None
+    assert not record.usable
+    assert record.curve[-1].step < 40
+
+
+def test_loss_that_is_not_a_number_ends_the_run_at_a_fixed_step(
+    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archbench.builtins.objectives.causal_lm import CausalLmConfig
+
+    sound = CausalLmConfig.loss
+    calls = 0
+
+    def breaks(self: CausalLmConfig, model: Any, head: Any, batch: Any, state: Any) -> Any:
+        nonlocal calls
+        parts = sound(self, model, head, batch, state)
+        calls += model.training
+        return parts._replace(nats=parts.nats * float("nan")) if calls == 70 and model.training else parts
+
+    monkeypatch.setattr(CausalLmConfig, "loss", breaks)
+    outcome = train_to_end(plan(total_steps=1000, evaluation={"points": 1}))
+    assert (outcome.state, len(outcome.curve)) == (RunState.DIVERGED, 2)
+    assert outcome.reason.startswith("the training loss is not finite after step 128")
+
+
+@pytest.mark.parametrize("architecture", [{"kind": "gpt2"}, {"kind": "transformer_xl"}, REFORMER])
+def test_micro_batches_change_the_curve_by_rounding_only(
+    plan: Any, train_to_end: Any, architecture: dict[str, Any]
+) -> None:
+    whole = train_to_end(plan("whole", architecture=architecture))
+    cut = train_to_end(plan("cut", architecture=architecture, execution={"micro_batch_rows": 2}))
+    for mine, expected in zip(cut.curve, whole.curve, strict=True):
+        # Twelve Adam steps of 3e-3 amplify rounding of near-zero gradients; hash buckets may flip at a tie.
+        assert mine.validation_loss_nats == pytest.approx(expected.validation_loss_nats, abs=2e-3)
+
+
+def test_memory_is_carried_from_step_to_step(plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archbench.training.progress import Progress
+
+    carried = train_to_end(plan("carried", architecture={"kind": "transformer_xl"}))
+    monkeypatch.setattr(Progress, "states", property(lambda self: {}, lambda self, value: None), raising=False)
+    forgotten = train_to_end(plan("forgotten", architecture={"kind": "transformer_xl"}))
+    assert carried.curve[0] == forgotten.curve[0]
+    assert carried.curve[-1].validation_loss_nats != forgotten.curve[-1].validation_loss_nats
+
+
+def damage(path: Path, how: str) -> None:
+    tensors = path / checkpoint.TENSORS
+    content = tensors.read_bytes()
+    match how:
+        case "truncated":
+            tensors.write_bytes(content[: len(content) // 2])
+        case "bit flip":
+            tensors.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+        case "missing file":
+            (path / checkpoint.PROGRESS).unlink()
+        case "manifest of another run":
+            manifest = json.loads((path / checkpoint.MANIFEST).read_bytes())
+            (path / checkpoint.MANIFEST).write_text(json.dumps(manifest | {"run_id": "0" * 64}))
+        case "empty manifest":
+            (path / checkpoint.MANIFEST).write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["truncated", "bit flip", "missing file", "manifest of another run", "empty manifest"])
+def test_damaged_checkpoint_is_passed_over_for_the_one_before(
+    plan: Any, train_to_end: Any, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    undisturbed, damaged = plan("undisturbed"), plan("damaged")
+    train_to_end(undisturbed)
+    train_to_end(damaged, StopAfter(5))
+    train_to_end(damaged, StopAfter(4))
+    names = sorted(path.name for path in damaged.checkpoints_dir.iterdir())
+    assert names == ["step-0000000005", "step-0000000009"]
+    damage(damaged.checkpoints_dir / names[1], how)
+    loaded = checkpoint.load_newest(damaged, damaged.read_plan().identity.run_id)
+    assert loaded is not None
+    assert loaded.step == 5
+    assert "step-0000000009: passed over" in caplog.text
+    train_to_end(damaged)
+    assert damaged.record_file.read_bytes() == undisturbed.record_file.read_bytes()
+
+
+def test_checkpoint_of_another_zero_stage_is_left_unused(plan: Any, train_to_end: Any) -> None:
+    first = plan("first")
+    train_to_end(first, StopAfter(5))
+    again = plan("first", execution={"zero_stage": 1})
+    assert again.path == first.path
+    assert train_to_end(again).state is RunState.DONE
+    assert read_record(again, contender="x", size_index=0).details["timings"]["attempts"] == 1
+
+
+def test_only_the_newest_two_checkpoints_are_kept(plan: Any, train_to_end: Any) -> None:
+    directory = plan(execution={"checkpoint_seconds": 1e-9})
+    train_to_end(directory, StopAfter(6))
+    assert sorted(path.name for path in directory.checkpoints_dir.iterdir()) == ["step-0000000005", "step-0000000006"]
+
+
+def test_components_that_changed_since_planning_fail_the_run_in_one_line(
+    plan: Any, train_to_end: Any, tmp_path: Path
+) -> None:
+    directory: RunDirectory = plan()
+    content = json.loads(directory.plan_file.read_bytes())
+    content["identity"]["plugin_versions"]["archbench"] = "99.0"
+    directory.plan_file.write_text(json.dumps(content))
+    outcome: Outcome = train_to_end(directory)
+    assert outcome.state is RunState.FAILED
+    assert outcome.reason is not None
+    assert "planned with version 99.0" in outcome.reason
+
+
+def test_failed_run_is_trained_again(plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archbench_gpt2.config import Gpt2Config
+
+    directory = plan()
+    with monkeypatch.context() as patch:
+
+        def out_of_memory(self: Gpt2Config, dims: Any, attention: Any) -> None:
+            raise torch.OutOfMemoryError("tried to allocate 2 GiB\nof 1 GiB")
+
+        patch.setattr(Gpt2Config, "build", out_of_memory)
+        outcome = train_to_end(directory)
+    assert (outcome.state, outcome.reason) == (
+        RunState.FAILED,
+        "out of memory: tried to allocate 2 GiB of 1 GiB; lower execution.micro_batch_rows or execution.workers",
+    )
+    assert read_record(directory, contender="x", size_index=0).state is RunState.FAILED
+    assert train_to_end(directory).state is RunState.DONE
+
+
+def test_reason_of_a_failure_is_one_line() -> None:
+    assert failure_reason(ValueError("a\n  b")) == "ValueError: a b; the traceback is in the worker's log"
+    assert failure_reason(RuntimeError("DefaultCPUAllocator: can't allocate memory")).startswith("out of memory")
