@@ -12,6 +12,7 @@ from archbench.analysis.curves import Floats, MeanCurve
 from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
+from archbench.results.runs import size_number
 from archbench.units import human_count
 
 _MANY = 8
@@ -228,7 +229,7 @@ def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = 
 def _label_sizes(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -> None:
     step = max(1, -(-len(curves) // _MANY))
     for curve in curves[::step]:
-        mark = f"{curve.size_index}: {human_count(curve.non_embedding_params)}"
+        mark = f"{size_number(curve.size_index)}: {human_count(curve.non_embedding_params)}"
         axes.annotate(
             mark,
             (curve.cost[-1], curve.loss_nats[-1]),

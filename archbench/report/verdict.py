@@ -11,7 +11,7 @@ from archbench.report.words import (
     with_interval,
 )
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
-from archbench.results.runs import CostAxis
+from archbench.results.runs import CostAxis, size_number
 
 _COST_WORDS = {
     CostAxis.EXACT: "compute (executed FLOPs)",
@@ -102,7 +102,7 @@ def _exponent_words(comparison: Comparison) -> str:
 
 
 def _frontier_words(frontier: FrontierResult) -> str:
-    dominated = [size.size_index for size in frontier.sizes if size.dominated]
+    dominated = [size_number(size.size_index) for size in frontier.sizes if size.dominated]
     if frontier.tiered:
         text = f"The frontier of {frontier.contender} is tiered: sizes {tiers_text(frontier)} are one tier"
     else:

@@ -10,7 +10,7 @@ from typing import Protocol
 from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.errors import PluginError, StoreError
 from archbench.host import Host
-from archbench.results.runs import RunState
+from archbench.results.runs import RunState, size_number
 from archbench.runs.store import IndexedRun, RunStatus, RunStore
 from archbench.scans.planner import PlannedRun, ScanPlan
 
@@ -217,4 +217,4 @@ class _Scheduler:
 def label(run: PlannedRun) -> str:
     """The run's name in messages."""
     num_params = run.plan.facts.non_embedding_params
-    return f"{run.contender} size {run.size_index + 1} ({num_params:,} parameters) seed {run.seed}"
+    return f"{run.contender} size {size_number(run.size_index)} ({num_params:,} parameters) seed {run.seed}"

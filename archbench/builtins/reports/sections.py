@@ -11,7 +11,7 @@ from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.verdict import main_axis
 from archbench.report.words import alpha_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
-from archbench.results.runs import CostAxis, RunRecord
+from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import human_count, human_seconds
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
@@ -77,7 +77,7 @@ class FrontierSection(ReportSection):
             curve = finals[size.size_index]
             rows.append(
                 [
-                    str(size.size_index),
+                    str(size_number(size.size_index)),
                     human_count(size.non_embedding_params),
                     str(curve.num_runs),
                     number(curve.final_loss_nats, 4),
@@ -251,7 +251,7 @@ class RunSection(ReportSection):
         bits = last.bits_per_byte if last else None
         return [
             run.contender,
-            str(run.size_index),
+            str(size_number(run.size_index)),
             human_count(run.non_embedding_params),
             str(run.seed),
             human_count(run.planned_tokens),

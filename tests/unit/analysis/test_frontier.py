@@ -112,7 +112,7 @@ def test_sizes_beyond_the_capacity_are_dominated_and_the_reason_names_the_better
     curves = mean_curves("a", records, CostAxis.KAPLAN)
     sizes = leaderships(curves, Frontiers.of(curves), None)
     assert [size.dominated for size in sizes] == [False, False, False, True, True]
-    assert "size 2 (N 40k)" in sizes[3].reason
+    assert "size 3 (N 40k)" in sizes[3].reason
     assert "50 % of its cost" in sizes[3].reason  # half as many parameters, the same tokens, the same loss
     assert "too few tokens do not explain" in sizes[3].reason
 

@@ -59,7 +59,7 @@ def test_a_design_with_one_seed_is_told_that_noise_is_unknown() -> None:
 def test_a_design_that_cannot_see_its_own_gains_is_told_which() -> None:
     warning = design_warning(finals(5.0, 4.99, 4.0), NOISE)
     assert warning is not None
-    assert "sizes 0-1" in warning
+    assert "sizes 1-2" in warning
     assert design_warning(finals(5.0, 4.0, 3.0), NOISE) is None
 
 

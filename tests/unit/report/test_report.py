@@ -69,8 +69,8 @@ def test_the_verdict_says_how_much_compute_is_needed_with_its_interval(results: 
 
 def test_the_verdict_names_tiers_and_dominated_sizes(results: ScanResults) -> None:
     words = line(verdict(results), "- The frontier of xl")
-    assert "is tiered: sizes 2-4" in words
-    assert "3, 4 never lead" in words
+    assert "is tiered: sizes 3-5" in words
+    assert "4, 5 never lead" in words
 
 
 def test_the_verdict_does_not_compare_losses_across_tracks(results: ScanResults) -> None:
