@@ -12,7 +12,7 @@ import time
 import numpy as np
 from scipy.optimize import minimize
 
-from archbench.analysis.compute_law import cluster_weights
+from archbench.analysis.cluster_weights import cluster_weights
 from archbench.analysis.fitting import fit_law
 from archbench.analysis.law_bootstrap import refit
 from archbench.analysis.laws.chinchilla import Chinchilla

@@ -198,6 +198,8 @@ def _crossover(baseline: Contender, contender: Contender) -> tuple[Interval | No
     # A resample without a meeting inside the reach tells only that the meeting may be anywhere outside.
     clipped = np.where(np.isfinite(samples), np.clip(samples, low, high), np.nan)
     found = interval(float(point), clipped, method=contender.draws.method)
+    if not np.isfinite(found.low):
+        return Interval(float(np.exp(point)), -np.inf, np.inf, found.level, found.method), "its interval is not known"
     note = ""
     if share < 0.95:
         outside = f"{100 * (1 - share):.0f} % of resamples have none within {CROSSOVER_REACH:g}x of the data"

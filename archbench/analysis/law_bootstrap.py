@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from archbench.analysis.compute_law import cluster_weights
+from archbench.analysis.cluster_weights import cluster_weights
 from archbench.analysis.fitting import LawFit
 from archbench.analysis.power_sum import Array
 from archbench.analysis.robust import Minima, minimise

@@ -272,4 +272,7 @@ def _log_axes(axes: Axes, xlabel: str) -> None:
 
 def _short(value: float, _: object) -> str:
     """A cost on an axis: `5e11`, `200k`, `30`."""
-    return human_count(value) if value < 1e9 else f"{value:.0e}".replace("e+", "e")
+    if value < 1e9:
+        return human_count(value)
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

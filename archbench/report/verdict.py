@@ -1,6 +1,7 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
 from archbench.contracts.report import ScanResults
+from archbench.report.plotting import AXIS_NAMES
 from archbench.report.words import (
     bits_per_byte_factor,
     decisive_point,
@@ -57,7 +58,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
         text += f" In device time it needs {_needs(at.multiplier)}."
     if comparison.crossover_cost is not None:
-        text += f" The two laws cross at {with_interval(comparison.crossover_cost)} ({comparison.cost_axis.value})."
+        text += f" The two laws cross at {with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}."
     return text
 
 

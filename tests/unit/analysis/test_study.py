@@ -205,3 +205,4 @@ def test_one_seed_at_too_few_sizes_gives_no_interval_and_tells_nothing_apart() -
     assert comparisons[0].alpha_difference.covers(0)
     assert all(point.multiplier.covers(1) for point in comparisons[0].multipliers)
     assert any("no interval is known" in note for note in comparisons[0].notes)
+    assert all(one.crossover_cost is None or np.isinf(one.crossover_cost.high) for one in comparisons)
