@@ -121,8 +121,8 @@ def _reason(curves: CurveSet, frontiers: Frontiers, mine: list[int], lead: _Lead
     cost, other = min(cheaper, key=lambda pair: pair[0])
     share = cost / float(curve.cost[-1])
     text = (
-        f"{words}: size {size_number(other.size_index)} (N {human_count(other.non_embedding_params)}) is as good as its "
-        f"final {final:.4g} nats at {100 * share:.0f} % of its cost"
+        f"{words}: size {size_number(other.size_index)} (N {human_count(other.non_embedding_params)}) is as good as "
+        f"its final {final:.4g} nats at {100 * share:.0f} % of its cost"
     )
     return f"{text}; {cause}" if (cause := _cause(curve, other)) else text
 
