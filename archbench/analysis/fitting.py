@@ -74,6 +74,11 @@ class LawFit:
         """The response at points given by keyword, [m]."""
         return np.asarray(np.exp(self.law.design(self.logs_of(**variables)).value(self.theta[None, :])[0]))
 
+    def refused(self, status: FitStatus, reason: str) -> "LawFit":
+        """The same fit with a status that forbids to read it."""
+        result = replace(self.result, status=status, reason=reason, params={}, intervals={})
+        return replace(self, result=result)
+
     def with_intervals(self, intervals: Mapping[str, Interval], notes: Sequence[str] = ()) -> "LawFit":
         """The same fit, its result with intervals."""
         result = replace(self.result, intervals=dict(intervals), notes=(*self.result.notes, *notes))
