@@ -148,6 +148,8 @@ def fit_points(
     fit = replace(blank, theta=ends.theta[best])
     status, reason = _judge(fit, ends, best)
     params = {name: float(value[0]) for name, value in law.public(fit.theta[None, :], points.centre).items()}
+    if log_floor == ZERO_FLOOR:
+        params.pop("E", None)  # absent, and not a number that was found
     residual = fit.residuals()
     spread = float(np.sqrt((residual**2).sum() / max(len(residual) - fit.num_free, 1)))
     result = replace(

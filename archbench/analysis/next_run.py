@@ -102,7 +102,7 @@ def standard_error(
     free, covariance, direction = _state(fit, quantity)
     if added is not None:
         there = _information(fit, added)[:, free]
-        covariance = np.linalg.inv(np.linalg.inv(covariance) + there.T @ there)
+        covariance = np.asarray(np.linalg.inv(np.linalg.inv(covariance) + there.T @ there))
     return float(np.sqrt(direction @ covariance @ direction))
 
 

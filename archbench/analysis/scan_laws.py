@@ -1,13 +1,14 @@
 """Laws of one contender of a scan, ready to forecast and to plan by: L(C) on its frontier, L(N,D) on its runs.
 
-Legend: C compute (FLOPs), N parameters without embeddings, D tokens, L loss (nats), p and k of C = k·N^p·D.
+Legend: C compute (FLOPs), N parameters without embeddings, D tokens, L loss (nats).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from archbench.analysis.allocation import SIX_N_D, CostModel
 from archbench.analysis.compute_law import fit_compute_law
 from archbench.analysis.curves import mean_curves
 from archbench.analysis.fitting import Floor, LawFit, fit_law
@@ -15,29 +16,12 @@ from archbench.analysis.frontier import frontier_points
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla, SharedExponent
 from archbench.analysis.laws.single import ComputeLaw
-from archbench.analysis.power_sum import Array
 from archbench.analysis.resampling import Frontiers
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 
 MIN_SIZES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class CostModel:
-    """FLOPs of a run, C = factor·N^power·D."""
-
-    factor: float
-    power: float
-
-    def flops(self, params: Array, tokens: Array) -> Array:
-        """C of each run."""
-        return np.asarray(self.factor * params**self.power * tokens)
-
-    def tokens(self, params: float, flops: float) -> float:
-        """D that `flops` buy at N = `params`."""
-        return flops / (self.factor * params**self.power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +38,7 @@ def cost_model(records: Sequence[RunRecord], axis: CostAxis) -> CostModel:
     """A token's cost at each size: 6·N on the `kaplan` axis; on `exact` a power of N through the runs' own FLOPs."""
     sizes = np.array([record.non_embedding_params for record in records], dtype=float)
     if axis is CostAxis.KAPLAN or len(np.unique(sizes)) < 2:
-        return CostModel(6.0, 1.0)
+        return SIX_N_D
     per_token = np.array([record.curve[-1].exact_flops / record.curve[-1].tokens for record in records])
     power, level = np.polyfit(np.log(sizes), np.log(per_token), 1)
     return CostModel(float(np.exp(level)), float(power))
@@ -116,23 +100,3 @@ def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFi
     if (sizes := len(np.unique(size))) < MIN_SIZES:
         return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes have finished; the law needs at least {MIN_SIZES}")
     return fit
-
-
-def best_split(params: Mapping[str, float], flops: float, cost: CostModel) -> tuple[float, float]:
-    """N and D that minimise L(N,D) at a cost of `flops` (Hoffmann et al. 2022, eq 4, for a cost k·N^p·D)."""
-    alpha, beta = exponents_of(params)
-    power = cost.power
-    ratio = np.log(alpha * params["A"]) - np.log(power * beta * params["B"])
-    size = float(np.exp((ratio + beta * np.log(flops / cost.factor)) / (alpha + power * beta)))
-    return size, cost.tokens(size, flops)
-
-
-def exponents_of(params: Mapping[str, float]) -> tuple[float, float]:
-    """alpha and beta, which are one number in the law with a shared exponent."""
-    return params.get("alpha", params.get("eta", 0.0)), params.get("beta", params.get("eta", 0.0))
-
-
-def compute_exponent(params: Mapping[str, float], cost: CostModel) -> float:
-    """Exponent of the excess loss against compute on the best split, alpha·beta/(alpha + p·beta)."""
-    alpha, beta = exponents_of(params)
-    return alpha * beta / (alpha + cost.power * beta)

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from archbench.analysis.allocation import CostModel, best_split, compute_exponent
 from archbench.analysis.curves import mean_curves
 from archbench.analysis.fitting import LawFit
 from archbench.analysis.frontier import frontier_points
@@ -21,15 +22,7 @@ from archbench.analysis.isoflop import power_trend
 from archbench.analysis.next_run import spend, standard_error
 from archbench.analysis.power_sum import Array
 from archbench.analysis.resampling import Frontiers
-from archbench.analysis.scan_laws import (
-    CostModel,
-    best_split,
-    compute_exponent,
-    cost_model,
-    finished_runs,
-    frontier_law,
-    joint_law,
-)
+from archbench.analysis.scan_laws import cost_model, finished_runs, frontier_law, joint_law
 from archbench.errors import SpecError
 from archbench.results.runs import CostAxis, RunRecord
 

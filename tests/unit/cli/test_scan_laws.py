@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from archbench.cli.forecast import forecast
 from archbench.cli.plan import plan
-from archbench.errors import SpecError
+from archbench.errors import SpecError, StoreError
 from archbench.runs.imported import imported_run_id, write_imported
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -84,3 +85,56 @@ def test_flags_of_next_are_refused_without_it(store: RunStore) -> None:
     result = CliRunner().invoke(plan, [str(QUICKSTART), "--spend", "1e15"])
     assert isinstance(result.exception, SpecError)
     assert "add --next" in str(result.exception)
+
+
+def forecast_of(store: RunStore, *arguments: str) -> Result:
+    return CliRunner().invoke(forecast, ["--runs", str(store.root), "--resamples", "100", *arguments])
+
+
+def test_a_forecast_from_the_store_covers_the_truth_and_marks_what_lies_far(store: RunStore) -> None:
+    result = forecast_of(
+        store, "--scan", "quickstart", "--contender", "gpt2", "--budget", "2e13", "--budget", "1e16", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    (one,) = json.loads(result.stdout)["forecasts"]
+    near, far = one["budgets"]
+    # Frontier points are those of runs at that budget, whatever their split: the truth is the best split's loss.
+    best = min(LAW.loss(size, 2e13 / 12 / size) for size in range(10_000, 600_000, 2_000))
+    assert near["loss"]["loss"]["low"] < best < near["loss"]["loss"]["high"]
+    assert not near["loss"]["far"]
+    assert far["loss"]["far"]
+    assert one["joint"]["status"] == "ok"
+    for row in (near, far):
+        assert 12 * row["params"]["value"] * row["tokens"]["value"] == pytest.approx(row["flops"])
+        assert row["params"]["low"] < row["params"]["value"] < row["params"]["high"]
+    wide, narrow = (row["loss"]["loss"]["high"] / row["loss"]["loss"]["low"] for row in (far, near))
+    assert wide > narrow
+
+
+def test_a_forecast_of_too_few_sizes_prints_statuses_and_no_number(store: RunStore) -> None:
+    result = forecast_of(store, "--scan", "twosizes", "--budget", "1e14")
+    assert result.exit_code == 0, result.output
+    assert "too_few_sizes" in result.stdout
+    assert "no forecast" in result.stdout
+    assert "nats" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--budget", "1e9"], SpecError, "--scan NAME is needed"),
+        (["--budget", "1e9", "--scan", "quickstar"], StoreError, "did you mean 'quickstart'"),
+        (["--budget", "1e9", "--scan", "quickstart", "--contender", "gtp2"], SpecError, "did you mean 'gpt2'"),
+        (["--budget", "-1", "--scan", "quickstart"], SpecError, "positive number of FLOPs"),
+        (["x.csv", "--budget", "1", "--scan", "quickstart"], SpecError, "name one of the two"),
+        (["x.csv", "--budget", "1", "--contender", "gpt2"], SpecError, "with --scan only"),
+        (["x.csv", "--budget", "1"], SpecError, "--law"),
+        (["x.csv", "--budget", "1", "--law", "L(C)"], SpecError, "--loss"),
+    ],
+)
+def test_a_wrong_forecast_flag_is_one_line(
+    store: RunStore, arguments: list[str], error: type[Exception], message: str
+) -> None:
+    result = forecast_of(store, *arguments)
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
