@@ -77,9 +77,8 @@ def profile_intervals(fit: LawFit, *, level: float = 0.95) -> dict[str, Interval
                 found[name] = Interval(float(value[0]), profile.low, profile.high, level, "profile likelihood")
     if fit.law.floor is not None and fit.law.floor not in fit.fixed:
         profile = profile_exponent(fit, fit.law.floor, level=level)
-        value = float(here["E"][0])
         low, high = float(np.exp(profile.low)), float(np.exp(profile.high))
-        found["E"] = Interval(value, low, high, level, "profile likelihood")
+        found["E"] = Interval(float(here["E"][0]), low, high, level, "profile likelihood")
     return found
 
 

@@ -82,9 +82,11 @@ def _other_conventions(
     law: "Law", file: Path, options: dict[str, Any], params_other: str | None, compute_others: tuple[str, ...]
 ) -> dict[str, list["RunTable"]]:
     """Label -> the tables with another column of N or of cost. Raises SpecError where the law has no such variable."""
-    changes = {"N by the other convention": {"params": params_other}} if params_other else {}
+    changes: dict[str, dict[str, str | None]] = {}
     if params_other and "N" not in law.variables:
         raise SpecError(f"--params-other: {law.title} has no N")
+    if params_other:
+        changes["N by the other convention"] = {"params": params_other}
     for given in compute_others:
         column, separator, name = given.rpartition("=")
         if not (separator and column and name):

@@ -19,8 +19,10 @@ from archbench.analysis.profile import profile_exponent
 from archbench.cli.fit import fit
 from archbench.cli.forecast import forecast as forecast_command
 from archbench.cli.import_runs import import_runs
+from archbench.cli.runs import runs as runs_command
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
+from archbench.results.runs import RunState
 from archbench.runs.store import RunStore
 
 TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
@@ -189,6 +191,20 @@ def test_imported_runs_are_read_back_with_their_origin(tmp_path: Path) -> None:
     records = [RunStore(store).record(run) for run in index.runs]
     assert all(record is not None and record.usable and "theirs.csv" in record.origin for record in records)
     assert {record.size_index for record in records if record} == set(range(10))
+
+
+def test_imported_runs_are_listed_and_shown_with_their_origin(tmp_path: Path) -> None:
+    file, store = tmp_path / "theirs.csv", tmp_path / "runs"
+    runs().iloc[:3].to_csv(file, index=False)
+    arguments = [str(file), *COLUMNS, "--arch", "arch", "--track", "causal", "--param-convention", "total"]
+    assert CliRunner().invoke(import_runs, [*arguments, "--runs", str(store)]).exit_code == 0
+    listed = CliRunner().invoke(runs_command, ["list", "--runs", str(store)])
+    assert listed.output.count("from theirs.csv (N total)") == 3
+    rows = json.loads(CliRunner().invoke(runs_command, ["list", "--runs", str(store), "--json"]).output)
+    assert {row["state"] for row in rows} == {"done"}
+    shown = CliRunner().invoke(runs_command, ["show", rows[0]["run_id"][:8], "--runs", str(store)])
+    assert "origin: theirs.csv (N total)" in shown.output
+    assert RunStore(store).status(rows[0]["run_id"]).state is RunState.DONE
 
 
 def test_back_test_covers_noise_around_a_true_law() -> None:
