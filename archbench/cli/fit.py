@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from archbench.analysis.tables import RunTable
     from archbench.results.fits import FitResult
 
+_RESAMPLED_POINTS = 2_000_000
+"""Resamples times points that a bootstrap takes seconds for."""
+
 
 @click.command()
 @table_options
@@ -120,7 +123,10 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
     if options["interval"] == "profile":
         intervals = profile_intervals(fitted)
         return fitted.with_intervals(intervals, (*notes, "a profile bounds exponents and the floor, not scales"))
-    samples = bootstrap_law(fitted, num_resamples=options["resamples"], seed=options["random_seed"])
+    resamples = min(options["resamples"], max(100, _RESAMPLED_POINTS // fitted.result.points_used))
+    if resamples < options["resamples"]:
+        notes = (*notes, f"{resamples} resamples, because the points are many")
+    samples = bootstrap_law(fitted, num_resamples=resamples, seed=options["random_seed"])
     if fitted.points.num_clusters < 10:
         notes = (*notes, f"{fitted.points.num_clusters} runs: a bootstrap of so few covers less than it says")
     if options["interval"] == "bca":

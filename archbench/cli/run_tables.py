@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_POINTS = 20_000
+"""Of one fit. Points of one curve say little more than its last ones, and a bootstrap of more takes minutes."""
 _COLUMNS = {
     "params": "Column of parameters N.",
     "tokens": "Column of tokens seen D.",
@@ -112,9 +114,17 @@ def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
     from archbench.analysis.tables import Columns, read_table, run_tables
 
     columns = Columns(**{name.replace("-", "_"): options[name.replace("-", "_")] for name in _COLUMNS})
-    return run_tables(
+    tables = run_tables(
         read_table(file), columns, source=str(file), compute_unit=options["compute_unit"], points=options["points"]
     )
+    for table in tables:
+        if len(table) > MAX_POINTS:
+            head = f"{file}: {table.arch}: " if table.arch else f"{file}: "
+            raise SpecError(
+                f"{head}{len(table):,} points, a law is fitted to at most {MAX_POINTS:,}; "
+                "choose --points final or efficient, or thin the curves"
+            )
+    return tables
 
 
 def unstated(options: dict[str, Any]) -> tuple[str, ...]:
