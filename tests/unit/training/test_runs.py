@@ -16,7 +16,7 @@ from archbench.runs.directory import RunDirectory
 from archbench.runs.records import Outcome, read_record
 from archbench.spec.identity import ScheduleSettings
 from archbench.training import checkpoint
-from archbench.training.carry_out import carry_out, failure_reason, keep_freed_memory
+from archbench.training.carry_out import carry_out, failure_reason
 from archbench.training.loop import Report
 
 REFORMER = {"kind": "reformer", "bucket_size": 16}
