@@ -61,7 +61,8 @@ def simulate(design: Design, generator: np.random.Generator, *, gain: float = 1.
 
 def _study(design: Design, generator: np.random.Generator) -> Contender:
     curves = simulate(design, generator)
-    return study_curves("causal", curves, [curves], StudyOptions(num_resamples=design.num_resamples), generator)
+    options = StudyOptions(num_resamples=design.num_resamples, floor="none")
+    return study_curves("causal", curves, [curves], options, generator)
 
 
 def equal_architectures(design: Design, studies: int, seed: int = 0) -> tuple[float, float]:

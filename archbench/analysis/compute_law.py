@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import f as f_distribution
 
+from archbench.analysis.cluster_weights import cluster_weights
+from archbench.analysis.points import label_codes
 from archbench.analysis.power_sum import Array, PowerSum
 from archbench.analysis.robust import LEAST_SQUARES, Minima, huber, minimise
 from archbench.results.fits import FitResult, FitStatus
@@ -133,25 +135,11 @@ def bootstrap_compute_law(
     strata: resampling stays inside each stratum, for example seeds within a size; all clusters together where None.
     The same seed gives the same samples. `auto` fixes delta from all data, so that resamples minimise one objective.
     """
-    labels = np.arange(len(np.atleast_1d(cost))) if clusters is None else _codes(clusters)
+    labels = np.arange(len(np.atleast_1d(cost))) if clusters is None else label_codes(clusters)
     weights = cluster_weights(labels, num_resamples, np.random.default_rng(seed), strata)
     data = _Data.of(cost, loss, None, None, floor, residuals)
     width = (_delta(data, floor) if data.problem(floor) is None else _SMALLEST_DELTA) if delta == "auto" else delta
     return refit_compute_law(cost, loss, weights, floor=floor, delta=width, residuals=residuals)
-
-
-def cluster_weights(
-    clusters: ArrayLike, num_resamples: int, generator: np.random.Generator, strata: Sequence[object] | None = None
-) -> Array:
-    """How often each point enters each resample, [R, n]: clusters drawn with replacement, inside strata if given."""
-    codes = _codes(clusters)
-    groups = np.zeros(len(codes), dtype=int) if strata is None else _codes(strata)
-    counts = np.zeros((num_resamples, int(codes.max()) + 1))
-    for group in np.unique(groups):
-        members = np.unique(codes[groups == group])
-        drawn = generator.multinomial(len(members), np.full(len(members), 1.0 / len(members)), size=num_resamples)
-        counts[:, members] += drawn
-    return counts[:, codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +177,7 @@ class _Data:
             "not_finite": ~(np.isfinite(C) & np.isfinite(L) & np.isfinite(w)),
             "cost_not_positive": C <= 0,
             "loss_not_positive": L <= 0,
-            "loss_at_or_below_floor": ~np.isnan(L) & (L <= (0.0 if isinstance(floor, str) else float(floor))),
+            "loss_at_or_below_floor": ~np.greater(L, 0.0 if isinstance(floor, str) else float(floor)),
             "zero_weight": w <= 0,
         }
         kept, left_out = np.ones(len(C), dtype=bool), {}
@@ -199,7 +187,7 @@ class _Data:
             kept &= ~hit
         log_cost = np.log(C[kept])
         centre = float(log_cost.mean()) if kept.any() else 0.0
-        labels = np.arange(len(C)) if clusters is None else _codes(clusters)
+        labels = np.arange(len(C)) if clusters is None else label_codes(clusters)
         return _Data(
             kept,
             log_cost - centre,
@@ -396,11 +384,6 @@ class _Description:
             param_convention="",
             residual_std=spread,
         )
-
-
-def _codes(labels: ArrayLike | Sequence[object]) -> np.ndarray:
-    """Labels as integers from 0, in order of their text."""
-    return np.unique([str(label) for label in np.asarray(labels, dtype=object).ravel()], return_inverse=True)[1]
 
 
 def _distinct(x: Array) -> Array:

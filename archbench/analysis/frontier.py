@@ -10,6 +10,7 @@ from archbench.analysis.envelope import led_intervals, lower_envelope
 from archbench.analysis.noise import Noise
 from archbench.analysis.resampling import Frontiers, no_draw
 from archbench.results.fits import FrontierPoint, PointKind, SizeLeadership
+from archbench.results.runs import size_number
 from archbench.units import human_count
 
 _MARGIN_LEVEL = 0.05
@@ -120,8 +121,8 @@ def _reason(curves: CurveSet, frontiers: Frontiers, mine: list[int], lead: _Lead
     cost, other = min(cheaper, key=lambda pair: pair[0])
     share = cost / float(curve.cost[-1])
     text = (
-        f"{words}: size {other.size_index} (N {human_count(other.non_embedding_params)}) is as good as its final "
-        f"{final:.4g} nats at {100 * share:.0f} % of its cost"
+        f"{words}: size {size_number(other.size_index)} (N {human_count(other.non_embedding_params)}) is as good as "
+        f"its final {final:.4g} nats at {100 * share:.0f} % of its cost"
     )
     return f"{text}; {cause}" if (cause := _cause(curve, other)) else text
 
@@ -138,7 +139,8 @@ def _cause(curve: MeanCurve, other: MeanCurve) -> str:
         there = np.interp(np.log(shared), np.log(other.tokens), other.loss_nats)
         if here >= there:
             return (
-                f"at the same {human_count(float(shared))} tokens it is no better than size {other.size_index}, which "
+                f"at the same {human_count(float(shared))} tokens it is no better than size "
+                f"{size_number(other.size_index)}, which "
                 "too few tokens do not explain: look at its learning rate, else at the architecture"
             )
     if falling >= _STILL_FALLING:
@@ -150,8 +152,9 @@ def _cause(curve: MeanCurve, other: MeanCurve) -> str:
 
 
 def _fall_per_doubling(tokens: Floats, loss: Floats) -> float:
-    """Share of the loss that the last doubling of tokens took off."""
-    if tokens[0] > tokens[-1] / 2:
+    """Share of the loss that the last doubling of tokens took off; by its rate where less than a doubling is known."""
+    first = max(float(tokens[0]), float(tokens[-1]) / 2)
+    if first >= tokens[-1]:
         return 0.0
-    before = float(np.interp(np.log(tokens[-1] / 2), np.log(tokens), loss))
-    return (before - float(loss[-1])) / before
+    before = float(np.interp(np.log(first), np.log(tokens), loss))
+    return (before - float(loss[-1])) / before * float(np.log(2) / np.log(tokens[-1] / first))

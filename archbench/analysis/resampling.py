@@ -18,6 +18,8 @@ from archbench.analysis.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.envelope import Envelope, lower_envelope
 from archbench.analysis.noise import Noise
 
+ENOUGH_SIZES = 5
+"""Sizes from which on an interval may come from drawing sizes with replacement."""
 _TIE = 1e-12
 _CHUNK = 20_000_000
 """Array elements that one pass over the resamples may hold."""
@@ -55,6 +57,9 @@ def draw(curves: Sequence[MeanCurve], noise: Noise | None, num_resamples: int, g
         return Draws(shift, np.ones_like(shift), "cluster-bootstrap-run-noise")
     sizes = np.array([curve.size_index for curve in curves])
     distinct, where = np.unique(sizes, return_inverse=True)
+    if len(distinct) < ENOUGH_SIZES:
+        # Too few sizes to draw from: what the next run would give is not known, and no interval pretends to.
+        return Draws(np.full((num_resamples, count), np.nan), np.ones((num_resamples, count)), "unknown-one-seed")
     times = _size_counts(len(distinct), num_resamples, generator)[:, where]
     return Draws(np.zeros_like(times), times, "cluster-bootstrap-sizes")
 
@@ -106,21 +111,32 @@ class Frontiers:
 
     def weights(self, draws: Draws) -> Floats:
         """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
-        per_pass = max(1, _CHUNK // max(1, len(self.log_cost)))
-        parts = [
-            self._weights(draws.shift[start : start + per_pass], draws.times[start : start + per_pass])
-            for start in range(0, draws.num_resamples, per_pass)
-        ]
-        return np.concatenate(parts)
+        columns = np.flatnonzero(self._within_reach(draws))
+        per_pass = max(1, _CHUNK // max(1, len(columns)))
+        weights = np.zeros((draws.num_resamples, len(self.log_cost)))
+        for start in range(0, draws.num_resamples, per_pass):
+            rows = slice(start, start + per_pass)
+            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns)
+        return weights
 
-    def _weights(self, shift: Floats, times: Floats) -> Floats:
-        best = np.full((len(shift), len(self.log_cost)), np.inf)
-        for number, rival in enumerate(self.rivals):
-            moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival, np.inf)
-            # A curve is no rival of its own points.
-            np.minimum(best, np.where(self.curve == number, np.inf, moved), out=best)
-        on = self.progress & (self.log_loss + shift[:, self.curve] <= best + _TIE)
-        return np.asarray(on * times[:, self.curve])
+    def _within_reach(self, draws: Draws) -> NDArray[np.bool_]:
+        """[P]: which points may be on the envelope of some resample; most are too far above it for any shift."""
+        if (draws.times == 0).any():
+            return self.progress
+        rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
+        slack = float(draws.shift.max() - draws.shift.min()) + _TIE
+        return np.asarray(self.progress & (self.log_loss <= rivals.min(axis=0) + slack))
+
+    def _weights(self, shift: Floats, times: Floats, columns: NDArray[np.intp]) -> Floats:
+        curve = self.curve[columns]
+        best = np.full((len(shift), len(columns)), np.inf)
+        for number, rival in enumerate(self.rivals[:, columns]):
+            # A curve is no rival of its own points, nor of any where it has not begun.
+            open_to = np.flatnonzero(np.isfinite(rival) & (curve != number))
+            moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival[open_to], np.inf)
+            best[:, open_to] = np.minimum(best[:, open_to], moved)
+        on = self.log_loss[columns] + shift[:, curve] <= best + _TIE
+        return np.asarray(on * times[:, curve])
 
     def losses(self, draws: Draws) -> Floats:
         """Log loss of each point in each resample, [R, P]."""
@@ -166,12 +182,12 @@ class PowerLaws:
     def log_loss_at(self, log_cost: Floats) -> Floats:
         """Log loss of each law at each log cost, [R, M]."""
         power = self.log_amplitude[:, None] - self.alpha[:, None] * log_cost[None, :]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.logaddexp(power, np.log(self.floor_nats)[:, None]))
 
 
 def fit_lines(log_cost: Floats, log_loss: Floats, weights: Floats) -> PowerLaws:
-    """Least squares of ln L = ln A - alpha·ln C for each row of `weights` and `log_loss` [R, P]."""
+    """Least squares of ln L = ln A - alpha·ln C for each row of `weights` and `log_loss` [R, P]; NaN below 3 points."""
     total = weights.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_x = weights @ log_cost / total
@@ -189,6 +205,9 @@ def fit_floors(
 
     Levenberg-Marquardt for all rows at once; a row that does not settle within 60 steps is NaN.
     """
+    if not len(log_cost):
+        nothing = np.full(len(weights), np.nan)
+        return PowerLaws(nothing, nothing, nothing)
     centre = float(log_cost.mean())
     x = log_cost - centre
     start = np.array([log_amplitude - alpha * centre, alpha, np.log(floor_nats)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.power_sum import Array, PowerSum
+from archbench.analysis.power_sum import Array, PowerSum, weighted_gram
 
 LEAST_SQUARES = float("inf")
 """The delta at which Huber's loss is half the squared residual."""
@@ -53,22 +53,26 @@ def minimise(
     upper: Array,
     fixed: tuple[int, ...] = (),
     max_steps: int = 200,
+    log_residuals: bool = True,
     tolerance: float = 1e-12,
 ) -> Minima:
     """Local minima of the weighted Huber objective from each start.
 
     observed: ln of what was measured, [n]; weights: [R, n], zero leaves a point out; start: [R, P]; lower, upper: box
-    of the parameters, [P]; fixed: indices that stay at their start. A minimisation has converged when an accepted step, or
-    the step that Newton's model still promises, lowers the objective by less than `tolerance` of its size.
+    of the parameters, [P]; fixed: indices that stay at their start; log_residuals: residuals of ln L, or of L. A
+    minimisation has converged when three steps in a row lower the objective, or promise to, by less than `tolerance` of
+    its size or by less than rounding.
     """
     theta = np.clip(np.array(start, dtype=float), lower, upper)
     weights = np.broadcast_to(weights, (len(theta), len(observed)))
-    objective = (weights * huber(law.value(theta) - observed, delta)).sum(axis=1)
+    target = observed if log_residuals else np.exp(observed)
+    objective = (weights * huber(_residual(law, target, theta, log_residuals), delta)).sum(axis=1)
     damping = np.full(len(theta), 1e-2)
     quiet = np.zeros(len(theta), dtype=int)
     active = np.isfinite(objective)
     # Residuals of 1e-12 are rounding: nothing is left to minimise.
     exact = 1e-24 * len(observed)
+    rounding = 1e-15 * (1.0 + float(np.abs(target).max(initial=0.0))) * np.sqrt(len(observed))
     held = np.zeros(law.num_params, dtype=bool)
     held[list(fixed)] = True
     for _ in range(max_steps):
@@ -76,38 +80,51 @@ def minimise(
         if not len(index):
             break
         here, weight = theta[index], weights[index]
-        gradient, hessian, majoriser = _model(law, observed, weight, here, delta)
+        gradient, hessian, majoriser = _model(law, target, weight, here, delta, log_residuals)
         stuck = held | ((here <= lower) & (gradient > 0)) | ((here >= upper) & (gradient < 0))
         step = _step(gradient, hessian, majoriser, damping[index], stuck)
         candidate = np.clip(here + step, lower, upper)
-        value = (weight * huber(law.value(candidate) - observed, delta)).sum(axis=1)
+        value = (weight * huber(_residual(law, target, candidate, log_residuals), delta)).sum(axis=1)
         gain = objective[index] - value
         accepted = np.isfinite(value) & (gain >= 0)
         theta[index[accepted]] = candidate[accepted]
         objective[index[accepted]] = value[accepted]
         damping[index] = np.where(accepted, np.maximum(damping[index] / 8, 1e-12), np.maximum(damping[index], 1e-6) * 6)
-        small = np.abs(np.einsum("rp,rp->r", gradient, step)) <= tolerance * (np.abs(objective[index]) + 1e-30)
-        flat = small | (accepted & (gain <= tolerance * np.abs(objective[index])))
+        # A step that only damping made short promises little and proves nothing.
+        promised = np.abs(np.einsum("rp,rp->r", gradient, step))
+        small = (damping[index] <= 1.0) & (promised <= tolerance * (np.abs(objective[index]) + 1e-30))
+        flat = small | (
+            np.abs(gain) <= tolerance * np.abs(objective[index]) + rounding * np.sqrt(np.abs(objective[index]))
+        )
         quiet[index] = np.where(flat, quiet[index] + 1, 0)
         active[index[(quiet[index] >= 3) | (damping[index] > _MAX_DAMPING) | (objective[index] < exact)]] = False
     return Minima(theta, objective, ~active & np.isfinite(objective))
 
 
-def _model(law: PowerSum, observed: Array, weight: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
+def _residual(law: PowerSum, target: Array, theta: Array, log_residuals: bool) -> Array:
+    value = law.value(theta)
+    return (value if log_residuals else np.exp(np.minimum(value, 300.0))) - target
+
+
+def _model(
+    law: PowerSum, target: Array, weight: Array, theta: Array, delta: float, log_residuals: bool
+) -> tuple[Array, Array, Array]:
     """Gradient [R, P], Hessian and majoriser [R, P, P] of the objective at theta."""
-    residual = law.value(theta) - observed
+    at = law.evaluate(theta)
+    level = np.ones_like(at.value) if log_residuals else np.exp(np.minimum(at.value, 300.0))
+    residual = (at.value if log_residuals else level) - target
+    slopes = at.gradient if log_residuals else at.gradient * level[:, :, None]
     influence = weight * np.clip(residual, -delta, delta)
-    _, jacobian, curvature = law.newton_terms(theta, influence)
-    gradient = np.einsum("rn,rnp->rp", influence, jacobian)
-    transposed = jacobian.transpose(0, 2, 1)
+    gradient = np.einsum("rn,rnp->rp", influence, slopes)
+    curvature = law.curvature(theta, at, influence * level)
+    if not log_residuals:
+        curvature = curvature + weighted_gram(at.gradient, influence * level)
     if np.isinf(delta):
-        gram = np.matmul(transposed * weight[:, None, :], jacobian)
+        gram = weighted_gram(slopes, weight)
         return gradient, gram + curvature, gram
     size = np.abs(residual)
-    inside = np.where(size <= delta, weight, 0.0)
-    reweighted = weight * (delta / np.maximum(size, delta))
-    hessian = np.matmul(transposed * inside[:, None, :], jacobian) + curvature
-    return gradient, hessian, np.matmul(transposed * reweighted[:, None, :], jacobian)
+    inside = weighted_gram(slopes, np.where(size <= delta, weight, 0.0))
+    return gradient, inside + curvature, weighted_gram(slopes, weight * (delta / np.maximum(size, delta)))
 
 
 def _step(gradient: Array, hessian: Array, majoriser: Array, damping: Array, stuck: np.ndarray) -> Array:

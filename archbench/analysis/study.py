@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from archbench.analysis.comparison import Contender, compare, interval
+from archbench.analysis.comparison import Contender, centred_interval, compare, compare_exponents
 from archbench.analysis.compute_law import fit_compute_law
-from archbench.analysis.curves import CurveSet, mean_curves
+from archbench.analysis.curves import CurveSet, Floats, mean_curves
 from archbench.analysis.frontier import frontier_points, leaderships
 from archbench.analysis.noise import noise_of
 from archbench.analysis.resampling import Draws, Frontiers, draw, fit_floors, fit_lines
@@ -27,6 +28,8 @@ class StudyOptions:
     finished_only: bool = False
     """Whether points in mid-schedule are left out."""
     num_resamples: int = NUM_RESAMPLES
+    floor: Literal["free", "none"] = "free"
+    """`none` leaves the law with a floor out, which takes most of the time: it is then the law without."""
 
 
 def analyse_scan(
@@ -44,7 +47,7 @@ def analyse_scan(
     for axis in CostAxis:
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
-        comparisons.extend(compare_all(contenders))
+        comparisons.extend(compare_all(contenders, baseline))
     return tuple(frontiers), tuple(comparisons)
 
 
@@ -82,8 +85,8 @@ def study_curves(
     frontiers = Frontiers.of(curves)
     points = frontier_points(frontiers)
     draws = draw(curves.curves, noise, settings.num_resamples, generator)
-    weights, losses = frontiers.weights(draws), frontiers.losses(draws)
-    lines = fit_lines(frontiers.log_cost, losses, weights)
+    sample = _Sample.of(frontiers, draws)
+    lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)
     arrays = (
         np.array([point.cost for point in points]),
         np.array([point.loss_nats for point in points]),
@@ -92,10 +95,12 @@ def study_curves(
     finals = final_losses(curves)
     law = _law(curves, arrays, "none")
     if law.status is FitStatus.OK:
-        law = replace(law, intervals={"alpha_C": interval(law.params["alpha_C"], lines.alpha, method=draws.method)})
-    floor = _law(curves, arrays, "free")
-    if floor.status is FitStatus.OK:
-        floor = _with_floor_intervals(floor, frontiers, losses, weights, draws)
+        law = replace(
+            law, intervals={"alpha_C": centred_interval(law.params["alpha_C"], lines.alpha, method=draws.method)}
+        )
+    floor = _law(curves, arrays, "free") if settings.floor == "free" else law
+    if floor.status is FitStatus.OK and settings.floor == "free":
+        floor = _with_floor_intervals(floor, sample, draws)
     result = FrontierResult(
         contender=curves.contender,
         cost_axis=curves.axis,
@@ -110,12 +115,14 @@ def study_curves(
     return Contender(track, curves, frontiers, result, draws, lines)
 
 
-def _law(curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], floor: str) -> FitResult:
+def _law(
+    curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], floor: Literal["free", "none"]
+) -> FitResult:
     cost, loss, clusters = arrays
     fit = fit_compute_law(
         cost,
         loss,
-        floor="free" if floor == "free" else "none",
+        floor=floor,
         clusters=clusters,
         cost_axis=curves.axis,
         delta=LEAST_SQUARES,
@@ -131,13 +138,29 @@ def _law(curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], flo
     return fit
 
 
-def _with_floor_intervals(
-    fit: FitResult, frontiers: Frontiers, losses: np.ndarray, weights: np.ndarray, draws: Draws
-) -> FitResult:
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """The points that are on the envelope of any resample."""
+
+    log_cost: Floats
+    """[P]"""
+    log_loss: Floats
+    """[R, P]"""
+    weights: Floats
+    """[R, P]"""
+
+    @staticmethod
+    def of(frontiers: Frontiers, draws: Draws) -> "_Sample":
+        weights = frontiers.weights(draws)
+        ever = weights.any(axis=0)
+        return _Sample(frontiers.log_cost[ever], frontiers.losses(draws)[:, ever], weights[:, ever])
+
+
+def _with_floor_intervals(fit: FitResult, sample: _Sample, draws: Draws) -> FitResult:
     samples = fit_floors(
-        frontiers.log_cost,
-        losses,
-        weights,
+        sample.log_cost,
+        sample.log_loss,
+        sample.weights,
         alpha=fit.params["alpha_C"],
         log_amplitude=fit.params["ln_A"],
         floor_nats=fit.params["E"],
@@ -147,8 +170,8 @@ def _with_floor_intervals(
     return replace(
         fit,
         intervals={
-            "alpha_C": interval(fit.params["alpha_C"], samples.alpha, method=draws.method),
-            "E": interval(fit.params["E"], samples.floor_nats, method=draws.method),
+            "alpha_C": centred_interval(fit.params["alpha_C"], samples.alpha, method=draws.method),
+            "E": centred_interval(fit.params["E"], samples.floor_nats, method=draws.method),
         },
         notes=(*fit.notes, *notes),
     )
@@ -170,8 +193,14 @@ def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | N
     return tuple(warnings)
 
 
-def compare_all(contenders: Sequence[Contender]) -> list[Comparison]:
-    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them."""
-    pairs = [compare(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]]
+def compare_all(contenders: Sequence[Contender], baseline: str | None = None) -> list[Comparison]:
+    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them.
+
+    Where the first one is the `baseline`, multipliers and crossovers are given against it only.
+    """
+    pairs = []
+    for index, one in enumerate(contenders):
+        chosen = compare if baseline is None or one.name == baseline else compare_exponents
+        pairs += [chosen(one, other) for other in contenders[index + 1 :]]
     corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
     return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]

@@ -16,6 +16,7 @@ from scipy.stats import t as student_t
 from archbench.analysis.curves import CurveSet, MeanCurve
 from archbench.analysis.noise import Noise
 from archbench.results.fits import Tier
+from archbench.results.runs import size_number
 
 LEVEL = 0.05
 
@@ -115,7 +116,7 @@ def design_warning(finals: Sequence[FinalLoss], noise: Noise | None) -> str | No
     visible = smallest_visible_gain(finals, noise)
     gains = [one.loss_nats - other.loss_nats for one, other in pairwise(finals)]
     weak = [
-        f"{one.size_index}-{other.size_index}"
+        f"{size_number(one.size_index)}-{size_number(other.size_index)}"
         for one, other, gain in zip(finals, finals[1:], gains, strict=False)
         if 0 < gain < visible
     ]

@@ -10,8 +10,8 @@ from archbench.cli.common import note, table_console
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError
 from archbench.host import Host
-from archbench.leaderboard import page
 from archbench.leaderboard.entry import make_entries, write_entry
+from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import verdict
 from archbench.report.writer import write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
@@ -34,7 +34,7 @@ def finish_scan(
     report = write_report(results, reports_dir / index.name, report_sections(host))
     for entry in make_entries(results):
         write_entry(leaderboard_dir, entry)
-    page.write(leaderboard_dir)
+    write_page(leaderboard_dir)
     host.notify("scan_finished", results=results)
     click.echo("")
     click.echo(verdict(results))

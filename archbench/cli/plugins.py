@@ -11,9 +11,12 @@ from archbench.errors import PluginError, nearest
 from archbench.host import Host, PluginInfo
 
 
-@click.group()
-def plugins() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def plugins(context: click.Context) -> None:
     """List plug-ins: what they offer and what failed."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_plugins, plugin_files=(), as_json=False)
 
 
 @plugins.command("list")
@@ -23,7 +26,7 @@ def list_plugins(plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """List every plug-in with what it registered; failures with their reason."""
     host = host_with(plugin_files)
     if as_json:
-        print_json([_as_json(info) for info in host.plugins])
+        print_json({"plugins": [_as_json(info) for info in host.plugins]})
         return
     for info in host.plugins:
         offered = "; ".join(f"{noun} {', '.join(names)}" for noun, names in info.registered.items())

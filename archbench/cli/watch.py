@@ -14,7 +14,7 @@ from rich.text import Text
 
 from archbench.cli.common import interactive
 from archbench.contracts.executor import Progress
-from archbench.results.runs import RunState
+from archbench.runs.store import RunStatus
 from archbench.scans.planner import PlannedRun
 from archbench.scans.scheduler import label
 from archbench.units import human_count, human_seconds
@@ -101,13 +101,13 @@ class LineWatcher:
             going = "; ".join(progress_words(*one) for one in self.current.values())
             self.say(f"{self.ended_runs}/{self.total} done, {self._left()}: {going}")
 
-    def ended(self, run: PlannedRun, state: RunState, reason: str | None) -> None:
+    def ended(self, run: PlannedRun, status: RunStatus) -> None:
         """See Watcher."""
-        _, last = self.current.pop(run.run_id, (run, None))
+        self.current.pop(run.run_id, None)
         self.ended_runs += 1
         self.pace.reached(run.run_id, 1.0)
         left = f", {self._left()}" if self.ended_runs < self.total else ""
-        self.say(f"{self.ended_runs}/{self.total} {end_words(run, state, reason, last)}{left}")
+        self.say(f"{self.ended_runs}/{self.total} {end_words(run, status)}{left}")
 
     def told(self, line: str) -> None:
         """See Watcher."""
@@ -185,7 +185,7 @@ def progress_words(run: PlannedRun, progress: Progress) -> str:
     return f"{label(run)} step {progress.step}/{progress.total_steps}{loss}{rate}"
 
 
-def end_words(run: PlannedRun, state: RunState, reason: str | None, last: Progress | None) -> str:
+def end_words(run: PlannedRun, status: RunStatus) -> str:
     """How a run ended, in words."""
-    loss = f", loss {last.loss_nats:.3f} nats" if last is not None and last.loss_nats is not None else ""
-    return f"{label(run)}: {state.value}{loss if state is RunState.DONE else ''}{f' ({reason})' if reason else ''}"
+    loss = "" if status.validation_loss_nats is None else f", validation loss {status.validation_loss_nats:.3f} nats"
+    return f"{label(run)}: {status.state.value}{loss}{f' ({status.reason})' if status.reason else ''}"

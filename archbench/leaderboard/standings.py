@@ -14,7 +14,7 @@ import numpy as np
 
 from archbench.analysis.comparison import Contender, interval
 from archbench.analysis.resampling import no_draw
-from archbench.analysis.study import compare_all, study_contenders
+from archbench.analysis.study import StudyOptions, compare_all, study_contenders
 from archbench.errors import SpecError
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry, figure_of
 from archbench.report.words import bits_per_byte_factor, decisive_point
@@ -23,6 +23,11 @@ from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
 
 _TOLERANCE = 1e-4
 """Relative difference from which a stored figure counts as changed; other machines round differently far below it."""
+
+_WITHOUT_FLOOR = StudyOptions(floor="none")
+"""Pages show the law without floor; fitting the other one would take most of the time."""
+_FIGURES = StudyOptions(num_resamples=2)
+"""Stated figures hold no intervals, so that hardly any resamples are needed to check them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,10 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
     """
     records = entry.records()
     problems = []
-    for frontier in (one.result for axis in CostAxis for one in study_contenders(records, axis, baseline=None)):
+    frontiers = [
+        one.result for axis in CostAxis for one in study_contenders(records, axis, baseline=None, options=_FIGURES)
+    ]
+    for frontier in frontiers:
         stated, found = entry.figures.get(frontier.cost_axis.value), figure_of(frontier)
         if stated is None:
             problems.append(f"figures on {frontier.cost_axis.value} are missing")
@@ -116,13 +124,13 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     records = [replace(record, contender=name) for name, entry in named.items() for record in entry.records()]
     wanted = Counter(entry.baseline for entry in named.values() if entry.baseline in named).most_common(1)
     baseline = wanted[0][0] if wanted else None
-    contenders = study_contenders(records, axis, baseline=baseline)
+    contenders = study_contenders(records, axis, baseline=baseline, options=_WITHOUT_FLOOR)
     if len(contenders) < len({record.contender for record in records if record.usable}):
         return None
     # Compute that a tier wasted was spent all the same: the envelope goes on flat to the end of the longest run.
     reference = min(max(float(curve.cost[-1]) for curve in one.curves.curves) for one in contenders)
     losses = {one.name: _loss_at(one, reference) for one in contenders}
-    against = {pair.contender: pair for pair in compare_all(contenders) if pair.baseline == baseline}
+    against = {pair.contender: pair for pair in compare_all(contenders, baseline) if pair.baseline == baseline}
     rows = [
         Row(
             name=one.name,

@@ -10,12 +10,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from archbench.analysis.comparison import Contender
 from archbench.analysis.curves import Floats, MeanCurve
 from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
-from archbench.report.words import number
+from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
+from archbench.results.runs import size_number
 from archbench.units import human_count
 
 _MANY = 8
 """Sizes from which on their curves are no longer labelled one by one."""
+_MANY_BANDS = 3
+"""Contenders up to which bands can be told from each other."""
 
 
 @styled
@@ -26,7 +29,8 @@ def overview(contenders: Sequence[Contender]) -> Figure:
         style = style_of(index)
         cost, loss = _envelope(one)
         axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=one.name)
-        ends = [curve for curve in one.curves.curves if curve.finished[-1]]
+        curves = one.curves.curves
+        ends = [curve for curve in curves[:: max(1, -(-len(curves) // _MANY))] if curve.finished[-1]]
         axes.plot(
             [curve.cost[-1] for curve in ends],
             [curve.loss_nats[-1] for curve in ends],
@@ -88,7 +92,8 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
             found = fit.intervals.get("alpha_C") if fit.status is FitStatus.OK else None
             if found is None:
                 continue
-            axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
+            if known(found):
+                axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
             hollow = "white" if marker == "D" else "#1b1b1b"
             axes.plot(
                 found.value,
@@ -113,13 +118,15 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
     shown = [comparison for comparison in comparisons if comparison.multipliers]
     if not shown:
         return None
-    figure, (axes,) = new_figure(6.4, 3.6)
+    figure, (axes,) = new_figure(7.6, 3.6)
     axes.axhline(1.0, color="0.5", linewidth=0.8)
-    for comparison in shown:
+    for number_of, comparison in enumerate(shown):
         style = style_of(names.index(comparison.contender))
         points = comparison.multipliers
         losses = np.array([point.loss_nats for point in points])
-        for bounds, alpha in (([p.multiplier for p in points], 0.13), ([p.interval_90 for p in points], 0.2)):
+        bands = [([p.multiplier for p in points], 0.13), ([p.interval_90 for p in points], 0.2)]
+        certain = all(known(point.multiplier) for point in points)
+        for bounds, alpha in bands if certain and len(shown) <= _MANY_BANDS else []:
             low = np.maximum([bound.low for bound in bounds], 1e-6)
             high = np.minimum([bound.high for bound in bounds], 1e6)
             axes.fill_between(losses, low, high, color=style.color, alpha=alpha, linewidth=0)
@@ -141,6 +148,10 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
             linewidth=0.9,
             linestyle=(0, (1, 2)),
         )
+        if certain and len(shown) > _MANY_BANDS:
+            # Bands would cover each other: intervals stand at a few losses instead.
+            for point in points[number_of % 3 : last : 4]:
+                axes.plot([point.loss_nats] * 2, [point.multiplier.low, point.multiplier.high], color=style.color)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
@@ -154,7 +165,8 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
     axes.set_xlabel(LOSS_LABEL + "; better to the right")
     axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
     axes.set_title(f"Multiplier on {AXIS_NAMES[shown[0].cost_axis]} (above 1: needs less)")
-    axes.legend(title="dotted: extrapolated; bands 90 and 95 %", title_fontsize=8)
+    legend = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
+    axes.legend(title=f"dotted: extrapolated; {legend}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
@@ -198,9 +210,11 @@ def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = 
     log_cost = np.log(cost)
     samples = one.lines.log_loss_at(log_cost)
     samples = samples[~np.isnan(samples).any(axis=1)]
-    low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
-    axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
-    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}, 95 % band" if label else None
+    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}" if label else None
+    if len(samples):
+        low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
+        axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
+        text = f"{text}, 95 % band" if text else None
     axes.plot(
         cost,
         np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost),
@@ -215,7 +229,7 @@ def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = 
 def _label_sizes(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -> None:
     step = max(1, -(-len(curves) // _MANY))
     for curve in curves[::step]:
-        mark = f"{curve.size_index}: {human_count(curve.non_embedding_params)}"
+        mark = f"{size_number(curve.size_index)}: {human_count(curve.non_embedding_params)}"
         axes.annotate(
             mark,
             (curve.cost[-1], curve.loss_nats[-1]),
@@ -223,6 +237,8 @@ def _label_sizes(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -
             xytext=(5, 4),
             fontsize=7,
             color="0.35" if curve.size_index in dominated else "0.1",
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8},
+            zorder=5,
         )
 
 
@@ -256,4 +272,7 @@ def _log_axes(axes: Axes, xlabel: str) -> None:
 
 def _short(value: float, _: object) -> str:
     """A cost on an axis: `5e11`, `200k`, `30`."""
-    return human_count(value) if value < 1e9 else f"{value:.0e}".replace("e+", "e")
+    if value < 1e9:
+        return human_count(value)
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

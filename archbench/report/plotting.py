@@ -5,15 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from archbench.results.runs import CostAxis
+
+if TYPE_CHECKING:
+    # Matplotlib takes a third of a second; every command that only knows of report sections would wait for it.
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,21 +78,27 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib
+
         with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]  # its stubs list every key
             return draw(*args, **kwargs)
 
     return drawn
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, list[Axes]]":
     """A figure of `width` × `height` inches with its axes, row by row."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
 @styled
-def svg_bytes(figure: Figure) -> bytes:
+def svg_bytes(figure: "Figure") -> bytes:
     """The figure as SVG; no date and no random ids in it."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     # Trailing blanks would be noise in every diff.
@@ -101,15 +106,17 @@ def svg_bytes(figure: Figure) -> bytes:
 
 
 @styled
-def png_bytes(figure: Figure) -> bytes:
+def png_bytes(figure: "Figure") -> bytes:
     """The figure as PNG at 150 dots per inch."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
     figure.set_dpi(150.0)
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
-def save(figure: Figure, directory: Path, name: str) -> str:
+def save(figure: "Figure", directory: Path, name: str) -> str:
     """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{name}.svg").write_bytes(svg_bytes(figure))

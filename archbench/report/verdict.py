@@ -1,9 +1,18 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
 from archbench.contracts.report import ScanResults
-from archbench.report.words import bits_per_byte_factor, decisive_point, loss_text, number, tiers_text, with_interval
+from archbench.report.plotting import AXIS_NAMES
+from archbench.report.words import (
+    bits_per_byte_factor,
+    decisive_point,
+    known,
+    loss_text,
+    number,
+    tiers_text,
+    with_interval,
+)
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
-from archbench.results.runs import CostAxis
+from archbench.results.runs import CostAxis, size_number
 
 _COST_WORDS = {
     CostAxis.EXACT: "compute (executed FLOPs)",
@@ -49,7 +58,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
         text += f" In device time it needs {_needs(at.multiplier)}."
     if comparison.crossover_cost is not None:
-        text += f" The two laws cross at {with_interval(comparison.crossover_cost)} ({comparison.cost_axis.value})."
+        text += f" The two laws cross at {with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}."
     return text
 
 
@@ -61,12 +70,15 @@ def _multiplier_words(comparison: Comparison, factor: float | None) -> str:
     where = f"at {loss_text(at.loss_nats, factor)}" + (", extrapolated" if at.extrapolated else "")
     cost = _COST_WORDS[comparison.cost_axis]
     told_apart = not at.multiplier.covers(1.0)
+    unknown = " (one seed at each size)" if not known(at.multiplier) else ""
     words = f"needs {_needs(at.multiplier)} the {cost} of {comparison.baseline} {where}"
-    return f"{words}." if told_apart else f"{words}: not told apart from equal."
+    return f"{words}." if told_apart else f"{words}: not told apart from equal{unknown}."
 
 
 def _needs(multiplier: Interval) -> str:
     """The share of the baseline's cost that is needed, with its interval: the multiplier's inverse."""
+    if not known(multiplier):
+        return f"{_inverse(multiplier.value)}x (interval unknown)"
     return f"{_inverse(multiplier.value)}x [{_inverse(multiplier.high)}, {_inverse(multiplier.low)}]"
 
 
@@ -91,7 +103,7 @@ def _exponent_words(comparison: Comparison) -> str:
 
 
 def _frontier_words(frontier: FrontierResult) -> str:
-    dominated = [size.size_index for size in frontier.sizes if size.dominated]
+    dominated = [size_number(size.size_index) for size in frontier.sizes if size.dominated]
     if frontier.tiered:
         text = f"The frontier of {frontier.contender} is tiered: sizes {tiers_text(frontier)} are one tier"
     else:

@@ -3,14 +3,21 @@
 import math
 
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
-from archbench.results.runs import RunRecord
+from archbench.results.runs import RunRecord, size_number
 
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
     """`1.41 [1.12, 1.93]`; a dash without an interval."""
     if interval is None:
         return "-"
+    if not known(interval):
+        return f"{number(interval.value, digits)} (interval unknown)"
     return f"{number(interval.value, digits)} [{number(interval.low, digits)}, {number(interval.high, digits)}]"
+
+
+def known(interval: Interval) -> bool:
+    """Whether the data gave an interval: an infinite one stands for none."""
+    return math.isfinite(interval.low) or math.isfinite(interval.high)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -37,7 +44,9 @@ def alpha_text(fit: FitResult) -> str:
 def tiers_text(frontier: FrontierResult) -> str:
     """`none`, or the groups of sizes that form a tier: `2-4`; with a question mark where noise is unknown."""
     groups = [
-        f"{tier.size_indices[0]}-{tier.size_indices[-1]}" for tier in frontier.tiers if len(tier.size_indices) > 1
+        f"{size_number(tier.size_indices[0])}-{size_number(tier.size_indices[-1])}"
+        for tier in frontier.tiers
+        if len(tier.size_indices) > 1
     ]
     doubt = "" if frontier.noise_std_nats is not None else " (noise unknown)"
     return (", ".join(groups) if groups else "none") + doubt

@@ -27,6 +27,11 @@ class CostAxis(StrEnum):
     """Measured time inside training steps."""
 
 
+def size_number(size_index: int) -> int:
+    """The rung `size_index` as texts for people count it: 1 for the smallest."""
+    return size_index + 1
+
+
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
     """One evaluation of a run. Every field but `device_seconds` has the same bits whenever the run is repeated."""

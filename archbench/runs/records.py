@@ -12,6 +12,7 @@ from archbench.errors import StoreError
 from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.imported import read_imported
 from archbench.runs.lease import read_lease
 from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
 
@@ -69,7 +70,7 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
     """
     if not directory.record_file.exists():
         if not directory.plan_file.exists():
-            return None
+            return read_imported(directory, contender=contender, size_index=size_index)
         plan = directory.read_plan()
         lease = read_lease(directory)
         state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED

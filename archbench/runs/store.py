@@ -57,6 +57,8 @@ class RunStatus:
     step: int | None
     """Steps taken as the holder of the lease last told; None where nobody holds one."""
     reason: str | None
+    validation_loss_nats: float | None = None
+    """At the end of a run that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,20 @@ def directory_status(directory: RunDirectory) -> RunStatus:
     if directory.record_file.exists():
         record = read_record(directory, contender="", size_index=0)
     if record is not None and record.state in (RunState.DONE, RunState.DIVERGED):
-        return RunStatus(record.state, record.curve[-1].step if record.curve else None, record.reason)
+        return _ended_status(record)
     lease = read_lease(directory)
     if lease is not None and lease.alive:
         return RunStatus(RunState.RUNNING, lease.step, None)
     if record is not None:
-        return RunStatus(record.state, record.curve[-1].step if record.curve else None, record.reason)
+        return _ended_status(record)
     return RunStatus(RunState.PLANNED, None, None)
+
+
+def _ended_status(record: RunRecord) -> RunStatus:
+    last = record.curve[-1] if record.curve else None
+    return RunStatus(
+        record.state, last.step if last else None, record.reason, last.validation_loss_nats if last else None
+    )
 
 
 def directory_bytes(path: Path) -> int:

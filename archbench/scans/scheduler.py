@@ -10,8 +10,8 @@ from typing import Protocol
 from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.errors import PluginError, StoreError
 from archbench.host import Host
-from archbench.results.runs import RunState
-from archbench.runs.store import IndexedRun, RunStore
+from archbench.results.runs import RunState, size_number
+from archbench.runs.store import IndexedRun, RunStatus, RunStore
 from archbench.scans.planner import PlannedRun, ScanPlan
 
 MAX_ATTEMPTS = 3
@@ -33,7 +33,7 @@ class Watcher(Protocol):
         """A run took steps."""
         ...
 
-    def ended(self, run: PlannedRun, state: RunState, reason: str | None) -> None:
+    def ended(self, run: PlannedRun, status: RunStatus) -> None:
         """A run came to an end, here or in another command."""
         ...
 
@@ -140,11 +140,11 @@ class _Scheduler:
 
     def _submit(self, executor: Executor, run: PlannedRun) -> None:
         """Hands `run` over, unless another command has taken or finished it since it was looked at."""
-        state = self.store.status(run.run_id).state
-        if state in (RunState.DONE, RunState.DIVERGED):
-            self._ended(run, state, self.store.status(run.run_id).reason, here=False)
+        status = self.store.status(run.run_id)
+        if status.state in (RunState.DONE, RunState.DIVERGED):
+            self._ended(run, status, here=False)
             return
-        if state is RunState.RUNNING:
+        if status.state is RunState.RUNNING:
             self.watcher.told(f"{label(run)}: is being trained by another command; waiting for it")
             self.elsewhere[run.run_id] = run
             return
@@ -162,13 +162,15 @@ class _Scheduler:
             self.watcher.progressed(run, event)
             return
         del self.in_flight[event.run_id]
-        if self.store.status(run.run_id).state is RunState.RUNNING:
+        status = self.store.status(run.run_id)
+        if status.state is RunState.RUNNING:
             # Another command was quicker to take the lease.
             self.elsewhere[run.run_id] = run
         elif isinstance(event, Lost):
             self._lost(run, event)
         else:
-            self._ended(run, event.state, event.reason, here=True)
+            loss_nats = status.validation_loss_nats if event.state is status.state else None
+            self._ended(run, RunStatus(event.state, status.step, event.reason, loss_nats), here=True)
 
     def _lost(self, run: PlannedRun, event: Lost) -> None:
         if self.attempts[run.run_id] < MAX_ATTEMPTS:
@@ -176,7 +178,7 @@ class _Scheduler:
             self.waiting.insert(0, run)
             return
         reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}; worker logs are in {self.store.logs_dir}"
-        self._ended(run, RunState.FAILED, reason, here=True)
+        self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
 
     def _look_elsewhere(self) -> None:
         if not self.elsewhere or self.clock() - self.looked < ELSEWHERE_SECONDS:
@@ -188,16 +190,16 @@ class _Scheduler:
                 continue
             del self.elsewhere[run_id]
             if status.state in (RunState.DONE, RunState.DIVERGED):
-                self._ended(run, status.state, status.reason, here=False)
+                self._ended(run, status, here=False)
             else:
                 self.waiting.append(run)
 
-    def _ended(self, run: PlannedRun, state: RunState, reason: str | None, *, here: bool) -> None:
-        if state is RunState.DONE:
+    def _ended(self, run: PlannedRun, status: RunStatus, *, here: bool) -> None:
+        if status.state is RunState.DONE:
             self.num_trained += here
         else:
-            self.failures.append(Failure(run, state, reason or "no reason was given"))
-        self.watcher.ended(run, state, reason)
+            self.failures.append(Failure(run, status.state, status.reason or "no reason was given"))
+        self.watcher.ended(run, status)
         if here:
             self._notify(run)
 
@@ -215,4 +217,4 @@ class _Scheduler:
 def label(run: PlannedRun) -> str:
     """The run's name in messages."""
     num_params = run.plan.facts.non_embedding_params
-    return f"{run.contender} size {run.size_index + 1} ({num_params:,} parameters) seed {run.seed}"
+    return f"{run.contender} size {size_number(run.size_index)} ({num_params:,} parameters) seed {run.seed}"

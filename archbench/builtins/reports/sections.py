@@ -1,24 +1,31 @@
 """The sections of a report, in the order in which a reader asks for them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.analysis.comparison import Contender
-from archbench.analysis.study import study_contenders
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report import figures
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.verdict import main_axis
-from archbench.report.words import alpha_text, decisive_point, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
-from archbench.results.runs import CostAxis, RunRecord
+from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import human_count, human_seconds
+
+# Figures and laws are imported where they are drawn: registering sections must stay cheap.
 
 
 def _contenders(results: ScanResults, axis: CostAxis | None = None) -> list[Contender]:
     """The contenders with their resamples; the same seed as the study's, so that bands agree with its intervals."""
-    return study_contenders(results.records, axis or main_axis(results), baseline=results.baseline)
+    from archbench.analysis.study import StudyOptions, study_contenders
+
+    axis = axis or main_axis(results)
+    # The laws are those of the study; fitting a floor again would take most of a report's time.
+    stated = {one.contender: one for one in results.frontiers if one.cost_axis is axis}
+    drawn = study_contenders(results.records, axis, baseline=results.baseline, options=StudyOptions(floor="none"))
+    return [replace(one, result=stated[one.name]) for one in drawn if one.name in stated]
 
 
 def _tracks(contenders: list[Contender]) -> dict[str, list[Contender]]:
@@ -42,6 +49,8 @@ class FrontierSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figures and a table of sizes for each contender."""
+        from archbench.report import figures
+
         contenders = _contenders(results)
         if not contenders:
             return None
@@ -68,7 +77,7 @@ class FrontierSection(ReportSection):
             curve = finals[size.size_index]
             rows.append(
                 [
-                    str(size.size_index),
+                    str(size_number(size.size_index)),
                     human_count(size.non_embedding_params),
                     str(curve.num_runs),
                     number(curve.final_loss_nats, 4),
@@ -95,6 +104,8 @@ class ExponentSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure, a table of exponents and a table of pairs."""
+        from archbench.report import figures
+
         contenders = _contenders(results)
         if not contenders:
             return None
@@ -158,6 +169,8 @@ class MultiplierSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure for each cost axis and a table; None without a baseline."""
+        from archbench.report import figures
+
         against = [pair for pair in results.comparisons if pair.baseline == results.baseline and pair.comparable_loss]
         if not against:
             return None
@@ -175,7 +188,9 @@ class MultiplierSection(ReportSection):
                     pair.contender,
                     AXIS_NAMES[pair.cost_axis],
                     with_interval(at.multiplier) if at else f"`{pair.status.value}`",
-                    f"[{number(at.interval_90.low)}, {number(at.interval_90.high)}]" if at else "-",
+                    f"[{number(at.interval_90.low)}, {number(at.interval_90.high)}]"
+                    if at and known(at.interval_90)
+                    else "-",
                     number(at.loss_nats, 4) + (" (extrapolated)" if at.extrapolated else "") if at else "-",
                     with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
                 ]
@@ -199,6 +214,8 @@ class LearningCurveSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """One figure for each track."""
+        from archbench.report import figures
+
         contenders = _contenders(results)
         if not contenders:
             return None
@@ -234,7 +251,7 @@ class RunSection(ReportSection):
         bits = last.bits_per_byte if last else None
         return [
             run.contender,
-            str(run.size_index),
+            str(size_number(run.size_index)),
             human_count(run.non_embedding_params),
             str(run.seed),
             human_count(run.planned_tokens),

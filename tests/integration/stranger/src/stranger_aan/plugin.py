@@ -47,7 +47,9 @@ class AverageAttention(ArchitectureConfig):
         )
 
     def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        return nearest_dims(target_params, lambda dims: self.num_params(dims).non_embedding, vocab_size=vocab_size, seq_len=seq_len)
+        return nearest_dims(
+            target_params, lambda dims: self.num_params(dims).non_embedding, vocab_size=vocab_size, seq_len=seq_len
+        )
 
 
 @hookimpl

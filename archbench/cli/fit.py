@@ -1,0 +1,129 @@
+"""`archbench fit FILE`: any law on a table of anybody's runs, with intervals, audit and back-test."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archbench.cli.common import json_option, print_json, table_console
+from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
+
+if TYPE_CHECKING:
+    from archbench.analysis.audit import AuditRow
+    from archbench.analysis.fitting import LawFit
+    from archbench.analysis.forecast import BacktestRow
+    from archbench.results.fits import FitResult
+
+
+@click.command()
+@table_options
+@click.option("--audit/--no-audit", default=True, show_default=True, help="Sensitivity table and back-test.")
+@click.option(
+    "--params-other", metavar="COL", help="Column of N by the other convention; the audit shows what it changes."
+)
+@json_option
+def fit(file: Path, as_json: bool, audit: bool, params_other: str | None, **options: Any) -> None:
+    """Fit a scaling law to a table of runs (CSV, JSONL, Parquet).
+
+    Columns are mapped by flags. A result that should not be read has a status in place of its numbers.
+    """
+    # Imported now: scipy and pandas are not loaded for `--help`.
+    from archbench.analysis.audit import audit_law, ordering_of
+    from archbench.analysis.forecast import back_test
+    from archbench.analysis.laws.catalogue import law_named
+
+    law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
+    tables = load_tables(file, options)
+    others = load_tables(file, options | {"params": params_other}) if params_other else [None] * len(tables)
+    found = []
+    for table, other in zip(tables, others, strict=True):
+        fitted = fit_table(law, table, floor, options)
+        rows: tuple[AuditRow, ...] = ()
+        windows: tuple[BacktestRow, ...] = ()
+        if audit:
+            swapped = {"N by the other convention": other.values} if other and "N" in law.variables else {}
+            rows = audit_law(law, table, floor=floor, delta=options["delta"], alternatives=swapped)
+            if fitted.ok:
+                windows = back_test(fitted, ordering_of(fitted), floor=floor, seed=options["random_seed"])
+        found.append((table.arch, fitted.result, rows, windows))
+    if as_json:
+        print_json({"file": str(file), "fits": [_as_json(*one) for one in found]})
+        return
+    for one in found:
+        _print(*one)
+
+
+def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "LawFit":
+    """The fit of one table, with intervals where it may be read."""
+    from archbench.analysis.fitting import fit_law
+    from archbench.analysis.law_bootstrap import bootstrap_law, percentile_intervals
+
+    variables, response = table.inputs(law)
+    fitted = fit_law(
+        law,
+        variables,
+        response,
+        floor=floor,
+        delta=options["delta"],
+        log_residuals=options["residuals"] == "log",
+        clusters=table.clusters,
+        param_convention=(options["param_convention"] or "not stated") if "N" in law.variables else "",
+    )
+    notes = unstated(options)
+    if not fitted.ok or not options["resamples"]:
+        return fitted.with_intervals({}, notes)
+    samples = bootstrap_law(fitted, num_resamples=options["resamples"], seed=options["random_seed"])
+    if fitted.points.num_clusters < 10:
+        notes = (*notes, f"{fitted.points.num_clusters} runs: a bootstrap of so few covers less than it says")
+    return fitted.with_intervals(percentile_intervals(fitted.result.params, samples.params()), notes)
+
+
+def _as_json(
+    arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows: "tuple[BacktestRow, ...]"
+) -> dict[str, Any]:
+    audit = [{"variant": row.variant, **asdict(row.result)} for row in rows]
+    return {"arch": arch, **asdict(result), "audit": audit, "back_test": [asdict(row) for row in windows]}
+
+
+def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows: "tuple[BacktestRow, ...]") -> None:
+    from rich.table import Table
+
+    title = f"{arch}: {result.law}" if arch else result.law
+    click.echo(f"{title}  {result.equation}")
+    left = ", ".join(f"{count} {reason}" for reason, count in result.left_out.items()) or "none"
+    convention = f", N {result.param_convention}" if result.param_convention else ""
+    click.echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
+    click.echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
+    click.echo(f"{result.objective}: {result.objective_value:.8g}")
+    for line in result.notes:
+        click.echo(f"note: {line}")
+    console = table_console()
+    if result.status.value == "ok":
+        table = Table("parameter", "value", "95 % interval", box=None, header_style="bold")
+        for name, value in result.params.items():
+            interval = result.intervals.get(name)
+            table.add_row(name, f"{value:.5g}", f"{interval.low:.4g} to {interval.high:.4g}" if interval else "-")
+        console.print(table)
+    if rows:
+        names = list(rows[0].result.params) or sorted({name for row in rows for name in row.result.params})
+        table = Table("variant", "status", *names, box=None, header_style="bold", title="sensitivity")
+        for row in rows:
+            readable = row.result.status.value == "ok"
+            cells = [f"{row.result.params[n]:.4g}" if readable and n in row.result.params else "-" for n in names]
+            table.add_row(row.variant, row.result.status.value, *cells)
+        console.print(table)
+    if windows:
+        table = Table("held out", "predicted", "95 %", "actual", "error", "covered", box=None, title="back-test")
+        for window in windows:
+            inside = window.predicted
+            table.add_row(
+                f"{2.718281828459045**window.held_out:.3g}",
+                f"{inside.value:.4g}" if inside else window.status.value,
+                f"{inside.low:.4g} to {inside.high:.4g}" if inside else "-",
+                f"{window.actual:.4g}",
+                f"{window.error:+.2%}" if inside else "-",
+                {True: "yes", False: "no", None: "-"}[window.covered],
+            )
+        console.print(table)
+    click.echo("")

@@ -1,0 +1,182 @@
+"""Tables of others' runs: fit, forecast and import as a person calls them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from archbench.analysis.fitting import fit_law
+from archbench.analysis.forecast import back_test, forecast, lack_of_fit
+from archbench.analysis.isoflop import efficient_points, isoflop_minimum
+from archbench.analysis.law_bootstrap import bca_interval, bootstrap_law, leave_one_run_out
+from archbench.analysis.laws.chinchilla import Chinchilla
+from archbench.analysis.laws.single import ComputeLaw
+from archbench.analysis.profile import profile_exponent
+from archbench.cli.fit import fit
+from archbench.cli.forecast import forecast as forecast_command
+from archbench.cli.import_runs import import_runs
+from archbench.errors import SpecError
+from archbench.results.fits import FitStatus
+from archbench.runs.store import RunStore
+
+TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
+COLUMNS = ["--params", "n", "--tokens", "d", "--loss", "loss"]
+
+
+def runs(count: int = 60, noise: float = 0.004) -> pd.DataFrame:
+    generator = np.random.default_rng(4)
+    n = np.repeat(np.geomspace(1e7, 1e9, 10), count // 10).round()
+    d = np.exp(generator.uniform(np.log(1e9), np.log(1e11), len(n))).round()
+    loss = Chinchilla().predict(TRUTH, N=n, D=d) * np.exp(generator.normal(0, noise, len(n)))
+    return pd.DataFrame({"n": n, "d": d, "c": 6 * n * d, "loss": loss, "arch": "gpt"})
+
+
+def run_fit(file: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(fit, [str(file), *arguments])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_every_kind_of_table_gives_the_same_fit(tmp_path: Path, kind: str) -> None:
+    file, frame = tmp_path / f"runs.{kind}", runs()
+    if kind == "csv":
+        frame.to_csv(file, index=False)
+    elif kind == "jsonl":
+        frame.to_json(file, orient="records", lines=True, double_precision=15)
+    else:
+        frame.to_parquet(file)
+    result = run_fit(file, "--law", "chinchilla", *COLUMNS, "--json", "--no-audit", "--resamples", "50")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)["fits"][0]
+    direct = fit_law(Chinchilla(), {"N": frame["n"], "D": frame["d"]}, frame["loss"])
+    assert found["status"] == "ok"
+    assert found["params"]["alpha"] == pytest.approx(direct.result.params["alpha"], rel=1e-9)
+    assert found["intervals"]["alpha"]["low"] < found["params"]["alpha"] < found["intervals"]["alpha"]["high"]
+    assert any("not stated" in line for line in found["notes"])
+
+
+def test_audit_and_back_test_stand_beside_the_exponent(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    runs().to_csv(file, index=False)
+    result = run_fit(file, "--law", "chinchilla", *COLUMNS, "--json", "--resamples", "50")
+    found = json.loads(result.output)["fits"][0]
+    variants = {row["variant"] for row in found["audit"]}
+    assert {"no floor", "least squares", "without the largest size", "without the smallest size"} <= variants
+    assert any(row["predicted"] for row in found["back_test"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--law", "chinchila", *COLUMNS], "did you mean 'chinchilla'"),
+        (["--law", "chinchilla", "--params", "nn", "--tokens", "d", "--loss", "loss"], "no column 'nn'"),
+        (["--law", "chinchilla", "--params", "n", "--loss", "loss"], "--tokens"),
+        (["--law", "chinchilla", "--params", "arch", "--tokens", "d", "--loss", "loss"], "expected a number"),
+        (["--law", "chinchilla", *COLUMNS, "--floor", "low"], "none, free or a number"),
+    ],
+)
+def test_a_wrong_flag_is_one_clear_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    file = tmp_path / "runs.csv"
+    runs().to_csv(file, index=False)
+    result = run_fit(file, *arguments)
+    assert isinstance(result.exception, SpecError)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", ""), ("a.txt", "x"), ("a.jsonl", "{"), ("b.parquet", "x")])
+def test_a_file_that_is_no_table_is_one_clear_line(tmp_path: Path, name: str, content: str) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    result = run_fit(file, "--law", "chinchilla", *COLUMNS)
+    assert isinstance(result.exception, SpecError)
+    assert name in str(result.exception)
+
+
+def test_wrong_units_are_noticed_as_a_status_and_do_not_end_in_a_number(tmp_path: Path) -> None:
+    frame = runs()
+    frame["loss"] = -frame["loss"]
+    file = tmp_path / "runs.csv"
+    frame.to_csv(file, index=False)
+    result = run_fit(file, "--law", "chinchilla", *COLUMNS, "--json", "--no-audit")
+    assert json.loads(result.output)["fits"][0]["status"] == "invalid_data"
+
+
+def test_forecast_gives_loss_allocation_and_marks_what_lies_far(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    runs().to_csv(file, index=False)
+    arguments = [str(file), "--law", "chinchilla", *COLUMNS, "--budget", "1e21", "--budget", "1e24", "--json"]
+    result = CliRunner().invoke(forecast_command, [*arguments, "--resamples", "100"])
+    assert result.exit_code == 0, result.output
+    near, far = json.loads(result.output)["forecasts"][0]["budgets"]
+    truth = Chinchilla().predict(TRUTH, N=near["params"]["value"], D=near["tokens"]["value"])[0]
+    assert near["loss"]["low"] < truth < near["loss"]["high"]
+    assert not near["far"]
+    assert far["far"]
+    assert far["loss"]["high"] - far["loss"]["low"] > near["loss"]["high"] - near["loss"]["low"]
+
+
+def test_imported_runs_are_read_back_with_their_origin(tmp_path: Path) -> None:
+    file, store = tmp_path / "theirs.csv", tmp_path / "runs"
+    runs().to_csv(file, index=False)
+    arguments = [str(file), *COLUMNS, "--arch", "arch", "--track", "causal", "--param-convention", "total"]
+    for _ in range(2):
+        result = CliRunner().invoke(import_runs, [*arguments, "--runs", str(store)])
+        assert result.exit_code == 0, result.output
+    index = RunStore(store).scan("theirs")
+    assert len(index.runs) == 60
+    records = [RunStore(store).record(run) for run in index.runs]
+    assert all(record is not None and record.usable and "theirs.csv" in record.origin for record in records)
+    assert {record.size_index for record in records if record} == set(range(10))
+
+
+def test_back_test_covers_noise_around_a_true_law() -> None:
+    generator = np.random.default_rng(1)
+    cost = np.geomspace(1e17, 1e21, 14)
+    loss = ComputeLaw().predict({"alpha_C": 0.15, "C_c": 1e19, "E": 1.7}, C=cost)
+    fitted = fit_law(ComputeLaw(), {"C": cost}, loss * np.exp(generator.normal(0, 0.003, 14)), floor=1.7)
+    rows = back_test(fitted, np.log(cost), floor=1.7)
+    covered = [row.covered for row in rows if row.covered is not None]
+    assert len(covered) >= 8
+    assert np.mean(covered) >= 0.8  # at a nominal .95, 12 windows show fewer with probability .02
+    kappa = lack_of_fit(fitted, np.log(cost), rows)
+    samples = bootstrap_law(fitted, num_resamples=100)
+    near, far = (forecast(fitted, samples, kappa=kappa, C=value) for value in (2e21, 1e24))
+    assert not near.far
+    assert far.far
+
+
+def test_profile_interval_agrees_with_the_bootstrap_of_many_runs() -> None:
+    frame = runs(200)
+    fitted = fit_law(Chinchilla(), {"N": frame["n"], "D": frame["d"]}, frame["loss"])
+    profile = profile_exponent(fitted, 2)
+    samples = bootstrap_law(fitted, num_resamples=300)
+    low, high = np.percentile(samples.theta[:, 2], [2.5, 97.5])
+    # Both estimate one width; each has a Monte Carlo error of some 10 %.
+    assert profile.high - profile.low == pytest.approx(high - low, rel=0.4)
+    left_out = leave_one_run_out(fitted).theta[:, 2]
+    corrected = bca_interval(float(fitted.theta[2]), samples.theta[:, 2], left_out)
+    assert corrected.covers(float(fitted.theta[2]))
+
+
+def test_isoflop_minimum_is_found_inside_and_refused_outside() -> None:
+    n = np.geomspace(1e7, 1e9, 7)
+    inside = isoflop_minimum(1e19, n, 3 + 0.05 * (np.log(n) - np.log(1e8)) ** 2)
+    assert inside.params == pytest.approx(1e8, rel=1e-6)
+    assert inside.loss_nats == pytest.approx(3, rel=1e-9)
+    outside = isoflop_minimum(1e19, n, 3 + 0.05 * (np.log(n) - np.log(1e12)) ** 2)
+    assert outside.status is FitStatus.NO_INTERIOR_MINIMUM
+    assert isoflop_minimum(1e19, n[:2], [3, 2]).status is FitStatus.TOO_FEW_SIZES
+
+
+def test_efficient_points_fall_and_their_hull_is_convex() -> None:
+    generator = np.random.default_rng(0)
+    cost, loss = np.exp(generator.uniform(0, 9, 300)), generator.uniform(2, 4, 300)
+    lowest = efficient_points(cost, loss)
+    assert (np.diff(loss[lowest]) < 0).all()
+    hull = efficient_points(cost, loss, kind="hull")
+    assert set(hull) <= set(lowest)
+    slopes = np.diff(np.log(loss[hull])) / np.diff(np.log(cost[hull]))
+    assert (np.diff(slopes) > 0).all()

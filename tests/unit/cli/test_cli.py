@@ -1,0 +1,204 @@
+"""The command line answers at once, says mistakes in one line, and ends with the agreed code."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from archbench.builtins.tools.journal import journal_file, read_journal
+from archbench.cli.main import COMMANDS, LazyGroup, cli, main
+from archbench.host import default_host
+from archbench.spec.models import load_spec
+
+ROOT = Path(__file__).parents[3]
+SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
+
+SPEC = """\
+name: trial
+baseline: gpt2
+contenders:
+  gpt2: {architecture: {kind: gpt2}}
+data:
+  dataset: {kind: text_files, paths: ["FOLDER/*.txt"]}
+  tokenizer: {kind: bytes}
+  validation_fraction: 0.2
+scan: {sizes: [1e4, 2e4], seeds: {smallest_two: 1}, tokens: 20000}
+training: {seq_len: 64, batch_tokens: 512, learning_rate: 3e-3, schedule: {warmup_steps: 5}}
+evaluation: {tokens: 1000, points: 4}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for number in range(10):
+        (tmp_path / f"{number}.txt").write_text(f"document {number}: " + "what is to be planned is planned. " * 80)
+    path = tmp_path / "trial.yaml"
+    path.write_text(SPEC.replace("FOLDER", str(tmp_path)))
+    monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def code_of(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ending:
+        main([str(argument) for argument in arguments])
+    assert isinstance(ending.value.code, int)
+    return ending.value.code
+
+
+def test_help_answers_in_half_a_second() -> None:
+    seconds = []
+    for _ in range(3):
+        began = time.process_time() + sum(os.times()[2:4])
+        subprocess.run([sys.executable, "-m", "archbench.cli.main", "--help"], check=True, capture_output=True)
+        seconds.append(time.process_time() + sum(os.times()[2:4]) - began)
+    # CPU seconds, the best of three: the wall clock of a busy machine says nothing about the command.
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["plan", "trial.yaml"], ["status"], ["plugins", "list"], ["runs", "list"], ["schema"]]
+)
+def test_reading_commands_never_import_torch(spec: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom archbench.cli.main import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'deepspeed'} & set(sys.modules)\nsys.exit(9 if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=spec.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_of_the_table_is_there_and_documented() -> None:
+    context = click.Context(cli)
+    assert isinstance(cli, LazyGroup)
+    present = [name for name, (target, _) in COMMANDS.items() if _exists(target)]
+    assert {"run", "plan", "status", "plugins", "doctor", "schema", "runs"} <= set(present)
+    for name in present:
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.help
+
+
+def _exists(target: str) -> bool:
+    return (ROOT / (target.split(":")[0].replace(".", "/") + ".py")).exists()
+
+
+def test_the_commands_of_plugins_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("--help") == 0
+    assert "journal" in capsys.readouterr().out
+
+
+def test_a_mistake_is_one_line_with_the_agreed_code(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(spec.read_text().replace("seq_len: 64", "seq_len: x"))
+    unknown = tmp_path / "unknown.yaml"
+    unknown.write_text(spec.read_text().replace("kind: gpt2", "kind: gtp2"))
+    (tmp_path / "file").write_text("")
+    for arguments, code, message in (
+        (("plan", wrong), 2, "wrong.yaml:10: training.seq_len: got"),
+        (("plan", tmp_path / "none.yaml"), 2, "no such file"),
+        (("plan", unknown), 3, "architecture 'gtp2' is not registered; did you mean 'gpt2'?"),
+        (("plugins", "show", "reformr"), 3, "did you mean 'reformer'?"),
+        (("run", spec, "--runs", tmp_path / "file" / "runs"), 4, "cannot hold runs"),
+        (("status",), 4, "holds no scan"),
+        (("runs", "show", "abc"), 4, "no run begins with 'abc'"),
+        (("plan", spec, "--plugin", tmp_path / "none.py"), 3, "no such plug-in file"),
+    ):
+        capsys.readouterr()
+        assert code_of(*arguments) == code, arguments
+        output = capsys.readouterr()
+        assert message in output.err
+        assert output.err.strip().count("\n") == 0, output.err
+        assert output.out == ""
+
+
+def test_an_unknown_command_or_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("plam") == 2
+    assert "did you mean 'plan'?" in capsys.readouterr().err
+    assert code_of("plan", "--nonsense") == 2
+
+
+def test_a_defect_is_told_as_one_and_shows_its_traceback_on_demand(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("archbench.cli.plan.plan_scan", broken)
+    assert code_of("plan", spec) == 70
+    error = capsys.readouterr().err
+    assert "a defect of archbench: RuntimeError: out of order" in error
+    assert "Traceback" not in error
+    assert code_of("--debug", "plan", spec) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_plan_prints_what_would_be_trained(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("plan", spec) == 0
+    output = capsys.readouterr().out
+    assert "2 runs, 2 to train" in output
+    assert code_of("plan", spec, "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [run["size_index"] for run in plan["runs"]] == [0, 1]
+    assert all(run["state"] == "planned" and not run["estimate_is_measured"] for run in plan["runs"])
+    assert plan["seconds_left"] > 0
+
+
+def test_a_plugin_given_by_path_serves_a_spec(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from typing import Literal\n"
+        "from archbench.api import DatasetConfig, Document, hookimpl\n"
+        "class Mine(DatasetConfig):\n"
+        "    kind: Literal['mine'] = 'mine'\n"
+        "    def documents(self):\n"
+        "        for number in range(20):\n"
+        "            yield Document(str(number), f'{number} ' + 'some text of mine ' * 100)\n"
+        "@hookimpl\n"
+        "def register_datasets():\n"
+        "    return [Mine]\n"
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text(spec.read_text().replace("{kind: text_files, paths: [", "{kind: mine} #"))
+    assert code_of("plan", own) == 3
+    assert code_of("plan", own, "--plugin", plugin) == 0
+    assert "2 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_bundled_spec_is_valid(path: Path) -> None:
+    spec = load_spec(path, default_host().registry)
+    assert spec.data.order == "stream"
+    assert len(spec.scan.sizes) >= 3
+    assert spec.description
+
+
+def test_bundled_specs_share_the_runs_of_their_baseline() -> None:
+    """The protocol is the same in all of them, whichever architecture they compare."""
+    for folder in (ROOT / "specs", ROOT / "specs" / "gpu"):
+        specs = [
+            load_spec(path, default_host().registry) for path in folder.glob("*.yaml") if path.stem != "quickstart"
+        ]
+        resolved = [spec.resolved() for spec in specs]
+        assert len(resolved) >= 6
+        for part in ("data", "scan", "training", "evaluation"):
+            assert all(one[part] == resolved[0][part] for one in resolved), part
+
+
+def test_the_journal_keeps_whole_lines(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal_file().parent.mkdir(parents=True)
+    entry = {"time": "t", "event": "scan", "name": "trial", "runs": 3, "usable": 2}
+    journal_file().write_text(json.dumps(entry) + "\n" + '{"torn')
+    assert read_journal() == [entry]
+    assert code_of("journal") == 0
+    assert "scan trial: 2 of 3 runs usable" in capsys.readouterr().out

@@ -1,0 +1,162 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from archbench.cli.compare import compare
+from archbench.cli.leaderboard import leaderboard
+from archbench.cli.report import report
+from archbench.contracts.architecture import ModelDims
+from archbench.errors import SpecError, StoreError
+from archbench.results.runs import RunRecord
+from archbench.runs.records import Outcome, write_record, write_timings
+from archbench.runs.store import IndexedRun, RunStore, ScanIndex
+from archbench.spec.identity import (
+    DataIdentity,
+    EvaluationSettings,
+    ExecutionSettings,
+    RunFacts,
+    RunIdentity,
+    RunPlan,
+    TrainingSettings,
+)
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+
+LAW = SyntheticLaw(noise_std=0.003)
+
+
+def plan_of(record: RunRecord, corpus: str) -> RunPlan:
+    return RunPlan(
+        identity=RunIdentity(
+            architecture={"kind": record.contender},
+            dims=ModelDims(
+                vocab_size=264, seq_len=128, d_model=32, n_layers=record.size_index + 1, n_heads=2, d_ff=128
+            ),
+            objective={"kind": "causal_lm"},
+            data=DataIdentity(corpus_hash=corpus, order="stream"),
+            training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
+            evaluation=EvaluationSettings(),
+            seed=record.seed,
+            plugin_versions={"archbench": "0.1.0"},
+        ),
+        facts=RunFacts(
+            track=record.track,
+            non_embedding_params=record.non_embedding_params,
+            embedding_params=record.embedding_params,
+            kaplan_flops_per_token=6.0 * record.non_embedding_params,
+            exact_flops_per_token=12.0 * record.non_embedding_params,
+            exact_flops_by_component={"all": 4.0 * record.non_embedding_params},
+            unique_tokens=record.unique_tokens,
+        ),
+        execution=ExecutionSettings(corpus_dir="corpus"),
+    )
+
+
+def fill(store: RunStore, name: str, records: list[RunRecord], corpus: str = "c" * 64) -> None:
+    """Puts made-up runs into a real store, as a scan."""
+    store.create()
+    indexed = []
+    for record in records:
+        plan = plan_of(record, corpus)
+        directory = store.prepare(plan)
+        write_record(directory, plan, Outcome(record.state, record.curve, record.prefix_audit, record.reason))
+        write_timings(directory, record.curve, {"hardware": {"device": "made up"}})
+        indexed.append(
+            IndexedRun(
+                contender=record.contender,
+                size_index=record.size_index,
+                seed=record.seed,
+                run_id=plan.identity.run_id,
+            )
+        )
+    store.save_scan(
+        ScanIndex(
+            name=name,
+            description="Made-up runs",
+            baseline=records[0].contender,
+            runs=tuple(indexed),
+            spec={"data": {"dataset": {"kind": "installed_docs"}}},
+            environment={"data": {"corpus_hash": corpus}},
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    store = RunStore(tmp_path_factory.mktemp("runs"))
+    fill(store, "demo", synthetic_records("gpt2", LAW) + synthetic_records("reformer", SyntheticLaw(A=13), seed=1))
+    fill(store, "alone", synthetic_records("xl", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)), seed=2))
+    fill(store, "elsewhere", synthetic_records("bert", LAW, seed=3), corpus="d" * 64)
+    return store
+
+
+def invoke(command: Any, *arguments: str) -> Any:
+    return CliRunner().invoke(command, list(arguments), catch_exceptions=True)
+
+
+def test_report_writes_the_report_of_a_scan_by_its_name(store: RunStore, tmp_path: Path) -> None:
+    result = invoke(report, "demo", "--runs", str(store.root), "--reports", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "reformer needs" in result.output
+    text = (tmp_path / "demo" / "report.md").read_text()
+    assert "## Exponents side by side" in text
+
+
+def test_report_of_an_unknown_scan_names_the_nearest(store: RunStore, tmp_path: Path) -> None:
+    result = invoke(report, "demon", "--runs", str(store.root), "--reports", str(tmp_path))
+    assert isinstance(result.exception, StoreError)
+    assert "did you mean 'demo'" in str(result.exception)
+
+
+def test_compare_prints_exponents_multiplier_and_crossover(store: RunStore) -> None:
+    result = invoke(compare, "gpt2", "reformer", "--runs", str(store.root))
+    assert result.exit_code == 0, result.output
+    assert "reformer needs" in result.output
+    assert "device seconds" in result.output
+    assert "none within 10x of the data" in result.output
+
+
+def test_compare_takes_contenders_of_two_scans_on_the_same_text(store: RunStore) -> None:
+    result = invoke(compare, "gpt2", "xl", "--runs", str(store.root), "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.output)
+    assert content["scans"] == ["alone", "demo"]
+    assert [pair["cost_axis"] for pair in content["comparisons"]] == ["kaplan", "exact", "device_seconds"]
+    assert content["comparisons"][0]["alpha_difference"]["low"] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gpt2", "bert"), "different text or tokenizers"),
+        (("gpt2", "reformr"), "did you mean 'reformer'"),
+        (("gpt2", "gpt2"), "name two contenders"),
+        (("gpt2", "xl", "--scan", "demo"), "no scan in .* has a contender 'xl'"),
+    ],
+)
+def test_compare_refuses_what_cannot_be_compared(store: RunStore, arguments: tuple[str, ...], message: str) -> None:
+    result = invoke(compare, *arguments, "--runs", str(store.root))
+    assert isinstance(result.exception, SpecError)
+    assert result.exception.exit_code == 2
+    assert re.search(message, str(result.exception))
+
+
+def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunStore, tmp_path: Path) -> None:
+    where = ("--leaderboard", str(tmp_path))
+    assert invoke(leaderboard, *where, "--runs", str(store.root), "--add", "demo").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "entries").iterdir()) == ["demo--gpt2.json", "demo--reformer.json"]
+    assert invoke(leaderboard, *where, "--check").exit_code == 0
+    assert "nothing has changed" in invoke(leaderboard, *where).output
+    (tmp_path / "README.md").write_text("edited")
+    result = invoke(leaderboard, *where, "--check")
+    assert result.exit_code == 1
+    assert "differs from what the entries give" in result.output
+
+
+def test_leaderboard_entries_name_the_hardware_that_the_runs_used(store: RunStore, tmp_path: Path) -> None:
+    invoke(leaderboard, "--leaderboard", str(tmp_path), "--runs", str(store.root), "--add", "demo")
+    entry = json.loads((tmp_path / "entries" / "demo--gpt2.json").read_text())
+    assert entry["runs"][0]["hardware"] == {"hardware": {"device": "made up"}}

@@ -1,0 +1,211 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archbench.analysis.study import analyse_scan
+from archbench.contracts.architecture import ModelDims
+from archbench.contracts.report import ScanResults
+from archbench.errors import SpecError
+from archbench.leaderboard import page
+from archbench.leaderboard.entry import make_entries, read_entry, write_entry
+from archbench.leaderboard.standings import check_figures, make_tables
+from archbench.results.runs import PrefixAudit, RunRecord, RunState
+from archbench.spec.identity import DataIdentity, EvaluationSettings, RunIdentity, TrainingSettings
+from archbench.testing.synthetic import SyntheticLaw, synthetic_records
+
+LAW = SyntheticLaw(noise_std=0.003)
+
+
+def identified(record: RunRecord, corpus: str = "c" * 64) -> RunRecord:
+    """The record as if trained: its run id is the hash of an identity."""
+    identity = RunIdentity(
+        architecture={"kind": record.contender, "size": record.non_embedding_params},
+        dims=ModelDims(vocab_size=264, seq_len=128, d_model=32, n_layers=1, n_heads=2, d_ff=128),
+        objective={"kind": "causal_lm"},
+        data=DataIdentity(corpus_hash=corpus, order="stream"),
+        training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
+        evaluation=EvaluationSettings(),
+        seed=record.seed,
+        plugin_versions={"archbench": "0.1.0"},
+    )
+    return replace(record, run_id=identity.run_id, details={"identity": identity.model_dump(mode="json")})
+
+
+def scan(name: str, records: list[RunRecord], baseline: str = "gpt2") -> ScanResults:
+    frontiers, comparisons = analyse_scan(records, baseline=baseline)
+    environment = {"versions": {"python": "3.11"}, "plugins": {"gpt2": {"plugin": "gpt2"}, "reformer": {"plugin": "r"}}}
+    spec = {"data": {"dataset": {"kind": "installed_docs"}}}
+    return ScanResults(name, "Made up", baseline, tuple(records), frontiers, comparisons, spec, environment)
+
+
+@pytest.fixture(scope="module")
+def results() -> ScanResults:
+    records = [
+        *synthetic_records("gpt2", LAW),
+        *synthetic_records("reformer", replace(LAW, A=13), seed=1),
+        *synthetic_records("twin", LAW, seed=2),
+        *synthetic_records("bert", LAW, seed=3, track="masked"),
+    ]
+    return scan("demo", [identified(record) for record in records])
+
+
+@pytest.fixture
+def board(results: ScanResults, tmp_path: Path) -> Path:
+    for entry in make_entries(results):
+        write_entry(tmp_path, entry)
+    return tmp_path
+
+
+def edit(path: Path, *keys: Any, value: Any) -> None:
+    content = json.loads(path.read_text())
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(content))
+
+
+def test_an_entry_gives_back_the_very_curves_that_it_was_made_from(results: ScanResults, board: Path) -> None:
+    entry = read_entry(board / "entries" / "demo--gpt2.json")
+    originals = {record.run_id: record for record in results.records if record.contender == "gpt2"}
+    assert {record.run_id: record.curve for record in entry.records()} == {
+        run_id: record.curve for run_id, record in originals.items()
+    }
+
+
+def test_figures_computed_again_from_an_entrys_own_curves_are_those_stated(board: Path) -> None:
+    for path in (board / "entries").iterdir():
+        assert check_figures(read_entry(path)) == []
+
+
+def test_an_entry_names_only_its_own_plug_in(board: Path) -> None:
+    assert read_entry(board / "entries" / "demo--reformer.json").environment["plugins"] == {"reformer": {"plugin": "r"}}
+
+
+def test_the_page_ranks_by_loss_and_gives_a_range_where_intervals_overlap(board: Path) -> None:
+    page.write(board)
+    text = (board / "README.md").read_text()
+    rows = [line for line in text.splitlines() if "](entries/" in line]
+    assert [row.split("[")[1].split("]")[0] for row in rows][-1] == "bert"
+    by_name = {row.split("[")[1].split("]")[0]: row.split("|")[1].strip() for row in rows}
+    assert by_name == {"gpt2": "1-2", "twin": "1-2", "reformer": "3", "bert": "1"}
+    assert "baseline gpt2" in text
+
+
+def test_tracks_are_never_in_one_table(board: Path) -> None:
+    text = page.render(board)[board / "README.md"].decode()
+    causal, masked = text.split("## Masked language models")
+    assert "demo--bert" not in causal
+    assert "demo--gpt2" not in masked
+
+
+def test_losses_on_different_text_are_never_in_one_table(results: ScanResults, board: Path) -> None:
+    elsewhere = [identified(record, "d" * 64) for record in synthetic_records("gpt2", LAW, seed=5)]
+    for entry in make_entries(scan("other", elsewhere)):
+        write_entry(board, entry)
+    text = page.render(board)[board / "README.md"].decode()
+    assert text.count("## Causal language models") == 2
+
+
+def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Path) -> None:
+    again = replace(results, name="again")
+    for entry in make_entries(again):
+        write_entry(board, entry)
+    text = page.render(board)[board / "README.md"].decode()
+    assert sum("[gpt2](entries/" in line for line in text.splitlines()) == 1
+
+
+def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path) -> None:
+    assert page.check(board)
+    assert len(page.write(board)) == 3
+    assert page.write(board) == []
+    assert page.check(board) == []
+
+
+def test_check_names_a_page_that_was_edited_and_a_figure_without_entry(board: Path) -> None:
+    page.write(board)
+    (board / "README.md").write_text("edited")
+    (board / "figures" / "stray.svg").write_text("<svg/>")
+    problems = page.check(board)
+    assert [problem.split(": ")[1] for problem in problems] == [
+        "differs from what the entries give",
+        "belongs to no entry",
+    ]
+    page.write(board)
+    assert page.check(board) == []
+
+
+def test_an_empty_leaderboard_is_a_page_that_says_so(tmp_path: Path) -> None:
+    page.write(tmp_path)
+    assert "There is no entry yet" in (tmp_path / "README.md").read_text()
+
+
+def test_a_forged_figure_is_refused_and_named(board: Path) -> None:
+    path = board / "entries" / "demo--gpt2.json"
+    edit(path, "figures", "exact", "alpha", value=0.2)
+    with pytest.raises(SpecError, match=r"demo--gpt2.json: exact: alpha is stated as 0.2, its curves give 0\.09"):
+        page.render(board)
+
+
+def test_a_forged_curve_is_refused_by_the_figures_that_it_gives(board: Path) -> None:
+    path = board / "entries" / "demo--gpt2.json"
+    losses = json.loads(path.read_text())["runs"][0]["curve"]["validation_loss_nats"]
+    edit(path, "runs", 0, "curve", "validation_loss_nats", value=[loss * 0.9 for loss in losses])
+    with pytest.raises(SpecError, match="its curves give"):
+        page.render(board)
+
+
+def test_a_forged_identity_is_refused_by_its_hash(board: Path) -> None:
+    path = board / "entries" / "demo--gpt2.json"
+    edit(path, "runs", 0, "identity", "seed", value=99)
+    with pytest.raises(SpecError, match="its id is not the hash of its identity"):
+        read_entry(path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("track",), None, "track: Input should be a valid string"),
+        (("colour",), "red", "colour: Extra inputs are not permitted"),
+        (("runs", 0, "run_id"), "abc", "runs.0.run_id: String should match pattern"),
+        (("runs", 0, "curve", "step"), [1], "columns of a curve differ in length"),
+        (("format",), 2, "format: Input should be 1"),
+    ],
+)
+def test_a_malformed_entry_is_one_clear_line(board: Path, keys: tuple[Any, ...], value: Any, message: str) -> None:
+    path = board / "entries" / "demo--gpt2.json"
+    edit(path, *keys, value=value)
+    with pytest.raises(SpecError, match=message) as caught:
+        read_entry(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path) -> None:
+    leaking = [
+        replace(record, prefix_audit=PrefixAudit(0.05, 0.03, 0.07, 256)) if record.contender == "reformer" else record
+        for record in results.records
+    ]
+    for entry in make_entries(replace(results, records=tuple(leaking))):
+        write_entry(tmp_path, entry)
+    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    rows = {line.split("[")[1].split("]")[0]: line for line in text.splitlines() if "](entries/" in line}
+    assert "0.05 [0.03, 0.07] **!**" in rows["reformer"]
+    assert "**!**" not in rows["gpt2"]
+
+
+def test_a_contender_without_a_usable_run_gets_no_entry(results: ScanResults) -> None:
+    failed = [replace(record, state=RunState.FAILED) for record in results.records if record.contender == "gpt2"]
+    assert make_entries(replace(results, records=tuple(failed))) == []
+
+
+def test_the_reference_compute_is_what_every_entry_has_spent(results: ScanResults) -> None:
+    main = make_tables(make_entries(results))[0]
+    ends = [
+        max(record.curve[-1].exact_flops for record in results.records if record.contender == row.name)
+        for row in main.rows
+    ]
+    assert main.reference_cost == min(ends)

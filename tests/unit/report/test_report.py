@@ -1,0 +1,188 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from archbench.analysis.study import StudyOptions, analyse_scan
+from archbench.builtins.reports.plugin import register_report_sections
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.errors import StoreError
+from archbench.report.plotting import markdown_table
+from archbench.report.verdict import verdict
+from archbench.report.words import number
+from archbench.report.writer import write_report
+from archbench.results.runs import RunRecord, RunState
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+
+LAW = SyntheticLaw(noise_std=0.003)
+
+
+def results_of(records: list[RunRecord], baseline: str | None = "gpt2") -> ScanResults:
+    frontiers, comparisons = analyse_scan(records, baseline=baseline, options=StudyOptions(num_resamples=200))
+    return ScanResults("demo", "Made-up runs", baseline, tuple(records), frontiers, comparisons, {"name": "demo"}, {})
+
+
+@pytest.fixture(scope="module")
+def results() -> ScanResults:
+    diverged = replace(
+        synthetic_records("reformer", LAW, seed=9)[0],
+        seed=7,
+        state=RunState.DIVERGED,
+        reason="loss is not finite at step 40",
+    )
+    return results_of(
+        [
+            *synthetic_records("gpt2", LAW),
+            *synthetic_records("reformer", replace(LAW, A=12.6), seed=1),
+            diverged,
+            *synthetic_records("xl", LAW, seed=2, capacity_limit=40_000),
+            *synthetic_records("bert", LAW, seed=3, track="masked"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def report(results: ScanResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sections = [section() for section in register_report_sections()]
+    return write_report(results, tmp_path_factory.mktemp("report"), sections)
+
+
+def line(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+def test_the_verdict_says_how_much_compute_is_needed_with_its_interval(results: ScanResults) -> None:
+    words = line(verdict(results), "- reformer")
+    assert "the compute (executed FLOPs) of gpt2 at" in words
+    assert "bits per byte" in words
+    at = [
+        point
+        for pair in results.comparisons
+        if (pair.baseline, pair.contender, pair.cost_axis.value) == ("gpt2", "reformer", "exact")
+        for point in pair.multipliers
+        if not point.extrapolated
+    ][-1]
+    assert f"needs {number(1 / at.multiplier.value)}x [{number(1 / at.multiplier.high)}, " in words
+
+
+def test_the_verdict_names_tiers_and_dominated_sizes(results: ScanResults) -> None:
+    words = line(verdict(results), "- The frontier of xl")
+    assert "is tiered: sizes 3-5" in words
+    assert "4, 5 never lead" in words
+
+
+def test_the_verdict_does_not_compare_losses_across_tracks(results: ScanResults) -> None:
+    words = line(verdict(results), "- bert")
+    assert "losses do not compare" in words
+    assert "needs" not in words
+
+
+def test_equal_architectures_are_called_not_told_apart() -> None:
+    records = synthetic_records("gpt2", LAW)
+    again = [replace(record, contender="same") for record in records]
+    words = line(verdict(results_of([*records, *again])), "- same")
+    assert "not told apart from equal" in words
+    assert "exponents are not told apart" in words
+
+
+def test_refused_laws_show_as_a_status_in_the_verdict() -> None:
+    two = SyntheticScan(sizes=(10_000, 20_000), seeds=(3, 1))
+    records = synthetic_records("gpt2", LAW) + synthetic_records("small", LAW, two)
+    assert "too_few_sizes" in line(verdict(results_of(records)), "- small")
+
+
+def test_one_seed_at_three_sizes_is_reported_without_an_interval(tmp_path: Path) -> None:
+    three = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(1, 1, 1))
+    results = results_of(
+        synthetic_records("gpt2", LAW, three) + synthetic_records("reformer", replace(LAW, A=20.0), three, seed=1)
+    )
+    words = line(verdict(results), "- reformer")
+    assert "(interval unknown)" in words
+    assert "not told apart from equal (one seed at each size)" in words
+    text = write_report(results, tmp_path, [section() for section in register_report_sections()]).read_text()
+    assert "could not be made" not in text
+
+
+def test_a_scan_without_finished_runs_says_so() -> None:
+    records = [replace(record, state=RunState.PLANNED, curve=()) for record in synthetic_records("gpt2", LAW)]
+    assert "gpt2 has no finished run" in verdict(results_of(records))
+    assert "nothing to compare" in verdict(results_of([]))
+
+
+def test_the_report_opens_with_the_verdict_and_shows_every_section(report: Path, results: ScanResults) -> None:
+    text = report.read_text()
+    assert text.index(verdict(results).splitlines()[0]) < text.index("## Compute-efficient frontiers")
+    for section in register_report_sections():
+        assert f"## {section().title}" in text
+
+
+def test_every_figure_that_the_report_shows_exists_as_svg_and_png(report: Path) -> None:
+    shown = [part.split(")")[0] for part in report.read_text().split("](figures/")[1:]]
+    assert len(shown) >= 10
+    for name in shown:
+        assert (report.parent / "figures" / name).stat().st_size > 2000
+        assert (report.parent / "figures" / name).with_suffix(".png").stat().st_size > 2000
+
+
+def test_figures_are_the_same_bytes_when_made_again(report: Path, results: ScanResults, tmp_path: Path) -> None:
+    again = write_report(results, tmp_path, [section() for section in register_report_sections()])
+    assert again.read_text() == report.read_text()
+    for path in (report.parent / "figures").iterdir():
+        assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_excluded_runs_are_listed_with_their_reason(report: Path) -> None:
+    assert "**left out**: diverged, loss is not finite at step 40" in report.read_text()
+
+
+def test_the_csv_holds_every_point_of_every_curve(report: Path, results: ScanResults) -> None:
+    with (report.parent / "data" / "curves.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == sum(len(record.curve) for record in results.records)
+    first = results.records[0]
+    assert float(rows[3]["validation_loss_nats"]) == first.curve[3].validation_loss_nats
+    assert rows[0]["train_loss_nats"] == ""
+
+
+class BrokenSection(ReportSection):
+    kind: Literal["broken"] = "broken"
+    title: str = "Broken"
+    order: int = 50
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        raise RuntimeError("out of ink")
+
+
+class EmptySection(ReportSection):
+    kind: Literal["empty"] = "empty"
+    title: str = "Nothing to say"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        return None
+
+
+def test_a_section_that_fails_is_named_and_costs_no_other_section(results: ScanResults, tmp_path: Path) -> None:
+    text = write_report(results, tmp_path, [BrokenSection(), EmptySection()]).read_text()
+    assert "## Broken\n\nThis section could not be made: RuntimeError: out of ink" in text
+    assert "Nothing to say" not in text
+    assert "## Data" in text
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(results: ScanResults, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_report(results, tmp_path / "file", [])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.4142, "1.41"), (0.09526, "0.0953"), (2.5e12, "2.50e12"), (0.0, "0"), (-3e-5, "-3.00e-5"), (123.4, "123")],
+)
+def test_numbers_are_printed_with_three_significant_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_bar_inside_a_cell_does_not_break_the_table() -> None:
+    assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"

@@ -1,0 +1,122 @@
+"""Every number of a run is resolved, and every problem found, before anything is trained."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from archbench.errors import ArchbenchError, DataError, SpecError
+from archbench.scans.planner import ScanPlan
+
+Plan = Callable[..., ScanPlan]
+
+
+def test_a_scan_has_a_run_for_each_size_and_seed(planned: Plan) -> None:
+    plan = planned()
+    assert [(run.size_index, run.seed) for run in plan.runs] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    assert len({run.run_id for run in plan.runs}) == 5
+    for run, target in zip(plan.runs, (1e4, 1e4, 2e4, 2e4, 4e4), strict=True):
+        # The ladder promises 5 %.
+        assert run.plan.facts.non_embedding_params == pytest.approx(target, rel=0.05)
+        assert run.tokens == 78 * 512
+        assert run.kaplan_flops == 6.0 * run.plan.facts.non_embedding_params * run.tokens
+        assert run.exact_flops > run.kaplan_flops
+
+
+def test_names_and_execution_change_no_run_id_and_numbers_do(planned: Plan) -> None:
+    ids = [run.run_id for run in planned().runs]
+    same = planned(("name: trial", "name: other"), ("  gpt2:", "  base:"), ("baseline: gpt2", "baseline: base"))
+    assert [run.run_id for run in same.runs] == ids
+    threads = planned(("evaluation:", "execution: {threads: 2, micro_batch_rows: 4}\nevaluation:"))
+    assert [run.run_id for run in threads.runs] == ids
+    for old, new in (("3e-3", "2e-3"), ("tokens: 40000", "tokens: 50000"), ("points: 4", "points: 5")):
+        assert not set(ids) & {run.run_id for run in planned((old, new)).runs}
+
+
+def test_two_contenders_of_the_same_settings_share_their_runs(planned: Plan) -> None:
+    plan = planned(("{kind: gpt2}}", "{kind: gpt2}}\n  twin: {architecture: {kind: gpt2}}"))
+    assert len(plan.runs) == 10
+    assert len(plan.distinct_runs()) == 5
+
+
+def test_the_parameters_of_an_objectives_head_count_as_non_embedding(planned: Plan) -> None:
+    bert = ("{kind: gpt2}}", "{kind: bert}}")
+    plain = planned(bert, ("data:\n", "objective: {kind: masked_lm}\ndata:\n"))
+    paired = planned(bert, ("data:\n", "objective: {kind: bert_pretraining}\ndata:\n"))
+    for one, other in zip(plain.runs, paired.runs, strict=True):
+        width = one.plan.identity.dims.d_model
+        head = other.plan.facts.non_embedding_params - one.plan.facts.non_embedding_params
+        assert one.plan.identity.dims == other.plan.identity.dims
+        assert head >= 2 * width
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        ("1e-3", lambda N, index: 1e-3),
+        ("kaplan", lambda N, index: 0.003239 - 0.0001395 * math.log(N)),
+        ("[1e-3, 2e-3, 3e-3]", lambda N, index: (1e-3, 2e-3, 3e-3)[index]),
+        ("{power_law: {coefficient: 0.5, exponent: -0.5}}", lambda N, index: 0.5 * N**-0.5),
+    ],
+)
+def test_the_learning_rate_follows_its_rule(planned: Plan, rate: str, expected: Callable[[int, int], float]) -> None:
+    for run in planned(("3e-3", rate)).runs:
+        wanted = expected(run.plan.facts.non_embedding_params, run.size_index)
+        # Rounding of a few floating-point operations.
+        assert run.plan.identity.training.peak_learning_rate == pytest.approx(wanted, rel=1e-12)
+
+
+def test_tokens_per_parameter_follow_the_real_size(planned: Plan) -> None:
+    for run in planned(("tokens: 40000", "tokens_per_param: 5")).runs:
+        # Half a batch of rounding.
+        assert run.tokens == pytest.approx(5 * run.plan.facts.non_embedding_params, abs=256)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[1e4, 2e4, 4e4]", "[1e4, 4e4, 2e4]", "s.yaml:10: scan.sizes[2]: got 20000 after 40000; sizes must rise"),
+        ("[1e4, 2e4, 4e4]", "[1e4, 1.001e4]", "scan.sizes[1]: 10010 gives 'gpt2' the same shape as 10000"),
+        ("[1e4, 2e4, 4e4]", "[1e4, 1e12]", "s.yaml:10: scan.sizes[1]: gpt2: no shape has about 1,000,000,000,000"),
+        (
+            "batch_tokens: 512",
+            "batch_tokens: 500",
+            "s.yaml:15: training.batch_tokens: got 500, which is not a multiple",
+        ),
+        ("learning_rate: 3e-3", "learning_rate: [1e-3]", "training.learning_rate: has 1 entries for 3 sizes"),
+        ("warmup_steps: 5", "warmup_steps: 78", "s.yaml:17: training.schedule.warmup_steps: gpt2: 78 steps of warm-up"),
+        ("tokens: 40000", "tokens: 4e6", "data.max_epochs (16)"),
+        ("{kind: gpt2}}", "{kind: gpt2}, objective: {kind: masked_lm}}", "attends causal only"),
+        ("{kind: gpt2}", "{kind: reformer, bucket_size: 48}", "seq_len 64 is not divisible by twice bucket_size 48"),
+        ("{kind: gpt2}}", "{kind: roberta}, objective: {kind: bert_pretraining}}", "lacks; choose another objective"),
+        ("evaluation:", "execution: {micro_batch_rows: 3}\nevaluation:", "got 3, which does not divide the 8 rows"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_with_its_place(planned: Plan, old: str, new: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        planned((old, new))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_memory_across_segments_needs_the_stream_order(planned: Plan) -> None:
+    memory = ("{kind: gpt2}", "{kind: transformer_xl}")
+    assert planned(memory).runs
+    with pytest.raises(SpecError, match="carries memory from segment to segment; choose stream"):
+        planned(memory, ("data:\n", "data:\n  order: shuffled\n"))
+
+
+def test_text_shorter_than_a_batch_is_told(planned: Plan) -> None:
+    with pytest.raises(DataError, match=r"s\.yaml:6: data\.dataset: the training split has"):
+        planned(("batch_tokens: 512", "batch_tokens: 65536"), ("tokens: 40000", "tokens: 1e6"))
+
+
+def test_many_epochs_and_few_sizes_are_warned_of(planned: Plan) -> None:
+    assert any("times" in warning for warning in planned(("tokens: 40000", "tokens: 4e5")).warnings)
+    assert any("3 sizes" in warning for warning in planned().warnings)
+
+
+def test_no_problem_of_a_plan_is_more_than_one_line(planned: Plan) -> None:
+    with pytest.raises(ArchbenchError) as caught:
+        planned(("FOLDER/*.txt", "FOLDER/none/*.txt"))
+    assert len(str(caught.value).splitlines()) == 1

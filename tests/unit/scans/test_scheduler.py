@@ -1,0 +1,193 @@
+"""Missing runs are carried out, lost ones tried again, finished ones left alone; whatever the executor does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Literal, Self
+
+import pytest
+
+from archbench.contracts.executor import Ended, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
+from archbench.errors import StoreError
+from archbench.host import default_host
+from archbench.results.runs import CurvePoint, RunState
+from archbench.runs.directory import RunDirectory
+from archbench.runs.lease import acquire
+from archbench.runs.records import Outcome, write_record
+from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.planner import PlannedRun, ScanPlan
+from archbench.scans.scheduler import MAX_ATTEMPTS, ScanOutcome, carry_out
+
+Plan = Callable[..., ScanPlan]
+POINT = CurvePoint(1, 512, 1.0, 1.0, 3.0, 3.0, None, in_warmup=False, finished=True)
+
+
+class ScriptedConfig(ExecutorConfig):
+    """Ends each run as its script says, and writes the record that a worker would write."""
+
+    kind: Literal["scripted"] = "scripted"
+    script: tuple[str, ...] = ()
+    """`done`, `failed`, `diverged` or `lost` for each submission in turn; `done` when it is used up."""
+    opened: ClassVar[list["Scripted"]] = []
+
+    def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> "Scripted":
+        executor = Scripted(list(self.script))
+        self.opened.append(executor)
+        return executor
+
+
+@dataclass
+class Scripted:
+    script: list[str]
+    capacity: int = 2
+    submitted: list[Job] = field(default_factory=list)
+    waiting: list[Job] = field(default_factory=list)
+    most_at_once: int = 0
+
+    def submit(self, job: Job) -> None:
+        self.submitted.append(job)
+        self.waiting.append(job)
+        self.most_at_once = max(self.most_at_once, len(self.waiting))
+
+    def poll(self, timeout_s: float) -> Sequence[ExecutorEvent]:
+        job = self.waiting.pop(0)
+        what = self.script.pop(0) if self.script else "done"
+        progress = Progress(job.run_id, 1, 2, 3.0, 100.0)
+        if what == "lost":
+            return [progress, Lost(job.run_id, "its worker was killed")]
+        directory = RunDirectory(job.run_dir)
+        state = RunState(what)
+        reason = None if state is RunState.DONE else f"it {what}"
+        write_record(directory, directory.read_plan(), Outcome(state, (POINT,), reason=reason))
+        return [progress, Ended(job.run_id, state, reason)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+@dataclass
+class Notes:
+    """A watcher that remembers."""
+
+    lines: list[str] = field(default_factory=list)
+    ends: list[tuple[str, RunState]] = field(default_factory=list)
+
+    def scheduled(self, missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> None:
+        self.lines.append(f"{len(missing)} missing, {len(done)} there")
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        assert progress.run_id == run.run_id
+
+    def ended(self, run: PlannedRun, status: RunStatus) -> None:
+        self.ends.append((run.run_id, status.state))
+
+    def told(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    store = RunStore(tmp_path / "runs")
+    store.create()
+    return store
+
+
+def work(plan: ScanPlan, store: RunStore, *script: str) -> tuple[ScanOutcome, Notes, list[Job]]:
+    notes = Notes()
+    ScriptedConfig.opened.clear()
+    outcome = carry_out(plan, store, default_host(), notes, executor=ScriptedConfig(script=script))
+    return outcome, notes, [job for executor in ScriptedConfig.opened for job in executor.submitted]
+
+
+def test_every_missing_run_is_carried_out_once_longest_first(planned: Plan, store: RunStore) -> None:
+    plan = planned()
+    outcome, notes, jobs = work(plan, store)
+    assert outcome == ScanOutcome(5, 0, ())
+    assert [job.train_flops for job in jobs] == sorted((job.train_flops for job in jobs), reverse=True)
+    assert sorted(job.run_id for job in jobs) == sorted(run.run_id for run in plan.runs)
+    assert ScriptedConfig.opened[0].most_at_once <= ScriptedConfig.opened[0].capacity
+    outcome, notes, jobs = work(plan, store)
+    assert (outcome, jobs) == (ScanOutcome(0, 5, ()), [])
+    assert notes.lines == ["0 missing, 5 there"]
+
+
+def test_a_lost_run_is_submitted_again_and_given_up_in_the_end(planned: Plan, store: RunStore) -> None:
+    outcome, notes, jobs = work(planned(), store, "lost")
+    assert outcome == ScanOutcome(5, 0, ())
+    assert len(jobs) == 6
+    assert any("goes on from its last checkpoint" in line for line in notes.lines)
+
+    other = planned(("3e-3", "2e-3"), ("[1e4, 2e4, 4e4]", "[1e4]"), ("smallest_two: 2", "smallest_two: 1"))
+    outcome, notes, jobs = work(other, store, *["lost"] * MAX_ATTEMPTS)
+    assert len(jobs) == MAX_ATTEMPTS
+    assert outcome.num_trained == 0
+    assert outcome.failures[0].state is RunState.FAILED
+    assert "its worker was killed" in outcome.failures[0].reason
+
+
+def test_a_failed_run_is_tried_again_by_the_next_call_and_a_diverged_one_is_not(planned: Plan, store: RunStore) -> None:
+    outcome, _, _ = work(planned(), store, "failed", "diverged")
+    assert [failure.state for failure in outcome.failures] == [RunState.FAILED, RunState.DIVERGED]
+    assert outcome.num_trained == 3
+    outcome, _, jobs = work(planned(), store)
+    assert len(jobs) == 1
+    assert outcome.num_trained == 1
+    assert [failure.state for failure in outcome.failures] == [RunState.DIVERGED]
+
+
+def test_a_run_that_somebody_else_carries_out_is_waited_for(planned: Plan, store: RunStore) -> None:
+    plan = planned(("[1e4, 2e4, 4e4]", "[1e4]"), ("smallest_two: 2", "smallest_two: 1"))
+    directory = store.prepare(plan.runs[0].plan)
+    lease = acquire(directory)
+    assert store.status(plan.runs[0].run_id).state is RunState.RUNNING
+
+    class Finishing(Notes):
+        def told(self, line: str) -> None:
+            super().told(line)
+            write_record(directory, plan.runs[0].plan, Outcome(RunState.DONE, (POINT,)))
+            lease.release()
+
+    notes = Finishing()
+    ScriptedConfig.opened.clear()
+    outcome = carry_out(plan, store, default_host(), notes, executor=ScriptedConfig())
+    assert outcome.num_trained == 0
+    assert not ScriptedConfig.opened[0].submitted
+    assert notes.ends == [(plan.runs[0].run_id, RunState.DONE)]
+    assert "is being trained by another command" in notes.lines[-1]
+
+
+def test_a_collision_of_short_ids_is_noticed(planned: Plan, store: RunStore) -> None:
+    first, _, second, *_ = planned().runs
+    store.directory(first.run_id).write_plan(second.plan)
+    with pytest.raises(StoreError, match="another run of the same short id"):
+        store.prepare(first.plan)
+
+
+def test_a_damaged_plan_is_written_anew(planned: Plan, store: RunStore) -> None:
+    run = planned().runs[0]
+    directory = store.prepare(run.plan)
+    directory.plan_file.write_text("{")
+    assert store.prepare(run.plan).read_plan() == run.plan
+
+
+def test_a_scans_index_survives_a_round_trip_and_damage_is_told(planned: Plan, store: RunStore) -> None:
+    index = planned().index
+    path = store.save_scan(index)
+    assert store.scan("trial") == index
+    with pytest.raises(StoreError, match="holds no scan 'trail'; did you mean 'trial'"):
+        store.scan("trail")
+    path.write_text('{"format": 1}')
+    with pytest.raises(StoreError, match="is damaged; run the scan's spec again"):
+        store.scan("trial")
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot hold runs"):
+        RunStore(tmp_path / "file" / "runs").create()
