@@ -112,11 +112,12 @@ class Frontiers:
     def weights(self, draws: Draws) -> Floats:
         """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
         columns = np.flatnonzero(self._within_reach(draws))
+        near = self._near_rivals(draws)[:, columns]
         per_pass = max(1, _CHUNK // max(1, len(columns)))
         weights = np.zeros((draws.num_resamples, len(self.log_cost)))
         for start in range(0, draws.num_resamples, per_pass):
             rows = slice(start, start + per_pass)
-            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns)
+            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns, near)
         return weights
 
     def _within_reach(self, draws: Draws) -> NDArray[np.bool_]:
@@ -124,15 +125,32 @@ class Frontiers:
         if (draws.times == 0).any():
             return self.progress
         rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
-        slack = float(draws.shift.max() - draws.shift.min()) + _TIE
-        return np.asarray(self.progress & (self.log_loss <= rivals.min(axis=0) + slack))
+        lowest_shift, highest_shift = draws.shift.min(axis=0), draws.shift.max(axis=0)
+        reached = (rivals + highest_shift[:, None]).min(axis=0)
+        return np.asarray(self.progress & (self.log_loss + lowest_shift[self.curve] <= reached + _TIE))
 
-    def _weights(self, shift: Floats, times: Floats, columns: NDArray[np.intp]) -> Floats:
+    def _near_rivals(self, draws: Draws) -> NDArray[np.bool_]:
+        """[K, P]: which curves may be the lowest rival of each point in some resample.
+
+        A curve is no rival of its own points, nor of any where it has not begun. Where every curve is in every
+        resample, none whose lowest position lies above another's highest can become the lowest.
+        """
+        rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
+        if (draws.times == 0).any():
+            return np.isfinite(rivals)
+        lowest_shift, highest_shift = draws.shift.min(axis=0)[:, None], draws.shift.max(axis=0)[:, None]
+        reached = (rivals + highest_shift).min(axis=0)
+        return np.asarray(np.isfinite(rivals) & (rivals + lowest_shift <= reached))
+
+    def _weights(
+        self, shift: Floats, times: Floats, columns: NDArray[np.intp], near: NDArray[np.bool_]
+    ) -> Floats:
         curve = self.curve[columns]
         best = np.full((len(shift), len(columns)), np.inf)
         for number, rival in enumerate(self.rivals[:, columns]):
-            # A curve is no rival of its own points, nor of any where it has not begun.
-            open_to = np.flatnonzero(np.isfinite(rival) & (curve != number))
+            open_to = np.flatnonzero(near[number])
+            if not len(open_to):
+                continue
             moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival[open_to], np.inf)
             best[:, open_to] = np.minimum(best[:, open_to], moved)
         on = self.log_loss[columns] + shift[:, curve] <= best + _TIE
@@ -209,36 +227,64 @@ def fit_floors(
         nothing = np.full(len(weights), np.nan)
         return PowerLaws(nothing, nothing, nothing)
     centre = float(log_cost.mean())
-    x = log_cost - centre
+    x, y, w = _packed(log_cost - centre, log_loss, weights)
     start = np.array([log_amplitude - alpha * centre, alpha, np.log(floor_nats)])
     theta = np.tile(start, (len(weights), 1))
-    damping = np.full(len(weights), 1e-3)
-    objective = (weights * (_floored(theta, x)[0] - log_loss) ** 2).sum(axis=1)
     settled = np.zeros(len(weights), dtype=bool)
+    rows = np.arange(len(weights))
+    damping = np.full(len(rows), 1e-3)
+    fitted, top = _floored(theta, x)
+    objective = (w * (fitted - y) ** 2).sum(axis=1)
     for _ in range(60):
-        fitted, top = _floored(theta, x)
-        gradients = np.stack([top, -top * x, 1.0 - top], axis=2)
-        weighted = gradients * weights[:, :, None]
-        gradient = np.einsum("rnp,rn->rp", weighted, fitted - log_loss)
-        gram = np.einsum("rnp,rnq->rpq", weighted, gradients)
-        scale = np.maximum(np.einsum("rpp->rp", gram), 1e-12)
-        damped = gram + damping[:, None, None] * (scale[:, :, None] * np.eye(3))
-        step = -np.linalg.solve(damped + 1e-13 * np.eye(3), gradient[:, :, None])[:, :, 0]
-        candidate = theta + np.clip(step, -1.0, 1.0)
-        value = (weights * (_floored(candidate, x)[0] - log_loss) ** 2).sum(axis=1)
+        step = _floor_step(fitted - y, top, x, w, damping)
+        candidate = theta[rows] + np.clip(step, -1.0, 1.0)
+        fitted_there, top_there = _floored(candidate, x)
+        value = (w * (fitted_there - y) ** 2).sum(axis=1)
         better = value <= objective
-        settled |= better & (objective - value <= 1e-10 * objective + 1e-24)
-        theta = np.where(better[:, None], candidate, theta)
-        objective = np.where(better, value, objective)
-        damping = np.where(better, damping / 5.0, damping * 5.0)
-        if settled.all():
+        done = better & (objective - value <= 1e-10 * objective + 1e-24)
+        theta[rows[better]] = candidate[better]
+        settled[rows[done]] = True
+        # Rows that have settled are left alone from here on: after a few steps only few are left to work on.
+        go_on = ~done
+        rows, x, y, w = rows[go_on], x[go_on], y[go_on], w[go_on]
+        damping = np.where(better, damping / 5.0, damping * 5.0)[go_on]
+        objective = np.where(better, value, objective)[go_on]
+        fitted = np.where(better[:, None], fitted_there, fitted)[go_on]
+        top = np.where(better[:, None], top_there, top)[go_on]
+        if not len(rows):
             break
     theta = np.where((settled & (theta[:, 1] > 0))[:, None], theta, np.nan)
     return PowerLaws(theta[:, 1], theta[:, 0] + theta[:, 1] * centre, np.exp(theta[:, 2]))
 
 
+def _packed(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """The points that have weight in each row, [R, M], M the most of any row; the rest is filled with weight 0."""
+    counts = (weights > 0).sum(axis=1)
+    first = np.argsort(weights <= 0, axis=1, kind="stable")[:, : max(int(counts.max(initial=0)), 1)]
+    kept = np.take_along_axis(weights, first, axis=1)
+    return x[first], np.take_along_axis(y, first, axis=1), kept
+
+
 def _floored(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """ln(E + A·C^-alpha) for theta = (ln A, alpha, ln E) [R, 3], and the share of the power term in it; both [R, P]."""
-    power = theta[:, :1] - theta[:, 1:2] * x
-    fitted = np.logaddexp(power, theta[:, 2:])
-    return fitted, np.exp(power - fitted)
+    """ln(E + A·C^-alpha) for theta = (ln A, alpha, ln E) [R, 3], and the share of the power term in it; both [R, M]."""
+    over = np.exp(np.clip(theta[:, :1] - theta[:, 1:2] * x - theta[:, 2:], -700.0, 700.0))
+    return theta[:, 2:] + np.log1p(over), over / (1.0 + over)
+
+
+def _floor_step(residual: Floats, top: Floats, x: Floats, weights: Floats, damping: Floats) -> Floats:
+    """The damped Gauss-Newton step of (ln A, alpha, ln E), [R, 3].
+
+    The gradients of ln L are (t, -t·x, 1 - t) with t = `top`, so that six weighted sums hold the whole normal matrix.
+    """
+    wt = weights * top
+    wtx = wt * x
+    total, t, tx = weights.sum(axis=1), wt.sum(axis=1), wtx.sum(axis=1)
+    tt, ttx, ttxx = (wt * top).sum(axis=1), (wtx * top).sum(axis=1), (wtx * top * x).sum(axis=1)
+    wr = weights * residual
+    tr = (wr * top).sum(axis=1)
+    gradient = np.stack([tr, -(wr * top * x).sum(axis=1), wr.sum(axis=1) - tr], axis=1)
+    rows = [[tt, -ttx, t - tt], [-ttx, ttxx, ttx - tx], [t - tt, ttx - tx, total - 2.0 * t + tt]]
+    gram = np.stack([np.stack(row, axis=1) for row in rows], axis=1)
+    scale = np.maximum(np.einsum("rpp->rp", gram), 1e-12)
+    damped = gram + damping[:, None, None] * (scale[:, :, None] * np.eye(3)) + 1e-13 * np.eye(3)
+    return np.asarray(-np.linalg.solve(damped, gradient[:, :, None])[:, :, 0])
