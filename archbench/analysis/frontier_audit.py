@@ -24,7 +24,7 @@ AS_FITTED = "as fitted"
 PINNED_SHARES = (-0.1, 0.1)
 _AXIS_WORDS = {
     CostAxis.EXACT: "executed FLOPs",
-    CostAxis.KAPLAN: "6ND, N without embeddings",
+    CostAxis.KAPLAN: "6ND without embeddings",
     CostAxis.DEVICE_SECONDS: "device seconds",
 }
 
@@ -135,7 +135,7 @@ def _variants(
     variants += [(_AXIS_WORDS[other], partial(study, records, other)) for other in CostAxis if other is not axis]
     if all(record.embedding_params > 0 for record in records if record.usable):
         # Where nobody says how many embeddings there are, 6·N_total·D is not known either.
-        variants.append(("6ND, N with embeddings", lambda: study(_with_embeddings(records), CostAxis.KAPLAN)))
+        variants.append(("6ND with embeddings", lambda: study(_with_embeddings(records), CostAxis.KAPLAN)))
     variants += [
         ("finished points only", lambda: study(records, axis, replace(options, finished_only=True))),
         (f"Huber, delta {HOFFMANN_DELTA:g}", lambda: [with_huber(one) for one in base]),

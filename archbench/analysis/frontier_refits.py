@@ -61,7 +61,8 @@ def with_pinned_floors(base: Sequence[Contender], free: Sequence[Contender], sha
     for one, floored in zip(base, free, strict=True):
         law = floored.result.law
         if law.status is not FitStatus.OK:
-            made.append(floored)
+            refused = replace(law, reason="there is no free floor to pin it at", params={}, intervals={})
+            made.append(_with_law(one, refused, one.lines))
             continue
         pinned = law.params["E"] * (1 + share)
         lowest = min(point.loss_nats for point in one.result.points)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from archbench.analysis.comparison import Contender
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
-from archbench.report.words import alpha_text, decisive_point, known, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import human_count, human_seconds
@@ -174,7 +174,7 @@ class MultiplierSection(ReportSection):
                     if at and known(at.interval_90)
                     else "-",
                     number(at.loss_nats, 4) + (" (extrapolated)" if at.extrapolated else "") if at else "-",
-                    with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
+                    crossover_text(pair),
                 ]
             )
         header = ["contender", "cost axis", "multiplier, 95 %", "90 %", "at loss (nats)", "crossover of the laws"]
