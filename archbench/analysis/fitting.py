@@ -74,6 +74,11 @@ class LawFit:
         """The response at points given by keyword, [m]."""
         return np.asarray(np.exp(self.law.design(self.logs_of(**variables)).value(self.theta[None, :])[0]))
 
+    def refused(self, status: FitStatus, reason: str) -> "LawFit":
+        """The same fit with a status that forbids to read it."""
+        result = replace(self.result, status=status, reason=reason, params={}, intervals={})
+        return replace(self, result=result)
+
     def with_intervals(self, intervals: Mapping[str, Interval], notes: Sequence[str] = ()) -> "LawFit":
         """The same fit, its result with intervals."""
         result = replace(self.result, intervals=dict(intervals), notes=(*self.result.notes, *notes))
@@ -143,6 +148,8 @@ def fit_points(
     fit = replace(blank, theta=ends.theta[best])
     status, reason = _judge(fit, ends, best)
     params = {name: float(value[0]) for name, value in law.public(fit.theta[None, :], points.centre).items()}
+    if log_floor == ZERO_FLOOR:
+        params.pop("E", None)  # absent, and not a number that was found
     residual = fit.residuals()
     spread = float(np.sqrt((residual**2).sum() / max(len(residual) - fit.num_free, 1)))
     result = replace(

@@ -104,6 +104,17 @@ def bca_interval(value: float, drawn: Array, left_out: Array, *, level: float = 
     return Interval(value, float(low), float(high), level, "bootstrap-bca")
 
 
+def bca_intervals(fit: LawFit, samples: Samples, *, level: float = 0.95) -> dict[str, Interval]:
+    """BCa interval of each parameter; none where resamples, or fits without one run, gave no finite value."""
+    found = {}
+    drawn, left_out = samples.params(), leave_one_run_out(fit).params()
+    for name, value in fit.result.params.items():
+        enough = np.isfinite(drawn[name]).mean() >= 0.95
+        if enough and np.isfinite(left_out[name]).all():
+            found[name] = bca_interval(value, drawn[name], left_out[name], level=level)
+    return found
+
+
 def leave_one_run_out(fit: LawFit) -> Samples:
     """`fit` without each run in turn, [runs, P]."""
     runs = np.unique(fit.points.clusters)

@@ -31,6 +31,15 @@ _COLUMNS = {
 
 def table_options(function: F) -> F:
     """FILE, the columns, and how they are meant."""
+    return _options(function, required=True)
+
+
+def optional_table_options(function: F) -> F:
+    """The same where runs may come from elsewhere, so that neither FILE nor its columns have to be named."""
+    return _options(function, required=False)
+
+
+def _options(function: F, *, required: bool) -> F:
     extra = (
         click.option(
             "--compute-unit", type=click.Choice(["flops", "pf-days", "seconds", "gpu-hours"]), help="Unit of --compute."
@@ -44,7 +53,7 @@ def table_options(function: F) -> F:
             help="Points of learning curves to use: all, each run's last, or the compute-efficient ones.",
         ),
         click.option(
-            "--law", "law_name", required=True, metavar="NAME", help="L(C), L(N), L(D), chinchilla, kaplan-nd, ..."
+            "--law", "law_name", required=required, metavar="NAME", help="L(C), L(N), L(D), chinchilla, kaplan-nd, ..."
         ),
         click.option(
             "--floor", default="free", show_default=True, metavar="none|free|NUMBER", help="Floor E of the law."
@@ -66,16 +75,23 @@ def table_options(function: F) -> F:
         click.option(
             "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap."
         ),
+        click.option(
+            "--interval",
+            type=click.Choice(["percentile", "bca", "profile"]),
+            default="percentile",
+            show_default=True,
+            help="Bootstrap percentiles, bias-corrected and accelerated ones, or profile likelihood.",
+        ),
         click.option("--random-seed", type=int, default=0, show_default=True, help="Of the bootstrap."),
     )
     for option in reversed(extra):
         function = option(function)
     for name, text in reversed(_COLUMNS.items()):
         flag = f"--{name}"
-        function = click.option(flag, name.replace("-", "_"), metavar="COL", required=name == "loss", help=text)(
-            function
-        )
-    return click.argument("file", type=PATH)(function)
+        function = click.option(
+            flag, name.replace("-", "_"), metavar="COL", required=required and name == "loss", help=text
+        )(function)
+    return click.argument("file", type=PATH, required=required)(function)
 
 
 def parse_floor(text: str) -> Any:

@@ -11,6 +11,7 @@ from archbench.errors import StoreError, nearest
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.lease import read_lease
 from archbench.runs.records import read_record
 from archbench.spec.identity import RunPlan
@@ -114,7 +115,8 @@ class RunStore:
             return
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be read: {error.strerror}; choose another --runs") from error
-        yield from (RunDirectory(path) for path in names if (path / "plan.json").exists())
+        kept = ("plan.json", IMPORTED_FILE)
+        yield from (RunDirectory(path) for path in names if any((path / name).exists() for name in kept))
 
     def find(self, prefix: str) -> RunDirectory:
         """The one run whose id begins with `prefix`. Raises StoreError where there is none or several."""
@@ -166,7 +168,7 @@ class RunStore:
 def directory_status(directory: RunDirectory) -> RunStatus:
     """Where the run in `directory` stands: its record if it has ended, else its lease."""
     record = None
-    if directory.record_file.exists():
+    if directory.record_file.exists() or (directory.path / IMPORTED_FILE).exists():
         record = read_record(directory, contender="", size_index=0)
     if record is not None and record.state in (RunState.DONE, RunState.DIVERGED):
         return _ended_status(record)
