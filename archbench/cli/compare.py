@@ -84,7 +84,7 @@ def _print_table(comparisons: Sequence["Comparison"]) -> None:
     from rich.table import Table
 
     from archbench.report.plotting import AXIS_NAMES
-    from archbench.report.words import decisive_point, number, with_interval
+    from archbench.report.words import crossover_text, decisive_point, number, with_interval
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("cost axis", "alpha B - alpha A", "p", "multiplier (95 %)", "at loss (nats)", "crossover"):
@@ -97,6 +97,6 @@ def _print_table(comparisons: Sequence["Comparison"]) -> None:
             number(pair.p_value, 2) if pair.p_value is not None else "-",
             with_interval(at.multiplier) if at else "-",
             number(at.loss_nats, 4) + (" extrapolated" if at.extrapolated else "") if at else "-",
-            with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
+            crossover_text(pair),
         )
     table_console().print(table)

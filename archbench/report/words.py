@@ -2,6 +2,7 @@
 
 import math
 
+from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
 from archbench.results.runs import RunRecord, size_number
 
@@ -70,6 +71,13 @@ def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> fl
 def loss_text(loss_nats: float, factor: float | None) -> str:
     """A loss in bits per byte where that is defined, else in nats per predicted token."""
     return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
+
+
+def crossover_text(comparison: Comparison) -> str:
+    """Where the two laws cross, with its unit in words; why there is nothing to say otherwise."""
+    if comparison.crossover_cost is None:
+        return comparison.crossover_note
+    return f"{with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}"
 
 
 def decisive_point(comparison: Comparison) -> MultiplierPoint | None:
