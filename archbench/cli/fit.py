@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archbench.cli.common import json_option, print_json, table_console
+from archbench.cli.fit_allocation import ALLOCATION, fit_allocation
 from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
 from archbench.errors import SpecError
 
@@ -47,8 +48,12 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs (CSV, JSONL, Parquet).
 
-    Columns are mapped by flags. A result that should not be read has a status in place of its numbers.
+    Columns are mapped by flags. A result that should not be read has a status in place of its numbers. Law
+    `allocation` gives how N and D grow with compute: learning-curve minimum, hull, isoFLOP parabolas and joint law.
     """
+    if options["law_name"] == ALLOCATION:
+        fit_allocation(file, options, as_json=as_json)
+        return
     # Imported now: scipy and pandas are not loaded for `--help`.
     from archbench.analysis.audit import audit_law, ordering_of
     from archbench.analysis.forecast import back_test

@@ -55,7 +55,11 @@ def _options(function: F, *, required: bool) -> F:
             help="Points of learning curves to use: all, each run's last, or the compute-efficient ones.",
         ),
         click.option(
-            "--law", "law_name", required=required, metavar="NAME", help="L(C), L(N), L(D), chinchilla, kaplan-nd, ..."
+            "--law",
+            "law_name",
+            required=required,
+            metavar="NAME",
+            help="L(C), L(N), L(D), chinchilla, kaplan-nd, ... or allocation (fit).",
         ),
         click.option(
             "--floor", default="free", show_default=True, metavar="none|free|NUMBER", help="Floor E of the law."
