@@ -93,7 +93,6 @@ def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFi
         (number, run.non_embedding_params, point.tokens, point.validation_loss_nats)
         for number, run in enumerate(runs)
         for point in (run.curve[-1:] if finished_only else _thinned(run.curve))
-        if point.tokens > 0 and not point.in_warmup
     ]
     number, size, tokens, loss = np.array(rows, dtype=float).reshape(-1, 4).T
     weights = 1.0 / np.bincount(number.astype(int), minlength=1)[number.astype(int)]
@@ -106,8 +105,10 @@ def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFi
 
 
 def _thinned(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """At most `_CURVE_POINTS` of a curve, log-spaced, the last among them."""
-    if len(curve) <= _CURVE_POINTS:
-        return list(curve)
-    numbers = np.unique(np.round(np.geomspace(1, len(curve), _CURVE_POINTS)).astype(int))
-    return [curve[number - 1] for number in numbers]
+    """The curve after warm-up, at most `_CURVE_POINTS` of it, log-spaced in tokens, the last among them."""
+    kept = [point for point in curve if point.tokens > 0 and not point.in_warmup]
+    if len(kept) <= _CURVE_POINTS:
+        return kept
+    logs = np.log([point.tokens for point in kept])
+    wanted = np.linspace(logs[0], logs[-1], _CURVE_POINTS)
+    return [kept[index] for index in np.unique(np.append(np.searchsorted(logs, wanted[:-1]), len(kept) - 1))]
