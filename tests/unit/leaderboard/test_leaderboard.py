@@ -172,7 +172,8 @@ def test_a_forged_identity_is_refused_by_its_hash(board: Path) -> None:
         (("colour",), "red", "colour: Extra inputs are not permitted"),
         (("runs", 0, "run_id"), "abc", "runs.0.run_id: String should match pattern"),
         (("runs", 0, "curve", "step"), [1], "columns of a curve differ in length"),
-        (("format",), 2, "format: Input should be 1"),
+        (("format",), 0, "format: Input should be 1 or 2"),
+        (("format",), 9, "has format 9, this archbench reads up to 2; update archbench"),
     ],
 )
 def test_a_malformed_entry_is_one_clear_line(board: Path, keys: tuple[Any, ...], value: Any, message: str) -> None:
