@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier, last_error
+from archbench.analysis.frontier_backtest import back_test_frontier, last_error
 from archbench.analysis.study import StudyOptions, fit_contenders
-from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 
 _WITHOUT_INTERVALS = 2
@@ -20,13 +19,7 @@ def back_test_errors(records: Sequence[RunRecord]) -> dict[str, float]:
     errors = {}
     for axis in CostAxis:
         for one in fit_contenders(records, axis, baseline=None, options=options):
-            row = last_error(back_test_frontier(one, num_resamples=_WITHOUT_INTERVALS))
-            if predicts(row):
-                assert row is not None
+            row = last_error(back_test_frontier(one, floors=("none",), num_resamples=_WITHOUT_INTERVALS))
+            if row is not None and row.predicted is not None:
                 errors[axis.value] = row.error
     return errors
-
-
-def predicts(row: FrontierBacktestRow | None) -> bool:
-    """Whether there is a back-test that gave a prediction."""
-    return row is not None and row.status is FitStatus.OK

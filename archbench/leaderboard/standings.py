@@ -124,7 +124,7 @@ def _scrutinised(table: Table) -> Table:
     records = [replace(record, contender=row.name) for row in table.rows for record in row.entry.records()]
     audited = audit_frontiers(records, table.axis, baseline=table.baseline)
     summaries = {one.contender: one for one in summarise(audited)}
-    tested = {one.name: last_error(back_test_frontier(one)) for one in table.contenders}
+    tested = {one.name: last_error(back_test_frontier(one, floors=("none",))) for one in table.contenders}
     rows = tuple(replace(row, conventions=summaries.get(row.name), back_test=tested[row.name]) for row in table.rows)
     return replace(table, rows=rows)
 
