@@ -72,7 +72,8 @@ class EntryRun(_Model):
     non_embedding_params: PositiveInt
     embedding_params: NonNegativeInt
     seed: NonNegativeInt
-    batch_tokens: PositiveInt
+    batch_tokens: NonNegativeInt
+    """0 where it is not known, as of imported runs."""
     planned_tokens: PositiveInt
     unique_tokens: NonNegativeInt
     state: RunState

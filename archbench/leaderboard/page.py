@@ -9,7 +9,7 @@ from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, up
 from archbench.leaderboard.standings import Row, Table, make_tables, refuse_forged
 from archbench.report.figures import overview
 from archbench.report.plotting import AXIS_NAMES, markdown_table, svg_bytes
-from archbench.report.words import alpha_text, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
 from archbench.results.fits import FitStatus, Interval
 from archbench.units import human_count
 
@@ -154,7 +154,9 @@ def _origins(table: Table) -> str:
     foreign = [f"{row.name} from {row.entry.origin}" for row in table.rows if row.entry.origin != OWN_ORIGIN]
     if not foreign:
         return ""
-    return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}."
+    uncounted = without_executed_flops(record for row in table.rows for record in row.entry.records())
+    mind = f" Executed FLOPs were not counted, 6ND stands in for them: {', '.join(uncounted)}." if uncounted else ""
+    return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}"
 
 
 def _table(table: Table) -> str:

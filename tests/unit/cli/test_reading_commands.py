@@ -199,5 +199,6 @@ def test_imported_runs_stand_on_the_leaderboard_with_their_origin(tmp_path: Path
     assert result.exit_code == 0, (result.output, result.exception)
     page = (board / "README.md").read_text()
     assert "theirs from published.csv (N non_embedding)" in page
+    assert "6ND stands in for them: ours, theirs." in page
     assert "[theirs](entries/published--theirs.json)" in page
     assert invoke(leaderboard, "--leaderboard", str(board), "--check").exit_code == 0
