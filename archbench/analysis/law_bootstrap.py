@@ -18,6 +18,8 @@ from archbench.analysis.robust import Minima, minimise
 from archbench.results.fits import Interval
 
 _CHUNK = 250
+_CHUNK_POINTS = 500_000
+"""Resamples times points held at once: some 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def bootstrap_law(
 
 def refit(fit: LawFit, weights: Array) -> Samples:
     """`fit` repeated with each row of weights, [R, n]; weight 0 leaves a point out."""
-    ends = [_refit(fit, weights[start : start + _CHUNK]).theta for start in range(0, len(weights), _CHUNK)]
+    chunk = int(np.clip(_CHUNK_POINTS // max(weights.shape[1], 1), 1, _CHUNK))
+    ends = [_refit(fit, weights[start : start + chunk]).theta for start in range(0, len(weights), chunk)]
     theta = np.concatenate(ends) if ends else np.empty((0, fit.law.num_params))
     too_few = (weights > 0).sum(axis=1) < fit.num_free
     theta[too_few] = np.nan

@@ -19,9 +19,11 @@ from archbench.analysis.laws.single import ComputeLaw
 from archbench.analysis.resampling import Frontiers
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.results.fits import FitStatus
-from archbench.results.runs import CostAxis, RunRecord
+from archbench.results.runs import CostAxis, CurvePoint, RunRecord
 
 MIN_SIZES = 3
+_CURVE_POINTS = 64
+"""Of one run in L(N,D): neighbouring points of a long curve say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,22 @@ def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFi
     rows = [
         (number, run.non_embedding_params, point.tokens, point.validation_loss_nats)
         for number, run in enumerate(runs)
-        for point in (run.curve[-1:] if finished_only else run.curve)
+        for point in (run.curve[-1:] if finished_only else _thinned(run.curve))
         if point.tokens > 0 and not point.in_warmup
     ]
     number, size, tokens, loss = np.array(rows, dtype=float).reshape(-1, 4).T
     weights = 1.0 / np.bincount(number.astype(int), minlength=1)[number.astype(int)]
     variables = {"N": size, "D": tokens}
-    fit = fit_law(law, variables, loss, weights=weights, clusters=number, param_convention="non_embedding")
+    conventions = {str(run.details.get("param_convention", "non_embedding")) for run in runs}
+    fit = fit_law(law, variables, loss, weights=weights, clusters=number, param_convention=", ".join(conventions))
     if (sizes := len(np.unique(size))) < MIN_SIZES:
         return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes have finished; the law needs at least {MIN_SIZES}")
     return fit
+
+
+def _thinned(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """At most `_CURVE_POINTS` of a curve, log-spaced, the last among them."""
+    if len(curve) <= _CURVE_POINTS:
+        return list(curve)
+    numbers = np.unique(np.round(np.geomspace(1, len(curve), _CURVE_POINTS)).astype(int))
+    return [curve[number - 1] for number in numbers]

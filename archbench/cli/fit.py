@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archbench.cli.common import json_option, print_json, table_console
+from archbench.cli.fit_allocation import ALLOCATION, fit_allocation
 from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
 from archbench.errors import SpecError
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from archbench.analysis.laws.base import Law
     from archbench.analysis.tables import RunTable
     from archbench.results.fits import FitResult
+
+_RESAMPLED_POINTS = 2_000_000
+"""Resamples times points that a bootstrap takes seconds for."""
 
 
 @click.command()
@@ -44,8 +48,12 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs (CSV, JSONL, Parquet).
 
-    Columns are mapped by flags. A result that should not be read has a status in place of its numbers.
+    Columns are mapped by flags. A result that should not be read has a status in place of its numbers. Law
+    `allocation` gives how N and D grow with compute: learning-curve minimum, hull, isoFLOP parabolas and joint law.
     """
+    if options["law_name"] == ALLOCATION:
+        fit_allocation(file, options, as_json=as_json)
+        return
     # Imported now: scipy and pandas are not loaded for `--help`.
     from archbench.analysis.audit import audit_law, ordering_of
     from archbench.analysis.forecast import back_test
@@ -120,7 +128,10 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
     if options["interval"] == "profile":
         intervals = profile_intervals(fitted)
         return fitted.with_intervals(intervals, (*notes, "a profile bounds exponents and the floor, not scales"))
-    samples = bootstrap_law(fitted, num_resamples=options["resamples"], seed=options["random_seed"])
+    resamples = min(options["resamples"], max(100, _RESAMPLED_POINTS // fitted.result.points_used))
+    if resamples < options["resamples"]:
+        notes = (*notes, f"{resamples} resamples, because the points are many")
+    samples = bootstrap_law(fitted, num_resamples=resamples, seed=options["random_seed"])
     if fitted.points.num_clusters < 10:
         notes = (*notes, f"{fitted.points.num_clusters} runs: a bootstrap of so few covers less than it says")
     if options["interval"] == "bca":

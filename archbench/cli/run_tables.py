@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_POINTS = 20_000
+"""Of one fit. Points of one curve say little more than its last ones, and a bootstrap of more takes minutes."""
 _COLUMNS = {
     "params": "Column of parameters N.",
     "tokens": "Column of tokens seen D.",
@@ -53,7 +55,11 @@ def _options(function: F, *, required: bool) -> F:
             help="Points of learning curves to use: all, each run's last, or the compute-efficient ones.",
         ),
         click.option(
-            "--law", "law_name", required=required, metavar="NAME", help="L(C), L(N), L(D), chinchilla, kaplan-nd, ..."
+            "--law",
+            "law_name",
+            required=required,
+            metavar="NAME",
+            help="L(C), L(N), L(D), chinchilla, kaplan-nd, ... or allocation (fit).",
         ),
         click.option(
             "--floor", default="free", show_default=True, metavar="none|free|NUMBER", help="Floor E of the law."
@@ -112,9 +118,17 @@ def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
     from archbench.analysis.tables import Columns, read_table, run_tables
 
     columns = Columns(**{name.replace("-", "_"): options[name.replace("-", "_")] for name in _COLUMNS})
-    return run_tables(
+    tables = run_tables(
         read_table(file), columns, source=str(file), compute_unit=options["compute_unit"], points=options["points"]
     )
+    for table in tables:
+        if len(table) > MAX_POINTS:
+            head = f"{file}: {table.arch}: " if table.arch else f"{file}: "
+            raise SpecError(
+                f"{head}{len(table):,} points, a law is fitted to at most {MAX_POINTS:,}; "
+                "choose --points final or efficient, or thin the curves"
+            )
+    return tables
 
 
 def unstated(options: dict[str, Any]) -> tuple[str, ...]:

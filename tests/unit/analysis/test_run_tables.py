@@ -255,3 +255,47 @@ def test_efficient_points_fall_and_their_hull_is_convex() -> None:
     assert set(hull) <= set(lowest)
     slopes = np.diff(np.log(loss[hull])) / np.diff(np.log(cost[hull]))
     assert (np.diff(slopes) > 0).all()
+
+
+@pytest.fixture(scope="module")
+def isoflop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five budgets of nine sizes around the best one, of a law with equal exponents: N ~ C^.5 exactly."""
+    law, truth = Chinchilla(), {"A": 400.0, "B": 400.0, "E": 1.7, "alpha": 0.35, "beta": 0.35}
+    budgets = np.repeat(np.geomspace(1e18, 1e21, 5), 9)
+    n = np.sqrt(budgets / 6) * np.tile(np.geomspace(1 / 8, 8, 9), 5)
+    loss = law.predict(truth, N=n, D=budgets / 6 / n) * np.exp(np.random.default_rng(0).normal(0, 1e-4, 45))
+    file = tmp_path_factory.mktemp("isoflop") / "runs.csv"
+    pd.DataFrame({"n": n, "d": budgets / 6 / n, "c": budgets, "loss": loss}).to_csv(file, index=False)
+    return file
+
+
+def test_three_approaches_to_the_allocation_agree_where_the_law_is_symmetric(isoflop: Path) -> None:
+    result = run_fit(
+        isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "50", "--points", "all", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.output)["fits"][0]["allocation"]
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    for row in rows[2:]:
+        # Noise of 1e-4 moves a vertex by about a hundredth of ln N over a range of 7 in ln C.
+        assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.01)
+        assert row["of_tokens"]["value"] == pytest.approx(0.5, abs=0.01)
+        assert row["of_params"]["low"] < 0.505
+        assert row["of_params"]["high"] > 0.495
+    # The minimum and the hull jump from one size of the grid to the next.
+    for row in rows[:2]:
+        assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.1)
+    printed = run_fit(isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "0").output
+    assert "isoFLOP parabolas (2)" in printed
+
+
+def test_an_allocation_without_budgets_shared_by_runs_has_a_status(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    runs().to_csv(file, index=False)
+    result = run_fit(file, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "20", "--json")
+    row = json.loads(result.output)["fits"][0]["allocation"][2]
+    assert row["status"] == "too_few_points"
+    assert row["of_params"] is None
+    missing = run_fit(file, "--law", "allocation", *COLUMNS)
+    assert isinstance(missing.exception, SpecError)
+    assert "--compute" in str(missing.exception)

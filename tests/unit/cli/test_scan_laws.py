@@ -1,12 +1,14 @@
 """What comes next in a scan, and what a budget buys: by the runs of the store."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from archbench.analysis.scan_laws import joint_law
 from archbench.cli.forecast import forecast
 from archbench.cli.plan import plan
 from archbench.errors import SpecError, StoreError
@@ -138,3 +140,12 @@ def test_a_wrong_forecast_flag_is_one_line(
     result = forecast_of(store, *arguments)
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
+
+
+def test_a_long_curve_enters_the_joint_law_thinned_with_its_last_point() -> None:
+    records = synthetic_records("gpt2", LAW, SyntheticScan(points=200, seeds=(1, 1, 1, 1, 1)))
+    found = joint_law(records, "gpt2").fit
+    assert 5 * 32 < found.result.points_used <= 5 * 64
+    largest = found.points.logs[1] + found.points.centre[1]
+    # Tokens of a whole number of steps.
+    assert largest.max() == pytest.approx(math.log(records[0].planned_tokens))
