@@ -11,6 +11,7 @@ Legend: C cost, L loss, E floor; distance is ln of how far the predicted cost li
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -50,9 +51,14 @@ class _Target:
 
 
 def back_test_frontier(
-    one: Contender, *, seed: int = 0, num_resamples: int = 200, level: float = 0.95
+    one: Contender,
+    *,
+    floors: Sequence[Literal["none", "free"]] = ("none", "free"),
+    seed: int = 0,
+    num_resamples: int = 200,
+    level: float = 0.95,
 ) -> tuple[FrontierBacktestRow, ...]:
-    """Windows of rising size, first by the law without floor, then by the law with a free one; empty below 4 sizes.
+    """Windows of rising size, for the law with each of `floors` in turn; empty below 4 sizes.
 
     A window whose law may not be read gives a row with its status and no prediction.
     """
@@ -65,11 +71,11 @@ def back_test_frontier(
         generator = np.random.default_rng((seed, number))
         fitted = fit_curves(one.track, replace(one.curves, curves=kept), one.noise, options, generator)
         windows.append((fitted, _target(one, sizes[: number + 1])))
-    return tuple(
-        row
-        for floor, made in (("none", windows), ("free", [(with_floor(w, "free"), target) for w, target in windows]))
-        for row in _rows(made, floor, level)
-    )
+    rows = []
+    for floor in floors:
+        made = windows if floor == "none" else [(with_floor(window, floor), target) for window, target in windows]
+        rows += _rows(made, floor, level)
+    return tuple(rows)
 
 
 def last_error(rows: Sequence[FrontierBacktestRow]) -> FrontierBacktestRow | None:

@@ -11,6 +11,7 @@ from archbench.report.words import (
     number,
     tiers_text,
     with_interval,
+    without_executed_flops,
 )
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 from archbench.results.runs import CostAxis, size_number
@@ -56,6 +57,9 @@ def reservations(results: ScanResults) -> list[str]:
         if frontier.cost_axis is axis:
             for warning in frontier.warnings:
                 named.setdefault(warning, []).append(frontier.contender)
+    uncounted = without_executed_flops(results.records)
+    if uncounted and axis is CostAxis.EXACT:
+        named["executed FLOPs were not counted, 6ND stands in for them"] = uncounted
     return [*results.warnings, *(f"{', '.join(names)}: {warning}." for warning, names in named.items())]
 
 

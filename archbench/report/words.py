@@ -1,6 +1,7 @@
 """Figures as text: values with their intervals, or the status where there is no figure to read."""
 
 import math
+from collections.abc import Iterable
 
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
@@ -66,6 +67,16 @@ def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> fl
     if not factors or len(factors) < len(usable) or max(factors) > min(factors) * 1.001:
         return None
     return sum(factors) / len(factors)
+
+
+def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
+    """Contenders made elsewhere whose executed FLOPs nobody counted: 6ND stands on that axis too."""
+    known: dict[str, bool] = {}
+    for record in records:
+        if record.usable and record.origin != "archbench":
+            counted = any(point.exact_flops != point.kaplan_flops for point in record.curve)
+            known[record.contender] = known.get(record.contender, False) or counted
+    return [name for name, counted in known.items() if not counted]
 
 
 def loss_text(loss_nats: float, factor: float | None) -> str:

@@ -16,6 +16,7 @@ from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DamagedFile
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
@@ -46,7 +47,7 @@ def carry_out(
     except ArchbenchError as error:
         return Outcome(RunState.FAILED, reason=str(error))
     try:
-        ended = read_outcome(directory)
+        ended = _ended(directory)
         if ended is not None and ended.state is not RunState.FAILED:
             return ended
         plan = directory.read_plan()
@@ -61,6 +62,15 @@ def carry_out(
         return Outcome(RunState.FAILED, reason=str(error))
     finally:
         lease.release()
+
+
+def _ended(directory: RunDirectory) -> Outcome | None:
+    """How the run ended; None while it has not, or where its record is damaged: it is then trained again."""
+    try:
+        return read_outcome(directory)
+    except DamagedFile as error:
+        log.warning("%s", error)
+        return None
 
 
 def _train_contained(

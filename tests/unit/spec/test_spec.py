@@ -167,7 +167,11 @@ def test_every_reference_of_the_json_schema_leads_somewhere() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
-        ("learning_rate: 3e-3", "learning_rate: true", "s.yaml:18: training.learning_rate: got true, expected a num"),
+        (
+            "learning_rate: 3e-3",
+            "learning_rate: true",
+            "s.yaml:18: training.learning_rate: got true, expected a number",
+        ),
         ("default: 1", "default: true", "s.yaml:13: scan.seeds.default: got true, expected a number"),
         ("{kind: gpt2}", "{kind: reformer, n_hashes: true}", "contenders.gpt2.architecture.n_hashes: got true"),
         ("warmup_steps: 50", "warmup_steps: false", "training.schedule.warmup_steps: got false, expected a number"),
