@@ -108,7 +108,7 @@ def make_tables(entries: Sequence[LeaderboardEntry]) -> list[Table]:
     groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
     for entry in entries:
         groups.setdefault(_group_key(entry), []).append(entry)
-    tables = []
+    tables: list[Table] = []
     for key in sorted(groups, key=lambda key: (key[0] != "causal", *(str(part) for part in key))):
         named = _named(groups[key])
         for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS):

@@ -78,7 +78,7 @@ class AuditSection(ReportSection):
 
 def summary_words(one: "AuditSummary", baseline: str | None) -> str:
     """What holds under which conventions, in one sentence."""
-    from archbench.analysis.frontier_audit import Conclusion
+    from archbench.analysis.comparison import Conclusion
 
     if one.conclusion is Conclusion.REFUSED:
         return f"{one.contender}: no conclusion as fitted, so nothing to hold."
