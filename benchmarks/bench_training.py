@@ -168,7 +168,7 @@ def library_model(assembly: Assembly) -> tuple[nn.Module, Callable[[Mapping[str,
     kind, dims = assembly.architecture.kind, assembly.plan.identity.dims
     if kind in ("gpt2", "bert", "roberta"):
         ours: Any = fresh_module(assembly).model.model
-        module: Any = type(ours)(with_own_activation(ours.config))
+        module: Any = type(ours)(library_config(ours.config))
 
         def loss_of(batch: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
             tokens, targets = batch["tokens"], batch["targets"]
@@ -189,12 +189,15 @@ def library_model(assembly: Assembly) -> tuple[nn.Module, Callable[[Mapping[str,
     return model, with_memory
 
 
-def with_own_activation(config: Any) -> Any:
-    """A copy of a transformers `config` with the activation that the library sets by default."""
+def library_config(config: Any) -> Any:
+    """A copy of a transformers `config` with the activation of the library's default, and RoBERTa's padding token."""
     copy = type(config).from_dict(config.to_dict())
     copy._attn_implementation = "sdpa"
     name = "activation_function" if hasattr(config, "activation_function") else "hidden_act"
     setattr(copy, name, getattr(type(config)(), name))
+    if config.model_type == "roberta":  # whose own loop counts positions from the padding token on
+        copy.pad_token_id = 1
+        copy.max_position_embeddings += 2
     return copy
 
 

@@ -3,7 +3,7 @@
     python benchmarks/flop_table.py                          the table, on standard output
     python benchmarks/flop_table.py --markdown docs/flops.md rewrites the tables of that page, whose words stay
 
-One thread, about five minutes; no memory to speak of, since the counted steps run on fake tensors.
+One thread, about three minutes of its time; no memory to speak of, since the counted steps run on fake tensors.
 """
 
 import argparse

@@ -112,6 +112,7 @@ def _rows(windows: Sequence[tuple[Contender, _Target]], floor: str, level: float
         rows.append(
             FrontierBacktestRow(
                 held_out=float(np.exp(target.log_cost)),
+                held_to=float(np.exp(target.log_cost)),
                 points_fitted=law.points_used,
                 status=law.status,
                 reason=law.reason,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archbench.cli.common import json_option, print_json, runs_option, table_console
+from archbench.cli.common import json_option, note, print_json, runs_option, table_console
 from archbench.errors import SpecError, StoreError, nearest
 
 if TYPE_CHECKING:
@@ -64,16 +64,21 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
         names = ", ".join(index.name for index in both)
         raise SpecError(f"several scans have both {a!r} and {b!r}: {names}; choose one by --scan")
     chosen = {a: both[0], b: both[0]} if both else {name: found[0] for name, found in holders.items()}
-    texts = {index.environment.get("data", {}).get("corpus_hash") for index in chosen.values()}
+    texts = {_text_of(index) for index in chosen.values()}
     if len(texts) > 1:
         raise SpecError(f"{a!r} and {b!r} were trained on different text or tokenizers: their losses do not compare")
-    records = [
-        record
-        for name, index in chosen.items()
-        for run in index.runs
-        if run.contender == name and (record := store.record(run)) is not None
-    ]
+    records = []
+    for name, index in chosen.items():
+        stored, problems = store.records(index)
+        records += [record for record in stored if record.contender == name]
+        for problem in problems:
+            note(f"warning: {problem}")
     return records, sorted({index.name for index in chosen.values()})
+
+
+def _text_of(index: "ScanIndex") -> str | None:
+    data = index.environment.get("data")
+    return str(data.get("corpus_hash")) if isinstance(data, dict) else None
 
 
 def _has(index: "ScanIndex", name: str) -> bool:

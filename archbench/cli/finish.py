@@ -26,7 +26,9 @@ def finish_scan(
 
     None, and a line that says so, where no run is usable.
     """
-    records = tuple(record for record in map(store.record, index.runs) if record is not None)
+    records, problems = store.records(index)
+    for problem in problems:
+        note(f"warning: {problem}")
     if not any(record.usable for record in records):
         note("no run is usable, so there is nothing to analyse")
         return None

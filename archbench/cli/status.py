@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from archbench.cli.common import PATH, json_option, print_json, runs_option
+from archbench.cli.common import PATH, json_option, note, print_json, runs_option
 from archbench.errors import StoreError
 from archbench.results.runs import RunRecord, RunState
+from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.yaml_loader import load_yaml
 
@@ -18,7 +19,8 @@ from archbench.spec.yaml_loader import load_yaml
 @click.argument("spec", type=PATH, required=False, metavar="[SPEC]")
 @runs_option
 @json_option
-def status(spec: Path | None, runs_dir: Path, as_json: bool) -> None:
+@click.pass_context
+def status(ctx: click.Context, spec: Path | None, runs_dir: Path, as_json: bool) -> None:
     """Show which runs are done, running or failed, and why.
 
     SPEC is a spec's file or a scan's name; without it, every scan in the store is summed up.
@@ -27,15 +29,34 @@ def status(spec: Path | None, runs_dir: Path, as_json: bool) -> None:
     names = store.scan_names() if spec is None else [scan_name(spec)]
     if not names:
         raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
-    scans = [(index, records_of(store, index)) for index in map(store.scan, names)]
+    scans = []
+    damaged = 0
+    for name in names:
+        try:
+            index = store.scan(name)
+        except DamagedFile as error:
+            if spec is not None:
+                raise
+            note(f"archbench: {error}")
+            damaged += 1
+            continue
+        scans.append((index, *store.records(index)))
     if as_json:
-        print_json([_as_json(index, records) for index, records in scans])
-        return
-    for index, records in scans:
-        click.echo(f"{index.name}: {_counts(records)}")
-        for record in records:
-            if spec is not None or record.state in (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING):
-                click.echo(f"  {_line(record)}")
+        print_json([_as_json(*scan) for scan in scans])
+    else:
+        for index, records, problems in scans:
+            _print(index, records, problems, every_run=spec is not None)
+    if damaged:
+        ctx.exit(StoreError.exit_code)
+
+
+def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str], *, every_run: bool) -> None:
+    click.echo(f"{index.name}: {_counts(records, len(index.runs))}")
+    for record in records:
+        if every_run or record.state in (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING):
+            click.echo(f"  {_line(record)}")
+    for problem in problems:
+        click.echo(f"  {problem}")
 
 
 def scan_name(spec: Path) -> str:
@@ -50,14 +71,18 @@ def scan_name(spec: Path) -> str:
 
 
 def records_of(store: RunStore, index: ScanIndex) -> tuple[RunRecord, ...]:
-    """The records of all runs of `index` that have a directory."""
-    found = (store.record(run) for run in index.runs)
-    return tuple(record for record in found if record is not None)
+    """The records of all runs of `index` that have a directory; those that are damaged are told on standard error."""
+    records, problems = store.records(index)
+    for problem in problems:
+        note(f"warning: {problem}")
+    return records
 
 
-def _counts(records: Sequence[RunRecord]) -> str:
+def _counts(records: Sequence[RunRecord], num_runs: int) -> str:
     counts = Counter(record.state for record in records)
-    return ", ".join(f"{counts[state]} {state.value}" for state in RunState if counts[state]) or "no runs"
+    words = [f"{counts[state]} {state.value}" for state in RunState if counts[state]]
+    missing = num_runs - len(records)
+    return ", ".join([*words, *([f"{missing} missing or damaged"] if missing else [])]) or "no runs"
 
 
 def _line(record: RunRecord) -> str:
@@ -74,9 +99,10 @@ def _line(record: RunRecord) -> str:
     )
 
 
-def _as_json(index: ScanIndex, records: Sequence[RunRecord]) -> dict[str, Any]:
+def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str]) -> dict[str, Any]:
     return {
         "name": index.name,
+        "problems": list(problems),
         "counts": dict(Counter(record.state.value for record in records)),
         "runs": [
             {

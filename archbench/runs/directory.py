@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from archbench.errors import StoreError
-from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
 from archbench.spec.identity import RunPlan
 
 
@@ -50,12 +50,12 @@ class RunDirectory:
         write_atomically(self.plan_file, to_json(plan.model_dump(mode="json")))
 
     def read_plan(self) -> RunPlan:
-        """The stored plan. Raises StoreError where it is missing or malformed."""
+        """The stored plan. Raises StoreError where it is missing, DamagedFile where it is malformed."""
         try:
             return RunPlan.model_validate(read_json(self.plan_file))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])
-            raise StoreError(
-                f"{self.plan_file}: {where}: {problem['msg']}; delete {self.path}, the run is then planned anew"
+            raise DamagedFile(
+                f"{self.plan_file}: is damaged: {where}: {problem['msg']}; delete the file, `archbench run` goes on"
             ) from error

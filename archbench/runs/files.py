@@ -9,6 +9,10 @@ from typing import Any
 from archbench.errors import StoreError
 
 
+class DamagedFile(StoreError):  # noqa: N818  (a state of a file, told like any store problem)
+    """A file of the store holds something else than was written into it; what it held can be made again."""
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes `content` to `path` by temporary file, fsync and rename. Raises StoreError where that fails."""
     temporary: str | None = None
@@ -41,10 +45,12 @@ def to_json(value: Any) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in `path`. Raises StoreError where it is unreadable or malformed."""
+    """The JSON in `path`. Raises StoreError where it is unreadable, DamagedFile where it is malformed."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise StoreError(f"{path}: is not JSON ({error}); delete the file, the run is then trained again") from error
+        raise StoreError(f"{path}: cannot be read: {error.strerror}; mend that or move it away") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(
+            f"{path}: is damaged: not JSON ({error}); delete the file, `archbench run` goes on"
+        ) from error

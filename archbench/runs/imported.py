@@ -8,7 +8,7 @@ from typing import Any
 from archbench.errors import StoreError
 from archbench.results.runs import CurvePoint, RunRecord, RunState
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
 
 IMPORTED_FILE = "imported.json"
 _FORMAT = 1
@@ -35,12 +35,12 @@ def read_imported(directory: RunDirectory, *, contender: str, size_index: int) -
     path = directory.path / IMPORTED_FILE
     if not path.exists():
         return None
-    content: dict[str, Any] = dict(read_json(path))
+    content: Any = read_json(path)
     try:
         if content.pop("format") != _FORMAT:
             raise ValueError("it has a format that this version does not read")
         content["curve"] = tuple(CurvePoint(**point) for point in content["curve"])
         content["state"] = RunState(content["state"])
         return RunRecord(**content | {"contender": contender, "size_index": size_index})
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: is malformed: {error}; import the file again") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DamagedFile(f"{path}: is malformed: {error}; import the file again") from error

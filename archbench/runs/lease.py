@@ -17,13 +17,24 @@ from filelock import FileLock, Timeout
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
 
 REMOTE_HEARTBEAT_SECONDS = 180.0
 """A holder on another machine that has been silent for longer than this counts as dead."""
 
 RENEWAL_SECONDS = 10.0
 """Least time between two heartbeats, so that fast steps do not wait for the disk."""
+
+_FIELDS = {
+    "token": (int,),
+    "host": (str,),
+    "pid": (int,),
+    "started": (int, float),
+    "step": (int,),
+    "heartbeat": (int, float),
+    "released": (bool,),
+}
+"""The fields of a stored lease and their types."""
 
 
 class LeaseLost(StoreError):  # noqa: N818  (it is an event that ends a worker's claim, told like any store problem)
@@ -57,7 +68,7 @@ class LeaseInfo:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < 1.0
             return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+        except (psutil.Error, OverflowError, ValueError):
             return False
 
 
@@ -113,10 +124,10 @@ def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0) -> Lease:
     deadline = time.monotonic() + wait_seconds
     while True:
         with _locked(directory):
-            current = read_lease(directory)
+            current, token = _next_token(directory)
             if current is None or not current.alive:
                 info = LeaseInfo(
-                    token=1 if current is None else current.token + 1,
+                    token=token,
                     host=_host(),
                     pid=os.getpid(),
                     started=psutil.Process().create_time(),
@@ -134,14 +145,29 @@ def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0) -> Lease:
 
 
 def read_lease(directory: RunDirectory) -> LeaseInfo | None:
-    """The lease as stored; None where the run was never started. Raises StoreError for a malformed file."""
+    """The lease as stored; None where the run was never started. Raises DamagedFile for a malformed file."""
     if not directory.lease_file.exists():
         return None
     content = read_json(directory.lease_file)
     try:
-        return LeaseInfo(**content)
+        info = LeaseInfo(**content)
+        if problem := next((name for name, sorts in _FIELDS.items() if type(getattr(info, name)) not in sorts), None):
+            raise TypeError(f"{problem} is {getattr(info, problem)!r}")
     except TypeError as error:
-        raise StoreError(f"{directory.lease_file}: is not a lease ({error}); delete the file") from error
+        raise DamagedFile(f"{directory.lease_file}: is damaged: not a lease ({error}); delete the file") from error
+    return info
+
+
+def _next_token(directory: RunDirectory) -> tuple[LeaseInfo | None, int]:
+    """The lease as stored, and a token above its own; a damaged lease counts as none, and the clock gives the token.
+
+    A holder that still lives finds another token than its own, and stops.
+    """
+    try:
+        current = read_lease(directory)
+    except DamagedFile:
+        return None, time.time_ns()
+    return current, 1 if current is None else current.token + 1
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,9 +12,9 @@ from pydantic import ValidationError
 from archbench.errors import StoreError
 from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
 from archbench.runs.imported import read_imported
-from archbench.runs.lease import read_lease
+from archbench.runs.lease import LeaseInfo, read_lease
 from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
 
 RECORD_FORMAT = 1
@@ -22,6 +23,17 @@ ENDED = (RunState.DONE, RunState.FAILED, RunState.DIVERGED)
 
 _MEASURED = "device_seconds"
 """The one field of a curve point that is measured, hence kept out of the record."""
+
+_POINT_SORTS: Mapping[str, tuple[type, ...]] = {
+    "step": (int,),
+    "tokens": (int,),
+    "train_loss_nats": (int, float, NoneType),
+    "bits_per_byte": (int, float, NoneType),
+    "device_seconds": (int, float, NoneType),
+    "in_warmup": (bool,),
+    "finished": (bool,),
+}
+"""Types of a stored curve point's fields; all others are numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +77,39 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
     """The run in `directory` as analysis sees it; None where nothing was planned there.
 
     Without a record the run is `running` if a living process holds its lease, otherwise `planned`; its curve is then
-    empty. `contender` and `size_index` come from the scan: a run id knows no names. Raises StoreError for a malformed
-    file.
+    empty. `contender` and `size_index` come from the scan: a run id knows no names. Raises StoreError for a file that
+    cannot be read, DamagedFile for a malformed one. Damaged timings only cost the device seconds: `details["problem"]`
+    tells it.
     """
     if not directory.record_file.exists():
         if not directory.plan_file.exists():
             return read_imported(directory, contender=contender, size_index=size_index)
         plan = directory.read_plan()
-        lease = read_lease(directory)
+        lease = _lease_or_none(directory)
         state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
-        details = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
-        return _join(plan.identity, plan.facts, Outcome(state), contender, size_index, details)
+        progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
+        return _join(plan.identity, plan.facts, Outcome(state), contender, size_index, progress)
     identity, facts, outcome = _parse_record(directory.record_file)
-    timings = _read_timings(directory.timings_file)
-    outcome = _with_device_seconds(outcome, timings, directory.timings_file)
-    return _join(identity, facts, outcome, contender, size_index, {"timings": timings})
+    details: dict[str, Any] = {"timings": {}}
+    try:
+        timings = _read_timings(directory.timings_file)
+        outcome = _with_device_seconds(outcome, timings, directory.timings_file)
+        details["timings"] = timings
+    except StoreError as error:
+        details["problem"] = str(error)
+    return _join(identity, facts, outcome, contender, size_index, details)
+
+
+def _lease_or_none(directory: RunDirectory) -> LeaseInfo | None:
+    """A damaged lease counts as none: whoever takes the run up writes a new one."""
+    try:
+        return read_lease(directory)
+    except DamagedFile:
+        return None
 
 
 def read_outcome(directory: RunDirectory) -> Outcome | None:
-    """How the run in `directory` ended; None while it has not."""
+    """How the run in `directory` ended; None while it has not. Raises DamagedFile for a malformed record."""
     return _parse_record(directory.record_file)[2] if directory.record_file.exists() else None
 
 
@@ -130,14 +156,18 @@ def _parse_record(path: Path) -> tuple[RunIdentity, RunFacts, Outcome]:
         outcome = Outcome(
             state=RunState(content["state"]),
             curve=tuple(curve_point(point) for point in content["curve"]),
-            prefix_audit=None if audit is None else PrefixAudit(**audit),
+            prefix_audit=None if audit is None else _prefix_audit(audit),
             reason=content["reason"],
         )
+        if not isinstance(outcome.reason, str | None):
+            raise TypeError(f"its reason is {outcome.reason!r}")
         if outcome.state not in ENDED:
             raise ValueError(f"state {outcome.state.value!r} is not an end")
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         problem = _first_line(error)
-        raise StoreError(f"{path}: is malformed: {problem}; delete the file, the run is then trained again") from error
+        raise DamagedFile(
+            f"{path}: is damaged: {problem}; `archbench run` trains the run again (it ends in the same bits)"
+        ) from error
     return identity, facts, outcome
 
 
@@ -147,12 +177,18 @@ def curve_point(content: Mapping[str, Any]) -> CurvePoint:
     if unknown := set(content) - known:
         raise ValueError(f"unknown field {min(unknown)!r} in a curve point")
     for name, value in content.items():
-        flag = name in {"in_warmup", "finished"}
-        if flag != isinstance(value, bool) or not isinstance(value, int | float | None):
+        if type(value) not in _POINT_SORTS.get(name, (int, float)):
             raise TypeError(f"field {name!r} of a curve point is {value!r}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"field {name!r} of a curve point is {value!r}")
     return CurvePoint(**content)
+
+
+def _prefix_audit(content: Mapping[str, Any]) -> PrefixAudit:
+    for name, value in content.items():
+        if type(value) not in (int, float):
+            raise TypeError(f"field {name!r} of the prefix audit is {value!r}")
+    return PrefixAudit(**content)
 
 
 def _read_timings(path: Path) -> Mapping[str, Any]:
@@ -160,7 +196,7 @@ def _read_timings(path: Path) -> Mapping[str, Any]:
         return {}
     content = read_json(path)
     if not isinstance(content, dict):
-        raise StoreError(f"{path}: is malformed: expected an object; delete the file, device seconds are then missing")
+        raise DamagedFile(f"{path}: is damaged: expected an object; delete the file, device seconds are then missing")
     return content
 
 
@@ -168,8 +204,9 @@ def _with_device_seconds(outcome: Outcome, timings: Mapping[str, Any], path: Pat
     try:
         seconds = {int(step): float(value) for step, value in timings.get("device_seconds_by_step", [])}
     except (TypeError, ValueError) as error:
-        raise StoreError(
-            f"{path}: device_seconds_by_step is malformed: {_first_line(error)}; delete the file"
+        raise DamagedFile(
+            f"{path}: is damaged: device_seconds_by_step: {_first_line(error)}; delete the file, device seconds are "
+            "then missing"
         ) from error
     curve = tuple(replace(point, device_seconds=seconds.get(point.step)) for point in outcome.curve)
     return replace(outcome, curve=curve)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archbench.errors import StoreError, nearest
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.lease import read_lease
 from archbench.runs.records import read_record
 from archbench.spec.identity import RunPlan
@@ -29,7 +30,7 @@ class IndexedRun(BaseModel):
     contender: str
     size_index: int
     seed: int
-    run_id: str
+    run_id: str = Field(pattern="^[0-9a-f]{16,64}$")
 
 
 class ScanIndex(BaseModel):
@@ -114,7 +115,8 @@ class RunStore:
             return
         except OSError as error:
             raise StoreError(f"{self.root}: cannot be read: {error.strerror}; choose another --runs") from error
-        yield from (RunDirectory(path) for path in names if (path / "plan.json").exists())
+        signs = ("plan.json", "record.json", IMPORTED_FILE)
+        yield from (RunDirectory(path) for path in names if any((path / sign).exists() for sign in signs))
 
     def find(self, prefix: str) -> RunDirectory:
         """The one run whose id begins with `prefix`. Raises StoreError where there is none or several."""
@@ -133,6 +135,20 @@ class RunStore:
         """What the run left behind, under the names of its scan; None while it has not ended."""
         return read_record(self.directory(run.run_id), contender=run.contender, size_index=run.size_index)
 
+    def records(self, index: ScanIndex) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
+        """The records of all runs of `index` that have a directory, and what is wrong with those that are damaged."""
+        records, problems = [], []
+        for run in index.runs:
+            try:
+                record = self.record(run)
+            except DamagedFile as error:
+                problems.append(str(error))
+                continue
+            if record is not None:
+                records.append(record)
+                problems += [record.details["problem"]] if "problem" in record.details else []
+        return tuple(records), tuple(dict.fromkeys(problems))
+
     def save_scan(self, index: ScanIndex) -> Path:
         """Stores `index` under its scan's name, in place of an older one."""
         path = self.scans_dir / f"{index.name}.json"
@@ -146,10 +162,14 @@ class RunStore:
             raise StoreError(
                 f"{self.root}: holds no scan {name!r}{nearest(name, self.scan_names())}; `archbench run` makes one"
             )
+        damaged = f"{path}: is damaged; `archbench run` on its spec writes it anew and trains nothing twice"
         try:
-            return ScanIndex.model_validate(read_json(path))
-        except ValidationError as error:
-            raise StoreError(f"{path}: is damaged; run the scan's spec again, nothing is trained twice") from error
+            index = ScanIndex.model_validate(read_json(path))
+        except (ValidationError, DamagedFile) as error:
+            raise DamagedFile(damaged) from error
+        if index.name != name:
+            raise DamagedFile(damaged)
+        return index
 
     def scan_names(self) -> list[str]:
         """Names of all scans."""
@@ -164,18 +184,27 @@ class RunStore:
 
 
 def directory_status(directory: RunDirectory) -> RunStatus:
-    """Where the run in `directory` stands: its record if it has ended, else its lease."""
-    record = None
-    if directory.record_file.exists():
-        record = read_record(directory, contender="", size_index=0)
+    """Where the run in `directory` stands: its record if it has ended, else its lease.
+
+    A run whose record is damaged has to be trained again: it counts as planned, and the reason tells the damage.
+    """
+    record, damage = None, None
+    try:
+        if directory.record_file.exists() or (directory.path / IMPORTED_FILE).exists():
+            record = read_record(directory, contender="", size_index=0)
+    except DamagedFile as error:
+        damage = str(error)
     if record is not None and record.state in (RunState.DONE, RunState.DIVERGED):
         return _ended_status(record)
-    lease = read_lease(directory)
+    try:
+        lease = read_lease(directory)
+    except DamagedFile:
+        lease = None  # whoever takes the run up writes a new one
     if lease is not None and lease.alive:
         return RunStatus(RunState.RUNNING, lease.step, None)
     if record is not None:
         return _ended_status(record)
-    return RunStatus(RunState.PLANNED, None, None)
+    return RunStatus(RunState.PLANNED, None, damage)
 
 
 def _ended_status(record: RunRecord) -> RunStatus:
@@ -202,7 +231,5 @@ def _stored_plan(directory: RunDirectory) -> RunPlan | None:
         return None
     try:
         return directory.read_plan()
-    except StoreError:
-        if directory.record_file.exists():
-            raise
+    except DamagedFile:
         return None

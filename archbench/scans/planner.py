@@ -96,13 +96,7 @@ def plan_scan(
     Raises SpecError, DataError or PluginError, in one line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
-    corpus = prepare_corpus(
-        spec.data.dataset,
-        spec.data.tokenizer,
-        validation_fraction=spec.data.validation_fraction,
-        cache_dir=cache_dir,
-        report=report,
-    )
+    corpus = _prepared_corpus(spec, cache_dir, report)
     runs: list[PlannedRun] = []
     for contender in spec.contenders:
         runs += _ContenderPlanner(spec, contender, corpus, host).runs()
@@ -121,6 +115,20 @@ def plan_scan(
     return ScanPlan(index, tuple(runs), corpus)
 
 
+def _prepared_corpus(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> Corpus:
+    data = spec.data
+    try:
+        return prepare_corpus(
+            data.dataset,
+            data.tokenizer,
+            validation_fraction=data.validation_fraction,
+            cache_dir=cache_dir,
+            report=report,
+        )
+    except DataError as error:
+        raise DataError(f"{spec.file.where(('data', 'dataset'))}: data: {error}") from error
+
+
 def _check_protocol(spec: Spec) -> None:
     """What can be judged without text: cheap, hence first."""
     training, sizes = spec.training, spec.scan.sizes
@@ -134,7 +142,7 @@ def _check_protocol(spec: Spec) -> None:
         raise spec.error(
             ("training", "batch_tokens"),
             f"got {training.batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
-            f"choose {below or training.seq_len} or {below + training.seq_len}",
+            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
         )
     rows = training.batch_tokens // training.seq_len
     micro = spec.execution.micro_batch_rows

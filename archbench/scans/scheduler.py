@@ -91,6 +91,9 @@ def carry_out(
     for run in runs:
         store.prepare(run.plan)
     missing = [run for run in runs if store.status(run.run_id).state not in (RunState.DONE, RunState.DIVERGED)]
+    for run in missing:
+        if (status := store.status(run.run_id)).state is RunState.PLANNED and status.reason:
+            watcher.told(f"{label(run)}: {status.reason}")
     missing_ids = {run.run_id for run in missing}
     ready = [run for run in runs if run.run_id not in missing_ids]
     scheduler = _Scheduler(store, host, watcher, {run.run_id: run for run in runs}, missing)

@@ -57,9 +57,9 @@ class EvaluationSettings(_Frozen):
 
     tokens: PositiveInt = 65_536
     """Validation text is taken in whole documents up to about this many tokens."""
-    points: PositiveInt = 24
+    points: PositiveInt = Field(24, le=10_000)
     """Evaluations during a run, log-spaced in steps; the last step is always one."""
-    prefix_audit_positions: NonNegativeInt = 256
+    prefix_audit_positions: NonNegativeInt = Field(256, le=1_000_000)
     """Positions of the prefix audit at the end of a causal run; 0 leaves it out."""
 
 

@@ -15,7 +15,7 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.errors import ArchbenchError, PluginError, nearest
 from archbench.registry import Catalog, Registered, Registry
 from archbench.spec.identity import EvaluationSettings
-from archbench.spec.problems import spec_error
+from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.settings import ExecutionSection, ScanSection, SpecDocument, TrainingSection, Unresolved
 from archbench.spec.yaml_loader import Loc, YamlFile, load_yaml
 
@@ -112,6 +112,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         document = SpecDocument.model_validate(file.data)
     except ValidationError as error:
         raise spec_error(file, error, SpecDocument) from error
+    refuse_flags(file, file.data, document, ())
     if document.baseline is not None and document.baseline not in document.contenders:
         hint = nearest(document.baseline, document.contenders)
         raise file.error(("baseline",), f"there is no contender {document.baseline!r}{hint}")
@@ -172,8 +173,9 @@ class _Resolver:
             registered = catalog[written.kind]
         except PluginError as error:
             raise PluginError(f"{self.file.where((*loc, 'kind'))}: {'.'.join(map(str, loc))}.kind: {error}") from error
+        content = written.model_dump()
         try:
-            return registered.config.model_validate(written.model_dump())
+            config = registered.config.model_validate(content)
         except ValidationError as error:
             raise spec_error(self.file, error, registered.config, loc) from error
         except Exception as error:  # the validators of a plug-in are its own code
@@ -181,3 +183,5 @@ class _Resolver:
                 f"{self.file.where(loc)}: plug-in {registered.plugin!r} failed on {catalog.noun} {written.kind!r}: "
                 f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
+        refuse_flags(self.file, content, config, loc)
+        return config

@@ -1,6 +1,7 @@
 """What pydantic found wrong, in a person's words: file, line, path, what was given, what was expected."""
 
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from archbench.errors import SpecError, nearest
-from archbench.spec.settings import TAG_PREFIX
+from archbench.spec.settings import NAME_PATTERN, TAG_PREFIX
 from archbench.spec.yaml_loader import Loc, YamlFile
 
 _EXPECTED = {
@@ -71,8 +72,10 @@ def describe(details: ErrorDetails, keys: Sequence[str] = ()) -> str:
         return f"got {given}, expected {expected}{close if 'did you mean' in close else ''}"
     if sort in _EXPECTED:
         return f"got {given}, expected {_EXPECTED[sort]}"
-    message = details["msg"].removeprefix("Input ").removeprefix("should ")
-    return f"got {given}, which should {' '.join(message.split())}"
+    if context.get("pattern") == NAME_PATTERN:
+        return f"got {given}, expected a name of Latin letters, digits and . _ + -, beginning with a letter or digit"
+    message = re.sub(r"^\w+ should ", "", " ".join(details["msg"].split()))
+    return f"got {given}, which should {message}"
 
 
 def shown(value: Any) -> str:
@@ -83,6 +86,20 @@ def shown(value: Any) -> str:
         text = repr(value)
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def refuse_flags(file: YamlFile, written: Any, validated: Any, loc: Loc) -> None:
+    """Raises SpecError where the file says true or false and a number came out: pydantic takes `true` for 1."""
+    if isinstance(written, bool):
+        if isinstance(validated, int | float) and not isinstance(validated, bool):
+            raise file.error(loc, f"got {shown(written)}, expected a number")
+    elif isinstance(written, Mapping):
+        for key, value in written.items():
+            found = validated.get(key) if isinstance(validated, Mapping) else getattr(validated, key, value)
+            refuse_flags(file, value, found, (*loc, key))
+    elif isinstance(written, list) and isinstance(validated, Sequence):
+        for index, (value, found) in enumerate(zip(written, validated, strict=False)):
+            refuse_flags(file, value, found, (*loc, index))
 
 
 def known_keys(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

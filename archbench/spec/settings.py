@@ -20,8 +20,8 @@ TAG_PREFIX = "@"
 """Begins the name of a union's branch, which pydantic puts into an error's location and no file contains."""
 
 MAX_NAME = 64
-_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-Name = Annotated[str, Field(pattern=_NAME_PATTERN, max_length=MAX_NAME)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_NAME)]
 
 
 class Section(BaseModel):
@@ -116,7 +116,7 @@ class PowerLawRate(Section):
 
 
 def _rate_form(value: Any) -> str:
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isalpha():
         return f"{TAG_PREFIX}rule"
     if isinstance(value, list | tuple):
         return f"{TAG_PREFIX}per_size"
@@ -147,6 +147,10 @@ class TrainingSection(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
 
 
+MAX_ZERO_STAGE = 2
+"""A run is carried out by one process, which has nobody to share its parameters with."""
+
+
 def _executor_form(value: Any) -> str:
     return f"{TAG_PREFIX}auto" if isinstance(value, str) else f"{TAG_PREFIX}component"
 
@@ -161,7 +165,7 @@ class ExecutionSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = Field(1, le=1024)
     micro_batch_rows: PositiveInt | None = None
-    zero_stage: int = Field(0, ge=0, le=3)
+    zero_stage: int = Field(0, ge=0, le=MAX_ZERO_STAGE)
     checkpoint_seconds: PositiveFloat = 60.0
 
 

@@ -1,5 +1,6 @@
 """One run in its directory: taken up under a lease, trained, and its end stored. The boundary at which errors stop."""
 
+import ctypes
 import logging
 import platform
 import time
@@ -10,10 +11,12 @@ from typing import Any
 import torch
 
 from archbench.errors import ArchbenchError, StoreError
+from archbench.flops.peaks import measured_matmul_peak
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DamagedFile
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
@@ -23,6 +26,9 @@ from archbench.training.measurement import hardware, peak_memory_bytes, reset_pe
 from archbench.training.progress import Progress, resume
 
 log = logging.getLogger(__name__)
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of malloc.h."""
 
 LEASE_WAIT_SECONDS = 30.0
 """How long a worker waits for the one before it, whose driver may just have died, to let go of the run."""
@@ -41,7 +47,7 @@ def carry_out(
     except ArchbenchError as error:
         return Outcome(RunState.FAILED, reason=str(error))
     try:
-        ended = read_outcome(directory)
+        ended = _ended(directory)
         if ended is not None and ended.state is not RunState.FAILED:
             return ended
         plan = directory.read_plan()
@@ -56,6 +62,15 @@ def carry_out(
         return Outcome(RunState.FAILED, reason=str(error))
     finally:
         lease.release()
+
+
+def _ended(directory: RunDirectory) -> Outcome | None:
+    """How the run ended; None while it has not, or where its record is damaged: it is then trained again."""
+    try:
+        return read_outcome(directory)
+    except DamagedFile as error:
+        log.warning("%s", error)
+        return None
 
 
 def _train_contained(
@@ -114,10 +129,25 @@ def _train(
 
 def configure_torch(threads: int) -> None:
     """Makes training on this process reproducible: a fixed number of threads and deterministic algorithms."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling every new tensor is a debugging aid that comes with the flag above, and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def keep_freed_memory() -> bool:
+    """Has the C library keep the memory that a step frees for the next one; whether it does (glibc only).
+
+    By default it gives arrays of some megabytes back to the system each time, which then hands them out again page by
+    page: a thousand page faults a step, up to a tenth of the time of a small model. The peak stays the same.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    # The largest values that it takes: 32 MiB for arrays of their own, and no trimming below a gigabyte.
+    return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 25) and mallopt(_M_TRIM_THRESHOLD, 1 << 30))
 
 
 def failure_reason(error: Exception) -> str:
@@ -144,4 +174,19 @@ def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
         "attempts": progress.attempts,
+        **_utilisation(plan, assembly, tokens, seconds),
+    }
+
+
+def _utilisation(plan: RunPlan, assembly: Assembly, tokens: int, seconds: float) -> dict[str, float]:
+    """Exact FLOP/s of training over what one large matrix product reaches here and now, with the same threads."""
+    if seconds <= 0.0:
+        return {}
+    dtype = torch.bfloat16 if plan.identity.training.precision == "bf16" else torch.float32
+    peak = measured_matmul_peak(str(assembly.device), dtype)
+    achieved = plan.facts.exact_flops_per_token * tokens / seconds
+    return {
+        "exact_flop_per_s": float(f"{achieved:.4g}"),
+        "matmul_peak_flop_per_s": float(f"{peak:.4g}"),
+        "model_flop_utilisation": float(f"{achieved / peak:.4g}"),
     }

@@ -4,7 +4,7 @@ import glob
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -23,7 +23,7 @@ class TextFilesConfig(DatasetConfig):
     kind: Literal["text_files"] = "text_files"
     summary: ClassVar[str] = "your own .txt, .jsonl (plain, .xz, .gz, .zst) and .parquet files"
 
-    paths: tuple[str, ...] = Field(min_length=1)
+    paths: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     """Files, folders (searched in full) or glob patterns (`**`: any depth), relative to the current folder."""
     text_field: str = "text"
     """Key or column of the text in JSON lines and Parquet files."""
@@ -53,14 +53,14 @@ class TextFilesConfig(DatasetConfig):
         """Each file once, with the name that its documents' ids begin with: the same wherever the text is stored."""
         files: dict[Path, str] = {}
         for pattern in self.paths:
-            path = Path(pattern).expanduser()
+            path = _expanded(pattern)
             if path.is_dir():
                 found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) is not None]
                 missing = f"the folder has no {', '.join((*_TEXT_SUFFIXES, *_JSONL_SUFFIXES, '.parquet'))} file"
                 root = path
             elif glob.has_magic(pattern) and not path.exists():
                 root, rest = _split_pattern(path)
-                found = [file for file in sorted(root.glob(rest)) if file.is_file()]
+                found = [file for file in _matching(root, rest, pattern) if file.is_file()]
                 missing = "no file matches this pattern"
             else:
                 root = path.parent
@@ -121,7 +121,8 @@ class TextFilesConfig(DatasetConfig):
     def _document(self, record: dict[str, Any], where: str, default_id: str) -> Document:
         text = record.get(self.text_field)
         if not isinstance(text, str):
-            got = f"a {type(text).__name__}" if self.text_field in record else f"only {', '.join(map(repr, record))}"
+            keys = ", ".join(map(repr, record))[:200]
+            got = f"a {type(text).__name__}" if self.text_field in record else f"only {keys or 'an empty object'}"
             raise DataError(f"{where}: expected text under {self.text_field!r}, got {got}; set data.dataset.text_field")
         if self.id_field is None:
             return Document(id=default_id, text=text)
@@ -134,6 +135,20 @@ def _split_pattern(path: Path) -> tuple[Path, str]:
     """The part of a glob pattern before its first special character, and the rest."""
     special = next(index for index, part in enumerate(path.parts) if glob.has_magic(part))
     return Path(*path.parts[:special]), str(Path(*path.parts[special:]))
+
+
+def _expanded(pattern: str) -> Path:
+    try:
+        return Path(pattern).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{pattern}: there is no such user; write the folder out") from error
+
+
+def _matching(root: Path, rest: str, pattern: str) -> list[Path]:
+    try:
+        return sorted(root.glob(rest))
+    except ValueError as error:
+        raise DataError(f"{pattern}: is not a glob pattern: {one_line(error)}") from error
 
 
 def _format(path: Path) -> str | None:

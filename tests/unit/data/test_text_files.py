@@ -169,3 +169,12 @@ def test_a_file_that_is_not_compressed_as_its_name_says_is_refused(tmp_path: Pat
     (tmp_path / f"plain.txt{suffix}").write_text("plain text")
     with pytest.raises(DataError, match=rf"plain\.txt\{suffix}: cannot be read after line 0: "):
         read(tmp_path / f"plain.txt{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("~nobody-of-this-name/x.txt", "there is no such user"), ("text/**x/*.txt", "is not a glob pattern")],
+)
+def test_a_path_that_cannot_be_understood_is_refused(pattern: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(pattern)

@@ -101,5 +101,27 @@ def test_heartbeats_between_two_renewals_leave_the_disk_alone(directory: RunDire
 
 def test_malformed_lease_is_told_in_one_line(directory: RunDirectory) -> None:
     directory.lease_file.write_text('{"token": 1}')
-    with pytest.raises(StoreError, match=r"lease\.json: is not a lease \(.*\); delete the file"):
+    with pytest.raises(StoreError, match=r"lease\.json: is damaged: not a lease \(.*\); delete the file"):
         read_lease(directory)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"token": 1}', "FIELDS"])
+def test_a_damaged_lease_is_taken_over_and_its_old_holder_stops(directory: RunDirectory, content: str) -> None:
+    old = acquire(directory)
+    wrong = json.dumps(json.loads(directory.lease_file.read_text()) | {"pid": "1"})
+    directory.lease_file.write_text(wrong if content == "FIELDS" else content)
+    with pytest.raises(StoreError):
+        old.check()
+    new = acquire(directory)
+    new.check()
+    with pytest.raises(LeaseLost):
+        old.check()
+
+
+def test_a_process_id_that_no_process_can_have_is_dead(directory: RunDirectory) -> None:
+    acquire(directory)
+    fields = json.loads(directory.lease_file.read_text()) | {"pid": 10**30}
+    directory.lease_file.write_text(json.dumps(fields))
+    info = read_lease(directory)
+    assert info is not None
+    assert not info.alive

@@ -127,6 +127,10 @@ def test_run_that_has_not_ended_leaves_no_record(directory: RunDirectory, state:
         (("curve", 0, "step"), "zero", "field 'step' of a curve point is 'zero'"),
         (("curve", 0, "in_warmup"), 1, "field 'in_warmup' of a curve point is 1"),
         (("curve", 0, "speed"), 1, "unknown field 'speed'"),
+        (("curve", 0, "validation_loss_nats"), None, "field 'validation_loss_nats' of a curve point is None"),
+        (("curve", 0, "tokens"), 2.5, "field 'tokens' of a curve point is 2.5"),
+        (("curve",), "abc", "is damaged"),
+        (("reason",), [1], "its reason is [1]"),
         (("prefix_audit",), {"mean": 1}, "mean"),
     ],
 )
@@ -148,8 +152,10 @@ def test_malformed_record_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("content", ["[]", "not json", '{"device_seconds_by_step": [[1]]}'])
-def test_malformed_timings_are_told_in_one_line(directory: RunDirectory, content: str) -> None:
+def test_malformed_timings_are_told_beside_the_record(directory: RunDirectory, content: str) -> None:
     write_record(directory, PLAN, Outcome(RunState.DONE, CURVE))
     directory.timings_file.write_text(content)
-    with pytest.raises(StoreError, match=r"timings\.json"):
-        read(directory)
+    record = read(directory)
+    assert record.state is RunState.DONE
+    assert [point.device_seconds for point in record.curve] == [None, None]
+    assert "timings.json: is damaged" in record.details["problem"]

@@ -120,3 +120,8 @@ def test_no_problem_of_a_plan_is_more_than_one_line(planned: Plan) -> None:
     with pytest.raises(ArchbenchError) as caught:
         planned(("FOLDER/*.txt", "FOLDER/none/*.txt"))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_problem_of_the_text_names_the_line_of_the_spec_that_asks_for_it(planned: Plan) -> None:
+    with pytest.raises(DataError, match=r"s\.yaml:6: data: .*no file matches this pattern"):
+        planned(("FOLDER/*.txt", "FOLDER/none/*.txt"))

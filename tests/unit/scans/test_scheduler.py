@@ -176,6 +176,43 @@ def test_a_damaged_plan_is_written_anew(planned: Plan, store: RunStore) -> None:
     assert store.prepare(run.plan).read_plan() == run.plan
 
 
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null", b"\xff\x00", b"[" * 100_000, b'{"format": 1}'])
+def test_a_run_whose_record_is_damaged_is_trained_again(planned: Plan, store: RunStore, content: bytes) -> None:
+    plan = planned()
+    work(plan, store)
+    run = plan.runs[0]
+    record = store.directory(run.run_id).record_file
+    whole = record.read_bytes()
+    record.write_bytes(content)
+    records, problems = store.records(plan.index)
+    assert (len(records), len(problems)) == (4, 1)
+    outcome, notes, jobs = work(plan, store)
+    assert [job.run_id for job in jobs] == [run.run_id]
+    assert outcome == ScanOutcome(1, 4, ())
+    assert "is damaged" in notes.lines[0]
+    assert record.read_bytes() == whole
+
+
+def test_damaged_timings_cost_the_device_seconds_alone(planned: Plan, store: RunStore) -> None:
+    plan = planned()
+    work(plan, store)
+    store.directory(plan.runs[0].run_id).timings_file.write_text('{"device_seconds_by_step": 5}')
+    records, problems = store.records(plan.index)
+    assert len(records) == 5
+    assert "device seconds are then missing" in problems[0]
+    assert work(plan, store)[0] == ScanOutcome(0, 5, ())
+
+
+def test_an_index_that_points_elsewhere_is_refused(planned: Plan, store: RunStore) -> None:
+    path = store.save_scan(planned().index)
+    for old, new in (('"name": "trial"', '"name": "../trial"'), (planned().runs[0].run_id, "../../../etc/passwd")):
+        whole = path.read_text()
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(StoreError, match="is damaged"):
+            store.scan("trial")
+        path.write_text(whole)
+
+
 def test_a_scans_index_survives_a_round_trip_and_damage_is_told(planned: Plan, store: RunStore) -> None:
     index = planned().index
     path = store.save_scan(index)
@@ -183,7 +220,7 @@ def test_a_scans_index_survives_a_round_trip_and_damage_is_told(planned: Plan, s
     with pytest.raises(StoreError, match="holds no scan 'trail'; did you mean 'trial'"):
         store.scan("trail")
     path.write_text('{"format": 1}')
-    with pytest.raises(StoreError, match="is damaged; run the scan's spec again"):
+    with pytest.raises(StoreError, match="is damaged; `archbench run` on its spec writes it anew"):
         store.scan("trial")
 
 

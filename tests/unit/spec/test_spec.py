@@ -162,3 +162,35 @@ def test_every_reference_of_the_json_schema_leads_somewhere() -> None:
     assert references
     missing = {reference for reference in references if reference.removeprefix("#/$defs/") not in schema["$defs"]}
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        (
+            "learning_rate: 3e-3",
+            "learning_rate: true",
+            "s.yaml:18: training.learning_rate: got true, expected a number",
+        ),
+        ("default: 1", "default: true", "s.yaml:13: scan.seeds.default: got true, expected a number"),
+        ("{kind: gpt2}", "{kind: reformer, n_hashes: true}", "contenders.gpt2.architecture.n_hashes: got true"),
+        ("warmup_steps: 50", "warmup_steps: false", "training.schedule.warmup_steps: got false, expected a number"),
+        ("[1e4, 2e4, 4e4]", "[1e4, 2e4, yes]", 'scan.sizes[2]: got "yes"'),
+    ],
+)
+def test_a_truth_value_is_not_taken_for_a_number(old: str, new: str, place: str) -> None:
+    """Python's True is 1, and pydantic takes it so."""
+    assert place in message_of(TEXT.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[1e4, 2e4, 4e4]", "[]", "got [], which should have at least 1 item"),
+        ("name: trial", "name: a/b", 'got "a/b", expected a name of Latin letters, digits'),
+        ("scan:\n", "execution: {zero_stage: 3}\nscan:\n", "less than or equal to 2"),
+        ("scan:\n", "evaluation: {points: 100000000000}\nscan:\n", "less than or equal to 10000"),
+    ],
+)
+def test_what_is_allowed_is_said_in_words(old: str, new: str, said: str) -> None:
+    assert said in message_of(TEXT.replace(old, new))

@@ -1,6 +1,8 @@
 """Whole runs of a few steps, in this process."""
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,9 @@ def test_record_joins_identity_and_timings(plan: Any, train_to_end: Any) -> None
     assert record.usable
     timings = record.details["timings"]
     assert timings["tokens_per_second"] > 0
+    assert 0.0 < timings["model_flop_utilisation"] < 1.0
+    reached = timings["model_flop_utilisation"] * timings["matmul_peak_flop_per_s"]
+    assert timings["exact_flop_per_s"] == pytest.approx(reached, rel=1e-3)  # rounded to four digits
     assert {"torch", "deepspeed", "python"} <= timings["versions"].keys()
     seconds = [point.device_seconds for point in record.curve]
     assert seconds[0] == 0.0
@@ -245,3 +250,29 @@ def test_failed_run_is_trained_again(plan: Any, train_to_end: Any, monkeypatch: 
 def test_reason_of_a_failure_is_one_line() -> None:
     assert failure_reason(ValueError("a\n  b")) == "ValueError: a b; the traceback is in the worker's log"
     assert failure_reason(RuntimeError("DefaultCPUAllocator: can't allocate memory")).startswith("out of memory")
+
+
+PAGE_FAULTS = """
+import resource, torch
+from archbench.training.carry_out import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2_000_000)  # 8 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
+kept = keep_freed_memory()
+faults()
+print(int(kept), before, faults())
+"""
+
+
+def test_memory_that_a_step_frees_is_kept_for_the_next_one() -> None:
+    """In a process of its own, whose heap no other test has cut into pieces."""
+    done = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
+    kept, before, after = map(int, done.stdout.split())
+    if not kept:
+        pytest.skip("not the C library that can be told so")
+    assert after < before / 10
