@@ -44,16 +44,25 @@ def fit_lines(log_cost: Floats, log_loss: Floats, weights: Floats) -> PowerLaws:
 
 def fit_huber_lines(log_cost: Floats, log_loss: Floats, weights: Floats, *, delta: float) -> PowerLaws:
     """As `fit_lines`, by Huber's loss: iteratively reweighted least squares (Huber 1981)."""
-    lines = fit_lines(log_cost, log_loss, weights)
+    least_squares = fit_lines(log_cost, log_loss, weights)
+    alpha, intercept = least_squares.alpha.copy(), least_squares.log_amplitude.copy()
+    rows = np.flatnonzero(np.isfinite(alpha))
+    if not len(rows):
+        return least_squares
+    x, y, w = _packed(log_cost, log_loss[rows], weights[rows])
     for _ in range(_REWEIGHTINGS):
-        residual = np.abs(log_loss - lines.log_loss_at(log_cost))
-        tamed = weights * np.minimum(1.0, delta / np.maximum(residual, 1e-300))
-        again = fit_lines(log_cost, log_loss, tamed)
-        moved = np.abs(again.alpha - lines.alpha)
-        lines = again
-        if not (moved > _SETTLED * np.abs(again.alpha)).any():
+        residual = np.abs(y - (intercept[rows, None] - alpha[rows, None] * x))
+        tamed = w * np.minimum(1.0, delta / np.maximum(residual, 1e-300))
+        total = tamed.sum(axis=1)
+        mean_x, mean_y = (tamed * x).sum(axis=1) / total, (tamed * y).sum(axis=1) / total
+        centred = x - mean_x[:, None]
+        slope = -(tamed * centred * y).sum(axis=1) / (tamed * centred * centred).sum(axis=1)
+        moving = np.abs(slope - alpha[rows]) > _SETTLED * np.abs(slope)
+        alpha[rows], intercept[rows] = slope, mean_y + slope * mean_x
+        rows, x, y, w = rows[moving], x[moving], y[moving], w[moving]
+        if not len(rows):
             break
-    return lines
+    return PowerLaws(alpha, intercept, least_squares.floor_nats)
 
 
 def fit_floors(

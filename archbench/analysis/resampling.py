@@ -143,16 +143,18 @@ class Frontiers:
         return np.asarray(np.isfinite(rivals) & (rivals + lowest_shift <= reached))
 
     def _weights(self, shift: Floats, times: Floats, columns: NDArray[np.intp], near: NDArray[np.bool_]) -> Floats:
+        # Points by resamples here, so that picking a rival's points picks whole rows of memory.
         curve = self.curve[columns]
-        best = np.full((len(shift), len(columns)), np.inf)
+        best = np.full((len(columns), len(shift)), np.inf)
         for number, rival in enumerate(self.rivals[:, columns]):
             open_to = np.flatnonzero(near[number])
             if not len(open_to):
                 continue
-            moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival[open_to], np.inf)
-            best[:, open_to] = np.minimum(best[:, open_to], moved)
-        on = self.log_loss[columns] + shift[:, curve] <= best + _TIE
-        return np.asarray(on * times[:, curve])
+            place = np.where(times[:, number] > 0, shift[:, number], np.inf)
+            best[open_to] = np.minimum(best[open_to], rival[open_to, None] + place[None, :])
+        own = np.ascontiguousarray(shift.T)[curve]
+        own += (self.log_loss[columns] - _TIE)[:, None]
+        return np.asarray((own <= best).T * times[:, curve])
 
     def losses(self, draws: Draws) -> Floats:
         """Log loss of each point in each resample, [R, P]."""

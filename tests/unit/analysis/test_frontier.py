@@ -9,7 +9,8 @@ from archbench.analysis.curves import mean_curves
 from archbench.analysis.envelope import lower_envelope, on_envelope
 from archbench.analysis.frontier import frontier_points, leaderships
 from archbench.analysis.noise import estimate_noise
-from archbench.analysis.resampling import Draws, Frontiers, fit_floors, fit_lines, no_draw
+from archbench.analysis.resampled_laws import fit_floors, fit_lines
+from archbench.analysis.resampling import Draws, Frontiers, no_draw
 from archbench.results.fits import PointKind
 from archbench.results.runs import CostAxis, RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
