@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,6 +101,18 @@ def note(line: str) -> None:
 def interactive() -> bool:
     """Whether a person watches standard output in a terminal."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def wrapped(text: str) -> str:
+    """`text` broken between words for a terminal, each line of a list indented; unchanged where nobody watches."""
+    if not interactive():
+        return text
+    width = max(40, shutil.get_terminal_size().columns)
+    lines = []
+    for line in text.splitlines():
+        indent = "  " if line.startswith("- ") else ""
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) or [""]
+    return "\n".join(lines)
 
 
 def table_console() -> "Console":

@@ -13,6 +13,7 @@ from archbench.cli.common import (
     print_json,
     reports_option,
     runs_option,
+    wrapped,
 )
 
 
@@ -41,5 +42,5 @@ def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Pa
     if as_json:
         print_json({"report": str(path), "verdict": verdict(results).splitlines()})
         return
-    click.echo(verdict(results))
+    click.echo(wrapped(verdict(results)))
     note(f"report  {path}")

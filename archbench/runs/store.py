@@ -11,8 +11,8 @@ from archbench.errors import StoreError, nearest
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
-from archbench.runs.lease import read_lease
 from archbench.runs.imported import IMPORTED_FILE
+from archbench.runs.lease import read_lease
 from archbench.runs.records import read_record
 from archbench.spec.identity import RunPlan
 
