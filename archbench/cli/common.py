@@ -84,8 +84,15 @@ def default_cache_dir() -> Path:
 
 
 def host_with(plugin_files: Sequence[Path]) -> Host:
-    """The host of all installed plug-ins, and of those in `plugin_files`."""
-    return load_host(files=plugin_files) if plugin_files else default_host()
+    """The host of all installed plug-ins, and of those in `plugin_files`; failures of the latter are told."""
+    if not plugin_files:
+        return default_host()
+    host = load_host(files=plugin_files)
+    given = {str(path) for path in plugin_files}
+    for info in host.plugins:
+        if info.name in given and info.failures:
+            note(f"warning: plug-in {info.name} failed: {info.failures[0]}")
+    return host
 
 
 def print_json(value: Any) -> None:

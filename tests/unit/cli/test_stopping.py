@@ -1,4 +1,4 @@
-"""What a person sees of a scan that is stopped from outside, and in a narrow terminal."""
+"""What a person sees of a scan that is stopped from outside, of a broken plug-in, and in a narrow terminal."""
 
 import math
 import signal
@@ -98,3 +98,11 @@ def test_an_interval_without_ends_is_told_in_words() -> None:
     interval = Interval(0.1108, -math.inf, math.inf)
     law: Any = SimpleNamespace(status=FitStatus.OK, params={"alpha_C": 0.1108}, intervals={"alpha_C": interval})
     assert finish._exponent(law) == "0.1108 (no interval)"
+
+
+def test_a_plugin_file_that_fails_is_told_even_where_nothing_needs_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.py").write_text("import sys; sys.exit(3)")
+    assert "gpt2" in common.host_with([tmp_path / "broken.py"]).registry.architectures.entries
+    assert "broken.py failed: import: SystemExit: 3" in capsys.readouterr().err
