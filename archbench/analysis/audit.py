@@ -8,6 +8,7 @@ import numpy as np
 from archbench.analysis.fitting import HOFFMANN_DELTA, Floor, LawFit, fit_law
 from archbench.analysis.laws.base import Law
 from archbench.analysis.power_sum import Array
+from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.tables import RunTable
 from archbench.results.fits import FitResult, FitStatus
 
@@ -26,43 +27,45 @@ def audit_law(
     *,
     floor: Floor = "free",
     delta: float = HOFFMANN_DELTA,
-    alternatives: Mapping[str, Mapping[str, Array]] | None = None,
+    log_residuals: bool = True,
+    alternatives: Mapping[str, RunTable] | None = None,
 ) -> tuple[AuditRow, ...]:
-    """`law` fitted to `table` as asked, and with one thing changed at a time.
+    """`law` fitted to `table` as asked, and with one thing changed at a time; nothing is fitted twice.
 
-    alternatives: label -> variables that replace those of the table, for example `N with embeddings` or `exact FLOPs`.
+    alternatives: label -> the same runs by another convention, for example `N with embeddings` or `exact FLOPs`.
     """
-    variables, response = table.inputs(law)
 
-    def row(variant: str, chosen: np.ndarray | None = None, **changes: object) -> AuditRow:
-        rows = np.ones(len(table), dtype=bool) if chosen is None else chosen
-        options: dict[str, object] = {"floor": floor, "delta": delta, "variables": variables} | changes
-        inputs = options.pop("variables")
-        assert isinstance(inputs, Mapping)
+    def row(variant: str, source: RunTable = table, *, floor: Floor = floor, delta: float = delta) -> AuditRow:
+        variables, response = source.inputs(law)
         fit = fit_law(
             law,
-            {name: inputs[name][rows] for name in law.variables},
-            response[rows],
-            floor=options["floor"],  # type: ignore[arg-type]
-            delta=float(str(options["delta"])),
-            clusters=table.clusters[rows],
+            variables,
+            response,
+            floor=floor,
+            delta=delta,
+            log_residuals=log_residuals,
+            clusters=source.clusters,
         )
         return AuditRow(variant, fit.result)
 
     rows = [row("as fitted")]
     if law.floor is not None:
-        rows += [row("floor free", floor="free"), row("no floor", floor="none")]
-        free = rows[1].result
-        if free.status is FitStatus.OK:
-            rows += [row(f"floor pinned {share:+.0%}", floor=free.params["E"] * (1 + share)) for share in (-0.1, 0.1)]
-    rows += [row("least squares", delta=float("inf")), row("huber delta 1e-4", delta=1e-4)]
+        free = rows[0] if floor == "free" else row("floor free", floor="free")
+        rows += [] if floor == "free" else [free]
+        rows += [] if floor == "none" else [row("no floor", floor="none")]
+        if free.result.status is FitStatus.OK:
+            level = free.result.params["E"]
+            rows += [row(f"floor pinned {share:+.0%}", floor=level * (1 + share)) for share in (-0.1, 0.1)]
+    for label, other in (("least squares", LEAST_SQUARES), ("huber delta 1e-3", 1e-3), ("huber delta 1e-4", 1e-4)):
+        if other != delta:
+            rows.append(row(label, delta=other))
     if not table.finished.all():
-        rows.append(row("finished points only", chosen=table.finished))
+        rows.append(row("finished points only", table.take(table.finished)))
+    variables, _ = table.inputs(law)
     sizes = table.values.get("N", variables[law.variables[0]])
-    rows.append(row("without the largest size", chosen=sizes < np.nanmax(sizes)))
-    rows.append(row("without the smallest size", chosen=sizes > np.nanmin(sizes)))
-    for label, other in (alternatives or {}).items():
-        rows.append(row(label, variables=variables | dict(other)))
+    rows.append(row("without the largest size", table.take(sizes < np.nanmax(sizes))))
+    rows.append(row("without the smallest size", table.take(sizes > np.nanmin(sizes))))
+    rows += [row(label, other) for label, other in (alternatives or {}).items()]
     return tuple(rows)
 
 

@@ -4,11 +4,14 @@ Legend: A the baseline, X the contender, C cost, L loss, alpha the exponent of L
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
 from archbench.analysis.curves import CurveSet, Floats
-from archbench.analysis.resampling import Draws, Frontiers, PowerLaws, no_draw
+from archbench.analysis.noise import Noise
+from archbench.analysis.resampled_laws import PowerLaws
+from archbench.analysis.resampling import Draws, Frontiers, no_draw
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval, MultiplierPoint
 
 MARGIN = 0.05
@@ -22,6 +25,27 @@ _ONE_SEED = {
 }
 
 
+class Conclusion(StrEnum):
+    """What a comparison says about two exponents."""
+
+    STEEPER = "steeper"
+    """The contender's loss falls faster with cost than the baseline's."""
+    FLATTER = "flatter"
+    NOT_TOLD_APART = "not told apart"
+    REFUSED = "refused"
+    """No comparison: a law may not be read."""
+
+
+def conclusion(comparison: Comparison, level: float = 0.05) -> Conclusion:
+    """Which exponent is larger, if Holm's p-value is below `level` and the interval of the difference leaves out 0."""
+    difference, p_value = comparison.alpha_difference, comparison.holm_p_value
+    if difference is None:
+        return Conclusion.REFUSED
+    if p_value is None or p_value >= level or difference.covers(0.0):
+        return Conclusion.NOT_TOLD_APART
+    return Conclusion.STEEPER if difference.value > 0 else Conclusion.FLATTER
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
     """One contender on one cost axis, with its resamples."""
@@ -33,6 +57,8 @@ class Contender:
     draws: Draws
     lines: PowerLaws
     """[R]: the law without floor of each resample."""
+    noise: Noise | None
+    """Run-to-run noise; None where no seeds show it."""
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
     without floor  L(C) = (C_c/C)^alpha_C            Kaplan et al. 2020, eq 1.3 (there with C_min)
     with floor     L(C) = E + (C_c/C)^alpha_C        E, the irreducible loss, free or pinned
 
-Legend: C cost (FLOPs or seconds), L loss (nats), alpha_C exponent, C_c scale, E floor, n points, R resamples.
+Legend: C cost (FLOPs or seconds), L loss (nats), alpha_C exponent, C_c scale, E floor, n points, R rows of weights.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import f as f_distribution
 
-from archbench.analysis.cluster_weights import cluster_weights
 from archbench.analysis.points import label_codes
 from archbench.analysis.power_sum import Array, PowerSum
 from archbench.analysis.robust import LEAST_SQUARES, Minima, huber, minimise
@@ -32,32 +31,6 @@ _FLOOR_LEVEL = 0.05
 _ALPHA_GRID = np.geomspace(0.005, 5.0, 49)
 _A, _ALPHA, _FLOOR = 0, 1, 2
 _EXP_LIMIT = 700.0
-
-
-@dataclass(frozen=True, slots=True)
-class ComputeLawSamples:
-    """R refits of L(C) to resampled data; a resample that identifies no law has alpha NaN."""
-
-    alpha: Array
-    """[R]"""
-    ln_amplitude: Array
-    """[R], ln A of L = E + A·C^-alpha; ln C_c = ln A / alpha."""
-    floor: Array
-    """[R], nats; zero without a floor."""
-    objective: Array
-    """[R]"""
-
-    def predict(self, cost: ArrayLike) -> Array:
-        """Loss in nats at each cost, [R, m]."""
-        log_cost = np.log(np.atleast_1d(np.asarray(cost, dtype=float)))
-        return np.asarray(self.floor[:, None] + np.exp(self.ln_amplitude[:, None] - self.alpha[:, None] * log_cost))
-
-    def cost_at(self, loss: ArrayLike) -> Array:
-        """Cost at which each law reaches each loss, [R, m]; infinite at or below its floor."""
-        excess = np.atleast_1d(np.asarray(loss, dtype=float)) - self.floor[:, None]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            log_cost = (self.ln_amplitude[:, None] - np.log(excess)) / self.alpha[:, None]
-            return np.where(excess > 0, np.exp(np.minimum(log_cost, _EXP_LIMIT)), np.inf)
 
 
 def fit_compute_law(
@@ -89,57 +62,6 @@ def fit_compute_law(
     theta = minima.theta[best]
     status, reason = _judge(data, theta, float(minima.objective[best]), bool(minima.converged[best]), floor, width)
     return describe.fitted(theta, float(minima.objective[best]), width, status, reason)
-
-
-def refit_compute_law(
-    cost: ArrayLike,
-    loss: ArrayLike,
-    weights: Array,
-    *,
-    floor: Floor = "none",
-    delta: float = _SMALLEST_DELTA,
-    residuals: Residuals = "log_loss",
-) -> ComputeLawSamples:
-    """L(C) fitted once for each row of `weights` [R, n], all at once; weight 0 leaves a point out of that fit."""
-    data = _Data.of(cost, loss, None, None, floor, residuals)
-    rows = np.asarray(weights, dtype=float)[:, data.kept]
-    distinct = _distinct_counts(data.x, rows)
-    minima = _fit(data, rows, floor, delta)
-    theta = minima.theta
-    bad = (distinct < (3 if floor == "free" else 2)) | ~np.isfinite(minima.objective)
-    alpha = np.where(bad, np.nan, theta[:, _ALPHA])
-    intercept = np.where(bad, np.nan, theta[:, _A] + theta[:, _ALPHA] * data.centre)
-    floors = np.zeros(len(theta))
-    if floor == "free":
-        floors = np.exp(theta[:, _FLOOR])
-    elif floor != "none":
-        floors = np.full(len(theta), float(floor))
-    return ComputeLawSamples(alpha, intercept, floors, minima.objective)
-
-
-def bootstrap_compute_law(
-    cost: ArrayLike,
-    loss: ArrayLike,
-    *,
-    clusters: Sequence[object] | None = None,
-    strata: Sequence[object] | None = None,
-    floor: Floor = "none",
-    num_resamples: int = 1000,
-    seed: int = 0,
-    delta: float | Literal["auto"] = "auto",
-    residuals: Residuals = "log_loss",
-) -> ComputeLawSamples:
-    """L(C) refitted to `num_resamples` cluster resamples, all at once (R = num_resamples).
-
-    clusters: the run of each point (points of one curve are not independent); each point by itself where None.
-    strata: resampling stays inside each stratum, for example seeds within a size; all clusters together where None.
-    The same seed gives the same samples. `auto` fixes delta from all data, so that resamples minimise one objective.
-    """
-    labels = np.arange(len(np.atleast_1d(cost))) if clusters is None else label_codes(clusters)
-    weights = cluster_weights(labels, num_resamples, np.random.default_rng(seed), strata)
-    data = _Data.of(cost, loss, None, None, floor, residuals)
-    width = (_delta(data, floor) if data.problem(floor) is None else _SMALLEST_DELTA) if delta == "auto" else delta
-    return refit_compute_law(cost, loss, weights, floor=floor, delta=width, residuals=residuals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,12 +311,3 @@ class _Description:
 def _distinct(x: Array) -> Array:
     """Distinct values, equal to a relative 1e-9 of the cost being one."""
     return np.unique(np.round(x, 9))
-
-
-def _distinct_counts(x: Array, weights: Array) -> np.ndarray:
-    """Number of distinct x that have weight, by row."""
-    _, codes = np.unique(np.round(x, 9), return_inverse=True)
-    present = np.zeros((len(weights), int(codes.max()) + 1 if len(codes) else 1))
-    for index, code in enumerate(codes):
-        present[:, code] += weights[:, index]
-    return np.asarray((present > 0).sum(axis=1))

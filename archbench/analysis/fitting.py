@@ -27,6 +27,7 @@ Floor = Literal["none", "free"] | float
 HOFFMANN_DELTA = 1e-3
 """Hoffmann et al. 2022, section D.2 (there 1e-3 on log residuals)."""
 _NUM_STARTS = 48
+_SEARCH_POINTS = 2000
 _LEVEL = 0.05
 
 
@@ -73,6 +74,11 @@ class LawFit:
     def predict(self, **variables: ArrayLike) -> Array:
         """The response at points given by keyword, [m]."""
         return np.asarray(np.exp(self.law.design(self.logs_of(**variables)).value(self.theta[None, :])[0]))
+
+    def refused(self, status: FitStatus, reason: str) -> "LawFit":
+        """The same fit with a status that forbids to read it."""
+        result = replace(self.result, status=status, reason=reason, params={}, intervals={})
+        return replace(self, result=result)
 
     def with_intervals(self, intervals: Mapping[str, Interval], notes: Sequence[str] = ()) -> "LawFit":
         """The same fit, its result with intervals."""
@@ -143,6 +149,8 @@ def fit_points(
     fit = replace(blank, theta=ends.theta[best])
     status, reason = _judge(fit, ends, best)
     params = {name: float(value[0]) for name, value in law.public(fit.theta[None, :], points.centre).items()}
+    if log_floor == ZERO_FLOOR:
+        params.pop("E", None)  # absent, and not a number that was found
     residual = fit.residuals()
     spread = float(np.sqrt((residual**2).sum() / max(len(residual) - fit.num_free, 1)))
     result = replace(
@@ -188,19 +196,22 @@ def _empty(law: Law, points: Points, floor: Floor, delta: float, log_residuals: 
 def _search(
     law: Law, points: Points, log_floor: float | None, fixed: tuple[int, ...], delta: float, log_residuals: bool
 ) -> Minima:
-    """Minima from the best starts."""
-    design, (lower, upper) = law.design(points.logs), law.bounds()
-    starts = np.clip(projected_starts(law, points.logs, points.observed, points.weights, log_floor), lower, upper)
-    scores = (points.weights * huber(design.value(starts) - points.observed, max(delta, 1e-2))).sum(axis=1)
+    """Minima from the best starts, which are looked for on a part of the points where they are very many."""
+    lower, upper = law.bounds()
+    few = points
+    if len(points.observed) > _SEARCH_POINTS:
+        few = points.subset(np.random.default_rng(0).permutation(len(points.observed)) < _SEARCH_POINTS)
+    design = law.design(few.logs)
+    starts = np.clip(projected_starts(law, few.logs, few.observed, few.weights, log_floor), lower, upper)
+    scores = (few.weights * huber(design.value(starts) - few.observed, max(delta, 1e-2))).sum(axis=1)
     order = np.argsort(scores)
     # Half the starts are the best ones, half are spread over the grid, so that no basin goes unseen.
     spread = order[:: max(1, len(order) // (_NUM_STARTS // 2))]
     chosen = np.unique(np.concatenate([order[: _NUM_STARTS // 2], spread]))
-    weights = points.weights[None, :]
     ends = minimise(
         design,
-        points.observed,
-        weights,
+        few.observed,
+        few.weights[None, :],
         starts[chosen],
         delta=delta,
         lower=lower,
@@ -208,11 +219,11 @@ def _search(
         fixed=fixed,
         log_residuals=log_residuals,
     )
-    keep = np.argsort(ends.objective)[:12]
+    keep = np.argsort(ends.objective)[: 12 if few is points else 4]
     return minimise(
-        design,
+        law.design(points.logs),
         points.observed,
-        weights,
+        points.weights[None, :],
         ends.theta[keep],
         delta=delta,
         lower=lower,

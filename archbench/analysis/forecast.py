@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as t_distribution
 
+from archbench.analysis.allocation import SIX_N_D, CostModel, best_split
 from archbench.analysis.fitting import Floor, LawFit, fit_points
 from archbench.analysis.law_bootstrap import Samples, bootstrap_law
-from archbench.analysis.laws.chinchilla import compute_optimal
 from archbench.analysis.power_sum import Array
 from archbench.results.fits import FitStatus, Interval
 
+_MAX_WINDOWS = 8
 FAR = 10.0
 """A forecast beyond this multiple of the data's largest value is marked."""
 
@@ -39,15 +40,19 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class BacktestRow:
-    """One window: fitted below `held_out`, predicted there."""
+    """One window: fitted below `held_out`, predicted from there to `held_to`."""
 
     held_out: float
-    """Value of the ordering variable that was predicted."""
+    """Smallest value of the ordering variable that was predicted."""
+    held_to: float
+    """Largest value of the ordering variable that was predicted."""
     points_fitted: int
     status: FitStatus
     reason: str
     predicted: Interval | None
+    """Geometric mean over the points held out."""
     actual: float
+    """The same mean, as measured."""
     error: float
     """predicted/actual - 1; NaN where there is no prediction."""
     covered: bool | None
@@ -56,18 +61,19 @@ class BacktestRow:
 def back_test(
     fit: LawFit, ordering: ArrayLike, *, floor: Floor, resamples: int = 200, seed: int = 0, level: float = 0.95
 ) -> tuple[BacktestRow, ...]:
-    """Fits of all points below each value of `ordering` (one per kept point), and what they predict there.
+    """Fits of all points below each window of `ordering` (logarithms, one per kept point), and what they predict there.
 
+    Windows are single values where there are few, else at least doublings, so that there are at most eight.
     Intervals hold parameters and noise of the window, and the lack of fit that earlier windows showed.
     """
     order = np.asarray(ordering, dtype=float)
     rows, excesses = [], list[float]()
-    for value in np.unique(order)[2:]:
-        window, held = fit.points.subset(order < value), order == value
+    for low, high in _windows(order):
+        window, held = fit.points.subset(order < low), (order >= low) & (order <= high)
         part = fit_points(fit.law, window, floor=floor, delta=fit.delta, log_residuals=fit.log_residuals)
         actual = float(np.exp(fit.points.observed[held].mean()))
         if part.result.status is not FitStatus.OK:
-            rows.append(_no_prediction(value, part, actual))
+            rows.append(_no_prediction((low, high), part, actual))
             continue
         samples = bootstrap_law(part, num_resamples=resamples, seed=seed)
         logs = fit.points.logs[:, held]
@@ -81,15 +87,24 @@ def back_test(
             excesses.append(max(miss**2 - variance, 0.0) / distance**2)
         covered = interval.covers(actual)
         error = interval.value / actual - 1
-        rows.append(
-            BacktestRow(float(value), len(window.observed), part.result.status, "", interval, actual, error, covered)
-        )
+        count = len(window.observed)
+        rows.append(BacktestRow(low, high, count, part.result.status, "", interval, actual, error, covered))
     return tuple(rows)
 
 
-def _no_prediction(value: float, part: LawFit, actual: float) -> BacktestRow:
+def _windows(order: Array) -> list[tuple[float, float]]:
+    """First and last value of each window, rising."""
+    values = np.unique(order)[2:]
+    if len(values) <= _MAX_WINDOWS:
+        return [(float(value), float(value)) for value in values]
+    width = max(float(np.log(2.0)), float(values[-1] - values[0]) / _MAX_WINDOWS)
+    number = np.minimum((values - values[0]) // width, _MAX_WINDOWS - 1)
+    return [(float(values[number == one].min()), float(values[number == one].max())) for one in np.unique(number)]
+
+
+def _no_prediction(held: tuple[float, float], part: LawFit, actual: float) -> BacktestRow:
     count = len(part.points.observed)
-    return BacktestRow(float(value), count, part.result.status, part.result.reason, None, actual, float("nan"), None)
+    return BacktestRow(*held, count, part.result.status, part.result.reason, None, actual, float("nan"), None)
 
 
 def lack_of_fit(fit: LawFit, ordering: ArrayLike, rows: tuple[BacktestRow, ...]) -> float:
@@ -99,7 +114,8 @@ def lack_of_fit(fit: LawFit, ordering: ArrayLike, rows: tuple[BacktestRow, ...])
     for row in rows:
         if row.predicted is None:
             continue
-        logs, window = fit.points.logs[:, order == row.held_out], fit.points.logs[:, order < row.held_out]
+        held = (order >= row.held_out) & (order <= row.held_to)
+        logs, window = fit.points.logs[:, held], fit.points.logs[:, order < row.held_out]
         distance = _distance(window, logs)
         if distance > 0:
             found.append(max(np.log1p(row.error) ** 2 - fit.result.residual_std**2, 0.0) / distance**2)
@@ -117,16 +133,19 @@ def forecast(fit: LawFit, samples: Samples, *, kappa: float = 0.0, level: float 
 
 
 def optimal_allocation(
-    fit: LawFit, samples: Samples, flops: float, *, level: float = 0.95
+    fit: LawFit, samples: Samples, flops: float, *, cost: CostModel = SIX_N_D, level: float = 0.95
 ) -> tuple[Interval, Interval]:
-    """N and D that spend `flops` best under Chinchilla's law, with percentile intervals. 6·N·D = `flops`."""
-    N, D = compute_optimal(fit.result.params, flops)
+    """N and D that spend `flops` best under L(N,D), with percentile intervals; NaN ends where resamples have none."""
+    N, D = best_split(fit.result.params, flops, cost)
     drawn = samples.params()
     draws = []
     for index in range(len(samples.theta)):
         params = {name: float(value[index]) for name, value in drawn.items()}
         if all(np.isfinite(value) and value > 0 for value in params.values()):
-            draws.append(compute_optimal(params, flops))
+            draws.append(best_split(params, flops, cost))
+    if len(draws) < 0.95 * len(samples.theta):
+        nan = float("nan")
+        return Interval(N, nan, nan, level), Interval(D, nan, nan, level)
     tails = [50 * (1 - level), 50 * (1 + level)]
     sizes, tokens = np.percentile(np.array(draws), tails, axis=0).T
     return Interval(N, float(sizes[0]), float(sizes[1]), level), Interval(D, float(tokens[0]), float(tokens[1]), level)

@@ -1,6 +1,7 @@
 """The compute-efficient frontier of one contender: its points, and what each size contributes to it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import t as student_t
@@ -101,7 +102,12 @@ def _margin(one: MeanCurve, other: MeanCurve, noise: Noise | None) -> float:
     if noise is None:
         return 0.0
     error = noise.std_log * np.sqrt(1.0 / one.num_runs + 1.0 / other.num_runs)
-    return float(error * student_t.isf(_MARGIN_LEVEL, noise.degrees_of_freedom))
+    return float(error * _quantile(noise.degrees_of_freedom))
+
+
+@lru_cache
+def _quantile(degrees_of_freedom: int) -> float:
+    return float(student_t.isf(_MARGIN_LEVEL, degrees_of_freedom))
 
 
 def _reason(curves: CurveSet, frontiers: Frontiers, mine: list[int], lead: _Lead, margin: float) -> str:

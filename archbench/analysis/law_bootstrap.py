@@ -18,6 +18,8 @@ from archbench.analysis.robust import Minima, minimise
 from archbench.results.fits import Interval
 
 _CHUNK = 250
+_CHUNK_POINTS = 500_000
+"""Resamples times points held at once: some 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def bootstrap_law(
 
 def refit(fit: LawFit, weights: Array) -> Samples:
     """`fit` repeated with each row of weights, [R, n]; weight 0 leaves a point out."""
-    ends = [_refit(fit, weights[start : start + _CHUNK]).theta for start in range(0, len(weights), _CHUNK)]
+    chunk = int(np.clip(_CHUNK_POINTS // max(weights.shape[1], 1), 1, _CHUNK))
+    ends = [_refit(fit, weights[start : start + chunk]).theta for start in range(0, len(weights), chunk)]
     theta = np.concatenate(ends) if ends else np.empty((0, fit.law.num_params))
     too_few = (weights > 0).sum(axis=1) < fit.num_free
     theta[too_few] = np.nan
@@ -102,6 +105,17 @@ def bca_interval(value: float, drawn: Array, left_out: Array, *, level: float = 
         edges.append(100.0 * float(norm.cdf(bias + z / (1.0 - acceleration * z))))
     low, high = np.percentile(finite, edges)
     return Interval(value, float(low), float(high), level, "bootstrap-bca")
+
+
+def bca_intervals(fit: LawFit, samples: Samples, *, level: float = 0.95) -> dict[str, Interval]:
+    """BCa interval of each parameter; none where resamples, or fits without one run, gave no finite value."""
+    found = {}
+    drawn, left_out = samples.params(), leave_one_run_out(fit).params()
+    for name, value in fit.result.params.items():
+        enough = np.isfinite(drawn[name]).mean() >= 0.95
+        if enough and np.isfinite(left_out[name]).all():
+            found[name] = bca_interval(value, drawn[name], left_out[name], level=level)
+    return found
 
 
 def leave_one_run_out(fit: LawFit) -> Samples:

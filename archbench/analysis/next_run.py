@@ -71,20 +71,39 @@ def spend(
     *,
     budget: float,
     max_runs: int = 100,
+    max_repeats: int = 100,
 ) -> tuple[int, ...]:
-    """Indices of candidates, one at a time the best per FLOP given those before it, until `budget` is spent."""
+    """Indices of candidates, one at a time the best per FLOP given those before it, until `budget` is spent.
+
+    No candidate is taken more than `max_repeats` times.
+    """
     free, covariance, direction = _state(fit, quantity)
     there = _information(fit, candidates)[:, free]
     cost = np.broadcast_to(np.asarray(flops, dtype=float), (len(there),))
     chosen: list[int] = []
-    while len(chosen) < max_runs and (cost <= budget).any():
-        worth = np.where(cost <= budget, _reduction(covariance, direction, there) / cost, -1.0)
+    left = np.full(len(there), max_repeats)
+    while len(chosen) < max_runs and (offered := (cost <= budget) & (left > 0)).any():
+        worth = np.where(offered, _reduction(covariance, direction, there) / cost, -1.0)
         best = int(worth.argmax())
         carried = covariance @ there[best]
         covariance = covariance - np.outer(carried, carried) / (1.0 + float(there[best] @ carried))
         budget -= float(cost[best])
+        left[best] -= 1
         chosen.append(best)
     return tuple(chosen)
+
+
+def standard_error(
+    fit: LawFit,
+    quantity: Callable[[Mapping[str, float]], float],
+    added: Mapping[str, ArrayLike] | None = None,
+) -> float:
+    """Standard error of the quantity now, or expected with all of the runs `added` (by variable)."""
+    free, covariance, direction = _state(fit, quantity)
+    if added is not None:
+        there = _information(fit, added)[:, free]
+        covariance = np.asarray(np.linalg.inv(np.linalg.inv(covariance) + there.T @ there))
+    return float(np.sqrt(direction @ covariance @ direction))
 
 
 def _state(fit: LawFit, quantity: Callable[[Mapping[str, float]], float]) -> tuple[list[int], Array, Array]:

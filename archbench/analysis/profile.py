@@ -12,6 +12,7 @@ from scipy.stats import t as t_distribution
 from archbench.analysis.fitting import LawFit, noise_objective, standard_errors
 from archbench.analysis.power_sum import Array
 from archbench.analysis.robust import minimise
+from archbench.results.fits import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,28 @@ def profile_exponent(fit: LawFit, index: int, *, level: float = 0.95, points: in
     low = _crossing(values[below][::-1], deviance[below][::-1], limit)
     high = _crossing(values[above], deviance[above], limit)
     return Profile(values, deviance, -np.inf if low is None else low, np.inf if high is None else high, level)
+
+
+def profile_intervals(fit: LawFit, *, level: float = 0.95) -> dict[str, Interval]:
+    """Interval of each exponent that is a parameter by itself, and of a free floor; an open end is infinite.
+
+    Other parameters (scales, products of exponents) have no profile here and are left out.
+    """
+    found = {}
+    here = fit.law.public(fit.theta[None, :], fit.points.centre)
+    for index in fit.law.exponents:
+        moved = fit.theta.copy()
+        moved[index] += 0.01
+        there = fit.law.public(moved[None, :], fit.points.centre)
+        for name, value in here.items():
+            if value[0] == fit.theta[index] and there[name][0] == moved[index]:
+                profile = profile_exponent(fit, index, level=level)
+                found[name] = Interval(float(value[0]), profile.low, profile.high, level, "profile likelihood")
+    if fit.law.floor is not None and fit.law.floor not in fit.fixed:
+        profile = profile_exponent(fit, fit.law.floor, level=level)
+        low, high = float(np.exp(profile.low)), float(np.exp(profile.high))
+        found["E"] = Interval(float(here["E"][0]), low, high, level, "profile likelihood")
+    return found
 
 
 def _crossing(values: Array, deviance: Array, limit: float) -> float | None:

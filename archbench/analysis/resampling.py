@@ -112,11 +112,12 @@ class Frontiers:
     def weights(self, draws: Draws) -> Floats:
         """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
         columns = np.flatnonzero(self._within_reach(draws))
+        near = self._near_rivals(draws)[:, columns]
         per_pass = max(1, _CHUNK // max(1, len(columns)))
         weights = np.zeros((draws.num_resamples, len(self.log_cost)))
         for start in range(0, draws.num_resamples, per_pass):
             rows = slice(start, start + per_pass)
-            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns)
+            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns, near)
         return weights
 
     def _within_reach(self, draws: Draws) -> NDArray[np.bool_]:
@@ -124,15 +125,30 @@ class Frontiers:
         if (draws.times == 0).any():
             return self.progress
         rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
-        slack = float(draws.shift.max() - draws.shift.min()) + _TIE
-        return np.asarray(self.progress & (self.log_loss <= rivals.min(axis=0) + slack))
+        lowest_shift, highest_shift = draws.shift.min(axis=0), draws.shift.max(axis=0)
+        reached = (rivals + highest_shift[:, None]).min(axis=0)
+        return np.asarray(self.progress & (self.log_loss + lowest_shift[self.curve] <= reached + _TIE))
 
-    def _weights(self, shift: Floats, times: Floats, columns: NDArray[np.intp]) -> Floats:
+    def _near_rivals(self, draws: Draws) -> NDArray[np.bool_]:
+        """[K, P]: which curves may be the lowest rival of each point in some resample.
+
+        A curve is no rival of its own points, nor of any where it has not begun. Where every curve is in every
+        resample, none whose lowest position lies above another's highest can become the lowest.
+        """
+        rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
+        if (draws.times == 0).any():
+            return np.isfinite(rivals)
+        lowest_shift, highest_shift = draws.shift.min(axis=0)[:, None], draws.shift.max(axis=0)[:, None]
+        reached = (rivals + highest_shift).min(axis=0)
+        return np.asarray(np.isfinite(rivals) & (rivals + lowest_shift <= reached))
+
+    def _weights(self, shift: Floats, times: Floats, columns: NDArray[np.intp], near: NDArray[np.bool_]) -> Floats:
         curve = self.curve[columns]
         best = np.full((len(shift), len(columns)), np.inf)
         for number, rival in enumerate(self.rivals[:, columns]):
-            # A curve is no rival of its own points, nor of any where it has not begun.
-            open_to = np.flatnonzero(np.isfinite(rival) & (curve != number))
+            open_to = np.flatnonzero(near[number])
+            if not len(open_to):
+                continue
             moved = np.where(times[:, number, None] > 0, shift[:, number, None] + rival[open_to], np.inf)
             best[:, open_to] = np.minimum(best[:, open_to], moved)
         on = self.log_loss[columns] + shift[:, curve] <= best + _TIE
@@ -172,73 +188,19 @@ class Frontiers:
 
 
 @dataclass(frozen=True, slots=True)
-class PowerLaws:
-    """L = E + A·C^-alpha for each resample; NaN where a resample identifies none. All arrays are [R]."""
+class Sample:
+    """The points that are on the envelope of any resample."""
 
-    alpha: Floats
-    log_amplitude: Floats
-    floor_nats: Floats
+    log_cost: Floats
+    """[P]"""
+    log_loss: Floats
+    """[R, P]"""
+    weights: Floats
+    """[R, P]"""
 
-    def log_loss_at(self, log_cost: Floats) -> Floats:
-        """Log loss of each law at each log cost, [R, M]."""
-        power = self.log_amplitude[:, None] - self.alpha[:, None] * log_cost[None, :]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.logaddexp(power, np.log(self.floor_nats)[:, None]))
-
-
-def fit_lines(log_cost: Floats, log_loss: Floats, weights: Floats) -> PowerLaws:
-    """Least squares of ln L = ln A - alpha·ln C for each row of `weights` and `log_loss` [R, P]; NaN below 3 points."""
-    total = weights.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean_x = weights @ log_cost / total
-        mean_y = (weights * log_loss).sum(axis=1) / total
-        x = log_cost[None, :] - mean_x[:, None]
-        slope = (weights * x * (log_loss - mean_y[:, None])).sum(axis=1) / (weights * x * x).sum(axis=1)
-    alpha = np.where((weights > 0).sum(axis=1) >= 3, -slope, np.nan)
-    return PowerLaws(alpha, mean_y + alpha * mean_x, np.zeros(len(alpha)))
-
-
-def fit_floors(
-    log_cost: Floats, log_loss: Floats, weights: Floats, *, alpha: float, log_amplitude: float, floor_nats: float
-) -> PowerLaws:
-    """Least squares of ln L = ln(E + A·C^-alpha) for each row, started from the law given (that of the data).
-
-    Levenberg-Marquardt for all rows at once; a row that does not settle within 60 steps is NaN.
-    """
-    if not len(log_cost):
-        nothing = np.full(len(weights), np.nan)
-        return PowerLaws(nothing, nothing, nothing)
-    centre = float(log_cost.mean())
-    x = log_cost - centre
-    start = np.array([log_amplitude - alpha * centre, alpha, np.log(floor_nats)])
-    theta = np.tile(start, (len(weights), 1))
-    damping = np.full(len(weights), 1e-3)
-    objective = (weights * (_floored(theta, x)[0] - log_loss) ** 2).sum(axis=1)
-    settled = np.zeros(len(weights), dtype=bool)
-    for _ in range(60):
-        fitted, top = _floored(theta, x)
-        gradients = np.stack([top, -top * x, 1.0 - top], axis=2)
-        weighted = gradients * weights[:, :, None]
-        gradient = np.einsum("rnp,rn->rp", weighted, fitted - log_loss)
-        gram = np.einsum("rnp,rnq->rpq", weighted, gradients)
-        scale = np.maximum(np.einsum("rpp->rp", gram), 1e-12)
-        damped = gram + damping[:, None, None] * (scale[:, :, None] * np.eye(3))
-        step = -np.linalg.solve(damped + 1e-13 * np.eye(3), gradient[:, :, None])[:, :, 0]
-        candidate = theta + np.clip(step, -1.0, 1.0)
-        value = (weights * (_floored(candidate, x)[0] - log_loss) ** 2).sum(axis=1)
-        better = value <= objective
-        settled |= better & (objective - value <= 1e-10 * objective + 1e-24)
-        theta = np.where(better[:, None], candidate, theta)
-        objective = np.where(better, value, objective)
-        damping = np.where(better, damping / 5.0, damping * 5.0)
-        if settled.all():
-            break
-    theta = np.where((settled & (theta[:, 1] > 0))[:, None], theta, np.nan)
-    return PowerLaws(theta[:, 1], theta[:, 0] + theta[:, 1] * centre, np.exp(theta[:, 2]))
-
-
-def _floored(theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-    """ln(E + A·C^-alpha) for theta = (ln A, alpha, ln E) [R, 3], and the share of the power term in it; both [R, P]."""
-    power = theta[:, :1] - theta[:, 1:2] * x
-    fitted = np.logaddexp(power, theta[:, 2:])
-    return fitted, np.exp(power - fitted)
+    @staticmethod
+    def of(frontiers: Frontiers, draws: Draws) -> "Sample":
+        """Those of `frontiers` under `draws`."""
+        weights = frontiers.weights(draws)
+        ever = weights.any(axis=0)
+        return Sample(frontiers.log_cost[ever], frontiers.losses(draws)[:, ever], weights[:, ever])

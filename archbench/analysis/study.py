@@ -8,10 +8,11 @@ import numpy as np
 
 from archbench.analysis.comparison import Contender, centred_interval, compare, compare_exponents
 from archbench.analysis.compute_law import fit_compute_law
-from archbench.analysis.curves import CurveSet, Floats, mean_curves
+from archbench.analysis.curves import CurveSet, mean_curves
 from archbench.analysis.frontier import frontier_points, leaderships
-from archbench.analysis.noise import noise_of
-from archbench.analysis.resampling import Draws, Frontiers, draw, fit_floors, fit_lines
+from archbench.analysis.noise import Noise, noise_of
+from archbench.analysis.resampled_laws import fit_floors, fit_lines
+from archbench.analysis.resampling import Draws, Frontiers, Sample, draw
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.tiers import design_warning, final_losses, find_tiers, holm
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
@@ -63,6 +64,18 @@ def study_contenders(
 
     The baseline comes first, then the others in the order of the records.
     """
+    return [_judged(one) for one in fit_contenders(records, axis, baseline=baseline, seed=seed, options=options)]
+
+
+def fit_contenders(
+    records: Sequence[RunRecord],
+    axis: CostAxis,
+    *,
+    baseline: str | None,
+    seed: int = 0,
+    options: StudyOptions | None = None,
+) -> list[Contender]:
+    """As `study_contenders`, with frontiers and laws alone: sizes, tiers and warnings of the results are empty."""
     settings = options or StudyOptions()
     tracks = {record.contender: record.track for record in records}
     names = sorted(tracks, key=lambda name: name != baseline)  # a stable sort: the spec's order behind the baseline
@@ -71,9 +84,9 @@ def study_contenders(
     for number, name in enumerate(names):
         if not sets[name].curves:
             continue
-        peers = [sets[other] for other in names if tracks[other] == tracks[name]]
+        noise = noise_of(sets[name], [sets[other] for other in names if tracks[other] == tracks[name]])
         generator = np.random.default_rng((seed, list(CostAxis).index(axis), number))
-        contenders.append(study_curves(tracks[name], sets[name], peers, settings, generator))
+        contenders.append(fit_curves(tracks[name], sets[name], noise, settings, generator))
     return contenders
 
 
@@ -81,18 +94,23 @@ def study_curves(
     track: str, curves: CurveSet, peers: Sequence[CurveSet], settings: StudyOptions, generator: np.random.Generator
 ) -> Contender:
     """One contender's frontier, laws and resamples; `peers` are the contenders of its track, itself among them."""
-    noise = noise_of(curves, peers)
+    return _judged(fit_curves(track, curves, noise_of(curves, peers), settings, generator))
+
+
+def fit_curves(
+    track: str, curves: CurveSet, noise: Noise | None, settings: StudyOptions, generator: np.random.Generator
+) -> Contender:
+    """One contender's frontier, laws and resamples under known noise; sizes, tiers and warnings are left empty."""
     frontiers = Frontiers.of(curves)
     points = frontier_points(frontiers)
     draws = draw(curves.curves, noise, settings.num_resamples, generator)
-    sample = _Sample.of(frontiers, draws)
+    sample = Sample.of(frontiers, draws)
     lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)
     arrays = (
         np.array([point.cost for point in points]),
         np.array([point.loss_nats for point in points]),
         [point.size_index for point in points],
     )
-    finals = final_losses(curves)
     law = _law(curves, arrays, "none")
     if law.status is FitStatus.OK:
         law = replace(
@@ -105,14 +123,27 @@ def study_curves(
         contender=curves.contender,
         cost_axis=curves.axis,
         points=points,
-        sizes=leaderships(curves, frontiers, noise),
-        tiers=find_tiers(finals, noise),
+        sizes=(),
+        tiers=(),
         noise_std_nats=noise.std_nats if noise else None,
         law=law,
         law_with_floor=floor,
-        warnings=_warnings(curves, points, design_warning(finals, noise)),
     )
-    return Contender(track, curves, frontiers, result, draws, lines)
+    return Contender(track, curves, frontiers, result, draws, lines, noise)
+
+
+def _judged(one: Contender) -> Contender:
+    """`one` with what its sizes contribute, its tiers, and what its design cannot see."""
+    finals = final_losses(one.curves)
+    return replace(
+        one,
+        result=replace(
+            one.result,
+            sizes=leaderships(one.curves, one.frontiers, one.noise),
+            tiers=find_tiers(finals, one.noise),
+            warnings=_warnings(one.curves, one.result.points, design_warning(finals, one.noise)),
+        ),
+    )
 
 
 def _law(
@@ -138,25 +169,7 @@ def _law(
     return fit
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """The points that are on the envelope of any resample."""
-
-    log_cost: Floats
-    """[P]"""
-    log_loss: Floats
-    """[R, P]"""
-    weights: Floats
-    """[R, P]"""
-
-    @staticmethod
-    def of(frontiers: Frontiers, draws: Draws) -> "_Sample":
-        weights = frontiers.weights(draws)
-        ever = weights.any(axis=0)
-        return _Sample(frontiers.log_cost[ever], frontiers.losses(draws)[:, ever], weights[:, ever])
-
-
-def _with_floor_intervals(fit: FitResult, sample: _Sample, draws: Draws) -> FitResult:
+def _with_floor_intervals(fit: FitResult, sample: Sample, draws: Draws) -> FitResult:
     samples = fit_floors(
         sample.log_cost,
         sample.log_loss,
@@ -202,5 +215,10 @@ def compare_all(contenders: Sequence[Contender], baseline: str | None = None) ->
     for index, one in enumerate(contenders):
         chosen = compare if baseline is None or one.name == baseline else compare_exponents
         pairs += [chosen(one, other) for other in contenders[index + 1 :]]
+    return holm_corrected(pairs)
+
+
+def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
+    """`pairs` with Holm's correction over all that have a p-value."""
     corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
     return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]

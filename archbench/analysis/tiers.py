@@ -72,14 +72,11 @@ def _against(smallest: FinalLoss, larger: Sequence[FinalLoss], noise: Noise | No
     """Holm-corrected one-sided p-value of each larger size having no lower loss than the smallest."""
     if noise is None:
         return {}
-    raw = {}
-    for size in larger:
-        error = noise.std_nats * np.sqrt(1.0 / smallest.num_runs + 1.0 / size.num_runs)
-        gain = smallest.loss_nats - size.loss_nats
-        raw[size.size_index] = (
-            float(student_t.sf(gain / error, noise.degrees_of_freedom)) if error > 0 else float(gain <= 0)
-        )
-    return holm(raw)
+    runs = np.array([size.num_runs for size in larger], dtype=float)
+    error = noise.std_nats * np.sqrt(1.0 / smallest.num_runs + 1.0 / runs)
+    gain = smallest.loss_nats - np.array([size.loss_nats for size in larger])
+    p_values = student_t.sf(gain / error, noise.degrees_of_freedom) if noise.std_nats > 0 else gain <= 0
+    return holm({size.size_index: float(p) for size, p in zip(larger, p_values, strict=True)})
 
 
 def holm(p_values: Mapping[int, float]) -> dict[int, float]:

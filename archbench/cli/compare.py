@@ -69,8 +69,8 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
         raise SpecError(f"{a!r} and {b!r} were trained on different text or tokenizers: their losses do not compare")
     records = []
     for name, index in chosen.items():
-        found, problems = store.records(index)
-        records += [record for record in found if record.contender == name]
+        stored, problems = store.records(index)
+        records += [record for record in stored if record.contender == name]
         for problem in problems:
             note(f"warning: {problem}")
     return records, sorted({index.name for index in chosen.values()})
@@ -89,7 +89,7 @@ def _print_table(comparisons: Sequence["Comparison"]) -> None:
     from rich.table import Table
 
     from archbench.report.plotting import AXIS_NAMES
-    from archbench.report.words import decisive_point, number, with_interval
+    from archbench.report.words import crossover_text, decisive_point, number, with_interval
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("cost axis", "alpha B - alpha A", "p", "multiplier (95 %)", "at loss (nats)", "crossover"):
@@ -102,6 +102,6 @@ def _print_table(comparisons: Sequence["Comparison"]) -> None:
             number(pair.p_value, 2) if pair.p_value is not None else "-",
             with_interval(at.multiplier) if at else "-",
             number(at.loss_nats, 4) + (" extrapolated" if at.extrapolated else "") if at else "-",
-            with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
+            crossover_text(pair),
         )
     table_console().print(table)

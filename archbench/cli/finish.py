@@ -13,7 +13,7 @@ from archbench.errors import PluginError
 from archbench.host import Host
 from archbench.leaderboard.entry import make_entries, write_entry
 from archbench.leaderboard.page import write as write_page
-from archbench.report.verdict import verdict
+from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import CostAxis, RunRecord
@@ -34,20 +34,28 @@ def finish_scan(
         note("no run is usable, so there is nothing to analyse")
         return None
     results = scan_results(index, records)
-    report = write_report(results, reports_dir / index.name, report_sections(host))
-    for entry in make_entries(results):
-        write_entry(leaderboard_dir, entry)
-    write_page(leaderboard_dir)
-    host.notify("scan_finished", results=results)
+    # The result is told first: a page that cannot be written, or a damaged entry of another scan, must not hide it.
     click.echo("")
-    click.echo(wrapped(verdict(results)))
+    print_verdict(results)
     click.echo("")
     print_exponents(results.frontiers)
     click.echo("")
+    report = write_report(results, reports_dir / index.name, report_sections(host))
     click.echo(f"report       {report}")
+    for entry in make_entries(results):
+        write_entry(leaderboard_dir, entry)
+    write_page(leaderboard_dir)
     click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     click.echo(f"runs         {store.root}")
+    host.notify("scan_finished", results=results)
     return results
+
+
+def print_verdict(results: ScanResults) -> None:
+    """Prints the verdict and what it must be read with."""
+    click.echo(wrapped(verdict(results)))
+    for reservation in reservations(results):
+        click.echo(wrapped(f"- Mind: {reservation}"))
 
 
 def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:

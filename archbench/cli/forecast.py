@@ -1,41 +1,135 @@
-"""`archbench forecast FILE --budget FLOPS`: the loss that a law expects at a budget, and how to spend it."""
+"""`archbench forecast`: the loss that a budget is expected to buy, and how to spend it, by a table or by a scan."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archbench.cli.common import json_option, print_json
+from archbench.cli.common import json_option, print_json, runs_option
 from archbench.cli.fit import fit_table
-from archbench.cli.run_tables import load_tables, parse_floor, table_options
-from archbench.errors import SpecError
+from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
+from archbench.errors import SpecError, nearest
+
+if TYPE_CHECKING:
+    from archbench.analysis.scan_forecast import ScanForecast
 
 
 @click.command()
-@table_options
+@optional_table_options
 @click.option("--budget", "budgets", type=float, multiple=True, required=True, help="Training FLOPs; may be repeated.")
+@click.option("--scan", metavar="NAME", help="In place of FILE: a scan of the run store.")
+@click.option("--contender", metavar="NAME", help="With --scan: this contender only.")
+@click.option(
+    "--axis",
+    type=click.Choice(["exact", "kaplan"]),
+    default="exact",
+    show_default=True,
+    help="With --scan: which FLOPs --budget counts; kaplan is 6·N·D.",
+)
+@runs_option
 @json_option
-def forecast(file: Path, budgets: tuple[float, ...], as_json: bool, **options: Any) -> None:
-    """Say what a law expects of a budget, from a table of runs.
+def forecast(
+    file: Path | None,
+    budgets: tuple[float, ...],
+    scan: str | None,
+    contender: str | None,
+    axis: str,
+    runs_dir: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Say what a law expects of a budget, from a table of runs or from a scan in the store.
 
-    Law L(C) gives the loss; law chinchilla also the parameters and tokens that spend the budget best (C = 6·N·D).
+    FILE with law L(C) gives the loss; law chinchilla also the parameters and tokens that spend the budget best
+    (C = 6·N·D). With --scan: the loss by L(C) on the frontier, parameters and tokens by L(N,D) where the runs tell it.
     """
-    from archbench.analysis.laws.catalogue import law_named
-
-    law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
-    if law.name not in ("L(C)", "chinchilla"):
-        raise SpecError(f"--law {law.name}: a budget is forecast by L(C) or by chinchilla")
     if any(not 0 < budget < float("inf") for budget in budgets):
         raise SpecError("--budget: expected a positive number of FLOPs, for example 1e21")
-    if law.name == "L(C)" and options["compute_unit"] in (None, "seconds", "gpu-hours") and options["compute"] != "6ND":
-        raise SpecError("--compute-unit: say flops or pf-days, so that --budget can be compared with --compute")
-    found = [_one(law, table, floor, budgets, options) for table in load_tables(file, options)]
+    if scan is not None:
+        if file is not None:
+            raise SpecError(f"{file} and --scan {scan}: name one of the two")
+        _of_scan(runs_dir, scan, contender, budgets, axis, options["resamples"], options["random_seed"], as_json)
+        return
+    if contender is not None:
+        raise SpecError("--contender: is read with --scan only; --arch names the column of a table")
+    if file is None:
+        raise SpecError("a table of runs or --scan NAME is needed; `archbench forecast --help` shows both")
+    found = _of_table(file, budgets, options)
     if as_json:
         print_json({"file": str(file), "forecasts": found})
         return
     for one in found:
         _print(one)
+
+
+def _of_scan(
+    runs_dir: Path,
+    scan: str,
+    contender: str | None,
+    budgets: tuple[float, ...],
+    axis: str,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from archbench.analysis.scan_forecast import forecast_scan
+    from archbench.results.runs import CostAxis
+    from archbench.runs.store import RunStore
+
+    store = RunStore(runs_dir)
+    index = store.scan(scan)
+    names = list(dict.fromkeys(run.contender for run in index.runs))
+    if contender is not None and contender not in names:
+        raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
+    records = [record for run in index.runs if (record := store.record(run)) is not None]
+    found = [
+        forecast_scan(records, name, budgets, axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed)
+        for name in ([contender] if contender else names)
+    ]
+    if as_json:
+        print_json({"scan": scan, "forecasts": [asdict(one) for one in found]})
+        return
+    for one in found:
+        _print_scan(one)
+
+
+def _print_scan(one: "ScanForecast") -> None:
+    floor = f", floor {one.frontier.floor}"
+    click.echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
+    click.echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
+    for row in one.budgets:
+        parts = []
+        if row.loss:
+            parts.append(f"loss {_span(asdict(row.loss.loss), '.4g')} nats")
+        if row.params and row.tokens and row.joint_loss:
+            parts.append(f"N {_span(asdict(row.params), '.3g')}, D {_span(asdict(row.tokens), '.3g')}")
+            parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D)")
+        furthest = max((each.beyond_data for each in (row.loss, row.joint_loss) if each and each.far), default=0.0)
+        mark = f"  [far: {furthest:.3g}x beyond the data]" if furthest else ""
+        words = ", ".join(parts) or "no forecast"
+        click.echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}{mark}")
+
+
+def _read(law: str, result: Any, points: str) -> str:
+    if result.status.value == "ok":
+        return f"{law}, on {points}"
+    return f"{law}: {result.status.value}: {result.reason}"
+
+
+def _of_table(file: Path, budgets: tuple[float, ...], options: dict[str, Any]) -> list[dict[str, Any]]:
+    from archbench.analysis.laws.catalogue import law_named
+
+    if options["law_name"] is None:
+        raise SpecError("--law: say L(C) or chinchilla")
+    if options["loss"] is None:
+        raise SpecError("--loss: name the column of loss")
+    law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
+    if law.name not in ("L(C)", "chinchilla"):
+        raise SpecError(f"--law {law.name}: a budget is forecast by L(C) or by chinchilla")
+    if law.name == "L(C)" and options["compute_unit"] in (None, "seconds", "gpu-hours") and options["compute"] != "6ND":
+        raise SpecError("--compute-unit: say flops or pf-days, so that --budget can be compared with --compute")
+    return [_one(law, table, floor, budgets, options) for table in load_tables(file, options)]
 
 
 def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: dict[str, Any]) -> dict[str, Any]:
@@ -70,12 +164,16 @@ def _print(one: dict[str, Any]) -> None:
         click.echo(f"{head}no forecast: {status}: {reason}")
         return
     for row in one["budgets"]:
-        loss = row["loss"]
-        line = f"{head}{row['flops']:.3g} FLOPs: loss {loss['value']:.4g} ({loss['low']:.4g} to {loss['high']:.4g})"
+        line = f"{head}{row['flops']:.3g} FLOPs: loss {_span(row['loss'], '.4g')}"
         for name, letter in (("params", "N"), ("tokens", "D")):
             if name in row:
-                span = row[name]
-                line += f", {letter} {span['value']:.3g} ({span['low']:.3g} to {span['high']:.3g})"
+                line += f", {letter} {_span(row[name], '.3g')}"
         if row["far"]:
             line += f"  [far: {row['beyond_data']:.3g}x beyond the data]"
         click.echo(line)
+
+
+def _span(interval: dict[str, Any], digits: str) -> str:
+    low, high = interval["low"], interval["high"]
+    ends = f"{low:{digits}} to {high:{digits}}" if low == low else "no interval: too few resamples identify the law"
+    return f"{interval['value']:{digits}} ({ends})"

@@ -19,6 +19,7 @@ from archbench.cli.common import (
     spec_argument,
     table_console,
 )
+from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.planning.estimate import (
     RunEstimate,
     estimate_run,
@@ -84,14 +85,28 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 @runs_option
 @cache_option
 @plugin_option
+@next_options
 @json_option
-def plan(spec: Path, runs_dir: Path, cache_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+def plan(
+    spec: Path,
+    runs_dir: Path,
+    cache_dir: Path,
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+    what_next: bool,
+    **asked: Any,
+) -> None:
     """Show the runs of SPEC, their cost and its problems, and train nothing.
 
-    Text is prepared if it is not yet in the cache.
+    Text is prepared if it is not yet in the cache. With --next: which further runs would make a figure more certain,
+    by the runs of SPEC that have finished.
     """
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry)
+    if what_next:
+        show_next(loaded.name, RunStore(runs_dir), as_json=as_json, **asked)
+        return
+    refuse_without_next(asked)
     scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, report=note)
     costed = cost_plan(loaded, scan_plan, RunStore(runs_dir))
     if as_json:

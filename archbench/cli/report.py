@@ -13,7 +13,6 @@ from archbench.cli.common import (
     print_json,
     reports_option,
     runs_option,
-    wrapped,
 )
 
 
@@ -29,9 +28,9 @@ def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Pa
     SPEC is a spec's file or a scan's name. Nothing is trained; runs that have not ended are listed as such.
     """
     # Imported now: plotting libraries are not loaded for `--help`.
-    from archbench.cli.finish import report_sections, scan_results
+    from archbench.cli.finish import print_verdict, report_sections, scan_results
     from archbench.cli.status import records_of, scan_name
-    from archbench.report.verdict import verdict
+    from archbench.report.verdict import reservations, verdict
     from archbench.report.writer import write_report
     from archbench.runs.store import RunStore
 
@@ -40,7 +39,7 @@ def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Pa
     results = scan_results(index, records_of(store, index))
     path = write_report(results, reports_dir / index.name, report_sections(host_with(plugin_files)))
     if as_json:
-        print_json({"report": str(path), "verdict": verdict(results).splitlines()})
+        print_json({"report": str(path), "verdict": verdict(results).splitlines(), "mind": reservations(results)})
         return
-    click.echo(wrapped(verdict(results)))
+    print_verdict(results)
     note(f"report  {path}")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_POINTS = 20_000
+"""Of one fit. Points of one curve say little more than its last ones, and a bootstrap of more takes minutes."""
 _COLUMNS = {
     "params": "Column of parameters N.",
     "tokens": "Column of tokens seen D.",
@@ -31,6 +33,15 @@ _COLUMNS = {
 
 def table_options(function: F) -> F:
     """FILE, the columns, and how they are meant."""
+    return _options(function, required=True)
+
+
+def optional_table_options(function: F) -> F:
+    """The same where runs may come from elsewhere, so that neither FILE nor its columns have to be named."""
+    return _options(function, required=False)
+
+
+def _options(function: F, *, required: bool) -> F:
     extra = (
         click.option(
             "--compute-unit", type=click.Choice(["flops", "pf-days", "seconds", "gpu-hours"]), help="Unit of --compute."
@@ -44,7 +55,11 @@ def table_options(function: F) -> F:
             help="Points of learning curves to use: all, each run's last, or the compute-efficient ones.",
         ),
         click.option(
-            "--law", "law_name", required=True, metavar="NAME", help="L(C), L(N), L(D), chinchilla, kaplan-nd, ..."
+            "--law",
+            "law_name",
+            required=required,
+            metavar="NAME",
+            help="L(C), L(N), L(D), chinchilla, kaplan-nd, ... or allocation (fit).",
         ),
         click.option(
             "--floor", default="free", show_default=True, metavar="none|free|NUMBER", help="Floor E of the law."
@@ -66,16 +81,23 @@ def table_options(function: F) -> F:
         click.option(
             "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of the bootstrap."
         ),
+        click.option(
+            "--interval",
+            type=click.Choice(["percentile", "bca", "profile"]),
+            default="percentile",
+            show_default=True,
+            help="Bootstrap percentiles, bias-corrected and accelerated ones, or profile likelihood.",
+        ),
         click.option("--random-seed", type=int, default=0, show_default=True, help="Of the bootstrap."),
     )
     for option in reversed(extra):
         function = option(function)
     for name, text in reversed(_COLUMNS.items()):
         flag = f"--{name}"
-        function = click.option(flag, name.replace("-", "_"), metavar="COL", required=name == "loss", help=text)(
-            function
-        )
-    return click.argument("file", type=PATH)(function)
+        function = click.option(
+            flag, name.replace("-", "_"), metavar="COL", required=required and name == "loss", help=text
+        )(function)
+    return click.argument("file", type=PATH, required=required)(function)
 
 
 def parse_floor(text: str) -> Any:
@@ -96,9 +118,17 @@ def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
     from archbench.analysis.tables import Columns, read_table, run_tables
 
     columns = Columns(**{name.replace("-", "_"): options[name.replace("-", "_")] for name in _COLUMNS})
-    return run_tables(
+    tables = run_tables(
         read_table(file), columns, source=str(file), compute_unit=options["compute_unit"], points=options["points"]
     )
+    for table in tables:
+        if len(table) > MAX_POINTS:
+            head = f"{file}: {table.arch}: " if table.arch else f"{file}: "
+            raise SpecError(
+                f"{head}{len(table):,} points, a law is fitted to at most {MAX_POINTS:,}; "
+                "choose --points final or efficient, or thin the curves"
+            )
+    return tables
 
 
 def unstated(options: dict[str, Any]) -> tuple[str, ...]:

@@ -40,10 +40,11 @@ def list_runs(runs_dir: Path, as_json: bool) -> None:
             click.echo(f"{row['run_id']}  damaged: {row['reason']}")
             continue
         loss = "" if row["validation_loss_nats"] is None else f", loss {row['validation_loss_nats']:.4f} nats"
+        origin = "" if row["origin"] == "archbench" else f"  from {row['origin']}"
         click.echo(
             f"{row['run_id'][:16]}  {row['architecture']:<16} {row['objective']:<12} "
             f"{row['non_embedding_params']:>12,} parameters  {human_count(row['planned_tokens']):>6} tokens  "
-            f"seed {row['seed']}  {row['state']}{loss}"
+            f"seed {row['seed']}  {row['state']}{loss}{origin}"
         )
     click.echo(f"{len(rows)} runs, {human_bytes(store.disk_bytes())}")
 
@@ -104,6 +105,7 @@ def _row(record: RunRecord, directory: RunDirectory) -> dict[str, Any]:
         "embedding_params": record.embedding_params,
         "planned_tokens": record.planned_tokens,
         "seed": record.seed,
+        "origin": record.origin,
         "state": record.state.value,
         "reason": record.reason,
         "validation_loss_nats": record.curve[-1].validation_loss_nats if record.curve else None,

@@ -9,11 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError
+from archbench.leaderboard.back_test import back_test_errors
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_json, to_json, write_atomically
 from archbench.spec.identity import RunIdentity
 
+FORMAT: Literal[2] = 2
+"""The format that is written."""
 _DIGITS = 6
 """Significant digits of stored figures: more would differ from machine to machine."""
 
@@ -69,7 +72,8 @@ class EntryRun(_Model):
     non_embedding_params: PositiveInt
     embedding_params: NonNegativeInt
     seed: NonNegativeInt
-    batch_tokens: PositiveInt
+    batch_tokens: NonNegativeInt
+    """0 where it is not known, as of imported runs."""
     planned_tokens: PositiveInt
     unique_tokens: NonNegativeInt
     state: RunState
@@ -92,12 +96,18 @@ class EntryFigure(_Model):
     tiers: tuple[tuple[int, ...], ...]
     dominated_sizes: tuple[int, ...]
     noise_std_nats: FiniteFloat | None
+    back_test_error: FiniteFloat | None = None
+    """Predicted/actual - 1 of the loss at the largest size, by the law of the smaller ones; None without a prediction.
+
+    Entries of format 1 do not state it.
+    """
 
 
 class LeaderboardEntry(_Model):
     """One contender of one scan."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = FORMAT
+    """2 states back-tests; entries of format 1 are read, and written anew by `archbench leaderboard`."""
     scan: str
     description: str
     contender: str
@@ -159,8 +169,8 @@ def make_entries(results: ScanResults) -> list[LeaderboardEntry]:
     return [_entry(results, name, records) for name, records in by_name.items() if any(run.usable for run in records)]
 
 
-def figure_of(frontier: FrontierResult) -> EntryFigure:
-    """The stored form of one frontier's figures."""
+def figure_of(frontier: FrontierResult, back_test_error: float | None) -> EntryFigure:
+    """The stored form of one frontier's figures and of its back-test."""
     noise = frontier.noise_std_nats
     return EntryFigure(
         alpha=_alpha(frontier.law),
@@ -170,7 +180,20 @@ def figure_of(frontier: FrontierResult) -> EntryFigure:
         tiers=tuple(tier.size_indices for tier in frontier.tiers),
         dominated_sizes=tuple(size.size_index for size in frontier.sizes if size.dominated),
         noise_std_nats=None if noise is None else _rounded(noise),
+        back_test_error=None if back_test_error is None else _rounded(back_test_error),
     )
+
+
+def upgraded(entry: LeaderboardEntry) -> LeaderboardEntry:
+    """`entry` in the format that is written; what its own format does not state is computed from its curves."""
+    if entry.format == FORMAT:
+        return entry
+    errors = back_test_errors(entry.records())
+    figures = {
+        axis: figure.model_copy(update={"back_test_error": _rounded(errors[axis]) if axis in errors else None})
+        for axis, figure in entry.figures.items()
+    }
+    return entry.model_copy(update={"format": FORMAT, "figures": figures})
 
 
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
@@ -184,8 +207,12 @@ def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
 
 def read_entry(path: Path) -> LeaderboardEntry:
     """The entry in `path`. Raises SpecError naming file, field, and what was expected; forged run ids are named too."""
+    content = read_json(path)
+    written = content.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise SpecError(f"{path}: has format {written}, this archbench reads up to {FORMAT}; update archbench")
     try:
-        entry = LeaderboardEntry.model_validate(read_json(path))
+        entry = LeaderboardEntry.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
@@ -221,6 +248,7 @@ def _entry(results: ScanResults, name: str, records: list[RunRecord]) -> Leaderb
     environment = dict(results.environment)
     if isinstance(plugins, Mapping):
         environment["plugins"] = {key: value for key, value in plugins.items() if key == name}
+    errors = back_test_errors(records)
     return LeaderboardEntry(
         scan=results.name,
         description=results.description,
@@ -234,7 +262,7 @@ def _entry(results: ScanResults, name: str, records: list[RunRecord]) -> Leaderb
         environment=environment,
         runs=tuple(_run(record) for record in sorted(records, key=lambda run: (run.size_index, run.seed, run.run_id))),
         figures={
-            frontier.cost_axis.value: figure_of(frontier)
+            frontier.cost_axis.value: figure_of(frontier, errors.get(frontier.cost_axis.value))
             for frontier in results.frontiers
             if frontier.contender == name
         },

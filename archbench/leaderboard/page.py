@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from archbench.analysis.comparison import Conclusion
 from archbench.errors import StoreError
-from archbench.leaderboard.entry import LeaderboardEntry, read_entry
+from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
 from archbench.leaderboard.standings import Row, Table, make_tables, refuse_forged
 from archbench.report.figures import overview
 from archbench.report.plotting import AXIS_NAMES, markdown_table, svg_bytes
-from archbench.report.words import alpha_text, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
 from archbench.results.fits import FitStatus, Interval
 from archbench.units import human_count
 
 PAGE = "README.md"
 FIGURES = "figures"
+OWN_ORIGIN = "archbench"
 
 _TRACK_TITLES = {"causal": "Causal language models", "masked": "Masked language models"}
 
@@ -29,6 +31,11 @@ _LEGEND = """## How to read it
   95 % intervals of the losses overlap: the data do not tell these places apart.
 - **alpha**: exponent of L(C) = (C_c/C)^alpha on the frontier, with its 95 % interval from resampled runs. Larger is
   better at scale. A word such as `too_few_sizes` stands where no figure may be read.
+- **Conventions**: whether the exponent is *steeper*, *flatter* or *not told apart* from the baseline's, and under how
+  many other conventions that holds (floor, cost axis, embeddings counted, Huber's loss, finished points only, without
+  the largest or the smallest size). `holds 7/9` means that two of nine readable variants say something else.
+- **Back-test**: error of the loss at the largest size as predicted by the law of the smaller ones; marked **!** where
+  its 95 % interval missed.
 - **Multiplier**: compute of the baseline divided by this architecture's at the lowest loss that both reach; above 1, it
   needs less.
 - **Tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
@@ -53,7 +60,10 @@ def read_entries(directory: Path) -> list[LeaderboardEntry]:
 
 def render(directory: Path) -> dict[Path, bytes]:
     """Path (inside `directory`) -> content of every generated file."""
-    entries = read_entries(directory)
+    return _render(directory, read_entries(directory))
+
+
+def _render(directory: Path, entries: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
     tables = make_tables(entries)
     files: dict[Path, bytes] = {}
     parts = [_INTRODUCTION]
@@ -63,6 +73,8 @@ def render(directory: Path) -> dict[Path, bytes]:
         name = f"loss_against_compute_{number_ + 1}_{main.track}.svg"
         files[directory / FIGURES / name] = svg_bytes(overview(list(main.contenders)))
         parts += [_heading(main), f"![Loss against compute]({FIGURES}/{name})", _table(main)]
+        if origins := _origins(main):
+            parts.append(origins)
         if others:
             parts.append(_axes_table([main, *others]))
     if tables:
@@ -72,9 +84,14 @@ def render(directory: Path) -> dict[Path, bytes]:
 
 
 def write(directory: Path) -> list[Path]:
-    """Renders all files into `directory`, removes figures that are no longer made, and returns what changed."""
-    files = render(directory)
-    changed = []
+    """Renders all files into `directory` and returns what changed.
+
+    Entries of an older format are written anew, what they do not state computed from their curves; figures that are no
+    longer made are removed.
+    """
+    entries = read_entries(directory)
+    changed = [write_entry(directory, upgraded(entry)) for entry in entries if entry.format != FORMAT]
+    files = _render(directory, entries)
     try:
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
@@ -91,8 +108,13 @@ def write(directory: Path) -> list[Path]:
 
 def check(directory: Path) -> list[str]:
     """What differs between the files that are there and those that the entries give; empty if nothing does."""
-    files = render(directory)
-    problems = []
+    entries = read_entries(directory)
+    files = _render(directory, entries)
+    problems = [
+        f"{directory / 'entries' / entry.file_name}: is of format {entry.format}, not {FORMAT}"
+        for entry in entries
+        if entry.format != FORMAT
+    ]
     for path, content in files.items():
         if not path.exists():
             problems.append(f"{path}: is missing")
@@ -127,9 +149,29 @@ def _heading(table: Table) -> str:
     return f"## {title} on {table.dataset}\n\n{'; '.join(facts[1:])}."
 
 
+def _origins(table: Table) -> str:
+    """Which rows were not trained by archbench, and where they come from; empty if all were."""
+    foreign = [f"{row.name} from {row.entry.origin}" for row in table.rows if row.entry.origin != OWN_ORIGIN]
+    if not foreign:
+        return ""
+    uncounted = without_executed_flops(record for row in table.rows for record in row.entry.records())
+    mind = f" Executed FLOPs were not counted, 6ND stands in for them: {', '.join(uncounted)}." if uncounted else ""
+    return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}"
+
+
 def _table(table: Table) -> str:
     unit = "bits per byte" if table.bits_per_byte else "nats per token"
-    header = ["rank", "architecture", "sizes (N)", f"loss ({unit})", "alpha", "multiplier", "tiers"]
+    header = [
+        "rank",
+        "architecture",
+        "sizes (N)",
+        f"loss ({unit})",
+        "alpha",
+        "conventions",
+        "back-test",
+        "multiplier",
+        "tiers",
+    ]
     audited = any(row.audit for row in table.rows)
     if audited:
         header.append("prefix audit (nats)")
@@ -141,13 +183,15 @@ def _table(table: Table) -> str:
             _sizes(row),
             _loss(row.loss_nats, table.bits_per_byte),
             alpha_text(row.frontier.law),
+            _conventions(row, table.baseline),
+            _back_test(row),
             _multiplier(row, table.baseline),
             tiers_text(row.frontier),
         ]
         if audited:
             cells.append(_audit(row))
         rows.append(cells)
-    return markdown_table(header, rows, right=(3, 4, 5, 7))
+    return markdown_table(header, rows, right=(3, 4, 6, 7, 9))
 
 
 def _axes_table(tables: Sequence[Table]) -> str:
@@ -193,6 +237,27 @@ def _multiplier(row: Row, baseline: str | None, *, short: bool = False) -> str:
         return "-"
     text = number(row.multiplier.multiplier.value) if short else with_interval(row.multiplier.multiplier)
     return f"{text}x" + (" (extrapolated)" if row.multiplier.extrapolated and not short else "")
+
+
+def _conventions(row: Row, baseline: str | None) -> str:
+    """What is said of the exponent against the baseline's, and under how many conventions it holds."""
+    if row.name == baseline:
+        return "(baseline)"
+    one = row.conventions
+    if one is None or one.conclusion is Conclusion.REFUSED:
+        return "-"
+    return f"{one.conclusion.value}, holds {one.held}/{one.readable}"
+
+
+def _back_test(row: Row) -> str:
+    """Error of the prediction of the largest size by the smaller ones, marked where its interval missed."""
+    test = row.back_test
+    if test is None:
+        return "-"
+    if test.predicted is None:
+        return f"`{test.status.value}`"
+    mark = " **!**" if test.covered is False else ""
+    return f"{100 * test.error:+.1f} %{mark}"
 
 
 def _audit(row: Row) -> str:

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 
 from archbench.analysis.comparison import Contender, interval
+from archbench.analysis.frontier_audit import AuditSummary, audit_frontiers, summarise
+from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier, last_error
 from archbench.analysis.resampling import no_draw
 from archbench.analysis.study import StudyOptions, compare_all, study_contenders
 from archbench.errors import SpecError
-from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry, figure_of
+from archbench.leaderboard.back_test import back_test_errors
+from archbench.leaderboard.entry import FORMAT, EntryFigure, LeaderboardEntry, figure_of
 from archbench.report.words import bits_per_byte_factor, decisive_point
 from archbench.results.fits import FrontierResult, Interval, MultiplierPoint
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
 
 _TOLERANCE = 1e-4
 """Relative difference from which a stored figure counts as changed; other machines round differently far below it."""
+_HANG_ON_NOISE = {"tiers", "dominated_sizes", "noise_std_nats"}
 
 _WITHOUT_FLOOR = StudyOptions(floor="none")
 """Pages show the law without floor; fitting the other one would take most of the time."""
@@ -45,6 +49,10 @@ class Row:
     """Over the table's baseline, at the lowest loss that both reach; None for the baseline itself."""
     audit: PrefixAudit | None
     """Of the largest run that has one."""
+    conventions: AuditSummary | None = None
+    """How far its exponent against the baseline's hangs on conventions; in main tables, None for the baseline."""
+    back_test: FrontierBacktestRow | None = None
+    """Prediction of its largest size by the smaller ones; in main tables, None below four sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +80,15 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
     """
     records = entry.records()
     problems = []
+    errors = back_test_errors(records)
     frontiers = [
         one.result for axis in CostAxis for one in study_contenders(records, axis, baseline=None, options=_FIGURES)
     ]
     for frontier in frontiers:
-        stated, found = entry.figures.get(frontier.cost_axis.value), figure_of(frontier)
+        stated, found = (
+            entry.figures.get(frontier.cost_axis.value),
+            figure_of(frontier, errors.get(frontier.cost_axis.value)),
+        )
         if stated is None:
             problems.append(f"figures on {frontier.cost_axis.value} are missing")
             continue
@@ -84,7 +96,10 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
         own = any(
             count > 1 for count in Counter(run.size_index for run in entry.runs if run.state.value == "done").values()
         )
-        problems += _differences(frontier.cost_axis.value, stated, found, skip_noise=borrowed and not own)
+        unstated = set() if entry.format == FORMAT else {"back_test_error"}
+        if borrowed and not own:
+            unstated |= _HANG_ON_NOISE
+        problems += _differences(frontier.cost_axis.value, stated, found, unstated)
     return problems
 
 
@@ -93,14 +108,25 @@ def make_tables(entries: Sequence[LeaderboardEntry]) -> list[Table]:
     groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
     for entry in entries:
         groups.setdefault(_group_key(entry), []).append(entry)
-    tables = []
+    tables: list[Table] = []
     for key in sorted(groups, key=lambda key: (key[0] != "causal", *(str(part) for part in key))):
         named = _named(groups[key])
         for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS):
             table = _table(named, axis)
             if table is not None:
-                tables.append(table)
+                first = not any(other.rows[0].entry in named.values() for other in tables)
+                tables.append(_scrutinised(table) if first else table)
     return tables
+
+
+def _scrutinised(table: Table) -> Table:
+    """`table` with the audit of each exponent over conventions, and each back-test."""
+    records = [replace(record, contender=row.name) for row in table.rows for record in row.entry.records()]
+    audited = audit_frontiers(records, table.axis, baseline=table.baseline)
+    summaries = {one.contender: one for one in summarise(audited)}
+    tested = {one.name: last_error(back_test_frontier(one, floors=("none",))) for one in table.contenders}
+    rows = tuple(replace(row, conventions=summaries.get(row.name), back_test=tested[row.name]) for row in table.rows)
+    return replace(table, rows=rows)
 
 
 def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
@@ -180,11 +206,10 @@ def _audit(records: Sequence[RunRecord]) -> PrefixAudit | None:
     return largest.prefix_audit if largest is not None else None
 
 
-def _differences(axis: str, stated: EntryFigure, found: EntryFigure, *, skip_noise: bool) -> list[str]:
-    hang_on_noise = {"tiers", "dominated_sizes", "noise_std_nats"}
+def _differences(axis: str, stated: EntryFigure, found: EntryFigure, unchecked: set[str]) -> list[str]:
     problems = []
     for field in EntryFigure.model_fields:
-        if skip_noise and field in hang_on_noise:
+        if field in unchecked:
             continue
         said, computed = getattr(stated, field), getattr(found, field)
         same = _near(said, computed) if isinstance(said, float) and isinstance(computed, float) else said == computed

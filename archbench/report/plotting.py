@@ -120,6 +120,8 @@ def save(figure: "Figure", directory: Path, name: str) -> str:
     """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{name}.svg").write_bytes(svg_bytes(figure))
+    # The first drawing has placed everything; placing it again would take as long as drawing.
+    figure.set_layout_engine("none")
     (directory / f"{name}.png").write_bytes(png_bytes(figure))
     return f"![{name.replace('_', ' ')}]({directory.name}/{name}.svg)"
 

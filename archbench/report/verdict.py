@@ -1,23 +1,25 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
+from archbench.analysis.comparison import Conclusion, conclusion
 from archbench.contracts.report import ScanResults
-from archbench.report.plotting import AXIS_NAMES
 from archbench.report.words import (
     bits_per_byte_factor,
+    crossover_text,
     decisive_point,
     known,
     loss_text,
     number,
     tiers_text,
     with_interval,
+    without_executed_flops,
 )
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 from archbench.results.runs import CostAxis, size_number
 
 _COST_WORDS = {
     CostAxis.EXACT: "compute (executed FLOPs)",
-    CostAxis.KAPLAN: "compute (6ND)",
-    CostAxis.DEVICE_SECONDS: "device time",
+    CostAxis.KAPLAN: "compute (6ND FLOPs)",
+    CostAxis.DEVICE_SECONDS: "device time (seconds)",
 }
 
 
@@ -44,6 +46,23 @@ def verdict(results: ScanResults) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def reservations(results: ScanResults) -> list[str]:
+    """What the design of the study cannot see, and other warnings of the verdict's axis; the scan's own come first.
+
+    Contenders with the same warning share a line.
+    """
+    axis = main_axis(results)
+    named: dict[str, list[str]] = {}
+    for frontier in results.frontiers:
+        if frontier.cost_axis is axis:
+            for warning in frontier.warnings:
+                named.setdefault(warning, []).append(frontier.contender)
+    uncounted = without_executed_flops(results.records)
+    if uncounted and axis is CostAxis.EXACT:
+        named["executed FLOPs were not counted, 6ND stands in for them"] = uncounted
+    return [*results.warnings, *(f"{', '.join(names)}: {warning}." for warning, names in named.items())]
+
+
 def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     name, baseline = comparison.contender, comparison.baseline
     if comparison.status is not FitStatus.OK:
@@ -56,9 +75,9 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     text = f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
-        text += f" In device time it needs {_needs(at.multiplier)}."
+        text += f" In device time (seconds) it needs {_needs(at.multiplier)}."
     if comparison.crossover_cost is not None:
-        text += f" The two laws cross at {with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}."
+        text += f" The two laws cross at {crossover_text(comparison)}."
     return text
 
 
@@ -91,15 +110,19 @@ def _exponent_words(comparison: Comparison) -> str:
     if difference is None:
         return ""
     p_value = comparison.holm_p_value
-    told_apart = p_value is not None and p_value < 0.05 and not difference.covers(0.0)
     margin = "within" if comparison.within_margin else "outside"
-    if told_apart:
-        better = "steeper" if difference.value > 0 else "flatter"
-        opening = f"Its loss falls {better} with compute"
-    else:
+    said = conclusion(comparison)
+    if said is Conclusion.NOT_TOLD_APART:
         opening = "Their exponents are not told apart"
+    else:
+        opening = f"Its loss falls {said.value} with compute"
     tail = f", Holm-corrected p {number(p_value, 2)}" if p_value is not None else ""
-    return f"{opening}: alpha differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
+    text = f"{opening}: alpha differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
+    if said is Conclusion.NOT_TOLD_APART and known(difference):
+        # The interval's half width is 1.96 standard errors; a difference of 1.96 + 0.84 is found four times in five.
+        visible = (difference.high - difference.low) / 2 * (1.96 + 0.84) / 1.96
+        text += f" Differences below {number(visible, 2)} are found here with less than 80 % power."
+    return text
 
 
 def _frontier_words(frontier: FrontierResult) -> str:

@@ -1,7 +1,9 @@
 """Figures as text: values with their intervals, or the status where there is no figure to read."""
 
 import math
+from collections.abc import Iterable
 
+from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
 from archbench.results.runs import RunRecord, size_number
 
@@ -67,9 +69,26 @@ def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> fl
     return sum(factors) / len(factors)
 
 
+def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
+    """Contenders made elsewhere whose executed FLOPs nobody counted: 6ND stands on that axis too."""
+    known: dict[str, bool] = {}
+    for record in records:
+        if record.usable and record.origin != "archbench":
+            counted = any(point.exact_flops != point.kaplan_flops for point in record.curve)
+            known[record.contender] = known.get(record.contender, False) or counted
+    return [name for name, counted in known.items() if not counted]
+
+
 def loss_text(loss_nats: float, factor: float | None) -> str:
     """A loss in bits per byte where that is defined, else in nats per predicted token."""
     return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
+
+
+def crossover_text(comparison: Comparison) -> str:
+    """Where the two laws cross, with its unit in words; why there is nothing to say otherwise."""
+    if comparison.crossover_cost is None:
+        return comparison.crossover_note
+    return f"{with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}"
 
 
 def decisive_point(comparison: Comparison) -> MultiplierPoint | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
 from archbench.report.tables import curves_csv, frontiers_csv, laws_csv, multipliers_csv
-from archbench.report.verdict import verdict
+from archbench.report.verdict import reservations, verdict
 
 log = logging.getLogger(__name__)
 
@@ -59,5 +59,5 @@ def _render(section: ReportSection, results: ScanResults, figures: Path) -> str 
 
 
 def _warnings(results: ScanResults) -> list[str]:
-    lines = [f"- {warning}" for warning in results.warnings]
+    lines = [f"- {warning}" for warning in reservations(results)]
     return ["**Mind:**", "\n".join(lines)] if lines else []

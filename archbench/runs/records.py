@@ -87,8 +87,8 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
         plan = directory.read_plan()
         lease = _lease_or_none(directory)
         state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
-        details = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
-        return _join(plan.identity, plan.facts, Outcome(state), contender, size_index, details)
+        progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
+        return _join(plan.identity, plan.facts, Outcome(state), contender, size_index, progress)
     identity, facts, outcome = _parse_record(directory.record_file)
     details: dict[str, Any] = {"timings": {}}
     try:

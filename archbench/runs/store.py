@@ -190,7 +190,7 @@ def directory_status(directory: RunDirectory) -> RunStatus:
     """
     record, damage = None, None
     try:
-        if directory.record_file.exists():
+        if directory.record_file.exists() or (directory.path / IMPORTED_FILE).exists():
             record = read_record(directory, contender="", size_index=0)
     except DamagedFile as error:
         damage = str(error)

@@ -8,7 +8,7 @@ import pytest
 
 from archbench.analysis.compute_law import fit_compute_law
 from archbench.analysis.fitting import LawFit, fit_law
-from archbench.analysis.isoflop import power_trend
+from archbench.analysis.isoflop import efficient_points, power_trend
 from archbench.analysis.laws.chinchilla import Chinchilla, SharedExponent
 from archbench.analysis.multiplier import compute_multiplier
 from archbench.results.fits import FitStatus
@@ -47,6 +47,42 @@ def test_gemstone_runs_of_one_width_are_refused(delta: float) -> None:
     fit = fit_gemstone("gemstone_one_width.jsonl", delta)
     assert fit.result.status is FitStatus.NOT_IDENTIFIABLE
     assert not fit.result.params
+
+
+def gemstone_flops_per_token(width: pd.Series, depth: pd.Series) -> pd.Series:
+    """Forward and backward by the count of McLeish et al. 2025 (arXiv 2502.06857, appendix on counting FLOPs).
+
+    Queries attend to 2,048 tokens, two heads of 128 share a key, the gated feed-forward is 4 wide, 50,304 words.
+    """
+    scores = 2048 * width * (3 + 3 / 128)
+    block = 3 * (6 * width**2 + 5.25 * width) + 3.5 * scores + 3 * (24 * width**2 + 56 * width)
+    return depth * block + 3 * (7 * width + 2 * width * 50_304)
+
+
+def test_gemstone_hull_of_cooled_down_runs_gives_the_published_allocation() -> None:
+    frame = pd.read_json(RUNS / "gemstone_cooldown.jsonl", lines=True)
+    flops = gemstone_flops_per_token(frame["width"], frame["depth"]) * frame["tokens"]
+    corners = efficient_points(flops, frame["final_loss"], kind="hull")
+    cost, hull = flops.to_numpy()[corners], frame.iloc[corners]
+    # Published with all digits of a float (approach_1_linear_regression_*_cooldown*.json).
+    of_params = power_trend(cost, hull["params_active_precise"])
+    assert of_params.exponent == pytest.approx(0.5969810173757477, rel=1e-9)
+    assert of_params.intercept == pytest.approx(-7.522191520048853, rel=1e-9)
+    assert power_trend(cost, hull["tokens"]).exponent == pytest.approx(0.3932603792287174, rel=1e-9)
+    heads = hull["width"] // 128
+    attention = hull["width"] * (heads + 2 * (heads // 2)) * 128 + hull["width"] ** 2
+    bare = hull["depth"] * (attention + 12 * hull["width"] ** 2 + 2 * hull["width"]) + hull["width"]
+    assert power_trend(cost, bare).exponent == pytest.approx(0.7241536927100163, rel=1e-9)
+
+
+def test_gemstone_hull_hangs_on_how_flops_are_counted() -> None:
+    frame = pd.read_json(RUNS / "gemstone_cooldown.jsonl", lines=True)
+    flops = 6 * frame["params_active_precise"] * frame["tokens"]
+    corners = efficient_points(flops, frame["final_loss"], kind="hull")
+    trend = power_trend(flops.to_numpy()[corners], frame["params_active_precise"].to_numpy()[corners])
+    # Four corners are left on 6·N·D, whose trend is .09 away: a convention, not noise.
+    assert len(corners) == 4
+    assert trend.exponent == pytest.approx(0.5044, abs=5e-4)
 
 
 @pytest.mark.parametrize(("arch", "multiple", "percent"), [("open_lm_1b", 640, 0.7103), ("open_lm_7b", 20, 0.7320)])

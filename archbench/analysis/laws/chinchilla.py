@@ -121,11 +121,3 @@ class OuterExponent(Law):
         alpha, beta = params["alpha"], params["beta"]
         size, data = np.log(params["A"]) - alpha * centre[0], np.log(params["B"]) - beta * centre[1]
         return np.array([size, data, alpha, beta, _log_floor(params), params["gamma"]])
-
-
-def compute_optimal(params: Mapping[str, float], flops: float) -> tuple[float, float]:
-    """N and D that minimise Chinchilla's law at 6·N·D = `flops` (Hoffmann et al. 2022, eq 4)."""
-    alpha, beta = params["alpha"], params["beta"]
-    ln_g = (np.log(alpha * params["A"]) - np.log(beta * params["B"])) / (alpha + beta)
-    ln_n = ln_g + beta / (alpha + beta) * np.log(flops / 6.0)
-    return float(np.exp(ln_n)), float(np.exp(np.log(flops / 6.0) - ln_n))

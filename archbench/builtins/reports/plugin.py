@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
 from archbench.builtins.reports.sections import (
     EnvironmentSection,
     ExponentSection,
@@ -16,10 +17,12 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, multipliers, learning curves, runs, and how to reproduce."""
+    """Frontiers, exponents, their audit and back-test, multipliers, learning curves, runs, and how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
+        AuditSection,
+        BacktestSection,
         MultiplierSection,
         LearningCurveSection,
         RunSection,

@@ -1,38 +1,18 @@
 """The sections of a report, in the order in which a reader asks for them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.analysis.comparison import Contender
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
-from archbench.report.verdict import main_axis
-from archbench.report.words import alpha_text, decisive_point, known, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import human_count, human_seconds
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
-
-
-def _contenders(results: ScanResults, axis: CostAxis | None = None) -> list[Contender]:
-    """The contenders with their resamples; the same seed as the study's, so that bands agree with its intervals."""
-    from archbench.analysis.study import StudyOptions, study_contenders
-
-    axis = axis or main_axis(results)
-    # The laws are those of the study; fitting a floor again would take most of a report's time.
-    stated = {one.contender: one for one in results.frontiers if one.cost_axis is axis}
-    drawn = study_contenders(results.records, axis, baseline=results.baseline, options=StudyOptions(floor="none"))
-    return [replace(one, result=stated[one.name]) for one in drawn if one.name in stated]
-
-
-def _tracks(contenders: list[Contender]) -> dict[str, list[Contender]]:
-    tracks: dict[str, list[Contender]] = {}
-    for one in contenders:
-        tracks.setdefault(one.track, []).append(one)
-    return tracks
 
 
 def _slug(text: str) -> str:
@@ -50,12 +30,13 @@ class FrontierSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figures and a table of sizes for each contender."""
         from archbench.report import figures
+        from archbench.report.contenders import by_track, contenders_of
 
-        contenders = _contenders(results)
+        contenders = contenders_of(results)
         if not contenders:
             return None
         parts = []
-        for track, members in _tracks(contenders).items():
+        for track, members in by_track(contenders).items():
             parts.append(save(figures.overview(members), figures_dir, f"overview_{_slug(track)}"))
         for index, one in enumerate(contenders):
             parts += [
@@ -105,8 +86,9 @@ class ExponentSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure, a table of exponents and a table of pairs."""
         from archbench.report import figures
+        from archbench.report.contenders import contenders_of
 
-        contenders = _contenders(results)
+        contenders = contenders_of(results)
         if not contenders:
             return None
         rows = [
@@ -192,7 +174,7 @@ class MultiplierSection(ReportSection):
                     if at and known(at.interval_90)
                     else "-",
                     number(at.loss_nats, 4) + (" (extrapolated)" if at.extrapolated else "") if at else "-",
-                    with_interval(pair.crossover_cost) if pair.crossover_cost else pair.crossover_note,
+                    crossover_text(pair),
                 ]
             )
         header = ["contender", "cost axis", "multiplier, 95 %", "90 %", "at loss (nats)", "crossover of the laws"]
@@ -215,13 +197,14 @@ class LearningCurveSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """One figure for each track."""
         from archbench.report import figures
+        from archbench.report.contenders import by_track, contenders_of
 
-        contenders = _contenders(results)
+        contenders = contenders_of(results)
         if not contenders:
             return None
         return "\n\n".join(
             save(figures.learning_curves(members), figures_dir, f"learning_curves_{_slug(track)}")
-            for track, members in _tracks(contenders).items()
+            for track, members in by_track(contenders).items()
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archbench.analysis.compute_law import bootstrap_compute_law, fit_compute_law
+from archbench.analysis.compute_law import fit_compute_law
 from archbench.results.fits import FitStatus
 
 COST = np.geomspace(1e12, 1e17, 9)
@@ -74,15 +74,3 @@ def test_bad_points_are_left_out_and_counted() -> None:
     fit = fit_compute_law(COST, loss)
     assert fit.left_out == {"not_finite": 1, "loss_not_positive": 1}
     assert fit.params["alpha_C"] == pytest.approx(0.05, rel=1e-9)
-
-
-def test_bootstrap_is_reproducible_and_holds_the_truth() -> None:
-    runs = np.repeat(np.arange(24), 2)
-    cost = np.repeat(np.geomspace(1e12, 1e17, 24), 2)
-    loss = (1.5 + 400 * cost**-0.2) * np.exp(np.random.default_rng(0).normal(0, 0.003, 24)[runs])
-    first = bootstrap_compute_law(cost, loss, clusters=list(runs), floor="free", num_resamples=400, seed=5)
-    again = bootstrap_compute_law(cost, loss, clusters=list(runs), floor="free", num_resamples=400, seed=5)
-    np.testing.assert_array_equal(first.alpha, again.alpha)
-    low, high = np.nanpercentile(first.alpha, [0.5, 99.5])
-    assert low < 0.2 < high
-    assert np.nanmedian(first.predict(1e15)) == pytest.approx(1.5 + 400 * 1e15**-0.2, rel=0.005)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from archbench.analysis.allocation import best_split
 from archbench.analysis.fitting import fit_law
 from archbench.analysis.law_bootstrap import bootstrap_law
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.catalogue import LAWS, law_named
-from archbench.analysis.laws.chinchilla import Chinchilla, compute_optimal
+from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 
@@ -145,7 +146,7 @@ def test_bootstrap_interval_of_exponent_holds_the_truth() -> None:
 
 
 def test_optimal_allocation_minimises_the_law() -> None:
-    N, D = compute_optimal(TRUTH["chinchilla"], 1e21)
+    N, D = best_split(TRUTH["chinchilla"], 1e21)
     assert pytest.approx(1e21) == 6 * N * D
     here = Chinchilla().predict(TRUTH["chinchilla"], N=N, D=D)
     for factor in (0.9, 1.1):

@@ -1,5 +1,6 @@
 """Tables of others' runs: fit, forecast and import as a person calls them."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from archbench.analysis.profile import profile_exponent
 from archbench.cli.fit import fit
 from archbench.cli.forecast import forecast as forecast_command
 from archbench.cli.import_runs import import_runs
+from archbench.cli.runs import runs as runs_command
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
+from archbench.results.runs import RunState
 from archbench.runs.store import RunStore
 
 TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
@@ -67,9 +70,67 @@ def test_audit_and_back_test_stand_beside_the_exponent(tmp_path: Path) -> None:
     assert any(row["predicted"] for row in found["back_test"])
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of L(C) without floor, whose seconds are another power of their FLOPs."""
+    generator = np.random.default_rng(2)
+    cost = np.geomspace(1e17, 1e21, 24)
+    loss = ComputeLaw().predict({"alpha_C": 0.1, "C_c": 1e23}, C=cost) * np.exp(generator.normal(0, 0.003, 24))
+    file = tmp_path_factory.mktemp("straight") / "runs.csv"
+    pd.DataFrame({"c": cost, "s": cost**0.8, "loss": loss}).to_csv(file, index=False)
+    return file
+
+
+@pytest.mark.parametrize("interval", ["percentile", "bca", "profile"])
+def test_every_kind_of_interval_is_named_and_covers_the_truth(straight: Path, interval: str) -> None:
+    flags = ["--law", "L(C)", "--compute", "c", "--loss", "loss", "--floor", "none", "--no-audit", "--json"]
+    result = run_fit(straight, *flags, "--interval", interval, "--resamples", "200")
+    assert result.exit_code == 0, result.output
+    alpha = json.loads(result.output)["fits"][0]["intervals"]["alpha_C"]
+    assert interval in alpha["method"]
+    # One draw of the noise, chosen by its seed: the estimate lies within one standard error of the truth.
+    assert alpha["low"] < 0.1 < alpha["high"]
+    assert alpha["high"] - alpha["low"] < 0.004
+
+
+def test_the_audit_holds_other_cost_axes_and_repeats_nothing(straight: Path) -> None:
+    flags = ["--law", "L(C)", "--compute", "c", "--loss", "loss", "--floor", "none", "--resamples", "20"]
+    result = run_fit(straight, *flags, "--compute-other", "s=measured seconds", "--json")
+    rows = {row["variant"]: row for row in json.loads(result.output)["fits"][0]["audit"]}
+    found = {name: row["params"].get("alpha_C") for name, row in rows.items()}
+    assert found["C: measured seconds"] == pytest.approx(found["as fitted"] / 0.8, rel=1e-3)
+    assert "no floor" not in rows
+    assert "huber delta 1e-3" not in rows
+    printed = run_fit(straight, *flags).output
+    # A floor that is absent has no number: no tiny one, such as exp(-40) = 4.248e-18.
+    assert "e-18" not in printed
+
+
+def test_the_audit_keeps_the_residuals_that_were_asked_for(straight: Path) -> None:
+    flags = ["--law", "L(C)", "--compute", "c", "--loss", "loss", "--floor", "none", "--resamples", "0", "--json"]
+    result = run_fit(straight, *flags, "--residuals", "absolute", "--delta", "inf")
+    rows = json.loads(result.output)["fits"][0]["audit"]
+    assert all(row["objective"].endswith("residuals of L") for row in rows)
+    assert "least squares" not in {row["variant"] for row in rows}
+
+
+def test_back_test_windows_are_doublings_where_values_are_many(straight: Path) -> None:
+    frame = pd.read_csv(straight)
+    fitted = fit_law(ComputeLaw(), {"C": frame["c"]}, frame["loss"], floor="none")
+    rows = back_test(fitted, np.log(frame["c"]), floor="none")
+    assert 1 < len(rows) <= 8
+    assert all(np.exp(row.held_to - row.held_out) < 2 * 1e4 ** (1 / 8) for row in rows)
+    assert rows[-1].held_to == pytest.approx(np.log(1e21))
+    assert all(one.held_to < other.held_out for one, other in itertools.pairwise(rows))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--law", "chinchilla", *COLUMNS, "--compute-other", "c=x"], "has no C"),
+        (["--law", "L(C)", "--loss", "loss", "--compute", "c", "--compute-other", "c"], "expected COL=NAME"),
+        (["--law", "L(C)", "--loss", "loss", "--compute", "c", "--compute-other", "cc=x"], "no column 'cc'"),
+        (["--law", "L(C)", "--loss", "loss", "--compute", "c", "--params-other", "n"], "has no N"),
         (["--law", "chinchila", *COLUMNS], "did you mean 'chinchilla'"),
         (["--law", "chinchilla", "--params", "nn", "--tokens", "d", "--loss", "loss"], "no column 'nn'"),
         (["--law", "chinchilla", "--params", "n", "--loss", "loss"], "--tokens"),
@@ -132,6 +193,20 @@ def test_imported_runs_are_read_back_with_their_origin(tmp_path: Path) -> None:
     assert {record.size_index for record in records if record} == set(range(10))
 
 
+def test_imported_runs_are_listed_and_shown_with_their_origin(tmp_path: Path) -> None:
+    file, store = tmp_path / "theirs.csv", tmp_path / "runs"
+    runs().iloc[:3].to_csv(file, index=False)
+    arguments = [str(file), *COLUMNS, "--arch", "arch", "--track", "causal", "--param-convention", "total"]
+    assert CliRunner().invoke(import_runs, [*arguments, "--runs", str(store)]).exit_code == 0
+    listed = CliRunner().invoke(runs_command, ["list", "--runs", str(store)])
+    assert listed.output.count("from theirs.csv (N total)") == 3
+    rows = json.loads(CliRunner().invoke(runs_command, ["list", "--runs", str(store), "--json"]).output)
+    assert {row["state"] for row in rows} == {"done"}
+    shown = CliRunner().invoke(runs_command, ["show", rows[0]["run_id"][:8], "--runs", str(store)])
+    assert "origin: theirs.csv (N total)" in shown.output
+    assert RunStore(store).status(rows[0]["run_id"]).state is RunState.DONE
+
+
 def test_back_test_covers_noise_around_a_true_law() -> None:
     generator = np.random.default_rng(1)
     cost = np.geomspace(1e17, 1e21, 14)
@@ -180,3 +255,47 @@ def test_efficient_points_fall_and_their_hull_is_convex() -> None:
     assert set(hull) <= set(lowest)
     slopes = np.diff(np.log(loss[hull])) / np.diff(np.log(cost[hull]))
     assert (np.diff(slopes) > 0).all()
+
+
+@pytest.fixture(scope="module")
+def isoflop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five budgets of nine sizes around the best one, of a law with equal exponents: N ~ C^.5 exactly."""
+    law, truth = Chinchilla(), {"A": 400.0, "B": 400.0, "E": 1.7, "alpha": 0.35, "beta": 0.35}
+    budgets = np.repeat(np.geomspace(1e18, 1e21, 5), 9)
+    n = np.sqrt(budgets / 6) * np.tile(np.geomspace(1 / 8, 8, 9), 5)
+    loss = law.predict(truth, N=n, D=budgets / 6 / n) * np.exp(np.random.default_rng(0).normal(0, 1e-4, 45))
+    file = tmp_path_factory.mktemp("isoflop") / "runs.csv"
+    pd.DataFrame({"n": n, "d": budgets / 6 / n, "c": budgets, "loss": loss}).to_csv(file, index=False)
+    return file
+
+
+def test_three_approaches_to_the_allocation_agree_where_the_law_is_symmetric(isoflop: Path) -> None:
+    result = run_fit(
+        isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "50", "--points", "all", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.output)["fits"][0]["allocation"]
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    for row in rows[2:]:
+        # Noise of 1e-4 moves a vertex by about a hundredth of ln N over a range of 7 in ln C.
+        assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.01)
+        assert row["of_tokens"]["value"] == pytest.approx(0.5, abs=0.01)
+        assert row["of_params"]["low"] < 0.505
+        assert row["of_params"]["high"] > 0.495
+    # The minimum and the hull jump from one size of the grid to the next.
+    for row in rows[:2]:
+        assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.1)
+    printed = run_fit(isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "0").output
+    assert "isoFLOP parabolas (2)" in printed
+
+
+def test_an_allocation_without_budgets_shared_by_runs_has_a_status(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    runs().to_csv(file, index=False)
+    result = run_fit(file, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "20", "--json")
+    row = json.loads(result.output)["fits"][0]["allocation"][2]
+    assert row["status"] == "too_few_points"
+    assert row["of_params"] is None
+    missing = run_fit(file, "--law", "allocation", *COLUMNS)
+    assert isinstance(missing.exception, SpecError)
+    assert "--compute" in str(missing.exception)

@@ -7,10 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from archbench.cli.compare import compare
+from archbench.cli.finish import finish_scan
+from archbench.cli.import_runs import import_runs
 from archbench.cli.leaderboard import leaderboard
 from archbench.cli.report import report
 from archbench.contracts.architecture import ModelDims
 from archbench.errors import SpecError, StoreError
+from archbench.host import default_host
 from archbench.results.runs import RunRecord
 from archbench.runs.records import Outcome, write_record, write_timings
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
@@ -160,3 +163,42 @@ def test_leaderboard_entries_name_the_hardware_that_the_runs_used(store: RunStor
     invoke(leaderboard, "--leaderboard", str(tmp_path), "--runs", str(store.root), "--add", "demo")
     entry = json.loads((tmp_path / "entries" / "demo--gpt2.json").read_text())
     assert entry["runs"][0]["hardware"] == {"hardware": {"device": "made up"}}
+
+
+def test_a_damaged_entry_on_the_leaderboard_does_not_hide_the_verdict(
+    store: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries" / "old--damaged.json").write_text("{}")
+    with pytest.raises(SpecError, match="old--damaged"):
+        finish_scan(
+            store.scan("alone"), store, default_host(), reports_dir=tmp_path / "reports", leaderboard_dir=tmp_path
+        )
+    told = capsys.readouterr().out
+    assert "The frontier of xl is not tiered" in told
+    assert "Mind: xl: one seed at each size" in told
+    assert "report.md" in told
+
+
+def test_imported_runs_stand_on_the_leaderboard_with_their_origin(tmp_path: Path) -> None:
+    law = SyntheticLaw(noise_std=0.003)
+    rows = ["arch,seed,N,D,loss"]
+    for name, seed in (("ours", 0), ("theirs", 1)):
+        for record in synthetic_records(name, law, seed=seed):
+            end = record.curve[-1]
+            rows.append(f"{name},{record.seed},{record.non_embedding_params},{end.tokens},{end.validation_loss_nats}")
+    table = tmp_path / "published.csv"
+    table.write_text("\n".join(rows))
+    stored = ("--runs", str(tmp_path / "runs"))
+    columns = ("--arch", "arch", "--seed", "seed", "--params", "N", "--tokens", "D", "--loss", "loss")
+    words = ("--param-convention", "non_embedding", "--track", "causal", "--baseline", "ours")
+    result = invoke(import_runs, str(table), *columns, *words, *stored)
+    assert result.exit_code == 0, result.output
+    board = tmp_path / "board"
+    result = invoke(leaderboard, "--leaderboard", str(board), *stored, "--add", "published")
+    assert result.exit_code == 0, (result.output, result.exception)
+    page = (board / "README.md").read_text()
+    assert "theirs from published.csv (N non_embedding)" in page
+    assert "6ND stands in for them: ours, theirs." in page
+    assert "[theirs](entries/published--theirs.json)" in page
+    assert invoke(leaderboard, "--leaderboard", str(board), "--check").exit_code == 0

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,8 @@ def test_a_forged_identity_is_refused_by_its_hash(board: Path) -> None:
         (("colour",), "red", "colour: Extra inputs are not permitted"),
         (("runs", 0, "run_id"), "abc", "runs.0.run_id: String should match pattern"),
         (("runs", 0, "curve", "step"), [1], "columns of a curve differ in length"),
-        (("format",), 2, "format: Input should be 1"),
+        (("format",), 0, "format: Input should be 1 or 2"),
+        (("format",), 9, "has format 9, this archbench reads up to 2; update archbench"),
     ],
 )
 def test_a_malformed_entry_is_one_clear_line(board: Path, keys: tuple[Any, ...], value: Any, message: str) -> None:
@@ -182,6 +184,40 @@ def test_a_malformed_entry_is_one_clear_line(board: Path, keys: tuple[Any, ...],
         read_entry(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def of_format_1(path: Path) -> None:
+    """Makes the entry what the first format held: no back-tests."""
+    content = json.loads(path.read_text()) | {"format": 1}
+    for figure in content["figures"].values():
+        del figure["back_test_error"]
+    path.write_text(json.dumps(content))
+
+
+def test_an_entry_of_the_first_format_is_shown_and_written_anew_from_its_curves(board: Path) -> None:
+    page.write(board)
+    text = (board / "README.md").read_bytes()
+    path = board / "entries" / "demo--gpt2.json"
+    now = path.read_bytes()
+    of_format_1(path)
+    assert page.check(board) == [f"{path}: is of format 1, not 2"]
+    assert page.write(board) == [path]
+    assert path.read_bytes() == now
+    assert (board / "README.md").read_bytes() == text
+
+
+def test_a_forged_back_test_is_refused(board: Path) -> None:
+    path = board / "entries" / "demo--gpt2.json"
+    edit(path, "figures", "exact", "back_test_error", value=0.0)
+    with pytest.raises(SpecError, match=r"exact: back_test_error is stated as 0\.0, its curves give"):
+        page.render(board)
+
+
+def test_the_page_says_what_holds_the_back_test_and_who_trained(board: Path) -> None:
+    text = page.render(board)[board / "README.md"].decode()
+    row = next(line for line in text.splitlines() if "[reformer](entries/" in line)
+    assert re.search(r"\| not told apart, holds \d/\d \| [+-]\d\.\d % \|", row)
+    assert "reformer from synthetic" in text
 
 
 def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
 from archbench.report.plotting import markdown_table
-from archbench.report.verdict import verdict
+from archbench.report.verdict import reservations, verdict
 from archbench.report.words import number
 from archbench.report.writer import write_report
 from archbench.results.runs import RunRecord, RunState
@@ -85,6 +86,42 @@ def test_equal_architectures_are_called_not_told_apart() -> None:
     words = line(verdict(results_of([*records, *again])), "- same")
     assert "not told apart from equal" in words
     assert "exponents are not told apart" in words
+
+
+def test_the_verdict_says_which_differences_it_could_not_have_seen() -> None:
+    records = synthetic_records("gpt2", LAW)
+    results = results_of([*records, *(replace(record, contender="same") for record in records)])
+    assert "are found here with less than 80 % power" in line(verdict(results), "- same")
+
+
+def test_a_crossover_in_the_verdict_carries_its_unit(results: ScanResults) -> None:
+    words = verdict(results)
+    crossing = [one for one in words.splitlines() if "laws cross at" in one]
+    assert crossing
+    assert all("executed FLOPs." in one for one in crossing)
+
+
+def test_what_a_design_cannot_see_is_among_the_reservations(report: Path, results: ScanResults) -> None:
+    one_seed = SyntheticScan(seeds=(1, 1, 1, 1, 1))
+    blind = results_of(synthetic_records("gpt2", LAW, one_seed) + synthetic_records("xl", LAW, one_seed, seed=1))
+    (shared,) = [one for one in reservations(blind) if "run-to-run noise is unknown" in one]
+    assert shared.startswith("gpt2, xl: ")
+    weak = [one for one in reservations(results) if "less than 80 % power" in one]
+    assert weak
+    assert all(f"- {one}" in report.read_text().split("## Compute-efficient")[0] for one in weak)
+
+
+def test_the_audit_says_at_a_glance_what_holds(report: Path) -> None:
+    text = report.read_text().split("## Does the conclusion hang on a convention?")[1]
+    assert re.search(r"- reformer: exponent not told apart from that of gpt2; holds \d/\d", text)
+    assert "| as fitted |" in text
+    assert "| without the smallest size |" in text
+
+
+def test_the_back_test_states_prediction_actual_error_and_cover(report: Path) -> None:
+    text = report.read_text().split("## Back-test")[1].split("## Multipliers")[0]
+    row = line(text, "| gpt2 | 4 sizes | 5 |")
+    assert re.search(r"no floor \| [\d.]+ \[[\d.]+, [\d.]+\] \| [\d.]+ \| [+-][\d.]+ % \| (yes|\*\*no\*\*) \|", row)
 
 
 def test_refused_laws_show_as_a_status_in_the_verdict() -> None:

@@ -1,0 +1,137 @@
+"""Sections that doubt the others: what hangs on a convention, and what the frontier would have predicted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.report.plotting import AXIS_NAMES, markdown_table, save
+from archbench.report.words import alpha_text, number, with_interval
+from archbench.results.fits import FitStatus
+from archbench.results.runs import size_number
+
+if TYPE_CHECKING:
+    # Loaded where a section is made: registering sections must stay cheap.
+    from archbench.analysis.frontier_audit import AuditSummary, FrontierAuditRow
+    from archbench.analysis.frontier_backtest import FrontierBacktestRow
+
+
+class AuditSection(ReportSection):
+    """Every exponent under every convention, and whether the conclusion stays the same."""
+
+    kind: Literal["audit"] = "audit"
+    title: str = "Does the conclusion hang on a convention?"
+    order: int = 250
+    summary: ClassVar[str] = "Exponents by floor, cost axis, objective, finished points, without an end of the ladder"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """What holds, in words; a figure of differences; a table for each contender."""
+        from archbench.analysis.frontier_audit import audit_frontiers, summarise
+        from archbench.report.audit_figure import audit
+        from archbench.report.verdict import main_axis
+
+        axis = main_axis(results)
+        rows = audit_frontiers(results.records, axis, baseline=results.baseline)
+        if not rows:
+            return None
+        summaries = summarise(rows)
+        words = "\n".join(f"- {summary_words(one, results.baseline)}" for one in summaries)
+        names = [one.contender for one in summaries]
+        tables = [
+            f"### {name}\n\n{self._table([row for row in rows if row.contender == name])}"
+            for name in dict.fromkeys(row.contender for row in rows)
+        ]
+        reasons = dict.fromkeys(
+            f"- {row.contender}, {row.variant}: `{row.result.status.value}`: {row.result.reason}"
+            for row in rows
+            if row.result.status is not FitStatus.OK
+        )
+        tables.append("\n".join(reasons))
+        method = (
+            f"As fitted: {AXIS_NAMES[axis]}, no floor, least squares on ln L, all points of the frontier. Every other "
+            "row changes one of these. Pinned floors lie 10 % below and above the free one. Told apart: Holm-corrected "
+            "p below 0.05 and a 95 % interval that leaves out 0."
+        )
+        picture = [save(audit(rows, names), figures_dir, "audit")] if names else []
+        return "\n\n".join(part for part in (words, *picture, method, *tables) if part)
+
+    def _table(self, rows: "Sequence[FrontierAuditRow]") -> str:
+        header = ["convention", "alpha", "less the baseline's", "p (Holm)", "rank by alpha", "says", "same conclusion"]
+        cells = []
+        for row in rows:
+            pair = row.comparison
+            difference = pair.alpha_difference if pair is not None else None
+            refused = "-" if pair is None else f"`{pair.status.value}`"
+            cells.append(
+                [
+                    row.variant,
+                    alpha_text(row.result),
+                    with_interval(difference, 2) if difference is not None else refused,
+                    number(pair.holm_p_value, 2) if pair is not None and pair.holm_p_value is not None else "-",
+                    f"{row.rank} of {row.ranked}" if row.rank is not None else "-",
+                    row.conclusion.value if pair is not None else "-",
+                    {True: "yes", False: "**no**", None: "-"}[row.same_conclusion],
+                ]
+            )
+        return markdown_table(header, cells, right=(1, 2, 3))
+
+
+def summary_words(one: "AuditSummary", baseline: str | None) -> str:
+    """What holds under which conventions, in one sentence."""
+    from archbench.analysis.comparison import Conclusion
+
+    if one.conclusion is Conclusion.REFUSED:
+        return f"{one.contender}: no conclusion as fitted, so nothing to hold."
+    says = {
+        Conclusion.STEEPER: f"steeper than {baseline}",
+        Conclusion.FLATTER: f"flatter than {baseline}",
+        Conclusion.NOT_TOLD_APART: f"exponent not told apart from that of {baseline}",
+    }[one.conclusion]
+    text = f"{one.contender}: {says}; holds {one.held}/{one.readable}"
+    if one.changed_by:
+        text += f"; another conclusion under: {', '.join(one.changed_by)}"
+    if one.refused:
+        text += f"; refused under: {', '.join(one.refused)}"
+    return f"{text}."
+
+
+class BacktestSection(ReportSection):
+    """What the smaller sizes alone would have predicted for the next one."""
+
+    kind: Literal["backtest"] = "backtest"
+    title: str = "Back-test"
+    order: int = 260
+    summary: ClassVar[str] = "The frontier of the smaller sizes asked for the loss at the end of the next one"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """A table of windows; None where no contender has four sizes."""
+        from archbench.analysis.frontier_backtest import back_test_frontier
+        from archbench.report.contenders import contenders_of
+
+        tested = [(one, back_test_frontier(one)) for one in contenders_of(results)]
+        rows = [self._row(row) for _, windows in tested for row in windows]
+        if not rows:
+            return None
+        axis = AXIS_NAMES[tested[0][0].result.cost_axis]
+        header = ["contender", "fitted to", "predicts the end of size", f"at ({axis})", "law",
+                  "predicted loss (nats), 95 %", "actual", "error", "covered"]  # fmt: skip
+        judged = [row.covered for _, windows in tested for row in windows if row.covered is not None]
+        words = (
+            "Each law is fitted to the smaller sizes alone and asked for the frontier's loss where the next size ends. "
+            f"{sum(judged)} of {len(judged)} intervals cover what came out. An interval holds the resamples' spread, "
+            "noise, and the lack of fit of earlier windows; with three or four sizes it is wide by right."
+        )
+        return f"{words}\n\n{markdown_table(header, rows, right=(3, 5, 6, 7))}"
+
+    def _row(self, row: "FrontierBacktestRow") -> list[str]:
+        return [
+            row.contender,
+            f"{row.sizes_fitted} sizes",
+            str(size_number(row.size_index)),
+            number(row.held_out),
+            "no floor" if row.floor == "none" else "floor free",
+            with_interval(row.predicted, 4) if row.predicted is not None else f"`{row.status.value}`",
+            number(row.actual, 4),
+            f"{100 * row.error:+.2f} %" if row.predicted is not None else "-",
+            {True: "yes", False: "**no**", None: "-"}[row.covered],
+        ]

@@ -1,0 +1,186 @@
+"""What to train next in a scan: the runs that shrink the standard error of a named quantity most per FLOP.
+
+By the law that the finished runs identify: L(N,D) where they do, else L(C) on the frontier, whose candidates lie on the
+trend of the frontier's sizes. Each candidate counts as one observation with the noise of the fit.
+
+Legend: C compute (FLOPs), N parameters without embeddings, D tokens, L loss (nats).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from archbench.analysis.allocation import CostModel, best_split, compute_exponent
+from archbench.analysis.curves import mean_curves
+from archbench.analysis.fitting import LawFit
+from archbench.analysis.frontier import frontier_points
+from archbench.analysis.isoflop import power_trend
+from archbench.analysis.next_run import spend, standard_error
+from archbench.analysis.power_sum import Array
+from archbench.analysis.resampling import Frontiers
+from archbench.analysis.scan_laws import cost_model, finished_runs, frontier_law, joint_law
+from archbench.errors import SpecError
+from archbench.results.runs import CostAxis, RunRecord
+
+Quantity = Literal["exponent", "loss"]
+_REACH = 4.0
+"""Candidates reach this factor beyond the largest size and token count that have finished."""
+_MAX_RUNS = 12
+_MAX_SEEDS = 3
+"""Of one size and token count: what a law says of the place where it is seen best is not worth any number of seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to become more certain."""
+
+    quantity: Quantity
+    budget: float | None
+    """FLOPs at which the loss is asked for; None for ten times the dearest finished run."""
+    spend: float | None
+    """FLOPs to spend on new runs; None for as much as the finished runs took."""
+    axis: CostAxis = CostAxis.EXACT
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """One run to train, `count` times with different seeds."""
+
+    params: float
+    tokens: float
+    flops: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextRuns:
+    """The plan for one contender."""
+
+    contender: str
+    quantity: str
+    """In words."""
+    law: str
+    points: str
+    value: float
+    std_now: float
+    """Standard error of the quantity by the finished runs."""
+    std_after: float
+    """What is expected with the runs below."""
+    spent: float
+    runs: tuple[NextRun, ...]
+    """In the order in which they pay."""
+
+
+def next_runs(records: Sequence[RunRecord], contender: str, question: Question) -> NextRuns:
+    """The runs to train next. Raises SpecError where the finished runs identify no law, and says why not."""
+    runs = finished_runs(records, contender)
+    if not runs:
+        raise SpecError(f"{contender}: no run has finished; train the scan first, then ask what comes next")
+    cost = cost_model(runs, question.axis)
+    dearest = max(float(run.curve[-1].cost(question.axis) or 0.0) for run in runs)
+    budget = question.budget or 10.0 * dearest
+    purse = question.spend or sum(float(run.curve[-1].cost(question.axis) or 0.0) for run in runs)
+    joint, frontier = joint_law(records, contender), frontier_law(records, contender, question.axis)
+    if joint.fit.ok:
+        chosen, found = _joint_candidates(runs), joint
+        flops = cost.flops(chosen["N"], chosen["D"])
+        candidates: Mapping[str, Array] = chosen
+    elif frontier.fit.ok:
+        chosen, found = _frontier_candidates(records, runs, contender, question.axis, cost), frontier
+        flops = chosen["C"]
+        candidates = {"C": flops}
+    else:
+        raise SpecError(
+            f"{contender}: {len(runs)} finished runs are too few to say which comes next: {found_words(joint.fit)}; "
+            f"{found_words(frontier.fit)}; finish the scan, or add sizes"
+        )
+    asked = _quantity(question.quantity, budget, cost, joint=joint.fit.ok, fit=found.fit)
+    return _plan(contender, found.fit, found.points, asked, (candidates, chosen, flops), purse)
+
+
+def found_words(fit: LawFit) -> str:
+    """A refused fit in words."""
+    return f"{fit.result.law}: {fit.result.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    words: str
+    of: Callable[[Mapping[str, float]], float]
+
+
+def _quantity(quantity: Quantity, budget: float, cost: CostModel, *, joint: bool, fit: LawFit) -> _Asked:
+    if quantity == "exponent":
+        if joint:
+            return _Asked("exponent of L(C)", lambda params: compute_exponent(params, cost))
+        return _Asked("exponent of L(C)", lambda params: params["alpha_C"])
+    words = f"loss at {budget:.3g} FLOPs"
+    if not joint:
+        return _Asked(words, lambda params: float(fit.law.predict(params, C=budget)[0]))
+
+    def loss(params: Mapping[str, float]) -> float:
+        size, tokens = best_split(params, budget, cost)
+        return float(fit.law.predict(params, N=size, D=tokens)[0])
+
+    return _Asked(words, loss)
+
+
+def _plan(
+    contender: str,
+    fit: LawFit,
+    points: str,
+    asked: _Asked,
+    offered: tuple[Mapping[str, Array], Mapping[str, Array], ArrayLike],
+    purse: float,
+) -> NextRuns:
+    candidates, described, flops = offered
+    cost = np.asarray(flops, dtype=float)
+    if not (cost <= purse).any():
+        raise SpecError(f"--spend {purse:.3g}: the cheapest run worth training takes {cost.min():.3g} FLOPs")
+    chosen = spend(fit, asked.of, candidates, cost, budget=purse, max_runs=_MAX_RUNS, max_repeats=_MAX_SEEDS)
+    taken = {name: value[list(chosen)] for name, value in candidates.items()}
+    runs = tuple(
+        NextRun(float(described["N"][index]), float(described["D"][index]), float(cost[index]), count)
+        for index, count in Counter(chosen).items()
+    )
+    return NextRuns(
+        contender,
+        asked.words,
+        fit.result.law,
+        points,
+        asked.of(fit.result.params),
+        standard_error(fit, asked.of),
+        standard_error(fit, asked.of, taken),
+        float(cost[list(chosen)].sum()),
+        runs,
+    )
+
+
+def _ladder(low: float, high: float) -> Array:
+    """Doublings from `low` to `high`."""
+    return np.asarray(low * 2.0 ** np.arange(int(np.floor(np.log2(high / low) + 1e-9)) + 1))
+
+
+def _joint_candidates(runs: Sequence[RunRecord]) -> dict[str, Array]:
+    sizes, tokens = [run.non_embedding_params for run in runs], [run.curve[-1].tokens for run in runs]
+    size, data = np.meshgrid(
+        _ladder(min(sizes), _REACH * max(sizes)), _ladder(min(tokens) / _REACH, _REACH * max(tokens))
+    )
+    return {"N": size.ravel(), "D": data.ravel()}
+
+
+def _frontier_candidates(
+    records: Sequence[RunRecord], runs: Sequence[RunRecord], contender: str, axis: CostAxis, cost: CostModel
+) -> dict[str, Array]:
+    points = frontier_points(Frontiers.of(mean_curves(contender, records, axis)))
+    spent = np.array([point.cost for point in points])
+    trend = power_trend(spent, np.array([point.non_embedding_params for point in points], dtype=float))
+    flops = _ladder(float(spent.min()), _REACH * float(spent.max()))
+    sizes = np.array([trend.at(value) for value in flops])
+    sizes = np.clip(sizes, min(run.non_embedding_params for run in runs), None)
+    tokens = np.array([cost.tokens(size, value) for size, value in zip(sizes, flops, strict=True)])
+    return {"C": flops, "N": sizes, "D": tokens}
