@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,8 +84,15 @@ def default_cache_dir() -> Path:
 
 
 def host_with(plugin_files: Sequence[Path]) -> Host:
-    """The host of all installed plug-ins, and of those in `plugin_files`."""
-    return load_host(files=plugin_files) if plugin_files else default_host()
+    """The host of all installed plug-ins, and of those in `plugin_files`; failures of the latter are told."""
+    if not plugin_files:
+        return default_host()
+    host = load_host(files=plugin_files)
+    given = {str(path) for path in plugin_files}
+    for info in host.plugins:
+        if info.name in given and info.failures:
+            note(f"warning: plug-in {info.name} failed: {info.failures[0]}")
+    return host
 
 
 def print_json(value: Any) -> None:
@@ -99,6 +108,18 @@ def note(line: str) -> None:
 def interactive() -> bool:
     """Whether a person watches standard output in a terminal."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def wrapped(text: str) -> str:
+    """`text` broken between words for a terminal, each line of a list indented; unchanged where nobody watches."""
+    if not interactive():
+        return text
+    width = max(40, shutil.get_terminal_size().columns)
+    lines = []
+    for line in text.splitlines():
+        indent = "  " if line.startswith("- ") else ""
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) or [""]
+    return "\n".join(lines)
 
 
 def table_console() -> "Console":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archbench.cli.common import json_option, note, print_json, runs_option, table_console
+from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
 from archbench.errors import SpecError, StoreError, nearest
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
         print_json({"scans": scans, "comparisons": [asdict(pair) for pair in comparisons]})
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
-    click.echo(verdict(results))
+    click.echo(wrapped(verdict(results)))
     if comparisons:
         click.echo("")
         _print_table(comparisons)

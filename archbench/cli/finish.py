@@ -1,12 +1,13 @@
 """From finished runs to a verdict, a report and an entry on the leaderboard."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from archbench.analysis.study import analyse_scan
-from archbench.cli.common import note, table_console
+from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError
 from archbench.host import Host
@@ -52,9 +53,9 @@ def finish_scan(
 
 def print_verdict(results: ScanResults) -> None:
     """Prints the verdict and what it must be read with."""
-    click.echo(verdict(results))
+    click.echo(wrapped(verdict(results)))
     for reservation in reservations(results):
-        click.echo(f"- Mind: {reservation}")
+        click.echo(wrapped(f"- Mind: {reservation}"))
 
 
 def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
@@ -92,7 +93,8 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("contender", "cost axis", "α (95 %)", "α with floor", "tiers"):
-        table.add_column(header, no_wrap=True)
+        # Narrow terminals break these where they hold a space; figures stay whole.
+        table.add_column(header, overflow="fold")
     for frontier in frontiers:
         if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
             continue
@@ -113,4 +115,6 @@ def _exponent(law: FitResult) -> str:
         return law.status.value
     interval = law.intervals.get("alpha_C")
     value = law.params["alpha_C"]
-    return f"{value:.4f} [{interval.low:.4f}, {interval.high:.4f}]" if interval else f"{value:.4f}"
+    if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return f"{value:.4f} (no interval)"
+    return f"{value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

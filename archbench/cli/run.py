@@ -1,6 +1,8 @@
 """`archbench run`: plan, train what is missing, analyse, report, and put the result on the leaderboard."""
 
+import signal
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -59,6 +61,7 @@ def run(
     if costed.seconds_left:
         rough = " (rough: nothing was measured here yet)" if costed.rough else ""
         note(f"about {human_seconds(costed.seconds_left)}{rough}; Ctrl-C stops, the same command goes on")
+    _stop_when_told()
     watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
     try:
         with watcher:
@@ -78,6 +81,16 @@ def run(
 
     finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
     ctx.exit(_say_failures(outcome, spec))
+
+
+def _stop_when_told() -> None:
+    """A closed terminal and `kill` end a scan as Ctrl-C does: with checkpoints, and the cursor given back."""
+    for sort in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sort, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _say_failures(outcome: ScanOutcome, spec: Path) -> int:

@@ -198,7 +198,7 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
         raise _damaged(path, f"cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("manifest_sha256") != sealed(manifest)["manifest_sha256"]:
         raise _damaged(path, "does not match its own hash")

@@ -124,7 +124,7 @@ def _cached(cache_dir: Path, key: str, report: Report) -> Corpus | None:
         return _checked(directory) if directory.is_dir() else None
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         report(f"{index_file}: is not a cache entry; the corpus is prepared anew")
         return None
     except DataError as error:

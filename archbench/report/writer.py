@@ -42,7 +42,9 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
         path = directory / REPORT_FILE
         path.write_text("\n\n".join(part for part in body if part) + "\n", encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"{directory}: the report cannot be written: {error.strerror}; try another --out") from error
+        raise StoreError(
+            f"{directory}: the report cannot be written: {error.strerror}; choose another --reports"
+        ) from error
     return path
 
 

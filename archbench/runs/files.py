@@ -27,7 +27,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StoreError(f"{path}: cannot be written: {error.strerror}; free space or choose another --runs") from error
+        raise StoreError(
+            f"{path}: cannot be written: {error.strerror}; free space there or choose another folder"
+        ) from error
 
 
 def fsync_directory(directory: Path) -> None:

@@ -349,7 +349,7 @@ class _ContenderPlanner:
             yield
         except ArchbenchError:
             raise
-        except Exception as error:  # the plug-in's own defect, not the user's and not archbench's
+        except (Exception, SystemExit) as error:  # the plug-in's own defect, not the user's and not archbench's
             kind = self.contender.architecture.kind
             plugin = self.host.registry.architectures[kind].plugin
             raise PluginError(

@@ -178,7 +178,7 @@ class _Resolver:
             config = registered.config.model_validate(content)
         except ValidationError as error:
             raise spec_error(self.file, error, registered.config, loc) from error
-        except Exception as error:  # the validators of a plug-in are its own code
+        except (Exception, SystemExit) as error:  # the validators of a plug-in are its own code
             raise PluginError(
                 f"{self.file.where(loc)}: plug-in {registered.plugin!r} failed on {catalog.noun} {written.kind!r}: "
                 f"{type(error).__name__}: {' '.join(str(error).split())}"

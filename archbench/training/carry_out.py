@@ -92,7 +92,7 @@ def _train_contained(
     except ArchbenchError as error:
         log.exception("run %s", directory.path.name)
         return Outcome(RunState.FAILED, reason=str(error))
-    except Exception as error:  # the executor's boundary: a plug-in may raise anything
+    except (Exception, SystemExit) as error:  # the executor's boundary: a plug-in may raise anything, or call sys.exit
         log.exception("run %s", directory.path.name)
         return Outcome(RunState.FAILED, reason=failure_reason(error))
 
@@ -150,7 +150,7 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 25) and mallopt(_M_TRIM_THRESHOLD, 1 << 30))
 
 
-def failure_reason(error: Exception) -> str:
+def failure_reason(error: BaseException) -> str:
     """What went wrong, in one line."""
     message = " ".join(str(error).split())
     exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message

@@ -1,11 +1,13 @@
 """Every number of a run is resolved, and every problem found, before anything is trained."""
 
 import math
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from archbench.errors import ArchbenchError, DataError, SpecError
+from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
+from archbench.host import default_host
 from archbench.scans.planner import ScanPlan
 
 Plan = Callable[..., ScanPlan]
@@ -125,3 +127,12 @@ def test_no_problem_of_a_plan_is_more_than_one_line(planned: Plan) -> None:
 def test_a_problem_of_the_text_names_the_line_of_the_spec_that_asks_for_it(planned: Plan) -> None:
     with pytest.raises(DataError, match=r"s\.yaml:6: data: .*no file matches this pattern"):
         planned(("FOLDER/*.txt", "FOLDER/none/*.txt"))
+
+
+def test_a_plugin_that_ends_the_process_while_it_is_planned_is_named(
+    planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = default_host().registry.architectures["gpt2"].config
+    monkeypatch.setattr(architecture, "sized_for", lambda *_, **__: sys.exit(7))
+    with pytest.raises(PluginError, match="failed on architecture 'gpt2', size 10000: SystemExit: 7"):
+        planned()

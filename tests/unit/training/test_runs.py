@@ -247,6 +247,26 @@ def test_failed_run_is_trained_again(plan: Any, train_to_end: Any, monkeypatch: 
     assert train_to_end(directory).state is RunState.DONE
 
 
+def test_a_plugin_that_calls_exit_fails_its_run_and_not_its_worker(
+    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archbench_gpt2.config import Gpt2Config
+
+    monkeypatch.setattr(Gpt2Config, "build", lambda *_: sys.exit(3))
+    outcome = train_to_end(plan())
+    assert outcome.state is RunState.FAILED
+    assert "SystemExit: 3" in outcome.reason
+
+
+def test_a_damaged_record_is_trained_again_to_the_same_bytes(plan: Any, train_to_end: Any) -> None:
+    directory = plan()
+    train_to_end(directory)
+    whole = directory.record_file.read_bytes()
+    directory.record_file.write_bytes(whole[:100])
+    assert train_to_end(directory).state is RunState.DONE
+    assert directory.record_file.read_bytes() == whole
+
+
 def test_reason_of_a_failure_is_one_line() -> None:
     assert failure_reason(ValueError("a\n  b")) == "ValueError: a b; the traceback is in the worker's log"
     assert failure_reason(RuntimeError("DefaultCPUAllocator: can't allocate memory")).startswith("out of memory")

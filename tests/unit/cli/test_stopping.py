@@ -1,0 +1,108 @@
+"""What a person sees of a scan that is stopped from outside, of a broken plug-in, and in a narrow terminal."""
+
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from archbench.cli import common, finish
+from archbench.results.fits import FitStatus, Interval
+
+SPEC = """\
+name: trial
+contenders: {gpt2: {architecture: {kind: gpt2}}}
+data:
+  dataset: {kind: text_files, paths: [text]}
+  tokenizer: {kind: bytes}
+  validation_fraction: 0.3
+scan: {sizes: [1e4], seeds: {smallest_two: 1}, tokens: 2000}
+training: {seq_len: 32, batch_tokens: 64, learning_rate: 1e-3, schedule: {warmup_steps: 2}}
+evaluation: {tokens: 500, points: 3}
+execution: {executor: {kind: idle}}
+"""
+
+IDLE = """\
+from time import sleep
+from typing import Literal
+from archbench.api import ExecutorConfig, hookimpl
+
+
+class Idle(ExecutorConfig):
+    kind: Literal["idle"] = "idle"
+    capacity: int = 1
+
+    def open(self, *, num_jobs, log_dir, plugin_files=()):
+        return self
+
+    def submit(self, job):
+        print("submitted", flush=True)
+
+    def poll(self, timeout_s):
+        sleep(timeout_s)
+        return []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        print("closed", flush=True)
+
+
+@hookimpl
+def register_executors():
+    return [Idle]
+"""
+
+
+@pytest.mark.parametrize("sort", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_scan_that_is_told_to_stop_closes_its_executor_and_says_how_to_go_on(
+    tmp_path: Path, sort: signal.Signals
+) -> None:
+    (tmp_path / "text").mkdir()
+    for number in range(6):
+        (tmp_path / "text" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 30)
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "idle.py").write_text(IDLE)
+    command = [sys.executable, "-m", "archbench.cli.main", "run", "spec.yaml", "--plugin", "idle.py", "--cache", "c"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("submitted"):
+                break
+        process.send_signal(sort)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "closed" in out
+    assert "`archbench run spec.yaml` goes on from here" in err
+    assert "Traceback" not in err
+
+
+def test_a_verdict_is_broken_between_words_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "- " + "reformer needs 1.30x the compute of gpt2. " * 5 + "\n- second"
+    assert common.wrapped(text) == text
+    monkeypatch.setattr(common, "interactive", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = common.wrapped(text).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("- reformer")
+    assert lines[1].startswith("  ")
+    assert lines[-1] == "- second"
+
+
+def test_an_interval_without_ends_is_told_in_words() -> None:
+    interval = Interval(0.1108, -math.inf, math.inf)
+    law: Any = SimpleNamespace(status=FitStatus.OK, params={"alpha_C": 0.1108}, intervals={"alpha_C": interval})
+    assert finish._exponent(law) == "0.1108 (no interval)"
+
+
+def test_a_plugin_file_that_fails_is_told_even_where_nothing_needs_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.py").write_text("import sys; sys.exit(3)")
+    assert "gpt2" in common.host_with([tmp_path / "broken.py"]).registry.architectures.entries
+    assert "broken.py failed: import: SystemExit: 3" in capsys.readouterr().err
