@@ -185,7 +185,9 @@ class _Scheduler:
             self.watcher.told(f"{label(run)}: lost ({event.reason}); goes on from its last checkpoint")
             self.waiting.insert(0, run)
             return
-        reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}; worker logs are in {self.store.logs_dir}"
+        reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}"
+        if str(self.store.logs_dir) not in reason:
+            reason += f"; worker logs are in {self.store.logs_dir}"
         self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
 
     def _look_elsewhere(self) -> None:
