@@ -102,7 +102,7 @@ def print_json(value: Any) -> None:
 
 def note(line: str) -> None:
     """A line on standard error, so that standard output stays the result alone."""
-    click.echo(line, err=True)
+    click.echo(_between_words(line) if sys.stderr.isatty() else line, err=True)
 
 
 def interactive() -> bool:
@@ -112,13 +112,18 @@ def interactive() -> bool:
 
 def wrapped(text: str) -> str:
     """`text` broken between words for a terminal, each line of a list indented; unchanged where nobody watches."""
-    if not interactive():
-        return text
+    return _between_words(text) if interactive() else text
+
+
+def _between_words(text: str) -> str:
     width = max(40, shutil.get_terminal_size().columns)
     lines = []
     for line in text.splitlines():
-        indent = "  " if line.startswith("- ") else ""
-        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False) or [""]
+        start = " " * (len(line) - len(line.lstrip()))
+        indent = start + ("  " if start or line.startswith("- ") else "")
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [""]
     return "\n".join(lines)
 
 

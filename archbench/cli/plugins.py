@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from archbench.cli.common import host_with, json_option, plugin_option, print_json
+from archbench.cli.common import host_with, json_option, plugin_option, print_json, wrapped
 from archbench.errors import PluginError, nearest
 from archbench.host import Host, PluginInfo
 
@@ -33,9 +33,9 @@ def list_plugins(plugin_files: tuple[Path, ...], as_json: bool) -> None:
         state = "" if not info.failures else "  FAILED" if not info.registered else "  FAILED in part"
         click.echo(f"{info.name}  ({info.distribution} {info.version}){state}")
         if offered:
-            click.echo(f"    {offered}")
+            click.echo(wrapped(f"    {offered}"))
         for failure in info.failures:
-            click.echo(f"    failed: {failure}")
+            click.echo(wrapped(f"    failed: {failure}"))
 
 
 @plugins.command("show")
@@ -56,7 +56,7 @@ def show_plugin(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> Non
     if info is not None:
         click.echo(f"{info.name}  ({info.distribution} {info.version}), {info.target}")
         for failure in info.failures:
-            click.echo(f"    failed: {failure}")
+            click.echo(wrapped(f"    failed: {failure}"))
     for component in components:
         _print_component(component)
 
@@ -115,7 +115,7 @@ def _print_component(component: dict[str, Any]) -> None:
     for name, default in component["hyperparameters"].items():
         click.echo(f"    {name}: {default}")
     for name, text in (component["source"] or {}).items():
-        click.echo(f"    {name}: {text}")
+        click.echo(wrapped(f"    {name}: {text}"))
     if component["attention"]:
         click.echo(f"    attention: {', '.join(component['attention'])}")
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from archbench.cli.common import interactive
 from archbench.contracts.executor import Progress
+from archbench.results.runs import size_number
 from archbench.runs.store import RunStatus
 from archbench.scans.planner import PlannedRun
 from archbench.scans.scheduler import label
@@ -21,6 +22,9 @@ from archbench.units import human_count, human_seconds
 
 LINE_SECONDS = 60.0
 """Pause between two plain lines about runs that go on."""
+
+_WIDE, _NARROW = 100, 64
+"""Columns from which the live table shows all it knows, and below which it leaves the bars out."""
 
 _FEW = 0.02
 """Share of the work below which the pace seen so far says nothing yet."""
@@ -64,7 +68,7 @@ class Pace:
         given = sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._resumed.items())
         rest = max(0.0, self._planned - done)
         worked = done - given
-        if worked < _FEW * self._planned or self.elapsed <= 0.0:
+        if worked <= _FEW * self._planned or self.elapsed <= 0.0:
             return rest / self._capacity
         return rest * self.elapsed / worked
 
@@ -150,24 +154,39 @@ class LiveWatcher(LineWatcher):
     def _table(self) -> RenderableType:
         if not self.total:
             return Text("")
+        summary = f"{self.ended_runs} of {self.total} runs, {human_seconds(self.pace.elapsed)} so far, {self._left()}"
+        return Group(*self._rows(self._live.console.width), Text(summary, style="dim"))
+
+    def _rows(self, width: int) -> list[RenderableType]:
+        """A table of the runs that go on, on `width` columns: figures stay whole, names are shortened, then broken."""
+        if not self.current:
+            return []
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for header in ("run", "", "steps", "loss", "tokens/s"):
-            table.add_column(header, justify="left" if header in ("run", "") else "right", no_wrap=True)
+        table.add_column("run")
+        if width >= _NARROW:
+            table.add_column("", no_wrap=True)
+        for header in ("steps", "loss", "tokens/s"):
+            table.add_column(header, justify="right", no_wrap=True)
         for run, progress in list(self.current.values()):
+            bar = ProgressBar(progress.total_steps, progress.step, width=20 if width >= _WIDE else 10)
             table.add_row(
-                label(run),
-                ProgressBar(progress.total_steps, progress.step, width=20),
+                label(run) if width >= _WIDE else short_label(run),
+                *([bar] if width >= _NARROW else []),
                 f"{progress.step}/{progress.total_steps}",
                 "" if progress.loss_nats is None else f"{progress.loss_nats:.3f}",
                 "" if progress.tokens_per_s is None else human_count(progress.tokens_per_s),
             )
-        summary = f"{self.ended_runs} of {self.total} runs, {human_seconds(self.pace.elapsed)} so far, {self._left()}"
-        return Group(table, Text(summary, style="dim"))
+        return [table]
 
 
 def make_watcher(pace: Pace) -> LineWatcher:
     """A live table where a person watches, plain lines elsewhere."""
     return LiveWatcher(pace) if interactive() else LineWatcher(pace)
+
+
+def short_label(run: PlannedRun) -> str:
+    """The run's name where there is little room."""
+    return f"{run.contender} size {size_number(run.size_index)} seed {run.seed}"
 
 
 def schedule_words(missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> str:

@@ -108,7 +108,8 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
     axes.set_ylim(len(contenders) - 0.4, -0.6)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
     axes.set_title(f"Exponents on {AXIS_NAMES[contenders[0].result.cost_axis]}")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -106,7 +106,12 @@ def carry_out(
         config = choose_executor(executor, host, len(missing))
         with config.open(num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files) as opened:
             watcher.scheduled(missing, ready, opened.capacity)
-            scheduler.work(opened)
+            try:
+                scheduler.work(opened)
+            except KeyboardInterrupt:
+                # Closing the executor may take some seconds.
+                watcher.told("stopping: the runs at work store a checkpoint; interrupt again to end at once")
+                raise
     else:
         watcher.scheduled(missing, ready, 0)
     return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
@@ -180,7 +185,9 @@ class _Scheduler:
             self.watcher.told(f"{label(run)}: lost ({event.reason}); goes on from its last checkpoint")
             self.waiting.insert(0, run)
             return
-        reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}; worker logs are in {self.store.logs_dir}"
+        reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}"
+        if str(self.store.logs_dir) not in reason:
+            reason += f"; worker logs are in {self.store.logs_dir}"
         self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
 
     def _look_elsewhere(self) -> None:

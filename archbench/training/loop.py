@@ -157,6 +157,8 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
     result = evaluate(assembly.engine.module, assembly.evaluation_set, assembly.device)
     assembly.engine.train_mode()
     if not result.finite:
+        if step == 0:
+            return "the validation loss of the untrained model is not finite; the architecture or objective is broken"
         return f"the validation loss is not finite after step {step}; lower training.learning_rate"
     tokens = step * plan.identity.training.batch_tokens
     progress.curve.append(

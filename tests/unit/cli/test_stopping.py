@@ -92,6 +92,22 @@ def test_a_verdict_is_broken_between_words_in_a_terminal(monkeypatch: pytest.Mon
     assert lines[0].startswith("- reformer")
     assert lines[1].startswith("  ")
     assert lines[-1] == "- second"
+    assert [line[:8] for line in common.wrapped("    differs: " + "in-place words " * 8).splitlines()] == [
+        "    diff",
+        "      in",
+    ]
+
+
+def test_a_note_is_broken_between_words_in_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    line = "about 27 s (rough: nothing was measured here yet); Ctrl-C stops, the same command goes on"
+    common.note(line)
+    assert capsys.readouterr().err == line + "\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    common.note(line)
+    assert capsys.readouterr().err == line.replace(" command", "\ncommand") + "\n"
 
 
 def test_an_interval_without_ends_is_told_in_words() -> None:

@@ -223,3 +223,11 @@ def test_numbers_are_printed_with_three_significant_digits(value: float, text: s
 
 def test_a_bar_inside_a_cell_does_not_break_the_table() -> None:
     assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_scan_without_any_exponent_is_reported_without_a_warning(tmp_path: Path) -> None:
+    few = [record for record in synthetic_records("gpt2", LAW) if record.size_index == 0]
+    sections = [section() for section in register_report_sections()]
+    text = write_report(results_of(few), tmp_path, sections).read_text()
+    assert "too_few_sizes" in text

@@ -129,6 +129,31 @@ def test_a_lost_run_is_submitted_again_and_given_up_in_the_end(planned: Plan, st
     assert outcome.num_trained == 0
     assert outcome.failures[0].state is RunState.FAILED
     assert "its worker was killed" in outcome.failures[0].reason
+    assert outcome.failures[0].reason.count(str(store.logs_dir)) == 1
+
+
+def test_an_interrupted_scan_says_at_once_that_it_is_stopping(
+    planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Scripted, timeout_s: float) -> Sequence[ExecutorEvent]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scripted, "poll", interrupted)
+    notes = Notes()
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(planned(), store, default_host(), notes, executor=ScriptedConfig())
+    assert notes.lines[-1] == "stopping: the runs at work store a checkpoint; interrupt again to end at once"
+
+
+def test_an_executor_that_names_the_log_itself_is_not_repeated(
+    planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: Scripted, timeout_s: float) -> Sequence[ExecutorEvent]:
+        return [Lost(self.waiting.pop(0).run_id, f"its worker ended; see {store.logs_dir}/worker-0.log")]
+
+    monkeypatch.setattr(Scripted, "poll", lost)
+    outcome, _, _ = work(planned(), store)
+    assert {failure.reason.count(str(store.logs_dir)) for failure in outcome.failures} == {1}
 
 
 def test_a_failed_run_is_tried_again_by_the_next_call_and_a_diverged_one_is_not(planned: Plan, store: RunStore) -> None:

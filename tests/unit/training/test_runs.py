@@ -123,6 +123,24 @@ def test_rate_that_is_far_too_high_ends_the_run_as_diverged(plan: Any, train_to_
     assert record.curve[-1].step < 40
 
 
+def test_model_whose_first_loss_is_not_a_number_is_called_broken_and_no_rate_is_blamed(
+    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archbench.builtins.objectives.causal_lm import CausalLmConfig
+
+    sound = CausalLmConfig.loss
+
+    def breaks(self: CausalLmConfig, *arguments: Any) -> Any:
+        parts = sound(self, *arguments)
+        return parts._replace(nats=parts.nats * float("nan"))
+
+    monkeypatch.setattr(CausalLmConfig, "loss", breaks)
+    outcome = train_to_end(plan())
+    assert (outcome.state, outcome.curve) == (RunState.DIVERGED, ())
+    assert "untrained model is not finite" in outcome.reason
+    assert "learning_rate" not in outcome.reason
+
+
 def test_loss_that_is_not_a_number_ends_the_run_at_a_fixed_step(
     plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
