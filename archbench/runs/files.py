@@ -13,12 +13,17 @@ class DamagedFile(StoreError):  # noqa: N818  (a state of a file, told like any 
     """A file of the store holds something else than was written into it; what it held can be made again."""
 
 
+_MODE = 0o644
+"""Temporary files are private; what is published, a leaderboard entry say, is for everybody to read."""
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes `content` to `path` by temporary file, fsync and rename. Raises StoreError where that fails."""
     temporary: str | None = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, _MODE)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
