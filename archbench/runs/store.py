@@ -86,7 +86,7 @@ class RunStore:
             # A folder on a read-only or full disk is found out now and not after the first hour of training.
             probe = self.root / ".writable"
             write_atomically(probe, b"\0" * 4096)
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another command on the same store may have been quicker
         except OSError as error:
             raise StoreError(f"{self.root}: cannot hold runs: {error.strerror}; {_CHOOSE}") from error
 

@@ -12,6 +12,7 @@ from archbench.contracts.executor import Ended, ExecutorConfig, ExecutorEvent, J
 from archbench.errors import StoreError
 from archbench.host import default_host
 from archbench.results.runs import CurvePoint, RunState
+from archbench.runs import store as store_module
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
@@ -271,3 +272,15 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot hold runs"):
         RunStore(tmp_path / "file" / "runs").create()
+
+
+def test_two_commands_may_make_a_store_at_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = store_module.write_atomically
+
+    def the_other_is_quicker(path: Path, content: bytes) -> None:
+        sound(path, content)
+        path.unlink()
+
+    monkeypatch.setattr(store_module, "write_atomically", the_other_is_quicker)
+    RunStore(tmp_path / "runs").create()
+    assert (tmp_path / "runs" / "logs").is_dir()
