@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from archbench.cli.common import PATH, json_option, note, print_json, runs_option
+from archbench.cli.common import PATH, json_option, note, print_json, runs_option, wrapped
 from archbench.errors import StoreError
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
@@ -54,7 +54,7 @@ def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[st
     click.echo(f"{index.name}: {_counts(records, len(index.runs))}")
     for record in records:
         if every_run or record.state in (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING):
-            click.echo(f"  {_line(record)}")
+            click.echo(wrapped(f"  {_line(record)}"))
     for problem in problems:
         click.echo(f"  {problem}")
 

@@ -11,6 +11,8 @@ from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent
 from archbench.errors import PluginError, StoreError
 from archbench.host import Host
 from archbench.results.runs import RunState, size_number
+from archbench.runs.lease import acquire
+from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import IndexedRun, RunStatus, RunStore
 from archbench.scans.planner import PlannedRun, ScanPlan
 
@@ -174,6 +176,9 @@ class _Scheduler:
         if status.state is RunState.RUNNING:
             # Another command was quicker to take the lease.
             self.elsewhere[run.run_id] = run
+        elif isinstance(event, Lost) and status.state in (RunState.DONE, RunState.DIVERGED):
+            # Its worker died after the end had been stored.
+            self._ended(run, status, here=True)
         elif isinstance(event, Lost):
             self._lost(run, event)
         else:
@@ -188,7 +193,20 @@ class _Scheduler:
         reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}"
         if str(self.store.logs_dir) not in reason:
             reason += f"; worker logs are in {self.store.logs_dir}"
+        self._store_failure(run, reason)
         self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
+
+    def _store_failure(self, run: PlannedRun, reason: str) -> None:
+        """Has the store say, too, that the run failed: its workers died before they could."""
+        directory = self.store.directory(run.run_id)
+        try:
+            lease = acquire(directory)
+            try:
+                write_record(directory, run.plan, Outcome(RunState.FAILED, reason=reason))
+            finally:
+                lease.release()
+        except StoreError as error:
+            self.watcher.told(str(error))
 
     def _look_elsewhere(self) -> None:
         if not self.elsewhere or self.clock() - self.looked < ELSEWHERE_SECONDS:

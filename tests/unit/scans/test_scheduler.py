@@ -130,6 +130,24 @@ def test_a_lost_run_is_submitted_again_and_given_up_in_the_end(planned: Plan, st
     assert outcome.failures[0].state is RunState.FAILED
     assert "its worker was killed" in outcome.failures[0].reason
     assert outcome.failures[0].reason.count(str(store.logs_dir)) == 1
+    status = store.status(outcome.failures[0].run.run_id)
+    assert (status.state, status.reason) == (RunState.FAILED, outcome.failures[0].reason)
+    assert work(other, store)[0] == ScanOutcome(1, 0, ())
+    assert store.status(outcome.failures[0].run.run_id).state is RunState.DONE
+
+
+def test_a_run_whose_worker_dies_after_the_record_was_stored_is_done(
+    planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = Scripted.poll
+
+    def dies(self: Scripted, timeout_s: float) -> Sequence[ExecutorEvent]:
+        progress, ended = sound(self, timeout_s)
+        return [progress, Lost(ended.run_id, "its worker was killed")]
+
+    monkeypatch.setattr(Scripted, "poll", dies)
+    outcome, _, jobs = work(planned(), store)
+    assert (outcome, len(jobs)) == (ScanOutcome(5, 0, ()), 5)
 
 
 def test_an_interrupted_scan_says_at_once_that_it_is_stopping(
