@@ -2,7 +2,7 @@
 
 Each row repeats a made-up study of a published law with its published constants (the laws with a shared and an outer
 exponent have none and take ones like Chinchilla's): log-normal noise on every run, a fit, a percentile bootstrap over
-runs, and the count of studies whose nominal 95 % interval held the truth. By METHODS' rule a row keeps its promise
+runs, and the count of studies whose nominal 95 % interval held the truth. A row keeps its promise
 between 93.6 and 96.4 %; the table says `no` where it does not.
 """
 
@@ -104,7 +104,7 @@ class Row:
 
     @property
     def keeps(self) -> bool:
-        """Whether the interval covers as METHODS asks."""
+        """Whether the interval covers as often as a nominal 95 % of 1,000 studies would, within two standard errors."""
         return PROMISE[0] <= self.covered <= PROMISE[1]
 
 

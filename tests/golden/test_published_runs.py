@@ -160,4 +160,4 @@ def test_constants_of_epochs_refit_are_recovered_from_their_own_surface() -> Non
     fit = fit_law(Chinchilla(), {"N": N, "D": D}, Chinchilla().predict(truth, N=N, D=D))
     assert fit.result.status is FitStatus.OK
     for name, value in truth.items():
-        assert fit.result.params[name] == pytest.approx(value, rel=1e-6)  # METHODS' bound for noise-free surfaces
+        assert fit.result.params[name] == pytest.approx(value, rel=1e-6)  # noise-free surfaces must come back to 1e-6
