@@ -133,7 +133,7 @@ def _study_size(
 
 def _targets(curves: Sequence[Descent], batch: Array, count: int) -> Array:
     """Losses that two thirds of the batch sizes reach, three at least; a batch size stands for its best run."""
-    best = {}
+    best: dict[float, Descent] = {}
     for curve, size in zip(curves, batch, strict=True):
         if size not in best or (len(curve.log_loss) and curve.lowest_loss < best[size].lowest_loss):
             best[size] = curve
