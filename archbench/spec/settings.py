@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from archbench.contracts.config import ComponentSlot
 from archbench.spec.identity import EvaluationSettings, OptimizerSettings, ScheduleSettings
 
 TAG_PREFIX = "@"
@@ -30,16 +31,6 @@ class Section(BaseModel):
     """A part of a spec: unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ComponentSlot:
-    """Marks a field that holds a component: `{kind: ..., hyperparameters}`; `catalog` is the registry's attribute."""
-
-    def __init__(self, catalog: str) -> None:
-        self.catalog = catalog
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        return {"x-catalog": self.catalog}
 
 
 class Unresolved(BaseModel):
