@@ -37,7 +37,7 @@ def num_parts(rows: int) -> int:
     """
     if rows < 2:
         raise SpecError(
-            "evaluation.noise_scale_points: gradient noise needs two rows in a batch, this one has "
+            "evaluation.noise_scale_every: gradient noise needs two rows in a batch, this one has "
             f"{rows}; raise training.batch_tokens to twice the context, or set it to 0"
         )
     parts = max(count for count in range(1, MAX_PARTS + 1) if rows % count == 0)
@@ -97,7 +97,7 @@ class NoiseMeter:
         ):
             if own.shape != other.shape:
                 raise SpecError(
-                    "evaluation.noise_scale_points: the weights are spread over ranks under execution.zero_stage 3; "
+                    "evaluation.noise_scale_every: the weights are spread over ranks under execution.zero_stage 3; "
                     "use 0, 1 or 2, or set it to 0"
                 )
             if own.dtype != other.dtype:
