@@ -228,8 +228,8 @@ def _map(axes: Axes, one: DirectionResult) -> None:
         grid[row, column] = np.log2(cell.multiplier.value)
         mark = {"transfer": "", "ossification": "!", "not told apart": "~"}[cell.effect.value]
         dark = abs(grid[row, column]) > 0.6 * reach
-        axes.text(column, row, f"{signs[cell.censored]}{number(cell.multiplier.value, 2)}{mark}", ha="center", va="center",
-                  fontsize=7, color="white" if dark else "black")  # fmt: skip
+        text = f"{signs[cell.censored]}{number(cell.multiplier.value, 2)}{mark}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
     axes.imshow(grid, cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto", origin="lower")
     axes.set_xticks(range(len(tokens)), [human_count(value) for value in tokens], fontsize=7, rotation=30)
     axes.set_yticks(range(len(sizes)), [human_count(params) for _, params in sizes], fontsize=7)
@@ -282,8 +282,6 @@ def _log(axes: Axes, *which: str) -> None:
         low, high = getattr(axes, f"get_{name}lim")()
         axis = getattr(axes, f"{name}axis")
         if high / low < 30:
-            axis.set_major_locator(
-                LogLocator(subs=_DENSE if high / low < 8 else (1, 2, 5))
-            )
+            axis.set_major_locator(LogLocator(subs=_DENSE if high / low < 8 else (1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(texts[name]))
         axis.set_minor_formatter(NullFormatter())
