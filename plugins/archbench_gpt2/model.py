@@ -6,6 +6,7 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 
 from archbench.api import Attention, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.transformers_models import ATTENTION, replace_gelu
 
 
 class Gpt2(LanguageModel):
@@ -32,9 +33,10 @@ class Gpt2(LanguageModel):
                 bos_token_id=None,
                 eos_token_id=None,
                 use_cache=False,
-                attn_implementation="sdpa",
+                attn_implementation=ATTENTION,
             )
         )
+        replace_gelu(self.model)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""
