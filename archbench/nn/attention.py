@@ -104,13 +104,11 @@ _Positions = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 def _forward(heads: Any, causal: bool, scale: float, positions: _Positions) -> tuple[Tensor, Tensor]:
-    queries, keys, _ = heads
+    queries = heads[0]
     rows, num_heads, num_queries, width = queries.shape
     out = queries.new_empty(rows, num_queries, num_heads, width)
     log_norm = queries.new_empty(rows, num_heads, num_queries)
-    _library().archbench_attention(
-        *_arguments(heads, causal, scale, positions), pointer(out), pointer(log_norm)
-    )
+    _library().archbench_attention(*_arguments(heads, causal, scale, positions), pointer(out), pointer(log_norm))
     return out, log_norm
 
 
@@ -118,7 +116,7 @@ def _backward(
     heads: Any, causal: bool, scale: float, positions: _Positions, out: Tensor, log_norm: Tensor, grad: Tensor
 ) -> tuple[list[Tensor], Tensor, Tensor]:
     """Gradients of queries, keys and values [B, H, ., E]; the position term's part of the queries; the positions'."""
-    queries, keys, _ = heads
+    keys = heads[1]
     above = _rows_contiguous(grad.transpose(1, 2))
     like_queries = [torch.empty_like(out) for _ in range(1 if positions[2] is None else 2)]
     like_keys = [out.new_empty(keys.shape[0], keys.shape[2], keys.shape[1], keys.shape[3]) for _ in range(2)]

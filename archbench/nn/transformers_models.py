@@ -1,15 +1,13 @@
-"""Models of transformers with archbench's attention and GELU in place of torch's: the same functions, faster on a CPU."""
+"""Models of transformers that attend by `archbench.nn.attention`: the same function, faster on a CPU."""
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from archbench.nn.attention import attend
-from archbench.nn.gelu import Gelu
 
 ATTENTION = "archbench"
 """Name of archbench's attention in transformers: a config's `attn_implementation`."""
@@ -40,17 +38,3 @@ def _attention(
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
 # No mask where all tokens are seen, or all tokens before: as for torch's own kernels.
 ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
-
-
-def replace_gelu(model: nn.Module) -> None:
-    """Has every GELU module of `model` computed by `archbench.nn.gelu`."""
-    for parent in model.modules():
-        for name, child in parent.named_children():
-            if (approximate := _approximation(child)) is not None:
-                setattr(parent, name, Gelu(approximate))
-
-
-def _approximation(module: nn.Module) -> Any:
-    if type(module) is nn.GELU:
-        return module.approximate
-    return {"GELUActivation": "none", "GELUTanh": "tanh"}.get(type(module).__name__)

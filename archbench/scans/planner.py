@@ -322,6 +322,7 @@ class _ContenderPlanner:
             threads=execution.threads,
             micro_batch_rows=execution.micro_batch_rows,
             zero_stage=execution.zero_stage,
+            kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
         )
 

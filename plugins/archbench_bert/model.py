@@ -6,7 +6,7 @@ from transformers.models.bert.modeling_bert import BertForMaskedLM, BertLMHeadMo
 
 from archbench.api import Attention, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench.nn.transformers_models import ATTENTION, replace_gelu
+from archbench.nn.transformers_models import ATTENTION
 from archbench_bert.config import NUM_TOKEN_TYPES
 
 
@@ -35,7 +35,6 @@ class Bert(LanguageModel):
                 attn_implementation=ATTENTION,
             )
         )
-        replace_gelu(self.model)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; without token types all tokens belong to the first; no state is carried."""

@@ -5,8 +5,9 @@ from transformers.models.gpt2.configuration_gpt2 import GPT2Config as LibraryCon
 from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 
 from archbench.api import Attention, ModelDims
+from archbench.nn.gelu import GeluTanh
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench.nn.transformers_models import ATTENTION, replace_gelu
+from archbench.nn.transformers_models import ATTENTION
 
 
 class Gpt2(LanguageModel):
@@ -36,7 +37,8 @@ class Gpt2(LanguageModel):
                 attn_implementation=ATTENTION,
             )
         )
-        replace_gelu(self.model)
+        for block in self.model.transformer.h:
+            block.mlp.act = GeluTanh()
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""

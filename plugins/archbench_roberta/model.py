@@ -7,7 +7,7 @@ from transformers.models.roberta.modeling_roberta import RobertaForCausalLM, Rob
 
 from archbench.api import Attention, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench.nn.transformers_models import ATTENTION, replace_gelu
+from archbench.nn.transformers_models import ATTENTION
 from archbench_roberta.config import NUM_TOKEN_TYPES
 
 
@@ -39,7 +39,6 @@ class Roberta(LanguageModel):
                 attn_implementation=ATTENTION,
             )
         )
-        replace_gelu(self.model)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""

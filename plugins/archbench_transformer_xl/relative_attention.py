@@ -87,7 +87,9 @@ class RelativeAttention(nn.Module):
         positions = self.to_positions(sinusoids).view(num_keys + 1, self.n_heads, self.d_head)
 
         mixed = attend_by_distance(
-            *(tensor.transpose(1, 2) for tensor in (queries, keys, values)),
+            queries.transpose(1, 2),
+            keys.transpose(1, 2),
+            values.transpose(1, 2),
             self.content_bias,
             self.position_bias,
             positions,

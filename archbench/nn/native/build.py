@@ -49,8 +49,8 @@ def kernels() -> Kernels | None:
         path = build(compiler, build_folder())
         return Kernels(ctypes.CDLL(str(path)), path.stem)
     except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", None) or str(error)
-        log.warning("native kernels: %s: %s; torch's own are used, which are slower", compiler, " ".join(detail.split()))
+        detail = " ".join((getattr(error, "stderr", None) or str(error)).split())
+        log.warning("%s built no kernels (%s): torch's own are used, which are slower", compiler, detail[:400])
         return None
 
 
@@ -88,7 +88,7 @@ def build(compiler: str, folder: Path) -> Path:
             _output(*command, "-fopenmp")
         except subprocess.CalledProcessError:
             _output(*command)  # Clang often comes without OpenMP: one thread then
-        os.replace(building, path)
+        Path(building).replace(path)
     finally:
         Path(building).unlink(missing_ok=True)
     return path
