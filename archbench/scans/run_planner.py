@@ -316,6 +316,7 @@ class RunPlanner:
             threads=execution.threads,
             micro_batch_rows=execution.micro_batch_rows,
             zero_stage=execution.zero_stage,
+            kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
             keep_weights=request.keep_weights,
         )
