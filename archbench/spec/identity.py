@@ -212,6 +212,8 @@ class ExecutionSettings(_Extended):
     micro_batch_rows: PositiveInt | None = None
     """Rows per forward pass and rank; None: the whole batch."""
     zero_stage: int = Field(0, ge=0, le=3)
+    kernels: Literal["auto", "torch"] = "auto"
+    """`auto`: archbench's own kernels for small models on a CPU, where a C++ compiler can build them."""
     checkpoint_seconds: PositiveFloat = 60.0
     """Least time between two checkpoints."""
 

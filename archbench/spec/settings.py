@@ -196,6 +196,7 @@ class ExecutionSection(Section):
     threads: PositiveInt = Field(1, le=1024)
     micro_batch_rows: PositiveInt | None = None
     zero_stage: int = Field(0, ge=0, le=MAX_ZERO_STAGE)
+    kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
 
 

@@ -12,6 +12,7 @@ import torch
 
 from archbench.errors import ArchbenchError, StoreError
 from archbench.flops.peaks import measured_matmul_peak
+from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
@@ -111,6 +112,7 @@ def _train(
 ) -> Outcome:
     began = time.perf_counter()
     configure_torch(plan.execution.threads)
+    kernels = allow_native_kernels(plan.execution.kernels == "auto")
     assembly = assemble(plan, registry, directory)
     try:
         reset_peak_memory(assembly.device)
@@ -122,6 +124,7 @@ def _train(
         if plan.execution.keep_weights and outcome.state is RunState.DONE:
             keep_weights(directory, plan.identity.run_id, assembly.engine.weights())
         measured = _measured(plan, assembly, progress) | {
+            "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
         }
