@@ -106,7 +106,7 @@ def ended_run(
     if overfits:
         turn = steps[np.searchsorted(share, 0.75)] / run.steps
         loss = lowest * (1.0 + 0.3 * np.log(share / turn) ** 2)
-    return _record(run, steps, loss)
+    return _record(run, steps, loss, stops_early=overfits)
 
 
 def batch_scan_runs(
@@ -136,7 +136,7 @@ def _evaluated(run: SyntheticRun) -> Array:
     return np.unique(np.append(np.round(np.geomspace(max(first, 1), run.steps, run.points)), 0.0))
 
 
-def _record(run: SyntheticRun, steps: Array, loss: Array) -> RunRecord:
+def _record(run: SyntheticRun, steps: Array, loss: Array, *, stops_early: bool = False) -> RunRecord:
     curve = tuple(
         CurvePoint(
             step=int(step),
@@ -166,5 +166,7 @@ def _record(run: SyntheticRun, steps: Array, loss: Array) -> RunRecord:
         unique_tokens=run.unique_tokens,
         state=RunState.DONE,
         curve=curve,
+        study=run.study,
         origin="synthetic",
+        details={"identity": {"training": {"early_stopping": {"patience": 5}}}} if stops_early else {},
     )
