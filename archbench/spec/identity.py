@@ -122,9 +122,14 @@ class ExecutionSettings(_Frozen):
     """CPU threads of the process that trains."""
     micro_batch_rows: PositiveInt | None = None
     """Rows per forward pass and rank; None: the whole batch."""
+    nproc: PositiveInt = 1
+    """Processes (ranks) that train the run together."""
     zero_stage: int = Field(0, ge=0, le=3)
     checkpoint_seconds: PositiveFloat = 60.0
     """Least time between two checkpoints."""
+    watchdog_seconds: PositiveFloat = 60.0
+    """A run that takes no step for so long hangs, unless its steps have taken a tenth of that; ten times as long before
+    its first step."""
 
 
 class RunPlan(_Frozen):

@@ -20,6 +20,7 @@ from archbench.spec.identity import RunIdentity, RunPlan
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import EvaluationSet, load_evaluation_set
 from archbench.training.randomness import Purpose, seed_generators
+from archbench.training.ranks import ALONE, Ranks
 
 T = TypeVar("T", bound=ComponentConfig)
 
@@ -36,9 +37,10 @@ class Assembly:
     engine: TrainingEngine
     settings: EngineSettings
     device: torch.device
+    ranks: Ranks
 
 
-def assemble(plan: RunPlan, registry: Registry) -> Assembly:
+def assemble(plan: RunPlan, registry: Registry, ranks: Ranks = ALONE) -> Assembly:
     """Everything that `plan` names, freshly initialised from its seed.
 
     Raises PluginError, SpecError or DataError where the installed components or the corpus are not those planned for.
@@ -48,12 +50,18 @@ def assemble(plan: RunPlan, registry: Registry) -> Assembly:
     objective = _component(registry.objectives, identity.objective)
     _check_versions(identity, registry)
     _check_pair(architecture, objective, identity)
+    if execution.nproc != ranks.size:
+        raise SpecError(
+            f"execution.nproc: the run was planned for {execution.nproc} ranks, this group has {ranks.size}; "
+            f"start it by `archbench run`, or by torchrun with that many"
+        )
     device = choose_device(execution.device)
     settings = engine_settings(
         identity.training,
         seq_len=identity.dims.seq_len,
         micro_batch_rows=execution.micro_batch_rows,
         zero_stage=execution.zero_stage,
+        nproc=execution.nproc,
     )
     corpus = _open_planned_corpus(plan, objective)
     module = _build(plan, architecture, objective)
@@ -82,6 +90,7 @@ def assemble(plan: RunPlan, registry: Registry) -> Assembly:
         engine=TrainingEngine(module, identity.training.optimizer, settings, device),
         settings=settings,
         device=device,
+        ranks=ranks,
     )
 
 

@@ -2,6 +2,8 @@
 
 One is a folder `step-<steps>` with `tensors.safetensors`, `progress.json` and `manifest.json`, which holds the SHA-256
 of both. It is written beside its place, flushed, and renamed; what does not match its manifest is passed over.
+Where several ranks train, `rank-<number>.safetensors` holds what is a rank's own (its part of the optimiser, the memory
+of its rows), and the one manifest, which rank 0 writes last, holds the SHA-256 of all of them.
 """
 
 import hashlib
@@ -10,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch import Tensor
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import fsync_directory, to_json
+from archbench.training.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +41,30 @@ class Checkpoint:
 
     step: int
     tensors: Mapping[str, Tensor]
-    """In CPU memory."""
+    """Of the whole run, in CPU memory; rank 0's are stored."""
     progress: Mapping[str, Any]
-    """Everything else, as JSON values."""
+    """Everything else, as JSON values; rank 0's are stored."""
+    own: Mapping[str, Tensor] = field(default_factory=dict)
+    """What is this rank's alone; empty where one process trains."""
 
 
-def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint) -> None:
-    """Commits `checkpoint` and drops all but the newest `KEPT`. Raises StoreError where the disk does not take it."""
+def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ranks = ALONE) -> None:
+    """Commits `checkpoint` and drops all but the newest `KEPT`. Raises StoreError where the disk does not take it.
+
+    Called by all ranks. It is there once rank 0 has returned.
+    """
     root = directory.checkpoints_dir
     final = root / _name(checkpoint.step)
     temporary = root / f".{final.name}.{os.getpid()}"
     try:
-        root.mkdir(exist_ok=True)
-        _remove_leftovers(root)
-        temporary.mkdir()
+        if ranks.first:
+            root.mkdir(exist_ok=True)
+            _remove_leftovers(root)
+            temporary.mkdir()
+        temporary = root / (ranks.told(temporary.name) or "")
+        hashes = _write_own(temporary, checkpoint, ranks)
+        if not ranks.first:
+            return
         contents = {
             TENSORS: safetensors.torch.save(dict(checkpoint.tensors)),
             PROGRESS: to_json(dict(checkpoint.progress)),
@@ -60,8 +73,10 @@ def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint) -> None:
             "format": FORMAT,
             "run_id": run_id,
             "step": checkpoint.step,
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()} | hashes,
         }
+        if ranks.size > 1:
+            manifest["ranks"] = ranks.size
         for name, content in {**contents, MANIFEST: to_json(manifest)}.items():
             _write_through(temporary / name, content)
         fsync_directory(temporary)
@@ -78,11 +93,35 @@ def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def load_newest(directory: RunDirectory, run_id: str) -> Checkpoint | None:
-    """The newest whole checkpoint of the run; None without one. Those passed over are logged with the reason."""
+def _write_own(folder: Path, checkpoint: Checkpoint, ranks: Ranks) -> dict[str, str]:
+    """Writes what is this rank's own; the SHA-256 of every rank's file, by name, once all have written theirs."""
+    if ranks.size == 1:
+        return {}
+    content = safetensors.torch.save(dict(checkpoint.own))
+    _write_through(folder / _rank_file(ranks.rank), content)
+    hashes = ranks.all_told(hashlib.sha256(content).hexdigest())
+    return {_rank_file(rank): found for rank, found in enumerate(hashes)}
+
+
+def load_newest(directory: RunDirectory, run_id: str, ranks: Ranks = ALONE) -> Checkpoint | None:
+    """The newest whole checkpoint of the run; None without one. Those passed over are logged with the reason.
+
+    Rank 0 looks through all ranks' files; the others take the one that it found.
+    """
+    found = _newest_whole(directory, run_id, ranks) if ranks.first else None
+    name = ranks.told(None if found is None else _name(found.step))
+    if ranks.first or name is None:
+        return found
+    try:
+        return _load(directory.checkpoints_dir / name, run_id, ranks)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise StoreError(f"{directory.checkpoints_dir / name}: rank {ranks.rank} cannot read it: {error}") from error
+
+
+def _newest_whole(directory: RunDirectory, run_id: str, ranks: Ranks) -> Checkpoint | None:
     for path in _newest_first(directory.checkpoints_dir):
         try:
-            return _load(path, run_id)
+            return _load(path, run_id, ranks)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             reason = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
             log.warning("%s: passed over: %s; an older checkpoint is used if there is one", path, reason)
@@ -94,7 +133,7 @@ def discard_all(directory: RunDirectory) -> None:
     shutil.rmtree(directory.checkpoints_dir, ignore_errors=True)
 
 
-def _load(path: Path, run_id: str) -> Checkpoint:
+def _load(path: Path, run_id: str, ranks: Ranks) -> Checkpoint:
     manifest = json.loads((path / MANIFEST).read_bytes())
     expected = {"format": FORMAT, "run_id": run_id}
     for key, value in expected.items():
@@ -102,11 +141,24 @@ def _load(path: Path, run_id: str) -> Checkpoint:
             raise ValueError(f"its {key} is {manifest[key]!r}, expected {value!r}")
     if path.name != _name(manifest["step"]):
         raise ValueError(f"it says to be of step {manifest['step']!r}")
-    contents = {name: (path / name).read_bytes() for name in (TENSORS, PROGRESS)}
+    if (stored_by := manifest.get("ranks", 1)) != ranks.size:
+        raise ValueError(f"it was stored by {stored_by} processes, the run is now trained by {ranks.size}")
+    every = [_rank_file(rank) for rank in range(ranks.size)] if ranks.size > 1 else []
+    mine = every[ranks.rank : ranks.rank + 1]
+    contents = {name: (path / name).read_bytes() for name in (TENSORS, PROGRESS, *(every if ranks.first else mine))}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
             raise ValueError(f"{name} does not match its SHA-256")
-    return Checkpoint(manifest["step"], safetensors.torch.load(contents[TENSORS]), json.loads(contents[PROGRESS]))
+    return Checkpoint(
+        manifest["step"],
+        safetensors.torch.load(contents[TENSORS]),
+        json.loads(contents[PROGRESS]),
+        own={key: tensor for name in mine for key, tensor in safetensors.torch.load(contents[name]).items()},
+    )
+
+
+def _rank_file(rank: int) -> str:
+    return f"rank-{rank:05d}.safetensors"
 
 
 def _name(step: int) -> str:
