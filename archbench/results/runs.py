@@ -27,6 +27,13 @@ class CostAxis(StrEnum):
     """Measured time inside training steps."""
 
 
+SIZE_SCAN = "scan"
+"""Name of the study that every spec's `scan` section is."""
+
+RESULT = "result"
+"""Role of a run whose loss is the study's result."""
+
+
 def size_number(size_index: int) -> int:
     """The rung `size_index` as texts for people count it: 1 for the smallest."""
     return size_index + 1
@@ -109,6 +116,14 @@ class RunRecord:
     prefix_audit: PrefixAudit | None = None
     reason: str | None = None
     """Why the run failed or diverged, in one line."""
+    study: str = SIZE_SCAN
+    """The study of its spec that the run belongs to."""
+    role: str = RESULT
+    """What the run is for in its study: `result` enters its figures; `trial`, `pretraining`, ... lead to them."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What else its study tells its runs apart by."""
+    other_losses_nats: Mapping[str, float] = field(default_factory=dict)
+    """Hash of another corpus -> validation loss on it at the end of the run, in nats per predicted token."""
     origin: str = "archbench"
     """`archbench` for its own runs, the source's name for imported ones."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -123,3 +138,8 @@ class RunRecord:
     def usable(self) -> bool:
         """Whether the run may enter a fit."""
         return self.state is RunState.DONE and bool(self.curve)
+
+    @property
+    def best_point(self) -> CurvePoint:
+        """The point of the lowest validation loss: the result of a run with early stopping."""
+        return min(self.curve, key=lambda point: point.validation_loss_nats)

@@ -25,6 +25,7 @@ from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.progress import Progress, resume
 from archbench.training.ranks import ALONE, Ranks
+from archbench.training.weights import keep_weights
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ def carry_out(
 ) -> Outcome | None:
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
 
-    A run that has ended well is not trained again; a failed one is. Nothing that goes wrong is raised: the outcome says
+    A run that has ended well is not trained again, unless for final weights that are to be kept and are not there; a
+    failed one is. Nothing that goes wrong is raised: the outcome says
     `failed` with the reason in one line, and the traceback is logged. None if the run was asked to stop on the way.
 
     Called by all ranks of a group. Rank 0 says how the run ended; another one does so only where it is the one that
@@ -55,16 +57,19 @@ def carry_out(
         return Outcome(RunState.FAILED, reason=str(error))
     try:
         ended = _ended(directory)
-        if ended is not None and ended.state is not RunState.FAILED:
+        plan = directory.read_plan()
+        # A run that had ended well and is only repeated for its weights keeps its record.
+        kept = ended is not None and ended.state is not RunState.FAILED
+        if kept and not directory.lacks_weights(plan):
             ranks.told(None)
             return ended
-        plan = directory.read_plan()
         ranks.told(str(lease.token))
         outcome = _train_contained(directory, plan, registry, lease, report, stop, ranks)
         if outcome is not None and outcome.state is RunState.FAILED:
             ranks.claim_failure()
-            lease.check()
-            write_record(directory, plan, outcome)
+            if not kept:
+                lease.check()
+                write_record(directory, plan, outcome)
         return outcome
     except ArchbenchError as error:
         # The store itself is the problem, or the run is somebody else's now: nothing is written.
@@ -91,7 +96,9 @@ def _assist(directory: RunDirectory, registry: Registry, stop: Event, ranks: Ran
             return None
         ranks.claim_failure()
         lease.check()
-        write_record(directory, plan, outcome)
+        ended = _ended(directory)
+        if ended is None or ended.state is RunState.FAILED:
+            write_record(directory, plan, outcome)
         return outcome
     except ArchbenchError as error:
         log.exception("run %s", directory.path.name)
@@ -144,16 +151,20 @@ def _train(
 ) -> Outcome:
     began = time.perf_counter()
     configure_torch(plan.execution.threads)
-    assembly = assemble(plan, registry, ranks)
+    assembly = assemble(plan, registry, directory, ranks)
     try:
         reset_peak_memory(assembly.device)
         progress = resume(directory, assembly)
         log.info("run %s: begins at step %d", directory.path.name, progress.step)
         ready = time.perf_counter()
         outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+        keeping = plan.execution.keep_weights and outcome.state is RunState.DONE
+        weights = assembly.engine.weights() if keeping else {}
         if not ranks.first:
             return outcome
         lease.check()
+        if keeping:
+            keep_weights(directory, plan.identity.run_id, weights)
         measured = _measured(plan, assembly, progress) | {
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),

@@ -9,7 +9,6 @@ of its rows), and the one manifest, which rank 0 writes last, holds the SHA-256 
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import fsync_directory, to_json
+from archbench.runs.files import commit_folder, to_json, write_through
 from archbench.training.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)
@@ -53,79 +52,92 @@ def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ra
 
     Called by all ranks. It is there once rank 0 has returned.
     """
-    root = directory.checkpoints_dir
+    _commit(directory.checkpoints_dir, run_id, checkpoint, ranks, kept=KEPT)
+
+
+def keep(directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ranks = ALONE) -> None:
+    """Commits `checkpoint` for runs that branch off there; it stays. Called and raises as `save`."""
+    _commit(directory.kept_dir, run_id, checkpoint, ranks, kept=None)
+
+
+def _commit(root: Path, run_id: str, checkpoint: Checkpoint, ranks: Ranks, *, kept: int | None) -> None:
     final = root / _name(checkpoint.step)
-    temporary = root / f".{final.name}.{os.getpid()}"
     try:
         if ranks.first:
             root.mkdir(exist_ok=True)
             _remove_leftovers(root)
-            temporary.mkdir()
-        temporary = root / (ranks.told(temporary.name) or "")
-        hashes = _write_own(temporary, checkpoint, ranks)
+        staging = root / f".{final.name}.ranks"
+        own = _write_own(staging, checkpoint, ranks)
         if not ranks.first:
             return
         contents = {
             TENSORS: safetensors.torch.save(dict(checkpoint.tensors)),
             PROGRESS: to_json(dict(checkpoint.progress)),
         }
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         manifest = {
             "format": FORMAT,
             "run_id": run_id,
             "step": checkpoint.step,
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()} | hashes,
+            "sha256": hashes | {path.name: found for path, found in own.items()},
         }
         if ranks.size > 1:
             manifest["ranks"] = ranks.size
-        for name, content in {**contents, MANIFEST: to_json(manifest)}.items():
-            _write_through(temporary / name, content)
-        fsync_directory(temporary)
-        if final.exists():
-            shutil.rmtree(final)  # one that was passed over as corrupt, or the same content
-        temporary.rename(final)
-        fsync_directory(root)
-        for old in _newest_first(root)[KEPT:]:
+        # One of the same step was passed over as corrupt, or has the same content.
+        commit_folder(final, {**contents, MANIFEST: to_json(manifest)}, moved=tuple(own))
+        shutil.rmtree(staging, ignore_errors=True)
+        for old in _newest_first(root)[kept:] if kept else ():
             shutil.rmtree(old)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise StoreError(
             f"{final}: cannot be written: {error.strerror}; free space or choose another --runs"
         ) from error
 
 
-def _write_own(folder: Path, checkpoint: Checkpoint, ranks: Ranks) -> dict[str, str]:
-    """Writes what is this rank's own; the SHA-256 of every rank's file, by name, once all have written theirs."""
+def _write_own(folder: Path, checkpoint: Checkpoint, ranks: Ranks) -> dict[Path, str]:
+    """Writes what is this rank's own into `folder`; every rank's file and its SHA-256, once all have written theirs."""
     if ranks.size == 1:
         return {}
+    if ranks.first:
+        folder.mkdir()
+    ranks.told(None)  # Now it is there.
     content = safetensors.torch.save(dict(checkpoint.own))
-    _write_through(folder / _rank_file(ranks.rank), content)
+    write_through(folder / _rank_file(ranks.rank), content)
     hashes = ranks.all_told(hashlib.sha256(content).hexdigest())
-    return {_rank_file(rank): found for rank, found in enumerate(hashes)}
+    return {folder / _rank_file(rank): found for rank, found in enumerate(hashes)}
 
 
 def load_newest(directory: RunDirectory, run_id: str, ranks: Ranks = ALONE) -> Checkpoint | None:
     """The newest whole checkpoint of the run; None without one. Those passed over are logged with the reason.
 
-    Rank 0 looks through all ranks' files; the others take the one that it found.
+    Called by all ranks: rank 0 looks through everybody's files, and the others take the one that it found.
     """
-    found = _newest_whole(directory, run_id, ranks) if ranks.first else None
+    return _agreed(directory.checkpoints_dir, run_id, ranks, "an older checkpoint is used if there is one")
+
+
+def load_kept(directory: RunDirectory, run_id: str, step: int, ranks: Ranks = ALONE) -> Checkpoint | None:
+    """The checkpoint that the run kept at `step`; None, with a line in the log, where it is missing or damaged."""
+    return _agreed(directory.kept_dir, run_id, ranks, "the run takes its first steps itself", step)
+
+
+def _agreed(root: Path, run_id: str, ranks: Ranks, instead: str, step: int | None = None) -> Checkpoint | None:
+    """The newest whole checkpoint in `root`, or the one at `step`."""
+    found = None
+    if ranks.first:
+        for path in _newest_first(root) if step is None else [root / _name(step)]:
+            try:
+                found = _load(path, run_id, ranks)
+                break
+            except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+                reason = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
+                log.warning("%s: passed over: %s; %s", path, reason, instead)
     name = ranks.told(None if found is None else _name(found.step))
     if ranks.first or name is None:
         return found
     try:
-        return _load(directory.checkpoints_dir / name, run_id, ranks)
+        return _load(root / name, run_id, ranks)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise StoreError(f"{directory.checkpoints_dir / name}: rank {ranks.rank} cannot read it: {error}") from error
-
-
-def _newest_whole(directory: RunDirectory, run_id: str, ranks: Ranks) -> Checkpoint | None:
-    for path in _newest_first(directory.checkpoints_dir):
-        try:
-            return _load(path, run_id, ranks)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            reason = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
-            log.warning("%s: passed over: %s; an older checkpoint is used if there is one", path, reason)
-    return None
+        raise StoreError(f"{root / name}: rank {ranks.rank} cannot read it: {error}") from error
 
 
 def discard_all(directory: RunDirectory) -> None:
@@ -172,10 +184,3 @@ def _newest_first(root: Path) -> list[Path]:
 def _remove_leftovers(root: Path) -> None:
     for leftover in root.glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())

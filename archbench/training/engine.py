@@ -223,6 +223,10 @@ class TrainingEngine:
             name.startswith("buffer.") or (self.zero_stage > 0 and not name.startswith("parameter."))
         )
 
+    def weights(self) -> dict[str, Tensor]:
+        """The module's parameters and persistent buffers, as copies in CPU memory."""
+        return {name: tensor.to("cpu", copy=True) for name, tensor in self.module.state_dict().items()}
+
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Continues from `tensors`, which `tensors()` of an engine with the same settings returned.
 

@@ -65,10 +65,20 @@ def fresh_progress(device: torch.device, ranks: Ranks = ALONE) -> Progress:
 
 def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
     """Stores a checkpoint. Raises LeaseLost if another process has taken the run over."""
-    ranks = assembly.ranks
+    lease.check()
+    checkpoint.save(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks)
+
+
+def keep(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
+    """Stores a checkpoint for runs that branch off here. Raises as `commit`."""
+    lease.check()
+    checkpoint.keep(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks)
+
+
+def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
     tensors = assembly.engine.tensors()
     own = {name: tensors.pop(name) for name in list(tensors) if assembly.engine.is_own(name)}
-    rows = tensors if ranks.size == 1 else own
+    rows = tensors if assembly.ranks.size == 1 else own
     rows[_NATS] = progress.nats.cpu().clone()
     rows[_PREDICTIONS] = progress.predictions.cpu().clone()
     for index, tensor in enumerate(_joined(progress.states)):
@@ -79,18 +89,21 @@ def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: 
         "evaluation_seconds": progress.evaluation_seconds,
         "attempts": progress.attempts,
     }
-    lease.check()
-    state = checkpoint.Checkpoint(progress.step, tensors, content, own)
-    checkpoint.save(directory, assembly.plan.identity.run_id, state, ranks)
+    return checkpoint.Checkpoint(progress.step, tensors, content, own)
 
 
 def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     """The progress stored in the newest checkpoint that is whole, loaded into the engine; a fresh one without any.
 
-    A checkpoint of other execution settings (another ZeRO stage) is logged and left unused.
+    A run that has none yet begins from the checkpoint that it may branch off, if that is there. A checkpoint of other
+    execution settings (another ZeRO stage) is logged and left unused.
     """
-    stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id, assembly.ranks)
-    progress = fresh_progress(assembly.device, assembly.ranks)
+    ranks = assembly.ranks
+    stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id, ranks)
+    branch = assembly.plan.execution.branch_from
+    if stored is None and branch is not None:
+        stored = checkpoint.load_kept(directory.sibling(branch.run_id), branch.run_id, branch.step, ranks)
+    progress = fresh_progress(assembly.device, ranks)
     if stored is None:
         return progress
     tensors = {**stored.tensors, **stored.own}

@@ -1,10 +1,12 @@
 """A run that is killed again and again leaves the same record, byte for byte, as one that nobody disturbed."""
 
 import os
+import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from archbench.host import Host, load_host
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import acquire, read_lease
 from archbench.runs.records import read_record
+from archbench.testing.killing import Kill, KillServer, kill_often
 from archbench.testing.small_runs import plan_small_run, small_corpus
 
 CHECKPOINT_SECONDS = 0.05
@@ -88,6 +91,63 @@ def test_run_whose_worker_is_killed_has_an_undisturbed_runs_record(
     seconds = [point.device_seconds for point in record.curve]
     assert all(value is not None for value in seconds)
     assert seconds == sorted(seconds, key=lambda value: value or 0.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillServer]:
+    with KillServer(tmp_path_factory.mktemp("kills") / "log") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("architecture", "objective"),
+    [
+        ({"kind": "gpt2"}, {"kind": "causal_lm"}),
+        ({"kind": "transformer_xl"}, {"kind": "causal_lm"}),
+        ({"kind": "reformer", "bucket_size": 16}, {"kind": "causal_lm"}),
+        ({"kind": "bert"}, {"kind": "masked_lm"}),
+    ],
+)
+def test_five_kills_at_random_moments_change_no_bit(
+    tmp_path: Path, corpus: Corpus, host: Host, server: KillServer, architecture: Any, objective: Any
+) -> None:
+    """Four architectures: twenty kills in all. `benchmarks/kill_runs.py` does more of them."""
+
+    def make_run(name: str) -> RunDirectory:
+        (tmp_path / name).mkdir()
+        return plan_small_run(
+            tmp_path / name,
+            corpus,
+            host.registry,
+            architecture=architecture,
+            objective=objective,
+            total_steps=30,
+            evaluation={"points": 6},
+            execution={"checkpoint_seconds": 0.03},
+        )
+
+    count = kill_often(server, make_run, 5, seed=random.SystemRandom().getrandbits(32))
+    assert count.kills == 5
+    assert count.runs_compared >= 1
+    assert count.runs_unequal == 0, count
+
+
+@pytest.mark.parametrize("operation", range(1, 40, 3))
+def test_kill_before_a_file_operation_loses_no_committed_step(
+    tmp_path: Path, corpus: Corpus, host: Host, server: KillServer, operation: int
+) -> None:
+    """Every step commits, so that the operations are those of a lease, of three commits, and of the run's end."""
+    run = plan_small_run(tmp_path, corpus, host.registry, total_steps=3, execution={"checkpoint_seconds": 1e-9})
+    killed = server.attempt(run, Kill(before_operation=operation))
+    assert killed.killed, f"a run of three steps has fewer than {operation} file operations"
+    steps = sorted(int(path.name.removeprefix("step-")) for path in run.checkpoints_dir.glob("step-*"))
+    again = server.attempt(run)
+    assert (again.killed, again.exit_code) == (False, 0)
+    record = read_record(run, contender="x", size_index=0)
+    assert record is not None
+    assert record.state is RunState.DONE
+    # The second attempt went on from a checkpoint exactly if one had been committed.
+    assert record.details["timings"]["attempts"] == (2 if steps else 1)
 
 
 def wait_for_checkpoints(directory: RunDirectory, executor: LocalExecutor, wanted: int) -> int:

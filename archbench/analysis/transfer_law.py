@@ -1,0 +1,148 @@
+"""The laws of transfer fitted to a study's cells: D_T(D_F,N), the unified law, and their intervals.
+
+D_T is fitted by least squares on ln D_T, each point weighted by the inverse variance that run-to-run noise gives it:
+the error of D_T = D_E - D_F is a few per cent where D_E is large, and unbounded where D_E is near D_F. Intervals repeat
+the fit on resamples of that noise, in which neighbouring points share the curve from scratch; they are widened by the
+square root of chi² per degree of freedom where that is above 1, as particle physics does (Birge 1932), so that a law
+which does not describe the points well is not called certain.
+
+Legend: D_F fine-tuning tokens, D_E effective data, D_T = D_E - D_F, N parameters, L loss, R resamples.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from archbench.analysis.effective_data import METHOD, Effective
+from archbench.analysis.fitting import LawFit, fit_law
+from archbench.analysis.law_bootstrap import bootstrap_law, percentile_intervals
+from archbench.analysis.laws.transfer import DataTransferred, UnifiedTransfer
+from archbench.analysis.power_sum import Array
+from archbench.analysis.robust import LEAST_SQUARES
+from archbench.analysis.transfer_runs import Cell
+from archbench.results.fits import FitStatus, Interval
+from archbench.results.transfer import Censoring
+
+_LEAST_CERTAIN = 2.0
+"""A point enters where D_T is at least so many standard deviations above 0: below, its logarithm says nothing."""
+
+
+def fit_transfer_law(cells: Sequence[Effective], is_low: Callable[[Cell], bool] | None) -> tuple[LawFit, Array]:
+    """D_T = k·D_F^alpha·N^beta on the cells in the low-data regime, and theta of each resample, [R, 3].
+
+    is_low: None takes every cell. Censored cells, those without transfer and those outside the regime are counted.
+    """
+    left_out: dict[str, int] = {}
+    used = []
+    for one in cells:
+        reason = _why_left_out(one, is_low)
+        if reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
+        else:
+            used.append(one)
+    errors = np.array([_log_error(one) for one in used])
+    known = bool(len(used)) and bool(np.isfinite(errors).all()) and bool((errors > 0).all())
+    weights = errors.min() ** 2 / errors**2 if known else np.ones(len(used))
+    tokens = np.array([one.cell.tokens for one in used], dtype=float)
+    fit = fit_law(
+        DataTransferred(),
+        {"D_F": tokens, "N": [one.cell.non_embedding_params for one in used]},
+        [float(np.exp(one.log_effective)) - one.cell.tokens for one in used],
+        delta=LEAST_SQUARES,
+        weights=weights,
+        clusters=list(range(len(used))),
+        param_convention="non_embedding",
+    )
+    result = replace(fit.result, left_out={**fit.result.left_out, **left_out})
+    fit = replace(fit, result=result)
+    if not fit.ok:
+        return fit, np.empty((0, 3))
+    if not known:
+        return fit.with_intervals({}, ["run-to-run noise is not known: no intervals"]), np.empty((0, 3))
+    return _with_intervals(fit, used, errors)
+
+
+def _why_left_out(one: Effective, is_low: Callable[[Cell], bool] | None) -> str:
+    if is_low is not None and not is_low(one.cell):
+        return "outside the low-data regime"
+    if one.censored is not Censoring.NONE:
+        return f"D_E censored {one.censored.value}"
+    if one.log_multiplier <= 0:
+        return "D_T not positive"
+    error = _log_error(one)
+    return "D_T not told from 0" if np.isfinite(error) and error * _LEAST_CERTAIN > 1.0 else ""
+
+
+def _log_error(one: Effective) -> float:
+    """Standard deviation of ln D_T by run-to-run noise, NaN where that is not known.
+
+    From the quartiles of the draws of ln D_E, which censored draws do not move, by the delta method.
+    """
+    if one.draws is None:
+        return float("nan")
+    low, high = np.quantile(one.draws, [0.1587, 0.8413], method="inverted_cdf")
+    share = 1.0 - float(np.exp(-one.log_multiplier))
+    if not share > 0:
+        return float("inf")
+    return float((high - low) / 2.0 / share)
+
+
+def _with_intervals(fit: LawFit, used: Sequence[Effective], errors: Array) -> tuple[LawFit, Array]:
+    theta = _refits(fit, used)
+    freedom = len(used) - fit.num_free
+    chi2 = float(((fit.residuals() / errors) ** 2).sum())
+    widening = float(np.sqrt(max(1.0, chi2 / freedom))) if freedom > 0 else 1.0
+    theta = fit.theta + widening * (theta - fit.theta)
+    drawn = fit.law.public(theta, fit.points.centre)
+    notes = [f"chi² per degree of freedom {chi2 / freedom:.2g}" if freedom > 0 else "as many points as parameters"]
+    if widening > 1.0:
+        notes.append(f"the law misses its points by more than run-to-run noise: intervals widened {widening:.2g}-fold")
+    intervals = {
+        name: Interval(one.value, one.low, one.high, one.level, METHOD)
+        for name, one in percentile_intervals(fit.result.params, drawn).items()
+    }
+    return fit.with_intervals(intervals, notes), theta
+
+
+def _refits(fit: LawFit, used: Sequence[Effective]) -> Array:
+    """Weighted least squares in logarithms on each resample, [R, 3]; points that it censors or turns round drop out."""
+    log_tokens = np.log([one.cell.tokens for one in used])
+    drawn = np.stack([one.draws for one in used if one.draws is not None], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        observed = drawn + np.log1p(-np.exp(log_tokens - drawn))
+    good = np.isfinite(observed)
+    design = fit.law.terms(fit.points.logs)[0]
+    weights = np.where(good, fit.points.weights, 0.0)
+    gram = np.einsum("rn,np,nq->rpq", weights, design, design)
+    right = np.einsum("rn,np,rn->rp", weights, design, np.where(good, observed, 0.0))
+    theta = np.full((len(drawn), 3), np.nan)
+    solvable = np.linalg.cond(gram) < 1e12
+    theta[solvable] = np.linalg.solve(gram[solvable], right[solvable][:, :, None])[:, :, 0]
+    return theta
+
+
+def fit_unified_law(cells: Sequence[Cell], is_low: Callable[[Cell], bool] | None, seed: int, resamples: int) -> LawFit:
+    """The unified law of Hernandez et al. 2021, eq 4.1, on the losses of fine-tuned cells in the low-data regime."""
+    used = [cell for cell in cells if is_low is None or is_low(cell)]
+    fit = fit_law(
+        UnifiedTransfer(),
+        {"D_F": [cell.tokens for cell in used], "N": [cell.non_embedding_params for cell in used]},
+        np.exp([cell.log_loss for cell in used]),
+        delta=LEAST_SQUARES,
+        weights=[len(cell.runs) for cell in used],
+        clusters=list(range(len(used))),
+        param_convention="non_embedding",
+    )
+    if len(used) < len(cells):
+        left_out = {**fit.result.left_out, "outside the low-data regime": len(cells) - len(used)}
+        fit = replace(fit, result=replace(fit.result, left_out=left_out))
+    return with_bootstrap(fit, seed, resamples)
+
+
+def with_bootstrap(fit: LawFit, seed: int, resamples: int) -> LawFit:
+    """`fit` with percentile intervals from a bootstrap over its cells, where it may be read."""
+    if fit.result.status is not FitStatus.OK:
+        return fit
+    samples = bootstrap_law(fit, num_resamples=resamples, seed=seed)
+    return fit.with_intervals(percentile_intervals(fit.result.params, samples.params()))
