@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archbench.analysis.data_regime import Regime, low_data_regime, scratch_law
-from archbench.analysis.direction_ranking import Direction, rank_directions
+from archbench.analysis.direction_ranking import Direction, mean_multiplier, rank_directions
 from archbench.analysis.effective_data import Effective, effective_data, transfer_cell
 from archbench.analysis.forgetting import forgetting
 from archbench.analysis.scratch_curve import MonotoneCurve, inversions
@@ -96,6 +96,7 @@ def measure_direction(
         law_all_data=fit_transfer_law(effective, None)[0].result,
         scratch_law=with_bootstrap(joint, settings.seed, settings.num_resamples).result,
         unified_law=fit_unified_law(finetune, is_low, settings.seed, settings.num_resamples).result,
+        mean_multiplier=mean_multiplier(effective),
         frontiers=cost_frontiers(runs, finetune, scratch),
         forgetting=forgetting(runs, finetune),
         source_bytes_per_token=settings.bytes_per_token.get(source),

@@ -8,9 +8,9 @@ from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpus
 from archbench.errors import DataError
 from archbench.host import Host
-from archbench.runs.store import ScanIndex
+from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
-from archbench.scans.run_planner import PlannedRun, RunPlanner
+from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
 from archbench.scans.size_scan import size_scan
 from archbench.spec.models import Contender, Spec
 
@@ -18,17 +18,6 @@ MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
 
 MIN_SIZES_FOR_A_LAW = 4
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRuns:
-    """Runs that can be planned only when others have ended."""
-
-    what: str
-    """What they are and what they wait for, in words."""
-    count: int
-    exact_flops: float
-    """Of all of them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +45,31 @@ class ScanPlan:
 
 
 def plan_scan(
-    spec: Spec, host: Host, *, cache_dir: Path, report: Callable[[str], None] = lambda line: None
+    spec: Spec,
+    host: Host,
+    *,
+    cache_dir: Path,
+    store: RunStore | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> ScanPlan:
-    """Plans all runs of `spec`; text is prepared, or taken from `cache_dir`, and nothing is trained.
+    """Plans all runs of `spec` that the ended runs in `store` let it decide; nothing is trained.
 
-    Raises SpecError, DataError or PluginError, in one line with the place in the spec, where it cannot be carried out.
+    Text is prepared, or taken from `cache_dir`. What waits for runs that have not ended is in the plan's `pending`:
+    plan again when they have. The same store gives the same plan. Raises SpecError, DataError or PluginError, in one
+    line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
     corpus = _prepared_corpus(spec, cache_dir, report)
     runs: list[PlannedRun] = []
+    pending: list[PendingRuns] = []
     for contender in spec.contenders:
-        planner = RunPlanner(spec, contender, corpus, host)
+        planner = RunPlanner(spec, contender, corpus, host, store)
         planner.check_text()
-        runs += size_scan(planner)
+        for planned in size_scan(planner):
+            if isinstance(planned, PendingRuns):
+                pending.append(planned)
+            else:
+                runs.append(planned)
     index = ScanIndex(
         name=spec.name,
         description=spec.description,
@@ -78,7 +79,7 @@ def plan_scan(
         environment=describe_environment(spec, host, corpus),
         warnings=tuple(_warnings(spec, runs)),
     )
-    return ScanPlan(index, tuple(runs), corpus)
+    return ScanPlan(index, tuple(runs), corpus, tuple(pending))
 
 
 def _prepared_corpus(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> Corpus:

@@ -193,6 +193,7 @@ class ExecutionSection(Section):
     micro_batch_rows: PositiveInt | None = None
     nproc: PositiveInt = Field(1, le=4096)
     zero_stage: int = Field(0, ge=0, le=3)
+    kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
     watchdog_seconds: PositiveFloat = 60.0
 

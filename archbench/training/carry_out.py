@@ -12,6 +12,7 @@ import torch
 
 from archbench.errors import ArchbenchError, StoreError
 from archbench.flops.peaks import measured_matmul_peak
+from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
@@ -151,6 +152,7 @@ def _train(
 ) -> Outcome:
     began = time.perf_counter()
     configure_torch(plan.execution.threads)
+    kernels = allow_native_kernels(plan.execution.kernels == "auto")
     assembly = assemble(plan, registry, directory, ranks)
     try:
         reset_peak_memory(assembly.device)
@@ -166,6 +168,7 @@ def _train(
         if keeping:
             keep_weights(directory, plan.identity.run_id, weights)
         measured = _measured(plan, assembly, progress) | {
+            "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
         }
@@ -223,6 +226,7 @@ def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str
         "peak_memory_bytes": peak_memory_bytes(assembly.device),
         "training_seconds": round(seconds, 3),
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
+        "noise_scale_seconds": round(progress.noise_scale_seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
         "attempts": progress.attempts,
         **_utilisation(plan, assembly, tokens, seconds),

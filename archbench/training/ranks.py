@@ -53,6 +53,15 @@ class Ranks:
         distributed.all_reduce(sums, group=self.group)
         return sums
 
+    def joined(self, rows: Tensor) -> Tensor:
+        """Everybody's `rows`, as many on each rank, one behind the other along the first axis; on their device."""
+        if self.size == 1:
+            return rows
+        mine = rows.detach().to("cpu").contiguous()
+        pieces = [torch.empty_like(mine) for _ in range(self.size)]
+        distributed.all_gather(pieces, mine, group=self.group)
+        return torch.cat(pieces).to(rows.device)
+
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """For each flag, whether it is set anywhere."""
         if self.size == 1:
