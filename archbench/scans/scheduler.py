@@ -1,5 +1,6 @@
 """Carries out the runs of a scan that are missing: submits, follows, tries again what was lost, and never twice."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -128,7 +129,18 @@ def carry_out(
                 raise
     else:
         watcher.scheduled(missing, ready, 0)
+    _discard_kept(runs, store)
     return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
+
+
+def _discard_kept(runs: Sequence[PlannedRun], store: RunStore) -> None:
+    """Removes the checkpoints of trunks all of whose branches have ended."""
+    awaited = {
+        branch.run_id for run in missing_runs(runs, store) if (branch := run.plan.execution.branch_from) is not None
+    }
+    for run in runs:
+        if run.plan.execution.keep_steps and run.run_id not in awaited:
+            shutil.rmtree(store.directory(run.run_id).kept_dir, ignore_errors=True)
 
 
 @dataclass(slots=True)
