@@ -92,7 +92,7 @@ class TrainingSettings(_Extended):
 class EvaluationSettings(_Extended):
     """The fixed evaluation set and when it is used."""
 
-    added_later = frozenset({"spacing"})
+    added_later = frozenset({"spacing", "noise_scale_every"})
 
     tokens: PositiveInt = 65_536
     """Validation text is taken in whole documents up to about this many tokens."""
@@ -106,6 +106,8 @@ class EvaluationSettings(_Extended):
     """Of the evaluations, in steps. `linear` suits runs that stop early."""
     prefix_audit_positions: NonNegativeInt = Field(256, le=1_000_000)
     """Positions of the prefix audit at the end of a causal run; 0 leaves it out."""
+    noise_scale_every: NonNegativeInt = Field(0, le=1_000_000_000)
+    """Steps between two measurements of the gradient noise scale, each about as long as a step; 0 measures none."""
 
 
 class DataIdentity(_Extended):

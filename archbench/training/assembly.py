@@ -20,6 +20,7 @@ from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunIdentity, RunPlan
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import EvaluationSet, load_evaluation_set
+from archbench.training.noise_scale import NoiseMeter
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.starting_weights import load_starting_weights
 
@@ -40,6 +41,8 @@ class Assembly:
     engine: TrainingEngine
     settings: EngineSettings
     device: torch.device
+    noise_meter: NoiseMeter | None
+    """Where the run measures its gradient noise."""
 
 
 def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Assembly:
@@ -67,6 +70,10 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Asse
     module = _build(plan, architecture, objective)
     if identity.start is not None:
         load_starting_weights(module, plan, directory)
+
+    # A copy from before the engine wraps the module.
+    measured = identity.evaluation.noise_scale_every > 0
+    noise_meter = NoiseMeter(module, settings.rows, device) if measured else None
 
     def evaluation_set(corpus: Corpus) -> EvaluationSet:
         return load_evaluation_set(
@@ -98,6 +105,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Asse
         engine=TrainingEngine(module, identity.training.optimizer, settings, device),
         settings=settings,
         device=device,
+        noise_meter=noise_meter,
     )
 
 

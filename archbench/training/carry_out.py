@@ -181,6 +181,7 @@ def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str
         "peak_memory_bytes": peak_memory_bytes(assembly.device),
         "training_seconds": round(seconds, 3),
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
+        "noise_scale_seconds": round(progress.noise_scale_seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
         "attempts": progress.attempts,
         **_utilisation(plan, assembly, tokens, seconds),

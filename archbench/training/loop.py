@@ -19,7 +19,7 @@ from archbench.training.assembly import Assembly
 from archbench.training.evaluation import evaluate, row_slices, to_device
 from archbench.training.measurement import Stopwatch
 from archbench.training.prefix_audit import audit_prefixes
-from archbench.training.progress import Progress, commit, keep
+from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
 
@@ -110,6 +110,9 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     assembly.engine.train_mode()
     clock.start()
     while progress.step < total_steps:
+        if measures_noise(assembly, progress.step):
+            with clock.paused():
+                measure_noise(assembly, progress)
         train_step(assembly, progress)
         problem = None
         if progress.step in evaluated_after:
@@ -130,6 +133,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
         tuple(progress.curve),
         prefix_audit=_audit(assembly),
         other_losses_nats=_other_losses(assembly),
+        noise_scale=tuple(progress.noise_scale),
     )
 
 
@@ -196,6 +200,30 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
             f"{untrained:.3g}; lower training.learning_rate"
         )
     return None
+
+
+def measures_noise(assembly: Assembly, step: int) -> bool:
+    """Whether gradient noise is measured on the batch of the step that follows `step` taken ones."""
+    every = assembly.plan.identity.evaluation.noise_scale_every
+    return every > 0 and step > 0 and step % every == 0
+
+
+def measure_noise(assembly: Assembly, progress: Progress) -> None:
+    """Adds a measurement of the gradient noise; changes nothing that the run goes on with."""
+    assert assembly.noise_meter is not None, "made where the plan asks for measurements"
+    began = time.perf_counter()
+    identity = assembly.plan.identity
+    found = assembly.noise_meter.measure(
+        assembly.engine.module,
+        assembly.batches.batch(progress.step),
+        joined_state(progress.states),
+        seed=identity.seed,
+        step=progress.step,
+        tokens_per_row=identity.dims.seq_len,
+    )
+    if found is not None:
+        progress.noise_scale.append(found)
+    progress.noise_scale_seconds += time.perf_counter() - began
 
 
 def stalled(curve: Sequence[CurvePoint], settings: EarlyStopping | None) -> bool:

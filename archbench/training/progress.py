@@ -8,10 +8,10 @@ from torch import Tensor
 
 from archbench.errors import StoreError
 from archbench.nn.language_model import State
-from archbench.results.runs import CurvePoint
+from archbench.results.runs import CurvePoint, NoiseMeasurement
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
-from archbench.runs.records import curve_point
+from archbench.runs.records import curve_point, noise_measurement
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly
 
@@ -32,9 +32,11 @@ class Progress:
     states: dict[int, State | None] = field(default_factory=dict)
     """Memory carried to the next step, by number of the micro-batch."""
     curve: list[CurvePoint] = field(default_factory=list)
+    noise_scale: list[NoiseMeasurement] = field(default_factory=list)
     device_seconds: float = 0.0
     """Measured time in training steps, over all attempts."""
     evaluation_seconds: float = 0.0
+    noise_scale_seconds: float = 0.0
     attempts: int = 1
     """How often the run was taken up, the first time included."""
     started_at: int = 0
@@ -74,12 +76,14 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
     tensors = assembly.engine.tensors()
     tensors[_NATS] = progress.nats.cpu().clone()
     tensors[_PREDICTIONS] = progress.predictions.cpu().clone()
-    for index, tensor in enumerate(_joined(progress.states)):
+    for index, tensor in enumerate(joined_state(progress.states)):
         tensors[f"{_STATE}{index}"] = tensor.detach().to("cpu", copy=True).contiguous()
     content = {
         "curve": [asdict(point) for point in progress.curve],
+        "noise_scale": [asdict(one) for one in progress.noise_scale],
         "device_seconds": progress.device_seconds,
         "evaluation_seconds": progress.evaluation_seconds,
+        "noise_scale_seconds": progress.noise_scale_seconds,
         "attempts": progress.attempts,
     }
     return checkpoint.Checkpoint(progress.step, tensors, content)
@@ -111,13 +115,15 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress.step = progress.started_at = stored.step
     progress.states = _split(state, assembly.settings.micro_batch_rows)
     progress.curve = [curve_point(point) for point in stored.progress["curve"]]
+    progress.noise_scale = [noise_measurement(one) for one in stored.progress.get("noise_scale", [])]
     progress.device_seconds = float(stored.progress["device_seconds"])
     progress.evaluation_seconds = float(stored.progress["evaluation_seconds"])
+    progress.noise_scale_seconds = float(stored.progress.get("noise_scale_seconds", 0.0))
     progress.attempts = int(stored.progress["attempts"]) + 1
     return progress
 
 
-def _joined(states: dict[int, State | None]) -> State:
+def joined_state(states: dict[int, State | None]) -> State:
     """The memory of the whole batch: the first axis of every tensor is the row."""
     present = [state for _, state in sorted(states.items()) if state is not None]
     return tuple(torch.cat(tensors) for tensors in zip(*present, strict=True))
