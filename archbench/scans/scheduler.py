@@ -1,5 +1,6 @@
 """Carries out the runs of a scan that are missing: submits, follows, tries again what was lost, and never twice."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -129,6 +130,7 @@ def carry_out(
                 raise
     else:
         watcher.scheduled(missing, ready, 0)
+    _discard_kept(runs, store)
     return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
 
 
@@ -143,6 +145,16 @@ def _group_arguments(config: ExecutorConfig, missing: Sequence[PlannedRun]) -> d
             "leave nproc out, or choose executor local"
         )
     return {"nproc": nproc}
+
+
+def _discard_kept(runs: Sequence[PlannedRun], store: RunStore) -> None:
+    """Removes the checkpoints of trunks all of whose branches have ended."""
+    awaited = {
+        branch.run_id for run in missing_runs(runs, store) if (branch := run.plan.execution.branch_from) is not None
+    }
+    for run in runs:
+        if run.plan.execution.keep_steps and run.run_id not in awaited:
+            shutil.rmtree(store.directory(run.run_id).kept_dir, ignore_errors=True)
 
 
 @dataclass(slots=True)
