@@ -167,7 +167,7 @@ def _summary(costed: CostedPlan) -> list[str]:
     distinct = {one.run.run_id: one for one in costed.runs}
     missing = [one for one in distinct.values() if one.missing]
     data = plan.index.environment["data"]
-    flops = human_count(sum(one.run.exact_flops for one in missing))
+    flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
     later = [f"later: {one.count} runs, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending]
     lines = [

@@ -12,6 +12,7 @@ from archbench.cli.common import (
     host_with,
     leaderboard_option,
     note,
+    nproc_option,
     plugin_option,
     reports_option,
     runs_option,
@@ -37,6 +38,7 @@ EXIT_RUNS_FAILED = 1
 @leaderboard_option
 @cache_option
 @plugin_option
+@nproc_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -46,13 +48,14 @@ def run(
     leaderboard_dir: Path,
     cache_dir: Path,
     plugin_files: tuple[Path, ...],
+    nproc: int | None,
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
     Run it again to resume: nothing that is finished is trained twice.
     """
     host = host_with(plugin_files)
-    loaded = load_spec(spec, host.registry)
+    loaded = load_spec(spec, host.registry).with_nproc(nproc)
     store = RunStore(runs_dir)
     store.create()
     _stop_when_told()

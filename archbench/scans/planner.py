@@ -111,12 +111,7 @@ def _check_protocol(spec: Spec) -> None:
             f"got {training.batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
             f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
         )
-    rows = training.batch_tokens // training.seq_len
-    micro = spec.execution.micro_batch_rows
-    if micro is not None and rows % micro:
-        raise spec.error(
-            ("execution", "micro_batch_rows"), f"got {micro}, which does not divide the {rows} rows of a batch"
-        )
+    _check_execution(spec, training.batch_tokens // training.seq_len)
     rates = training.learning_rate
     if isinstance(rates, list) and len(rates) != len(sizes):
         raise spec.error(
@@ -124,6 +119,29 @@ def _check_protocol(spec: Spec) -> None:
         )
     for contender in spec.contenders:
         _check_pairing(spec, contender)
+
+
+def _check_execution(spec: Spec, rows: int) -> None:
+    """Whether ranks and micro-batches divide the `rows` of a batch, and the ZeRO stage has ranks to divide among."""
+    execution = spec.execution
+    nproc, micro, stage = execution.nproc, execution.micro_batch_rows, execution.zero_stage
+    if rows % nproc:
+        fitting = max(count for count in range(1, nproc) if rows % count == 0)
+        raise spec.error(
+            ("execution", "nproc"),
+            f"got {nproc}, which does not divide the {rows} rows of a batch; choose {fitting}, or another batch_tokens",
+        )
+    if micro is not None and rows // nproc % micro:
+        whose = (
+            f"the {rows} rows of a batch"
+            if nproc == 1
+            else f"the {rows // nproc} rows that each of {nproc} ranks takes"
+        )
+        raise spec.error(("execution", "micro_batch_rows"), f"got {micro}, which does not divide {whose}")
+    if stage == 3 and nproc == 1:
+        raise spec.error(
+            ("execution", "zero_stage"), "got 3, but one process has nobody to share its parameters with; choose 0 to 2"
+        )
 
 
 def _check_pairing(spec: Spec, contender: Contender) -> None:

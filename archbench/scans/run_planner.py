@@ -69,6 +69,13 @@ class PlannedRun:
         return self.plan.facts.exact_flops_per_token * self.tokens
 
     @property
+    def own_flops(self) -> float:
+        """Of these, what remains where the first steps are taken from another run."""
+        branch = self.plan.execution.branch_from
+        shared = branch.step / self.plan.identity.training.total_steps if branch else 0.0
+        return self.exact_flops * (1.0 - shared)
+
+    @property
     def kaplan_flops(self) -> float:
         """6·N·D."""
         return self.plan.facts.kaplan_flops_per_token * self.tokens
@@ -316,6 +323,8 @@ class RunPlanner:
             threads=execution.threads,
             micro_batch_rows=execution.micro_batch_rows,
             zero_stage=execution.zero_stage,
+            nproc=execution.nproc,
+            watchdog_seconds=execution.watchdog_seconds,
             kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
             keep_weights=request.keep_weights,

@@ -65,19 +65,24 @@ class Upkeep:
     def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> None:
         """Called after each step. Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over."""
         now = time.monotonic()
-        stopping = self.stop.is_set()
         if progress.step in assembly.plan.execution.keep_steps:
             with clock.paused():
                 progress.device_seconds = clock.seconds
                 keep(self.directory, self.lease, assembly, progress)
-        if stopping or now - self.committed >= assembly.plan.execution.checkpoint_seconds:
+        # Each rank has its own clock; what they do, they do together.
+        stopping, committing, reporting = assembly.ranks.any(
+            self.stop.is_set(),
+            now - self.committed >= assembly.plan.execution.checkpoint_seconds,
+            assembly.ranks.first and now - self.reported >= REPORT_SECONDS,
+        )
+        if stopping or committing:
             with clock.paused():
                 progress.device_seconds = clock.seconds
                 commit(self.directory, self.lease, assembly, progress)
             self.committed = time.monotonic()
         if stopping:
             raise Interrupted(f"stopped at step {progress.step}; run the same command to go on")
-        if now - self.reported >= REPORT_SECONDS:
+        if reporting:
             self._report(assembly, progress, now)
 
     def _report(self, assembly: Assembly, progress: Progress, now: float) -> None:
@@ -93,6 +98,8 @@ class Upkeep:
             )
         )
         self.reported, self.reported_step = now, progress.step
+        if not assembly.ranks.first:
+            return
         self.lease.renew(progress.step)
 
 
@@ -140,17 +147,19 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
 def train_step(assembly: Assembly, progress: Progress) -> None:
     """One optimiser step: the batch in micro-batches, forward and backward each, then the update. Waits for nothing."""
     identity, engine = assembly.plan.identity, assembly.engine
-    arrays = assembly.batches.batch(progress.step)
-    num_predictions = max(1, int((arrays["targets"] != IGNORE_TARGET).sum()))
+    settings, ranks = assembly.settings, assembly.ranks
+    arrays = assembly.batches.batch(progress.step, settings.rows_of(ranks.rank))
+    num_predictions = max(1, ranks.total(int((arrays["targets"] != IGNORE_TARGET).sum())))
     batch = to_device(arrays, assembly.device)
     rate = learning_rate(identity.training, progress.step + 1)
-    for part, micro in row_slices(batch, assembly.settings.micro_batch_rows):
+    for part, micro in row_slices(batch, settings.micro_batch_rows):
+        # The same on every rank, as for every micro-batch.
         seed_generators(identity.seed, Purpose.TRAINING, progress.step)
         parts = engine.forward(micro, progress.states.get(part))
         # Divided by the whole batch's predictions: the gradient is the same however the batch is cut.
         loss = parts.nats / num_predictions
         if parts.auxiliary is not None:
-            loss = loss + parts.auxiliary / assembly.settings.accumulation_steps
+            loss = loss + parts.auxiliary / (settings.accumulation_steps * settings.nproc)
         engine.backward(loss)
         engine.step(rate)
         if assembly.architecture.carries_state:
@@ -216,7 +225,7 @@ def measure_noise(assembly: Assembly, progress: Progress) -> None:
     found = assembly.noise_meter.measure(
         assembly.engine.module,
         assembly.batches.batch(progress.step),
-        joined_state(progress.states),
+        tuple(assembly.ranks.joined(tensor) for tensor in joined_state(progress.states)),
         seed=identity.seed,
         step=progress.step,
         tokens_per_row=identity.dims.seq_len,
