@@ -16,9 +16,13 @@ from archbench.analysis.noise_study import ratio_of, study_noise, two_sided
 from archbench.analysis.power_sum import Array
 from archbench.analysis.size_data_studies import LawSamples, study_data, study_grid, study_sizes
 from archbench.analysis.step_study import Correction, study_steps
+from archbench.analysis.transfer import TransferSettings, analyse_transfer
 from archbench.results.fits import FitResult
-from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
+from archbench.results.runs import RESULT, SIZE_SCAN, CostAxis, RunRecord
 from archbench.results.studies import BatchStudy, StudyComparison, StudyResult
+from archbench.results.transfer import TransferResult
+
+StudyResults = tuple[StudyResult, ...] | TransferResult
 
 NOISE = "noise_scale"
 """Under this name stand the measurements of gradient noise, which are no study of their own in the spec."""
@@ -41,16 +45,21 @@ class _Batches:
 
 
 def analyse_studies(
-    records: Sequence[RunRecord], spec: Mapping[str, Any], *, baseline: str | None = None, seed: int = 0
-) -> dict[str, tuple[StudyResult, ...]]:
-    """Name of each study -> one result for each of its contenders, the baseline first.
+    records: Sequence[RunRecord],
+    spec: Mapping[str, Any],
+    environment: Mapping[str, Any] | None = None,
+    *,
+    baseline: str | None = None,
+    seed: int = 0,
+) -> dict[str, StudyResults]:
+    """Name of each study that has runs -> what it found: one result for each contender, the baseline first.
 
-    spec: as resolved; its `studies` say which kind each is. Kinds that are not analysed here (`transfer`) are left out.
-    Runs of another role than `result` lead to a study's figures and do not enter them.
+    spec: as resolved; its `studies` say which kind each is. environment: what texts a scan was made of is looked up
+    there. A transfer study gives one `TransferResult`. Elsewhere runs of another role than `result` enter nothing.
     """
     sections: dict[str, Mapping[str, Any]] = {SIZE_SCAN: {"kind": "size_scan"}, **(spec.get("studies") or {})}
     grouped = _grouped(records, baseline)
-    found: dict[str, tuple[StudyResult, ...]] = {}
+    found: dict[str, StudyResults] = {}
     batches: dict[str, _Batches] = {}
     for name, section in sections.items():
         if section["kind"] == "batch_scan" and grouped.get(name):
@@ -58,6 +67,8 @@ def analyse_studies(
             found[name] = results
             batches |= drawn
     for name, section in sections.items():
+        if section["kind"] == "transfer" and any(record.study == name and record.usable for record in records):
+            found[name] = _transfer(name, records, environment or {}, seed)
         contenders = grouped.get(name, {})
         kind = str(section["kind"])
         if not contenders:
@@ -65,7 +76,10 @@ def analyse_studies(
         if kind in _LAWS:
             found[name] = _law_studies(kind, name, contenders, baseline, seed)
         elif kind == "isoflop":
-            found[name] = tuple(study_isoflop(name, one, runs, seed=seed) for one, runs in contenders.items())
+            axis = CostAxis(section.get("axis") or CostAxis.KAPLAN)
+            found[name] = tuple(
+                study_isoflop(name, one, runs, axis=axis, seed=seed) for one, runs in contenders.items()
+            )
         elif kind == "learning_curves":
             found[name] = tuple(
                 study_steps(name, one, runs, _correction(batches.get(one)), seed=seed)
@@ -84,6 +98,13 @@ def _grouped(records: Sequence[RunRecord], baseline: str | None) -> dict[str, di
         if record.role == RESULT:
             found.setdefault(record.study, {}).setdefault(record.contender, []).append(record)
     return found
+
+
+def _transfer(name: str, records: Sequence[RunRecord], environment: Mapping[str, Any], seed: int) -> TransferResult:
+    texts = environment.get("texts") or {}
+    per_token = {text: float(one["bytes_per_token"]) for text, one in texts.items() if one.get("bytes_per_token")}
+    settings = TransferSettings(study=name, bytes_per_token=per_token, seed=seed)
+    return analyse_transfer([record for record in records if record.study == name], settings)
 
 
 def _correction(found: _Batches | None) -> Correction | None:

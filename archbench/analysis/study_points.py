@@ -52,6 +52,7 @@ def study_point(run: RunRecord, point: CurvePoint) -> StudyPoint:
         tokens=float(point.tokens),
         unique_tokens=run.unique_tokens,
         kaplan_flops=point.kaplan_flops,
+        exact_flops=point.exact_flops,
         loss_nats=point.validation_loss_nats,
         finished=point.finished,
     )
