@@ -28,6 +28,8 @@ class ScanResults:
     environment: Mapping[str, Any]
     """Versions, plug-in origins, hardware, data and tokenizer hashes."""
     warnings: Sequence[str] = field(default=())
+    trials: tuple[RunRecord, ...] = ()
+    """Runs that helped to choose learning rates and are no results."""
 
 
 class ReportSection(ComponentConfig):

@@ -11,18 +11,20 @@ from archbench.builtins.reports.sections import (
     MultiplierSection,
     RunSection,
 )
+from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
 from archbench.hookspecs import hookimpl
 
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, their audit and back-test, multipliers, learning curves, runs, and how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, multipliers, learning curves, runs, and how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
         AuditSection,
         BacktestSection,
+        TuningSection,
         MultiplierSection,
         LearningCurveSection,
         RunSection,
