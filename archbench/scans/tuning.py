@@ -4,13 +4,12 @@ All is a function of the spec and of the trials that have ended, so that a scan 
 one store plan the same runs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archbench.results.runs import RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Trial, by_merit, optimum, rate_law, survivors
-from archbench.runs.store import RunStore
-from archbench.scans.run_planner import PlannedRun, RunPlanner, RunRequest
+from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner, RunRequest
 from archbench.scans.size_scan import SizeRung, ladder, result_runs
 from archbench.spec.models import Spec
 from archbench.spec.rates import MAX_RATE, TunedRate, TuneSettings, given_rate
@@ -18,21 +17,6 @@ from archbench.spec.yaml_loader import Loc
 
 TUNE_LOC: Loc = ("training", "learning_rate", "tune")
 NUM_TUNED_FOR_A_LAW = 2
-
-Ending = Callable[[PlannedRun], Trial | None]
-"""How a trial ended; None while it has not, or where it failed and must be tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class TunedScan:
-    """What is known of one contender's tuned scan."""
-
-    runs: tuple[PlannedRun, ...]
-    """Trials and results that can be planned now."""
-    num_waiting_trials: int
-    num_waiting_results: int
-    waiting_flops: float
-    """Executed by the runs that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +42,6 @@ class Search:
         return found.rate if found is not None else by_merit(self.last)[0].rate
 
 
-def ending_in(store: RunStore) -> Ending:
-    """Looks trials up in `store`."""
-
-    def look(run: PlannedRun) -> Trial | None:
-        status = store.status(run.run_id)
-        rate = run.plan.identity.training.peak_learning_rate
-        if status.state is RunState.DIVERGED:
-            return Trial(rate, None)
-        return Trial(rate, status.validation_loss_nats) if status.state is RunState.DONE else None
-
-    return look
-
-
 def check_tuning(spec: Spec) -> None:
     """Whether the tuning that `spec` asks for can be done on its ladder. Raises SpecError."""
     rate = spec.training.learning_rate
@@ -93,11 +64,11 @@ def check_tuning(spec: Spec) -> None:
         )
 
 
-def tuned_scan(planner: RunPlanner, tune: TuneSettings, look: Ending) -> TunedScan:
-    """The trials and results of one contender that follow from the endings known so far. Raises as the planner."""
+def tuned_size_scan(planner: RunPlanner, tune: TuneSettings) -> Iterator[PlannedRun | PendingRuns]:
+    """The trials and results of one contender that follow from the trials that have ended. Raises as the planner."""
     rungs = ladder(planner)
     tuned = rungs[:NUM_TUNED_FOR_A_LAW] if tune.mode == "extrapolate" else rungs
-    searches = [search(planner, tune, rung, look) for rung in tuned]
+    searches = [search(planner, tune, rung) for rung in tuned]
     runs = [run for one in searches for run in one.runs]
     rates = {one.rung.size_index: one.rate for one in searches if one.rate is not None}
     num_trials = sum(one.num_waiting for one in searches)
@@ -122,10 +93,15 @@ def tuned_scan(planner: RunPlanner, tune: TuneSettings, look: Ending) -> TunedSc
         num_results += seeds * len(rung.budgets) - shared
         tokens = seeds * sum(tokens for tokens, _ in rung.budgets) - shared * rung.budgets[-1][0]
         flops += tokens * rung.facts.exact_flops_per_token
-    return TunedScan(tuple(runs), num_trials, num_results, flops)
+    yield from runs
+    if num_trials or num_results:
+        parts = ((num_trials, "trials"), (num_results, "results"))
+        words = " and ".join(f"{number} {name}" for number, name in parts if number)
+        what = f"{planner.contender.name}: {words} at rates that the trials before them decide"
+        yield PendingRuns(what, num_trials + num_results, flops)
 
 
-def search(planner: RunPlanner, tune: TuneSettings, rung: SizeRung, look: Ending) -> Search:
+def search(planner: RunPlanner, tune: TuneSettings, rung: SizeRung) -> Search:
     """Successive halving at one size: the trials of every rung whose predecessors have ended.
 
     A trial has seed 0 and a schedule that ends at its own budget; those of the last rung have all tokens of the scan's
@@ -154,7 +130,7 @@ def search(planner: RunPlanner, tune: TuneSettings, rung: SizeRung, look: Ending
             for rate in rates
         ]
         runs += trials
-        ended = [ending for ending in map(look, trials) if ending is not None]
+        ended = [ending for run in trials if (ending := _ending(planner, run)) is not None]
         if len(ended) < len(trials):
             later = halving[number + 1 :]
             return Search(
@@ -165,6 +141,15 @@ def search(planner: RunPlanner, tune: TuneSettings, rung: SizeRung, look: Ending
                 sum(one.count * one.fraction for one in later) * tokens,
             )
     return Search(rung, tuple(runs), tuple(ended), 0, 0.0)
+
+
+def _ending(planner: RunPlanner, run: PlannedRun) -> Trial | None:
+    """How a trial ended; None while it has not, or where it failed and must be tried again."""
+    record = planner.record(run)
+    if record is None or record.state not in (RunState.DONE, RunState.DIVERGED):
+        return None
+    loss = record.curve[-1].validation_loss_nats if record.usable else None
+    return Trial(run.plan.identity.training.peak_learning_rate, loss)
 
 
 def _centre(planner: RunPlanner, tune: TuneSettings, rung: SizeRung) -> float:

@@ -11,6 +11,7 @@ from archbench.builtins.reports.sections import (
     MultiplierSection,
     RunSection,
 )
+from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
 from archbench.hookspecs import hookimpl
@@ -18,7 +19,7 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit, back-test, tuning, multipliers, learning curves, runs, and how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, multipliers, curves, transfer, runs, how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
@@ -27,6 +28,7 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         TuningSection,
         MultiplierSection,
         LearningCurveSection,
+        TransferSection,
         RunSection,
         EnvironmentSection,
     ]
