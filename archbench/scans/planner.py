@@ -12,7 +12,10 @@ from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
 from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
 from archbench.scans.size_scan import size_scan
+from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
+from archbench.spec.rates import TunedRate, given_batch
+from archbench.spec.yaml_loader import Loc
 
 MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
@@ -65,7 +68,7 @@ def plan_scan(
     for contender in spec.contenders:
         planner = RunPlanner(spec, contender, corpus, host, store)
         planner.check_text()
-        for planned in size_scan(planner):
+        for planned in _scan_of(planner):
             if isinstance(planned, PendingRuns):
                 pending.append(planned)
             else:
@@ -80,6 +83,12 @@ def plan_scan(
         warnings=tuple(_warnings(spec, runs)),
     )
     return ScanPlan(index, tuple(runs), corpus, tuple(pending))
+
+
+def _scan_of(planner: RunPlanner) -> Iterator[PlannedRun | PendingRuns]:
+    """The size scan of one contender, its rates as given or tuned."""
+    rate = planner.spec.training.learning_rate
+    return tuned_size_scan(planner, rate.tune) if isinstance(rate, TunedRate) else size_scan(planner)
 
 
 def _prepared_corpus(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> Corpus:
@@ -104,21 +113,31 @@ def _check_protocol(spec: Spec) -> None:
             raise spec.error(
                 ("scan", "sizes", index), f"got {sizes[index]:g} after {sizes[index - 1]:g}; sizes must rise"
             )
-    if training.batch_tokens % training.seq_len:
-        below = training.batch_tokens // training.seq_len * training.seq_len
-        raise spec.error(
-            ("training", "batch_tokens"),
-            f"got {training.batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
-            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
-        )
-    _check_execution(spec, training.batch_tokens // training.seq_len)
-    rates = training.learning_rate
-    if isinstance(rates, list) and len(rates) != len(sizes):
-        raise spec.error(
-            ("training", "learning_rate"), f"has {len(rates)} entries for {len(sizes)} sizes; give one for each"
-        )
+    for name, given in (("batch_tokens", training.batch_tokens), ("learning_rate", training.learning_rate)):
+        if isinstance(given, list) and len(given) != len(sizes):
+            raise spec.error(("training", name), f"has {len(given)} entries for {len(sizes)} sizes; give one for each")
+    for index, size in enumerate(sizes):
+        _check_batch(spec, index, size)
+    check_tuning(spec)
     for contender in spec.contenders:
         _check_pairing(spec, contender)
+
+
+def _check_batch(spec: Spec, size_index: int, size: float) -> None:
+    """Whether the batch of a size is made of whole rows, and these of whole micro-batches."""
+    training = spec.training
+    loc: Loc = ("training", "batch_tokens")
+    if isinstance(training.batch_tokens, list):
+        loc = (*loc, size_index)
+    batch_tokens = given_batch(training.batch_tokens, size_index, size, training.seq_len)
+    if batch_tokens % training.seq_len:
+        below = batch_tokens // training.seq_len * training.seq_len
+        raise spec.error(
+            loc,
+            f"got {batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
+            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
+        )
+    _check_execution(spec, batch_tokens // training.seq_len)
 
 
 def _check_execution(spec: Spec, rows: int) -> None:
