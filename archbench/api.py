@@ -9,7 +9,7 @@ from archbench.contracts.architecture import (
     Source,
 )
 from archbench.contracts.config import ComponentConfig
-from archbench.contracts.data import DatasetConfig, Document, Tokenizer, TokenizerConfig
+from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.contracts.ladder import nearest_dims
 from archbench.contracts.objective import (
@@ -66,6 +66,7 @@ __all__ = [
     "Lost",
     "ModelDims",
     "MultiplierPoint",
+    "NestedDataset",
     "ObjectiveConfig",
     "ParamCount",
     "PluginError",

@@ -282,7 +282,7 @@ def prepare(folder: Path, corpus: Corpus, registry: Registry, case: Case, size: 
         total_steps=1_000_000,
         execution={"checkpoint_seconds": 1e9},
     )
-    return directory, assemble(directory.read_plan(), registry)
+    return directory, assemble(directory.read_plan(), registry, directory)
 
 
 def profile(step: Step, times: int) -> None:

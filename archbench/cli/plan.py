@@ -29,7 +29,8 @@ from archbench.planning.estimate import (
 )
 from archbench.results.runs import RunState
 from archbench.runs.store import RunStore
-from archbench.scans.planner import PlannedRun, ScanPlan, plan_scan
+from archbench.scans.planner import ScanPlan, plan_scan
+from archbench.scans.run_planner import PlannedRun
 from archbench.spec.models import Spec, load_spec
 from archbench.units import human_bytes, human_count, human_seconds
 

@@ -1,8 +1,19 @@
 """The base of every configurable component."""
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+
+class ComponentSlot:
+    """Marks a field that holds a component: `{kind: ..., hyperparameters}`; `catalog` is the registry's attribute."""
+
+    def __init__(self, catalog: str) -> None:
+        self.catalog = catalog
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {"x-catalog": self.catalog}
 
 
 class ComponentConfig(BaseModel):
@@ -17,6 +28,26 @@ class ComponentConfig(BaseModel):
     kind: str
     summary: ClassVar[str] = ""
     """One line for listings."""
+
+    _folder: Path | None = PrivateAttr(None)
+
+    def stands_in(self, folder: Path) -> None:
+        """Says that relative paths in this config start at `folder`, that of the spec in which it stands."""
+        self._folder = folder
+
+    def located(self, written: str) -> Path:
+        """The path `written` in this config: `~` is the home folder; relative ones start at the folder of the spec.
+
+        A config that comes out of no spec starts them at the current folder. Raises RuntimeError for a `~name` of
+        nobody.
+        """
+        path = Path(written).expanduser()
+        return path if self._folder is None else self._folder / path
+
+    @property
+    def paths_start_at(self) -> Path:
+        """Where relative paths start, for messages."""
+        return Path.cwd() if self._folder is None else self._folder.resolve()
 
     @classmethod
     def kind_name(cls) -> str:

@@ -3,12 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import InstanceOf, SerializeAsAny
 
-from archbench.contracts.config import ComponentConfig
+from archbench.contracts.config import ComponentConfig, ComponentSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class DatasetConfig(ComponentConfig):
         It only saves reading the text again: a run is identified by the hash of the text itself.
         """
         return None
+
+
+NestedDataset = Annotated[SerializeAsAny[InstanceOf[DatasetConfig]], ComponentSlot("datasets")]
+"""A dataset in the config of another one. Its key must be `dataset`: by that a spec knows what to look up."""
 
 
 class Tokenizer(Protocol):

@@ -44,28 +44,32 @@ class TrainingBatches:
         rows: int,
         order: Literal["stream", "shuffled"],
         seed: int,
+        subset_tokens: int | None = None,
     ) -> None:
         """`rows` are those of the whole batch, over all ranks and micro-batches.
 
-        Raises DataError if the training text is shorter than one batch.
+        subset_tokens: only the first tokens of the training text are used, as if there were no others: a smaller
+        subset lies inside every larger one. Raises DataError if the text is shorter than the subset or one batch.
         """
         self.corpus = corpus
+        self.train = corpus.train if subset_tokens is None else _first_tokens(corpus, subset_tokens)
+        self.unique_tokens = self.train.num_tokens
         self.objective = objective
         self.seq_len = seq_len
         self.rows = rows
         self.order = order
         self.seed = seed
         needed = rows * objective.stride(seq_len) + objective.lookahead
-        if corpus.unique_tokens < needed:
+        if self.unique_tokens < needed:
             raise DataError(
-                f"the training split has {corpus.unique_tokens} tokens, one batch of {rows} rows needs {needed}; "
+                f"the training split has {self.unique_tokens} tokens, one batch of {rows} rows needs {needed}; "
                 "give more text, or lower training.batch_tokens"
             )
 
     @cached_property
     def steps_per_epoch(self) -> int:
         """Steps of one epoch in `stream` order; in `shuffled` order an epoch may end inside a step."""
-        return self.corpus.unique_tokens // (self.rows * self._stride)
+        return self.unique_tokens // (self.rows * self._stride)
 
     @property
     def tokens_per_step(self) -> int:
@@ -74,14 +78,14 @@ class TrainingBatches:
 
     def epochs(self, steps: int) -> float:
         """How many times `steps` steps go through the training text."""
-        return steps * self.tokens_per_step / self.corpus.unique_tokens
+        return steps * self.tokens_per_step / self.unique_tokens
 
     def batch(self, step: int, rows: slice = slice(None)) -> Batch:
         """Arrays of optimiser step `step` (from 0), each with the rows `rows` of the whole batch as first axis."""
         row_numbers = np.arange(self.rows)[rows]
         lay_out = self._stream_starts if self.order == "stream" else self._shuffled_starts
-        starts = lay_out(step, row_numbers) % self.corpus.unique_tokens
-        tokens = self.corpus.train.windows(starts, self._stride + self.objective.lookahead)
+        starts = lay_out(step, row_numbers) % self.unique_tokens
+        tokens = self.train.windows(starts, self._stride + self.objective.lookahead)
         return self.objective.examples(Windows(tokens, starts, row_numbers, step, self.seed), self._context)
 
     @cached_property
@@ -90,10 +94,10 @@ class TrainingBatches:
 
     @cached_property
     def _context(self) -> ExampleContext:
-        return _example_context(self.corpus, self.corpus.train, self.objective, self.seq_len)
+        return _example_context(self.corpus, self.train, self.objective, self.seq_len)
 
     def _rotation(self, epoch: NDArray[np.int64] | int) -> NDArray[np.int64]:
-        return below(hash_words(self.seed, _ROTATION_STREAM, epoch), self.corpus.unique_tokens)
+        return below(hash_words(self.seed, _ROTATION_STREAM, epoch), self.unique_tokens)
 
     def _stream_starts(self, step: int, row_numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         epoch, segment = divmod(step, self.steps_per_epoch)
@@ -102,7 +106,7 @@ class TrainingBatches:
         return starts
 
     def _shuffled_starts(self, step: int, row_numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        num_windows = self.corpus.unique_tokens // self._stride
+        num_windows = self.unique_tokens // self._stride
         epochs, indices = np.divmod(step * self.rows + row_numbers, num_windows)
         windows = np.empty_like(indices)
         for epoch in np.unique(epochs):
@@ -190,6 +194,15 @@ def _example_context(corpus: Corpus, source: TokenSource, objective: ObjectiveCo
         text_vocab_size=corpus.text_vocab_size,
         special_ids=special_ids,
     )
+
+
+def _first_tokens(corpus: Corpus, count: int) -> MappedTokens:
+    if count > corpus.unique_tokens:
+        raise DataError(
+            f"a subset of {count} tokens was asked for, the training text has {corpus.unique_tokens}; give more text, "
+            "or ask for a smaller subset"
+        )
+    return MappedTokens(corpus.train.ids[:count])
 
 
 def _fitting_documents(corpus: Corpus, tokens: int) -> NDArray[np.int64]:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from archbench.contracts.data import Document
 from archbench.errors import DataError
 
+_HASH_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class SpooledDocuments:
@@ -29,6 +31,17 @@ class SpooledDocuments:
     empty_removed: int
     split_was_forced: bool
     """Whether no hash fell on one side, so that one document was moved there."""
+    text_hashes: bytes
+    """The first 16 bytes of each text's SHA-256, one after the other."""
+
+    @property
+    def train_bytes(self) -> int:
+        """UTF-8 bytes of the training documents."""
+        return int(self.lengths[self.train].sum())
+
+    def text_hashes_of(self, numbers: NDArray[np.int64]) -> set[bytes]:
+        """Hashes of the texts of the documents `numbers`."""
+        return {self.text_hashes[start : start + _HASH_BYTES] for start in (numbers * _HASH_BYTES).tolist()}
 
     def texts(self, numbers: NDArray[np.int64]) -> Iterator[tuple[str, int]]:
         """Text and UTF-8 length of the documents `numbers`, in that order."""
@@ -48,6 +61,7 @@ def spool_documents(documents: Iterable[Document], path: Path, validation_fracti
     seen: set[bytes] = set()
     starts, lengths = array("q"), array("q")
     split_words, order_words = array("Q"), array("Q")
+    text_hashes = bytearray()
     content_digest = hashlib.sha256()
     duplicates = empty = position = 0
     with path.open("wb") as stream:
@@ -57,11 +71,12 @@ def spool_documents(documents: Iterable[Document], path: Path, validation_fracti
             if not content.strip():
                 empty += 1
                 continue
-            text_hash = hashlib.sha256(content).digest()[:16]
+            text_hash = hashlib.sha256(content).digest()[:_HASH_BYTES]
             if text_hash in seen:
                 duplicates += 1
                 continue
             seen.add(text_hash)
+            text_hashes += text_hash
             stream.write(content)
             starts.append(position)
             lengths.append(len(content))
@@ -93,6 +108,7 @@ def spool_documents(documents: Iterable[Document], path: Path, validation_fracti
         duplicates_removed=duplicates,
         empty_removed=empty,
         split_was_forced=forced,
+        text_hashes=bytes(text_hashes),
     )
 
 

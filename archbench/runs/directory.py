@@ -41,6 +41,24 @@ class RunDirectory:
         """Committed checkpoints, the newest two."""
         return self.path / "checkpoints"
 
+    @property
+    def kept_dir(self) -> Path:
+        """Checkpoints of the steps in `keep_steps`, from which other runs branch off."""
+        return self.path / "kept"
+
+    @property
+    def weights_dir(self) -> Path:
+        """The final weights, where the plan says `keep_weights`."""
+        return self.path / "weights"
+
+    def sibling(self, run_id: str) -> "RunDirectory":
+        """The directory of another run in the same store."""
+        return RunDirectory(self.path.parent / run_id[: len(self.path.name)])
+
+    def lacks_weights(self, plan: RunPlan) -> bool:
+        """Whether `plan` asks for final weights that are not there."""
+        return plan.execution.keep_weights and not self.weights_dir.is_dir()
+
     def write_plan(self, plan: RunPlan) -> None:
         """Creates the directory, if need be, and stores `plan`."""
         try:

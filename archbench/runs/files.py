@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,29 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise StoreError(
             f"{path}: cannot be written: {error.strerror}; free space there or choose another folder"
         ) from error
+
+
+def commit_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files into `folder`, which then holds them all or is not there: temporary folder, fsync, rename.
+
+    A folder of that name is replaced. Raises OSError.
+    """
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}"
+    try:
+        temporary.mkdir()
+        for name, content in contents.items():
+            with (temporary / name).open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        fsync_directory(temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        fsync_directory(folder.parent)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def fsync_directory(directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -45,6 +45,8 @@ class Outcome:
     prefix_audit: PrefixAudit | None = None
     reason: str | None = None
     """Why it failed or diverged, in one line."""
+    other_losses_nats: Mapping[str, float] = field(default_factory=dict)
+    """Hash of another corpus -> validation loss on it at the end."""
 
 
 def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> None:
@@ -63,6 +65,8 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         "prefix_audit": None if outcome.prefix_audit is None else asdict(outcome.prefix_audit),
         "identity": plan.identity.model_dump(mode="json"),
         "facts": plan.facts.model_dump(mode="json"),
+        # Written where it was asked for; a record without it has the bytes that it always had.
+        **({"other_losses_nats": dict(outcome.other_losses_nats)} if outcome.other_losses_nats else {}),
     }
     write_atomically(directory.record_file, to_json(content))
 
@@ -139,6 +143,7 @@ def _join(
         curve=outcome.curve,
         prefix_audit=outcome.prefix_audit,
         reason=outcome.reason,
+        other_losses_nats=outcome.other_losses_nats,
         details={"identity": identity.model_dump(mode="json"), "facts": facts.model_dump(mode="json"), **details},
     )
 
@@ -158,6 +163,7 @@ def _parse_record(path: Path) -> tuple[RunIdentity, RunFacts, Outcome]:
             curve=tuple(curve_point(point) for point in content["curve"]),
             prefix_audit=None if audit is None else _prefix_audit(audit),
             reason=content["reason"],
+            other_losses_nats=_other_losses(content.get("other_losses_nats", {})),
         )
         if not isinstance(outcome.reason, str | None):
             raise TypeError(f"its reason is {outcome.reason!r}")
@@ -173,7 +179,7 @@ def _parse_record(path: Path) -> tuple[RunIdentity, RunFacts, Outcome]:
 
 def curve_point(content: Mapping[str, Any]) -> CurvePoint:
     """A stored curve point. Raises KeyError, TypeError or ValueError for fields that are missing or of a wrong type."""
-    known = {field.name for field in fields(CurvePoint)}
+    known = {one.name for one in fields(CurvePoint)}
     if unknown := set(content) - known:
         raise ValueError(f"unknown field {min(unknown)!r} in a curve point")
     for name, value in content.items():
@@ -189,6 +195,13 @@ def _prefix_audit(content: Mapping[str, Any]) -> PrefixAudit:
         if type(value) not in (int, float):
             raise TypeError(f"field {name!r} of the prefix audit is {value!r}")
     return PrefixAudit(**content)
+
+
+def _other_losses(content: Mapping[str, Any]) -> dict[str, float]:
+    for name, value in content.items():
+        if type(value) not in (int, float):
+            raise TypeError(f"the loss on corpus {name[:12]!r} is {value!r}")
+    return dict(content)
 
 
 def _read_timings(path: Path) -> Mapping[str, Any]:

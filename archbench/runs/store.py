@@ -1,14 +1,14 @@
 """The run store: one directory for each run, and for each scan a list of the runs that it is made of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archbench.errors import StoreError, nearest
-from archbench.results.runs import RunRecord, RunState
+from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
 from archbench.runs.imported import IMPORTED_FILE
@@ -31,6 +31,9 @@ class IndexedRun(BaseModel):
     size_index: int
     seed: int
     run_id: str = Field(pattern="^[0-9a-f]{16,64}$")
+    study: str = SIZE_SCAN
+    role: str = RESULT
+    labels: dict[str, str] = {}
 
 
 class ScanIndex(BaseModel):
@@ -97,13 +100,15 @@ class RunStore:
     def prepare(self, plan: RunPlan) -> RunDirectory:
         """The directory of `plan`'s run, with its plan stored. Raises StoreError on a collision of short ids.
 
-        A run that has ended keeps the plan that it was carried out by. A damaged plan is written anew.
+        A run that has ended keeps the plan that it was carried out by, unless it must be carried out again for its
+        weights. A damaged plan is written anew.
         """
         directory = self.directory(plan.identity.run_id)
         stored = _stored_plan(directory)
         if stored is not None and stored.identity.run_id != plan.identity.run_id:
             raise StoreError(f"{directory.path}: holds another run of the same short id; move it away")
-        if stored is None or (stored != plan and not directory.record_file.exists()):
+        ended = directory.record_file.exists() and not directory.lacks_weights(plan)
+        if stored is None or (stored != plan and not ended):
             directory.write_plan(plan)
         return directory
 
@@ -133,7 +138,8 @@ class RunStore:
 
     def record(self, run: IndexedRun) -> RunRecord | None:
         """What the run left behind, under the names of its scan; None while it has not ended."""
-        return read_record(self.directory(run.run_id), contender=run.contender, size_index=run.size_index)
+        record = read_record(self.directory(run.run_id), contender=run.contender, size_index=run.size_index)
+        return None if record is None else replace(record, study=run.study, role=run.role, labels=run.labels)
 
     def records(self, index: ScanIndex) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
         """The records of all runs of `index` that have a directory, and what is wrong with those that are damaged."""

@@ -13,8 +13,9 @@ from archbench.host import Host
 from archbench.results.runs import RunState, size_number
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
-from archbench.runs.store import IndexedRun, RunStatus, RunStore
-from archbench.scans.planner import PlannedRun, ScanPlan
+from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.planner import ScanPlan
+from archbench.scans.run_planner import PlannedRun
 
 MAX_ATTEMPTS = 3
 """Times that a run is submitted before its loss is taken for a failure."""
@@ -75,6 +76,17 @@ def choose_executor(configured: ExecutorConfig | None, host: Host, num_jobs: int
     return chosen
 
 
+def missing_runs(runs: Sequence[PlannedRun], store: RunStore) -> list[PlannedRun]:
+    """The runs to train: those that have not ended, and ended ones whose weights are gone and needed to begin from."""
+    ended = (RunState.DONE, RunState.DIVERGED)
+    missing = {run.run_id: run for run in runs if store.status(run.run_id).state not in ended}
+    begins = {run.plan.identity.start.run_id for run in missing.values() if run.plan.identity.start is not None}
+    for run in runs:
+        if run.run_id in begins and store.directory(run.run_id).lacks_weights(run.plan):
+            missing[run.run_id] = run
+    return [run for run in runs if run.run_id in missing]
+
+
 def carry_out(
     plan: ScanPlan,
     store: RunStore,
@@ -92,7 +104,7 @@ def carry_out(
     runs = plan.distinct_runs()
     for run in runs:
         store.prepare(run.plan)
-    missing = [run for run in runs if store.status(run.run_id).state not in (RunState.DONE, RunState.DIVERGED)]
+    missing = missing_runs(runs, store)
     for run in missing:
         if (status := store.status(run.run_id)).state is RunState.PLANNED and status.reason:
             watcher.told(f"{label(run)}: {status.reason}")
@@ -136,22 +148,32 @@ class _Scheduler:
 
     def work(self, executor: Executor) -> None:
         """Until every run has ended."""
-        # Longest first keeps all workers busy to the end.
-        self.waiting.sort(key=lambda run: run.exact_flops, reverse=True)
+        # Those that others wait for come first; then longest first, which keeps all workers busy to the end.
+        awaited = {run_id for run in self.waiting for run_id in run.after}
+        self.waiting.sort(key=lambda run: (run.run_id in awaited, run.exact_flops), reverse=True)
         while self.waiting or self.in_flight or self.elsewhere:
             self._look_elsewhere()
-            while self.waiting and len(self.in_flight) < max(1, executor.capacity):
-                self._submit(executor, self.waiting.pop(0))
+            while len(self.in_flight) < max(1, executor.capacity) and (run := self._next_ready()) is not None:
+                self._submit(executor, run)
             if self.in_flight:
                 for event in executor.poll(POLL_SECONDS):
                     self._handle(event)
             elif self.elsewhere:
                 time.sleep(POLL_SECONDS)
 
+    def _next_ready(self) -> PlannedRun | None:
+        """The first waiting run, off the list, that needs no run still to come; None where all must wait."""
+        coming = {run.run_id for run in self.waiting} | self.in_flight.keys() | self.elsewhere.keys()
+        for index, run in enumerate(self.waiting):
+            if coming.isdisjoint(run.after):
+                return self.waiting.pop(index)
+        return None
+
     def _submit(self, executor: Executor, run: PlannedRun) -> None:
         """Hands `run` over, unless another command has taken or finished it since it was looked at."""
         status = self.store.status(run.run_id)
-        if status.state in (RunState.DONE, RunState.DIVERGED):
+        repeated = self.store.directory(run.run_id).lacks_weights(run.plan)
+        if status.state in (RunState.DONE, RunState.DIVERGED) and not repeated:
             self._ended(run, status, here=False)
             return
         if status.state is RunState.RUNNING:
@@ -232,9 +254,8 @@ class _Scheduler:
             self._notify(run)
 
     def _notify(self, run: PlannedRun) -> None:
-        indexed = IndexedRun(contender=run.contender, size_index=run.size_index, seed=run.seed, run_id=run.run_id)
         try:
-            record = self.store.record(indexed)
+            record = self.store.record(run.indexed())
         except StoreError as error:
             self.watcher.told(str(error))
             return

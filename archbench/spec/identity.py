@@ -3,15 +3,42 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from archbench.contracts.architecture import ModelDims
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Extended(_Frozen):
+    """A model that has grown: fields named in `added_later` are not written while they are at their default.
+
+    What a field's default means is what runs did before there was the field, so their ids and bytes stay the same.
+    """
+
+    added_later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = {
+            name for name in self.added_later if getattr(self, name) == type(self).model_fields[name].get_default()
+        }
+        return {name: value for name, value in dump(self).items() if name not in unused}
 
 
 class ScheduleSettings(_Frozen):
@@ -35,8 +62,17 @@ class OptimizerSettings(_Frozen):
     max_grad_norm: PositiveFloat = 1.0
 
 
-class TrainingSettings(_Frozen):
+class EarlyStopping(_Frozen):
+    """Ends a run when its validation loss has stopped falling; the run's result is then the best point of its curve."""
+
+    patience: PositiveInt = 5
+    """Evaluations in a row without a new minimum."""
+
+
+class TrainingSettings(_Extended):
     """One run's training, every number resolved."""
+
+    added_later = frozenset({"early_stopping"})
 
     batch_tokens: PositiveInt
     """Input tokens per optimiser step, over all ranks; a multiple of the context."""
@@ -45,6 +81,7 @@ class TrainingSettings(_Frozen):
     schedule: ScheduleSettings = ScheduleSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     precision: Literal["fp32", "bf16"] = "fp32"
+    early_stopping: EarlyStopping | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -52,28 +89,57 @@ class TrainingSettings(_Frozen):
         return self.batch_tokens * self.total_steps
 
 
-class EvaluationSettings(_Frozen):
+class EvaluationSettings(_Extended):
     """The fixed evaluation set and when it is used."""
+
+    added_later = frozenset({"spacing"})
 
     tokens: PositiveInt = 65_536
     """Validation text is taken in whole documents up to about this many tokens."""
     points: PositiveInt = Field(24, le=10_000)
-    """Evaluations during a run, log-spaced in steps; the last step is always one."""
+    """Evaluations during a run; the last step is always one.
+
+    Under `warmup_stable_decay` they are five times the evaluations per doubling of the steps, so that runs of different
+    length are evaluated at the same steps.
+    """
+    spacing: Literal["log", "linear"] = "log"
+    """Of the evaluations, in steps. `linear` suits runs that stop early."""
     prefix_audit_positions: NonNegativeInt = Field(256, le=1_000_000)
     """Positions of the prefix audit at the end of a causal run; 0 leaves it out."""
 
 
-class DataIdentity(_Frozen):
+class DataIdentity(_Extended):
     """Which tokens are seen in which order."""
+
+    added_later = frozenset({"subset_tokens", "also_validated"})
 
     corpus_hash: str
     """SHA-256 of the prepared token shards: text, split and tokenizer."""
     order: Literal["stream", "shuffled"]
     """`stream`: each batch row continues where it stopped in the step before; `shuffled`: windows in random order."""
+    subset_tokens: PositiveInt | None = None
+    """Only the first tokens of the training text are used, so that subsets are nested; None: all of it."""
+    also_validated: tuple[str, ...] = ()
+    """Hashes of other corpora on whose validation text the loss is measured at the end (forgetting)."""
 
 
-class RunIdentity(_Frozen):
+class StartingPoint(_Frozen):
+    """The weights that a run begins from: those at the end of another run, or of a model that was trained elsewhere."""
+
+    run_id: str | None = None
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "StartingPoint":
+        if (self.run_id is None) == (self.weights_sha256 is None):
+            raise ValueError("give either run_id or weights_sha256")
+        return self
+
+
+class RunIdentity(_Extended):
     """All that changes a run's numbers; never names, paths, or how it is executed."""
+
+    added_later = frozenset({"start"})
 
     format: Literal[1] = 1
     architecture: Mapping[str, Any]
@@ -84,6 +150,8 @@ class RunIdentity(_Frozen):
     training: TrainingSettings
     evaluation: EvaluationSettings
     seed: NonNegativeInt
+    start: StartingPoint | None = None
+    """None: freshly initialised from the seed."""
     plugin_versions: Mapping[str, str]
     """Distribution -> version, of the plug-ins that the architecture and the objective come from."""
 
@@ -112,11 +180,30 @@ class RunFacts(_Frozen):
     unique_tokens: PositiveInt
 
 
-class ExecutionSettings(_Frozen):
+class Branch(_Frozen):
+    """A checkpoint of another run whose first `step` steps are the same, bit for bit."""
+
+    run_id: str
+    step: PositiveInt
+
+
+class ExecutionSettings(_Extended):
     """How a run is carried out. Changes no number beyond rounding, so it is not part of the identity."""
+
+    added_later = frozenset({"other_corpora", "start_dir", "keep_weights", "keep_steps", "branch_from"})
 
     corpus_dir: str
     """Folder of the prepared token shards."""
+    other_corpora: Mapping[str, str] = {}
+    """Folders of the corpora in `also_validated`, by hash."""
+    start_dir: str | None = None
+    """Folder of the model that was trained elsewhere, where the run starts from one."""
+    keep_weights: bool = False
+    """Whether the final weights stay in the run directory, for runs that begin from them."""
+    keep_steps: tuple[PositiveInt, ...] = ()
+    """Steps whose checkpoints stay in the run directory, for runs that branch off there."""
+    branch_from: Branch | None = None
+    """Where the first steps may be taken from. Without that checkpoint the run takes them itself: same bits."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = 1
     """CPU threads of the process that trains."""

@@ -174,8 +174,9 @@ class _Resolver:
         except PluginError as error:
             raise PluginError(f"{self.file.where((*loc, 'kind'))}: {'.'.join(map(str, loc))}.kind: {error}") from error
         content = written.model_dump()
+        nested = self._nested(catalog, content, loc)
         try:
-            config = registered.config.model_validate(content)
+            config = registered.config.model_validate(nested)
         except ValidationError as error:
             raise spec_error(self.file, error, registered.config, loc) from error
         except (Exception, SystemExit) as error:  # the validators of a plug-in are its own code
@@ -184,4 +185,27 @@ class _Resolver:
                 f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         refuse_flags(self.file, content, config, loc)
+        config.stands_in(self.file.path.parent)
         return config
+
+    def _nested(self, catalog: Catalog[T], content: Any, loc: Loc) -> Any:
+        """`content` of a component, in which each mapping under a key `dataset` of a dataset has become a dataset."""
+        if catalog.noun != "dataset":
+            return content
+        if isinstance(content, list):
+            return [self._nested(catalog, value, (*loc, index)) for index, value in enumerate(content)]
+        if not isinstance(content, Mapping):
+            return content
+        return {
+            key: self._dataset(catalog, value, (*loc, key))
+            if key == "dataset" and isinstance(value, Mapping)
+            else self._nested(catalog, value, (*loc, key))
+            for key, value in content.items()
+        }
+
+    def _dataset(self, catalog: Catalog[T], content: Mapping[str, Any], loc: Loc) -> T:
+        try:
+            written = Unresolved.model_validate(content)
+        except ValidationError as error:
+            raise spec_error(self.file, error, Unresolved, loc) from error
+        return self(catalog, written, loc)

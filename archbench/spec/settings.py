@@ -1,8 +1,10 @@
 """The sections of a spec as it is written, before components are looked up."""
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -14,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from archbench.contracts.config import ComponentSlot
 from archbench.spec.identity import EvaluationSettings, OptimizerSettings, ScheduleSettings
 
 TAG_PREFIX = "@"
@@ -28,16 +31,6 @@ class Section(BaseModel):
     """A part of a spec: unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ComponentSlot:
-    """Marks a field that holds a component: `{kind: ..., hyperparameters}`; `catalog` is the registry's attribute."""
-
-    def __init__(self, catalog: str) -> None:
-        self.catalog = catalog
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        return {"x-catalog": self.catalog}
 
 
 class Unresolved(BaseModel):
@@ -85,21 +78,58 @@ class SeedsSection(Section):
         return max(self.default, self.smallest_two) if size_index < 2 else self.default
 
 
+def _budget_form(value: Any) -> str:
+    return f"{TAG_PREFIX}{'several' if isinstance(value, list | tuple) else 'one'}"
+
+
+def _rising(values: list[float]) -> list[float]:
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError("budgets must rise")
+    return values
+
+
+Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
+TokensPerParam = Annotated[FiniteFloat, Field(gt=0.0, le=1e6)]
+Budgets = Annotated[
+    Annotated[Tokens, Tag(f"{TAG_PREFIX}one")]
+    | Annotated[list[Tokens], Field(min_length=1, max_length=64), AfterValidator(_rising), Tag(f"{TAG_PREFIX}several")],
+    Discriminator(_budget_form),
+]
+PerParamBudgets = Annotated[
+    Annotated[TokensPerParam, Tag(f"{TAG_PREFIX}one")]
+    | Annotated[
+        list[TokensPerParam], Field(min_length=1, max_length=64), AfterValidator(_rising), Tag(f"{TAG_PREFIX}several")
+    ],
+    Discriminator(_budget_form),
+]
+
+
 class ScanSection(Section):
     """The ladder of sizes, and how long each is trained."""
 
     sizes: Annotated[list[Annotated[FiniteFloat, Field(ge=1000.0, le=1e12)]], Field(min_length=1, max_length=64)]
     """Target numbers of non-embedding parameters."""
     seeds: SeedsSection = SeedsSection()
-    tokens: Annotated[FiniteFloat, Field(gt=0.0, le=1e15)] | None = None
-    """Tokens seen by every run; or else `tokens_per_param`."""
-    tokens_per_param: Annotated[FiniteFloat, Field(gt=0.0, le=1e6)] | None = None
+    tokens: Budgets | None = None
+    """Tokens seen by every run, or a list of such budgets, each a run of its own; or else `tokens_per_param`."""
+    tokens_per_param: PerParamBudgets | None = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> "ScanSection":
         if (self.tokens is None) == (self.tokens_per_param is None):
             raise ValueError("give either tokens or tokens_per_param, and not both")
         return self
+
+    def budgets(self, num_params: int) -> list[tuple[float, tuple[str | int, ...]]]:
+        """Tokens of each run of a size with `num_params` parameters, with the place of the spec that says so."""
+        name, scale, value = (
+            ("tokens", 1.0, self.tokens)
+            if self.tokens is not None
+            else ("tokens_per_param", float(num_params), self.tokens_per_param)
+        )
+        if isinstance(value, list):
+            return [(scale * one, ("scan", name, index)) for index, one in enumerate(value)]
+        return [(scale * (value or 0.0), ("scan", name))]
 
 
 class PowerLaw(Section):

@@ -20,6 +20,7 @@ from archbench.spec.identity import (
     RunIdentity,
     RunPlan,
     ScheduleSettings,
+    StartingPoint,
     TrainingSettings,
 )
 from archbench.units import kaplan_train_flops
@@ -63,11 +64,13 @@ def plan_small_run(
     training: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
     execution: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    start: StartingPoint | None = None,
 ) -> RunDirectory:
     """A run directory inside `folder`, named by its run id, whose plan a worker can carry out in seconds.
 
-    Without `architecture` and `objective` it is GPT-2 under `causal_lm`; `training`, `evaluation` and `execution`
-    replace single settings.
+    Without `architecture` and `objective` it is GPT-2 under `causal_lm`; `training`, `evaluation`,
+    `execution` and `data` replace single settings.
     """
     architecture = architecture or {"kind": "gpt2"}
     objective = objective or {"kind": "causal_lm"}
@@ -89,12 +92,13 @@ def plan_small_run(
         architecture=config.model_dump(mode="json"),
         dims=dims,
         objective=goal.model_dump(mode="json"),
-        data=DataIdentity(corpus_hash=corpus.corpus_hash, order="stream"),
+        data=DataIdentity(**{"corpus_hash": corpus.corpus_hash, "order": "stream", **(data or {})}),
         training=TrainingSettings(**{**settings, **(training or {})}),
         evaluation=EvaluationSettings(
             **{"tokens": 1024, "points": 4, "prefix_audit_positions": 8, **(evaluation or {})}
         ),
         seed=seed,
+        start=start,
         plugin_versions={entry.distribution: entry.version for entry in (architectures, objectives)},
     )
     share = goal.predicted_fraction(seq_len)

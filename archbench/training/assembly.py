@@ -16,10 +16,12 @@ from archbench.data.batches import TrainingBatches
 from archbench.data.corpus import Corpus, open_corpus
 from archbench.errors import DataError, PluginError, SpecError
 from archbench.registry import Catalog, Registry
+from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunIdentity, RunPlan
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import EvaluationSet, load_evaluation_set
 from archbench.training.randomness import Purpose, seed_generators
+from archbench.training.starting_weights import load_starting_weights
 
 T = TypeVar("T", bound=ComponentConfig)
 
@@ -33,13 +35,15 @@ class Assembly:
     objective: ObjectiveConfig
     batches: TrainingBatches
     evaluation_set: EvaluationSet
+    other_evaluation_sets: Mapping[str, EvaluationSet]
+    """Of other corpora, by hash: what else the final model is evaluated on."""
     engine: TrainingEngine
     settings: EngineSettings
     device: torch.device
 
 
-def assemble(plan: RunPlan, registry: Registry) -> Assembly:
-    """Everything that `plan` names, freshly initialised from its seed.
+def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Assembly:
+    """Everything that `plan` names, freshly initialised from its seed, or with the weights that the run begins from.
 
     Raises PluginError, SpecError or DataError where the installed components or the corpus are not those planned for.
     """
@@ -55,8 +59,27 @@ def assemble(plan: RunPlan, registry: Registry) -> Assembly:
         micro_batch_rows=execution.micro_batch_rows,
         zero_stage=execution.zero_stage,
     )
-    corpus = _open_planned_corpus(plan, objective)
+    corpus = _open_planned_corpus(plan, objective, identity.data.corpus_hash, execution.corpus_dir)
+    others = {
+        name: _open_planned_corpus(plan, objective, name, execution.other_corpora[name])
+        for name in identity.data.also_validated
+    }
     module = _build(plan, architecture, objective)
+    if identity.start is not None:
+        load_starting_weights(module, plan, directory)
+
+    def evaluation_set(corpus: Corpus) -> EvaluationSet:
+        return load_evaluation_set(
+            corpus,
+            objective,
+            identity.evaluation,
+            seq_len=identity.dims.seq_len,
+            rows=settings.rows,
+            rows_per_pass=settings.micro_batch_rows,
+            carries_state=architecture.carries_state,
+            device=device,
+        )
+
     return Assembly(
         plan=plan,
         architecture=architecture,
@@ -68,17 +91,10 @@ def assemble(plan: RunPlan, registry: Registry) -> Assembly:
             rows=settings.rows,
             order=identity.data.order,
             seed=identity.seed,
+            subset_tokens=identity.data.subset_tokens,
         ),
-        evaluation_set=load_evaluation_set(
-            corpus,
-            objective,
-            identity.evaluation,
-            seq_len=identity.dims.seq_len,
-            rows=settings.rows,
-            rows_per_pass=settings.micro_batch_rows,
-            carries_state=architecture.carries_state,
-            device=device,
-        ),
+        evaluation_set=evaluation_set(corpus),
+        other_evaluation_sets={name: evaluation_set(other) for name, other in others.items()},
         engine=TrainingEngine(module, identity.training.optimizer, settings, device),
         settings=settings,
         device=device,
@@ -134,9 +150,8 @@ def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, id
         raise SpecError(f"architecture {architecture.kind!r}: {problems[0]}")
 
 
-def _open_planned_corpus(plan: RunPlan, objective: ObjectiveConfig) -> Corpus:
-    corpus = open_corpus(Path(plan.execution.corpus_dir))
-    planned = plan.identity.data.corpus_hash
+def _open_planned_corpus(plan: RunPlan, objective: ObjectiveConfig, planned: str, folder: str) -> Corpus:
+    corpus = open_corpus(Path(folder))
     if corpus.corpus_hash != planned:
         raise DataError(
             f"{corpus.directory}: holds corpus {corpus.corpus_hash[:12]}, the run was planned with {planned[:12]}; "

@@ -24,6 +24,7 @@ from archbench.training.assembly import Assembly, assemble
 from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.progress import Progress, resume
+from archbench.training.weights import keep_weights
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def carry_out(
 ) -> Outcome | None:
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
 
-    A run that has ended well is not trained again; a failed one is. Nothing that goes wrong is raised: the outcome says
+    A run that has ended well is not trained again, unless for final weights that are to be kept and are not there; a
+    failed one is. Nothing that goes wrong is raised: the outcome says
     `failed` with the reason in one line, and the traceback is logged. None if the run was asked to stop on the way.
     """
     try:
@@ -48,11 +50,13 @@ def carry_out(
         return Outcome(RunState.FAILED, reason=str(error))
     try:
         ended = _ended(directory)
-        if ended is not None and ended.state is not RunState.FAILED:
-            return ended
         plan = directory.read_plan()
+        if ended is not None and ended.state is not RunState.FAILED and not directory.lacks_weights(plan):
+            return ended
         outcome = _train_contained(directory, plan, registry, lease, report, stop)
-        if outcome is not None and outcome.state is RunState.FAILED:
+        # A run that had ended well and was only repeated for its weights keeps its record.
+        kept = ended is not None and ended.state is not RunState.FAILED
+        if outcome is not None and outcome.state is RunState.FAILED and not kept:
             lease.check()
             write_record(directory, plan, outcome)
         return outcome
@@ -107,7 +111,7 @@ def _train(
 ) -> Outcome:
     began = time.perf_counter()
     configure_torch(plan.execution.threads)
-    assembly = assemble(plan, registry)
+    assembly = assemble(plan, registry, directory)
     try:
         reset_peak_memory(assembly.device)
         progress = resume(directory, assembly)
@@ -115,6 +119,8 @@ def _train(
         ready = time.perf_counter()
         outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
         lease.check()
+        if plan.execution.keep_weights and outcome.state is RunState.DONE:
+            keep_weights(directory, plan.identity.run_id, assembly.engine.weights())
         measured = _measured(plan, assembly, progress) | {
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),

@@ -7,7 +7,6 @@ of both. It is written beside its place, flushed, and renamed; what does not mat
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import fsync_directory, to_json
+from archbench.runs.files import commit_folder, to_json
 
 log = logging.getLogger(__name__)
 
@@ -45,34 +44,34 @@ class Checkpoint:
 
 def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint) -> None:
     """Commits `checkpoint` and drops all but the newest `KEPT`. Raises StoreError where the disk does not take it."""
-    root = directory.checkpoints_dir
+    _commit(directory.checkpoints_dir, run_id, checkpoint, kept=KEPT)
+
+
+def keep(directory: RunDirectory, run_id: str, checkpoint: Checkpoint) -> None:
+    """Commits `checkpoint` for runs that branch off there; it stays. Raises StoreError as `save`."""
+    _commit(directory.kept_dir, run_id, checkpoint, kept=None)
+
+
+def _commit(root: Path, run_id: str, checkpoint: Checkpoint, *, kept: int | None) -> None:
     final = root / _name(checkpoint.step)
-    temporary = root / f".{final.name}.{os.getpid()}"
+    contents = {
+        TENSORS: safetensors.torch.save(dict(checkpoint.tensors)),
+        PROGRESS: to_json(dict(checkpoint.progress)),
+    }
+    manifest = {
+        "format": FORMAT,
+        "run_id": run_id,
+        "step": checkpoint.step,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
     try:
         root.mkdir(exist_ok=True)
         _remove_leftovers(root)
-        temporary.mkdir()
-        contents = {
-            TENSORS: safetensors.torch.save(dict(checkpoint.tensors)),
-            PROGRESS: to_json(dict(checkpoint.progress)),
-        }
-        manifest = {
-            "format": FORMAT,
-            "run_id": run_id,
-            "step": checkpoint.step,
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
-        }
-        for name, content in {**contents, MANIFEST: to_json(manifest)}.items():
-            _write_through(temporary / name, content)
-        fsync_directory(temporary)
-        if final.exists():
-            shutil.rmtree(final)  # one that was passed over as corrupt, or the same content
-        temporary.rename(final)
-        fsync_directory(root)
-        for old in _newest_first(root)[KEPT:]:
+        # One of the same step was passed over as corrupt, or has the same content.
+        commit_folder(final, {**contents, MANIFEST: to_json(manifest)})
+        for old in _newest_first(root)[kept:] if kept else ():
             shutil.rmtree(old)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise StoreError(
             f"{final}: cannot be written: {error.strerror}; free space or choose another --runs"
         ) from error
@@ -87,6 +86,16 @@ def load_newest(directory: RunDirectory, run_id: str) -> Checkpoint | None:
             reason = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
             log.warning("%s: passed over: %s; an older checkpoint is used if there is one", path, reason)
     return None
+
+
+def load_kept(directory: RunDirectory, run_id: str, step: int) -> Checkpoint | None:
+    """The checkpoint that the run kept at `step`; None, with a line in the log, where it is missing or damaged."""
+    path = directory.kept_dir / _name(step)
+    try:
+        return _load(path, run_id)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        log.warning("%s: cannot be branched off: %s; the run takes its first steps itself", path, error)
+        return None
 
 
 def discard_all(directory: RunDirectory) -> None:
@@ -120,10 +129,3 @@ def _newest_first(root: Path) -> list[Path]:
 def _remove_leftovers(root: Path) -> None:
     for leftover in root.glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())

@@ -207,6 +207,10 @@ class TrainingEngine:
         """Everything that decides how training goes on, by name, as copies in CPU memory."""
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self._live_tensors()}
 
+    def weights(self) -> dict[str, Tensor]:
+        """The module's parameters and persistent buffers, as copies in CPU memory."""
+        return {name: tensor.to("cpu", copy=True) for name, tensor in self.module.state_dict().items()}
+
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Continues from `tensors`, which `tensors()` of an engine with the same settings returned.
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -14,11 +14,12 @@ from archbench.results.runs import CurvePoint, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
 from archbench.runs.records import Outcome
+from archbench.spec.identity import EarlyStopping
 from archbench.training.assembly import Assembly
 from archbench.training.evaluation import evaluate, row_slices, to_device
 from archbench.training.measurement import Stopwatch
 from archbench.training.prefix_audit import audit_prefixes
-from archbench.training.progress import Progress, commit
+from archbench.training.progress import Progress, commit, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
 
@@ -65,6 +66,10 @@ class Upkeep:
         """Called after each step. Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over."""
         now = time.monotonic()
         stopping = self.stop.is_set()
+        if progress.step in assembly.plan.execution.keep_steps:
+            with clock.paused():
+                progress.device_seconds = clock.seconds
+                keep(self.directory, self.lease, assembly, progress)
         if stopping or now - self.committed >= assembly.plan.execution.checkpoint_seconds:
             with clock.paused():
                 progress.device_seconds = clock.seconds
@@ -115,10 +120,17 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
         if problem is not None:
             clock.stop()
             return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
+        if progress.step in evaluated_after and stalled(progress.curve, identity.training.early_stopping):
+            break
         upkeep.after_step(assembly, progress, clock)
     clock.stop()
     progress.device_seconds = clock.seconds
-    return Outcome(RunState.DONE, tuple(progress.curve), prefix_audit=_audit(assembly))
+    return Outcome(
+        RunState.DONE,
+        tuple(progress.curve),
+        prefix_audit=_audit(assembly),
+        other_losses_nats=_other_losses(assembly),
+    )
 
 
 def train_step(assembly: Assembly, progress: Progress) -> None:
@@ -186,12 +198,30 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
     return None
 
 
+def stalled(curve: Sequence[CurvePoint], settings: EarlyStopping | None) -> bool:
+    """Whether the last `patience` evaluations brought no new minimum."""
+    if settings is None or len(curve) <= settings.patience:
+        return False
+    losses = [point.validation_loss_nats for point in curve]
+    return min(losses[-settings.patience :]) >= min(losses[: -settings.patience])
+
+
 def non_finite(progress: Progress) -> str | None:
     """Why the run has diverged if its training loss is not a number, None if it is."""
     loss = progress.mean_loss_nats
     if loss is None or math.isfinite(loss):
         return None
     return f"the training loss is not finite after step {progress.step}; lower training.learning_rate"
+
+
+def _other_losses(assembly: Assembly) -> dict[str, float]:
+    """Loss on the validation text of other corpora; those on which it is not finite are left out."""
+    assembly.engine.eval_mode()
+    results = {
+        name: evaluate(assembly.engine.module, one, assembly.device)
+        for name, one in assembly.other_evaluation_sets.items()
+    }
+    return {name: result.loss_nats for name, result in results.items() if result.finite}
 
 
 def _audit(assembly: Assembly) -> Any:

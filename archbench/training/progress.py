@@ -60,6 +60,17 @@ def fresh_progress(device: torch.device) -> Progress:
 
 def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
     """Stores a checkpoint. Raises LeaseLost if another process has taken the run over."""
+    lease.check()
+    checkpoint.save(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress))
+
+
+def keep(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
+    """Stores a checkpoint for runs that branch off here. Raises as `commit`."""
+    lease.check()
+    checkpoint.keep(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress))
+
+
+def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
     tensors = assembly.engine.tensors()
     tensors[_NATS] = progress.nats.cpu().clone()
     tensors[_PREDICTIONS] = progress.predictions.cpu().clone()
@@ -71,16 +82,19 @@ def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: 
         "evaluation_seconds": progress.evaluation_seconds,
         "attempts": progress.attempts,
     }
-    lease.check()
-    checkpoint.save(directory, assembly.plan.identity.run_id, checkpoint.Checkpoint(progress.step, tensors, content))
+    return checkpoint.Checkpoint(progress.step, tensors, content)
 
 
 def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     """The progress stored in the newest checkpoint that is whole, loaded into the engine; a fresh one without any.
 
-    A checkpoint of other execution settings (another ZeRO stage) is logged and left unused.
+    A run that has none yet begins from the checkpoint that it may branch off, if that is there. A checkpoint of other
+    execution settings (another ZeRO stage) is logged and left unused.
     """
     stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id)
+    branch = assembly.plan.execution.branch_from
+    if stored is None and branch is not None:
+        stored = checkpoint.load_kept(directory.sibling(branch.run_id), branch.run_id, branch.step)
     progress = fresh_progress(assembly.device)
     if stored is None:
         return progress

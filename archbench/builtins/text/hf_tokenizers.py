@@ -93,7 +93,8 @@ class PretrainedTokenizerConfig(TokenizerConfig):
     summary: ClassVar[str] = "an existing tokenizer.json: a file, a folder, or an id on the Hugging Face hub"
 
     path: str
-    """A tokenizer.json, a folder that holds one, or an id on the hub such as `openai-community/gpt2`."""
+    """A tokenizer.json, a folder that holds one (relative to that of the spec), or an id on the hub such as
+    `openai-community/gpt2`."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     end_of_text: str | None = None
@@ -139,14 +140,14 @@ class PretrainedTokenizerConfig(TokenizerConfig):
         return vocabulary[self.end_of_text]
 
     def _local_file(self) -> Path | None:
-        path = Path(self.path).expanduser()
+        path = self.located(self.path)
         if path.is_dir():
             path = path / "tokenizer.json"
         if path.is_file():
             return path
         # An id on the hub is `name` or `owner/name`.
         if path.name.endswith(".json") or self.path.startswith((".", "/", "~")) or self.path.count("/") > 1:
-            raise DataError(f"{path}: no such tokenizer file; data.tokenizer.path is relative to {Path.cwd()}")
+            raise DataError(f"{path}: no such tokenizer file; data.tokenizer.path is relative to {self.paths_start_at}")
         return None
 
     def _downloaded(self) -> Path:

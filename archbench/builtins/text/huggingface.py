@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import PositiveInt
@@ -21,7 +20,8 @@ class HuggingFaceConfig(DatasetConfig):
     summary: ClassVar[str] = "a split of a data set on the Hugging Face hub, streamed; or of a local file or folder"
 
     path: str
-    """Id on the hub, or a local file or folder: data files, or what `Dataset.save_to_disk` wrote."""
+    """Id on the hub, or a local file or folder, relative to that of the spec: data files, or what
+    `Dataset.save_to_disk` wrote."""
     name: str | None = None
     """The data set's configuration."""
     split: str = "train"
@@ -58,7 +58,7 @@ class HuggingFaceConfig(DatasetConfig):
 
         What was read from the hub stays as it was first read, until the spec names another `revision`.
         """
-        path = Path(self.path).expanduser()
+        path = self.located(self.path)
         if not path.exists():
             return "hub"
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
@@ -67,7 +67,7 @@ class HuggingFaceConfig(DatasetConfig):
     def _rows(self) -> Iterator[dict[str, Any]]:
         import datasets
 
-        path = Path(self.path).expanduser()
+        path = self.located(self.path)
         if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
             loaded = datasets.load_from_disk(str(path))
             if isinstance(loaded, dict):

@@ -7,13 +7,14 @@ from archbench.builtins.text.bytes_tokenizer import BytesTokenizerConfig
 from archbench.builtins.text.hf_tokenizers import BpeTokenizerConfig, PretrainedTokenizerConfig
 from archbench.builtins.text.huggingface import HuggingFaceConfig
 from archbench.builtins.text.installed import InstalledCodeConfig, InstalledDocsConfig
+from archbench.builtins.text.mixture import MixtureConfig
 from archbench.builtins.text.text_files import TextFilesConfig
 
 
 @hookimpl
 def register_datasets() -> Sequence[type[DatasetConfig]]:
     """Text of the installed packages, of the user's files, and of the Hugging Face hub."""
-    return [InstalledDocsConfig, InstalledCodeConfig, TextFilesConfig, HuggingFaceConfig]
+    return [InstalledDocsConfig, InstalledCodeConfig, TextFilesConfig, HuggingFaceConfig, MixtureConfig]
 
 
 @hookimpl

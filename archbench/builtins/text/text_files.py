@@ -24,7 +24,7 @@ class TextFilesConfig(DatasetConfig):
     summary: ClassVar[str] = "your own .txt, .jsonl (plain, .xz, .gz, .zst) and .parquet files"
 
     paths: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
-    """Files, folders (searched in full) or glob patterns (`**`: any depth), relative to the current folder."""
+    """Files, folders (searched in full) or glob patterns (`**`: any depth), relative to the folder of the spec."""
     text_field: str = "text"
     """Key or column of the text in JSON lines and Parquet files."""
     id_field: str | None = None
@@ -53,13 +53,14 @@ class TextFilesConfig(DatasetConfig):
         """Each file once, with the name that its documents' ids begin with: the same wherever the text is stored."""
         files: dict[Path, str] = {}
         for pattern in self.paths:
-            path = _expanded(pattern)
+            path = self._expanded(pattern)
             if path.is_dir():
                 found = [file for file in sorted(path.rglob("*")) if file.is_file() and _format(file) is not None]
                 missing = f"the folder has no {', '.join((*_TEXT_SUFFIXES, *_JSONL_SUFFIXES, '.parquet'))} file"
                 root = path
             elif glob.has_magic(pattern) and not path.exists():
-                root, rest = _split_pattern(path)
+                start, rest = _split_pattern(pattern)
+                root = self._expanded(start)
                 found = [file for file in _matching(root, rest, pattern) if file.is_file()]
                 missing = "no file matches this pattern"
             else:
@@ -67,10 +68,16 @@ class TextFilesConfig(DatasetConfig):
                 found = [path] if path.is_file() else []
                 missing = "no such file"
             if not found:
-                raise DataError(f"{pattern}: {missing}; data.dataset.paths are relative to {Path.cwd()}")
+                raise DataError(f"{pattern}: {missing}; data.dataset.paths are relative to {self.paths_start_at}")
             for file in found:
                 files.setdefault(file, file.relative_to(root).as_posix())
         return files
+
+    def _expanded(self, pattern: str) -> Path:
+        try:
+            return self.located(pattern)
+        except RuntimeError as error:
+            raise DataError(f"{pattern}: there is no such user; write the folder out") from error
 
     def _documents_of(self, path: Path, name: str) -> Iterator[Document]:
         match _format(path):
@@ -131,17 +138,11 @@ class TextFilesConfig(DatasetConfig):
         return Document(id=str(record[self.id_field]), text=text)
 
 
-def _split_pattern(path: Path) -> tuple[Path, str]:
-    """The part of a glob pattern before its first special character, and the rest."""
-    special = next(index for index, part in enumerate(path.parts) if glob.has_magic(part))
-    return Path(*path.parts[:special]), str(Path(*path.parts[special:]))
-
-
-def _expanded(pattern: str) -> Path:
-    try:
-        return Path(pattern).expanduser()
-    except RuntimeError as error:
-        raise DataError(f"{pattern}: there is no such user; write the folder out") from error
+def _split_pattern(pattern: str) -> tuple[str, str]:
+    """The part of a glob pattern before its first part with a special character, and the rest."""
+    parts = Path(pattern).parts
+    special = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return str(Path(*parts[:special])), str(Path(*parts[special:]))
 
 
 def _matching(root: Path, rest: str, pattern: str) -> list[Path]:

@@ -78,7 +78,7 @@ def test_another_key_reads_again_but_equal_text_is_tokenised_once(
     dataset: Counted, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepared(dataset, cache)
-    monkeypatch.setattr(prepare, "_write_corpus", pytest.fail)
+    monkeypatch.setattr(prepare, "write_corpus", pytest.fail)
     assert prepared(dataset.model_copy(update={"key": "newer"}), cache).corpus_hash == first.corpus_hash
     assert prepared(dataset.model_copy(update={"key": None}), cache).corpus_hash == first.corpus_hash
     assert dataset.times_read == 3

@@ -121,9 +121,9 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_hub_out_of_reach_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
+    from huggingface_hub import constants
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     config = PretrainedTokenizerConfig(path="somebody/something")
     with pytest.raises(
         DataError, match=r"'somebody/something' cannot be fetched from the hub: .* local tokenizer\.json"

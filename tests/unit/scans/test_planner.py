@@ -136,3 +136,22 @@ def test_a_plugin_that_ends_the_process_while_it_is_planned_is_named(
     monkeypatch.setattr(architecture, "sized_for", lambda *_, **__: sys.exit(7))
     with pytest.raises(PluginError, match="failed on architecture 'gpt2', size 10000: SystemExit: 7"):
         planned()
+
+
+def test_each_budget_is_a_run_and_shorter_ones_branch_off_the_longest(planned: Plan) -> None:
+    schedule = "schedule: {kind: warmup_stable_decay, warmup_steps: 5}"
+    plan = planned(("tokens: 40000", "tokens: [1e4, 2e4, 4e4]"), ("schedule: {warmup_steps: 5}", schedule))
+    short, middle, trunk = plan.runs[:3]
+    assert [run.tokens for run in (short, middle, trunk)] == [10_240, 19_968, 39_936]
+    assert short.after == middle.after == (trunk.run_id,)
+    assert trunk.plan.execution.keep_steps == (16, 31)
+    branch = short.plan.execution.branch_from
+    assert branch is not None
+    assert (branch.run_id, branch.step) == (trunk.run_id, 16)
+    separate = planned(("tokens: 40000", "tokens: [1e4, 2e4]"))
+    assert all(run.plan.execution.branch_from is None for run in separate.runs)
+
+
+def test_budgets_must_rise(planned: Plan) -> None:
+    with pytest.raises(SpecError, match=r"scan\.tokens: budgets must rise"):
+        planned(("tokens: 40000", "tokens: [2e4, 1e4]"))

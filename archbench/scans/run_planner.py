@@ -1,0 +1,344 @@
+"""From one run that a study asks for to its plan: every number resolved, every problem named with its place."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from archbench.contracts.architecture import ModelDims
+from archbench.contracts.objective import model_vocab_size
+from archbench.data.batches import EvaluationBatches, TrainingBatches
+from archbench.data.corpus import Corpus
+from archbench.errors import ArchbenchError, DataError, PluginError
+from archbench.host import Host
+from archbench.results.runs import RESULT, SIZE_SCAN
+from archbench.runs.store import IndexedRun
+from archbench.spec.identity import (
+    Branch,
+    DataIdentity,
+    EarlyStopping,
+    ExecutionSettings,
+    RunFacts,
+    RunIdentity,
+    RunPlan,
+    ScheduleSettings,
+    StartingPoint,
+    TrainingSettings,
+)
+from archbench.spec.models import Contender, Spec, dump
+from archbench.spec.settings import PowerLawRate
+from archbench.spec.yaml_loader import Loc
+
+MAX_STEPS = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run and its place in the scan."""
+
+    contender: str
+    size_index: int
+    plan: RunPlan
+    run_id: str
+    study: str = SIZE_SCAN
+    role: str = RESULT
+    labels: Mapping[str, str] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    """Ids of runs that must have ended before this one is submitted."""
+
+    @property
+    def seed(self) -> int:
+        """Of the initial weights, and of what the objective draws."""
+        return self.plan.identity.seed
+
+    @property
+    def tokens(self) -> int:
+        """D: tokens seen."""
+        return self.plan.identity.training.total_tokens
+
+    @property
+    def epochs(self) -> float:
+        """Times that the training text is read."""
+        return self.tokens / self.plan.facts.unique_tokens
+
+    @property
+    def exact_flops(self) -> float:
+        """FLOPs executed in training."""
+        return self.plan.facts.exact_flops_per_token * self.tokens
+
+    @property
+    def kaplan_flops(self) -> float:
+        """6·N·D."""
+        return self.plan.facts.kaplan_flops_per_token * self.tokens
+
+    def indexed(self) -> IndexedRun:
+        """The run as the scan's index names it."""
+        return IndexedRun(
+            contender=self.contender,
+            size_index=self.size_index,
+            seed=self.seed,
+            run_id=self.run_id,
+            study=self.study,
+            role=self.role,
+            labels=dict(self.labels),
+        )
+
+    def branching_off(self, trunk: "PlannedRun", step: int) -> "PlannedRun":
+        """This run, with its first `step` steps taken from `trunk` where they are the same."""
+        execution = self.plan.execution.model_copy(update={"branch_from": Branch(run_id=trunk.run_id, step=step)})
+        return replace(
+            self, plan=self.plan.model_copy(update={"execution": execution}), after=(*self.after, trunk.run_id)
+        )
+
+    def keeping(self, steps: tuple[int, ...]) -> "PlannedRun":
+        """This run, with the checkpoints of `steps` kept for others to branch off."""
+        execution = self.plan.execution.model_copy(update={"keep_steps": steps})
+        return replace(self, plan=self.plan.model_copy(update={"execution": execution}))
+
+    def merged(self, other: "PlannedRun") -> "PlannedRun":
+        """This run under what it and `other`, the same run asked for by another study, must leave behind."""
+        mine, theirs = self.plan.execution, other.plan.execution
+        execution = mine.model_copy(
+            update={
+                "keep_weights": mine.keep_weights or theirs.keep_weights,
+                "keep_steps": tuple(sorted({*mine.keep_steps, *theirs.keep_steps})),
+                "branch_from": mine.branch_from or theirs.branch_from,
+                "other_corpora": {**mine.other_corpora, **theirs.other_corpora},
+            }
+        )
+        after = tuple(dict.fromkeys((*self.after, *other.after)))
+        return replace(self, plan=self.plan.model_copy(update={"execution": execution}), after=after)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A run that a study asks for; what is None is as the spec's `training` section has it."""
+
+    size_index: int
+    size: float
+    """Target number of non-embedding parameters."""
+    tokens: float
+    """Tokens to be seen."""
+    seed: int = 0
+    batch_tokens: int | None = None
+    peak_learning_rate: float | None = None
+    schedule: ScheduleSettings | None = None
+    subset_tokens: int | None = None
+    """Unique training tokens; None: all."""
+    early_stopping: EarlyStopping | None = None
+    spacing: Literal["log", "linear"] | None = None
+    """Of the evaluations."""
+    start: PlannedRun | None = None
+    """The run whose final weights this one begins from."""
+    also_validated: tuple[Corpus, ...] = ()
+    keep_weights: bool = False
+    study: str = SIZE_SCAN
+    role: str = RESULT
+    labels: Mapping[str, str] = field(default_factory=dict)
+    loc: Loc = ("scan", "sizes")
+    """Place in the spec that asks for the size."""
+    budget_loc: Loc = ("scan", "tokens")
+    """Place in the spec that asks for the tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlanner:
+    """Plans runs of one contender on one corpus."""
+
+    spec: Spec
+    contender: Contender
+    corpus: Corpus
+    host: Host
+
+    def plan(self, request: RunRequest) -> PlannedRun:
+        """The run that `request` asks for. Raises SpecError, DataError or PluginError where it cannot be had."""
+        dims, facts = self.shape(request.size_index, request.size, request.loc)
+        training = self._training(request, facts.non_embedding_params)
+        unique_tokens = request.subset_tokens or self.corpus.unique_tokens
+        identity = RunIdentity(
+            architecture=dump(self.contender.architecture),
+            dims=dims,
+            objective=dump(self.contender.objective),
+            data=DataIdentity(
+                corpus_hash=self.corpus.corpus_hash,
+                order=self.spec.data.order,
+                subset_tokens=request.subset_tokens,
+                also_validated=tuple(corpus.corpus_hash for corpus in request.also_validated),
+            ),
+            training=training,
+            evaluation=self.spec.evaluation.model_copy(update={"spacing": request.spacing})
+            if request.spacing
+            else self.spec.evaluation,
+            seed=request.seed,
+            start=StartingPoint(run_id=request.start.run_id) if request.start else None,
+            plugin_versions=self.contender.plugin_versions,
+        )
+        self._check_start(request, dims)
+        plan = RunPlan(
+            identity=identity,
+            facts=facts.model_copy(update={"unique_tokens": unique_tokens}),
+            execution=self._execution(request),
+        )
+        return PlannedRun(
+            contender=self.contender.name,
+            size_index=request.size_index,
+            plan=plan,
+            run_id=identity.run_id,
+            study=request.study,
+            role=request.role,
+            labels=request.labels,
+            after=(request.start.run_id,) if request.start else (),
+        )
+
+    def shape(self, size_index: int, size: float, loc: Loc = ("scan", "sizes")) -> tuple[ModelDims, RunFacts]:
+        """The rung nearest to `size` parameters, and what follows from it; errors as `plan`, at `loc` of the spec."""
+        with self._plugin_code(f"size {size:g}"):
+            dims = self._dims(size, (*loc, size_index) if loc == ("scan", "sizes") else loc)
+            return dims, self._facts(dims)
+
+    def check_text(self) -> None:
+        """Makes the first batches, so that too little text is found now and not by a worker. Raises DataError."""
+        with self._plugin_code("its objective"):
+            self._first_batches()
+
+    def _dims(self, size: float, loc: Loc) -> ModelDims:
+        architecture = self.contender.architecture
+        try:
+            dims = architecture.sized_for(
+                size,
+                vocab_size=model_vocab_size(self.corpus.text_vocab_size, self.contender.objective),
+                seq_len=self.spec.training.seq_len,
+            )
+        except ValueError as error:
+            raise self.error(loc, str(error)) from error
+        problems = architecture.problems(dims)
+        if problems:
+            raise self.error(("contenders", self.contender.name, "architecture"), problems[0])
+        return dims
+
+    def _facts(self, dims: ModelDims) -> RunFacts:
+        objective = self.contender.objective
+        params = self.contender.architecture.num_params(dims)
+        non_embedding = params.non_embedding + objective.num_head_params(dims)
+        flops = self.contender.architecture.forward_flops_per_token(dims, objective.attention)
+        fraction = objective.predicted_fraction(dims.seq_len)
+        return RunFacts(
+            track=objective.track,
+            non_embedding_params=non_embedding,
+            embedding_params=params.embedding,
+            kaplan_flops_per_token=6.0 * non_embedding,
+            exact_flops_per_token=flops.train(fraction),
+            exact_flops_by_component={
+                name: count * (fraction if name in flops.per_prediction else 1.0)
+                for name, count in flops.components.items()
+            },
+            unique_tokens=self.corpus.unique_tokens,
+        )
+
+    def _training(self, request: RunRequest, num_params: int) -> TrainingSettings:
+        training = self.spec.training
+        batch_tokens = request.batch_tokens or training.batch_tokens
+        schedule = request.schedule or training.schedule
+        tokens, budget = request.tokens, request.budget_loc
+        total_steps = max(1, round(tokens / batch_tokens))
+        if total_steps > MAX_STEPS:
+            raise self.error(budget, f"{tokens:g} tokens are {total_steps:,} steps; at most {MAX_STEPS:,} are possible")
+        unique_tokens = request.subset_tokens or self.corpus.unique_tokens
+        epochs = total_steps * batch_tokens / unique_tokens
+        if epochs > self.spec.data.max_epochs and request.early_stopping is None:
+            raise self.error(
+                budget,
+                f"{tokens:.3g} tokens are {epochs:.1f} epochs of the {unique_tokens:,} training tokens "
+                f"there are; lower them, add text, or raise data.max_epochs ({self.spec.data.max_epochs:g})",
+            )
+        if schedule.warmup_steps >= total_steps:
+            raise self.error(
+                ("training", "schedule", "warmup_steps"),
+                f"{schedule.warmup_steps} steps of warm-up do not fit into a run of {total_steps}; "
+                "shorten the warm-up or train longer",
+            )
+        return TrainingSettings(
+            batch_tokens=batch_tokens,
+            total_steps=total_steps,
+            peak_learning_rate=request.peak_learning_rate or self.learning_rate(request.size_index, num_params),
+            schedule=schedule,
+            optimizer=training.optimizer,
+            precision=training.precision,
+            early_stopping=request.early_stopping,
+        )
+
+    def learning_rate(self, size_index: int, num_params: int) -> float:
+        """The peak rate that the spec gives to a size. Raises SpecError where it is none."""
+        rate = self.spec.training.learning_rate
+        if isinstance(rate, list):
+            return rate[size_index]
+        if isinstance(rate, PowerLawRate):
+            # In logarithms, so that an absurd exponent gives an absurd rate and no overflow.
+            log_peak = math.log(rate.power_law.coefficient) + rate.power_law.exponent * math.log(num_params)
+            peak = math.exp(log_peak) if abs(log_peak) < 700.0 else math.inf
+        elif rate == "kaplan":
+            # Kaplan et al. 2020, appendix D.6.
+            peak = 0.003239 - 0.0001395 * math.log(num_params)
+        else:
+            peak = float(rate)
+        if not 0.0 < peak <= 10.0:
+            raise self.error(("training", "learning_rate"), f"gives {peak:.3g} at {num_params:,} parameters")
+        return peak
+
+    def _execution(self, request: RunRequest) -> ExecutionSettings:
+        execution = self.spec.execution
+        return ExecutionSettings(
+            corpus_dir=str(self.corpus.directory.resolve()),
+            other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in request.also_validated},
+            device=execution.device,
+            threads=execution.threads,
+            micro_batch_rows=execution.micro_batch_rows,
+            zero_stage=execution.zero_stage,
+            checkpoint_seconds=execution.checkpoint_seconds,
+            keep_weights=request.keep_weights,
+        )
+
+    def _check_start(self, request: RunRequest, dims: ModelDims) -> None:
+        start = request.start
+        if start is None:
+            return
+        from_, here = start.plan.identity, dump(self.contender.architecture)
+        if from_.architecture != here or from_.dims != dims:
+            raise self.error(
+                request.loc,
+                f"would begin from a run of {from_.architecture['kind']} with {from_.dims!r}, but has {dims!r}; "
+                "architecture, size and vocabulary must be the same on both sides",
+            )
+
+    def _first_batches(self) -> None:
+        training, objective, evaluation = self.spec.training, self.contender.objective, self.spec.evaluation
+        rows = training.batch_tokens // training.seq_len
+        try:
+            TrainingBatches(
+                self.corpus, objective, seq_len=training.seq_len, rows=rows, order=self.spec.data.order, seed=0
+            )
+            EvaluationBatches(
+                self.corpus, objective, seq_len=training.seq_len, rows=rows, tokens=evaluation.tokens, seed=0
+            )
+        except DataError as error:
+            raise DataError(f"{self.spec.file.where(('data', 'dataset'))}: data.dataset: {error}") from error
+
+    def error(self, loc: Loc, problem: str) -> ArchbenchError:
+        """An error about the place `loc` of the spec that names the contender."""
+        return self.spec.error(loc, f"{self.contender.name}: {' '.join(problem.split())}")
+
+    @contextmanager
+    def _plugin_code(self, what: str) -> Iterator[None]:
+        """Turns whatever a plug-in's code throws into one line that names the plug-in."""
+        try:
+            yield
+        except ArchbenchError:
+            raise
+        except (Exception, SystemExit) as error:  # the plug-in's own defect, not the user's and not archbench's
+            kind = self.contender.architecture.kind
+            plugin = self.host.registry.architectures[kind].plugin
+            raise PluginError(
+                f"plug-in {plugin!r} failed on architecture {kind!r}, {what}: "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
