@@ -99,7 +99,7 @@ def ladders(specs: Iterable[Spec]) -> list[Ladder]:
     """Every different ladder of `specs`, in the order in which they name them."""
     found: list[Ladder] = []
     for spec in specs:
-        rows = spec.execution.micro_batch_rows or spec.training.batch_tokens // spec.training.seq_len
+        rows = spec.execution.fixed_micro_batch_rows or spec.training.batch_tokens // spec.training.seq_len
         for contender in spec.contenders:
             ladder = Ladder(
                 architecture=contender.architecture,

@@ -111,7 +111,7 @@ def _check_protocol(spec: Spec) -> None:
             f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
         )
     rows = training.batch_tokens // training.seq_len
-    micro = spec.execution.micro_batch_rows
+    micro = spec.execution.fixed_micro_batch_rows
     if micro is not None and rows % micro:
         raise spec.error(
             ("execution", "micro_batch_rows"), f"got {micro}, which does not divide the {rows} rows of a batch"

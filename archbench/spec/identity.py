@@ -208,7 +208,7 @@ class ExecutionSettings(_Extended):
     threads: PositiveInt = 1
     """CPU threads of the process that trains."""
     micro_batch_rows: PositiveInt | None = None
-    """Rows per forward pass and rank; None: the whole batch."""
+    """Rows per forward pass and rank; None: the whole batch, or less where that does not fit into the memory."""
     zero_stage: int = Field(0, ge=0, le=3)
     checkpoint_seconds: PositiveFloat = 60.0
     """Least time between two checkpoints."""

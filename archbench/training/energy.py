@@ -8,7 +8,7 @@ A counter is of the whole board or package, whoever used it: runs that share one
 """
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -138,8 +138,6 @@ class EnergyCount:
         """Reads the counters while switched on, so that none wraps around unseen."""
         if self.meter is not None:
             self.meter.joules()
-
-
 
 
 def _microjoules(path: Path) -> int:

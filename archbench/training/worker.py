@@ -109,6 +109,7 @@ def _serve(
                 total_steps=progress.total_steps,
                 loss_nats=progress.loss_nats,
                 tokens_per_s=progress.tokens_per_s,
+                note=progress.note,
             )
 
         outcome = carry_out(RunDirectory(path), registry, report, request.event)
