@@ -177,10 +177,6 @@ class TrainingSection(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
 
 
-MAX_ZERO_STAGE = 2
-"""A run is carried out by one process, which has nobody to share its parameters with."""
-
-
 def _executor_form(value: Any) -> str:
     return f"{TAG_PREFIX}auto" if isinstance(value, str) else f"{TAG_PREFIX}component"
 
@@ -203,9 +199,12 @@ class ExecutionSection(Section):
         | Annotated[Literal["auto"] | None, Tag(f"{TAG_PREFIX}auto")],
         Discriminator(_rows_form),
     ] = "auto"
-    """Rows of one forward pass; `auto`: the whole batch, or less where that does not fit into the memory."""
-    zero_stage: int = Field(0, ge=0, le=MAX_ZERO_STAGE)
+    """Rows of one forward pass and rank; `auto`: all of them, or fewer where those do not fit into the memory."""
+    nproc: PositiveInt = Field(1, le=4096)
+    zero_stage: int = Field(0, ge=0, le=3)
+    kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
+    watchdog_seconds: PositiveFloat = 60.0
 
     @property
     def fixed_micro_batch_rows(self) -> int | None:

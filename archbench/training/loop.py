@@ -20,7 +20,7 @@ from archbench.training.assembly import Assembly
 from archbench.training.evaluation import evaluate, row_slices, to_device
 from archbench.training.measurement import Stopwatch
 from archbench.training.prefix_audit import audit_prefixes
-from archbench.training.progress import Progress, commit, keep
+from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
 from archbench.training.soundness import CHECK_STEPS, REMEDY, unsound_weights
@@ -69,9 +69,13 @@ class Upkeep:
         Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over.
         """
         now = time.monotonic()
-        stopping = self.stop.is_set()
-        keeping = progress.step in assembly.plan.execution.keep_steps
-        committing = stopping or now - self.committed >= assembly.plan.execution.checkpoint_seconds
+        # Each rank has its own clock; what they do, they do together.
+        stopping, committing, reporting = assembly.ranks.any(
+            self.stop.is_set(),
+            now - self.committed >= assembly.plan.execution.checkpoint_seconds,
+            assembly.ranks.first and now - self.reported >= REPORT_SECONDS,
+        )
+        keeping, committing = progress.step in assembly.plan.execution.keep_steps, committing or stopping
         if (keeping or committing) and (problem := progress.soundness.problem(progress.step)):
             return problem
         if keeping:
@@ -85,7 +89,7 @@ class Upkeep:
             self.committed = time.monotonic()
         if stopping:
             raise Interrupted(f"stopped at step {progress.step}; run the same command to go on")
-        if now - self.reported >= REPORT_SECONDS:
+        if reporting:
             self._report(assembly, progress, now)
         return None
 
@@ -103,6 +107,8 @@ class Upkeep:
         )
         self.reported, self.reported_step = now, progress.step
         progress.energy.glance()
+        if not assembly.ranks.first:
+            return
         self.lease.renew(progress.step)
 
 
@@ -123,6 +129,9 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     clock.start()
     try:
         while progress.step < total_steps and not stalled(progress.curve, identity.training.early_stopping):
+            if measures_noise(assembly, progress):
+                with clock.paused():
+                    measure_noise(assembly, progress)
             train_step(assembly, progress)
             problem = None
             if progress.step in evaluated_after:
@@ -141,6 +150,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
         tuple(progress.curve),
         prefix_audit=_audit(assembly),
         other_losses_nats=_other_losses(assembly),
+        noise_scale=tuple(progress.noise_scale),
     )
 
 
@@ -150,20 +160,22 @@ def train_step(assembly: Assembly, progress: Progress) -> None:
     `progress` is that of the step before until the step is whole.
     """
     identity, engine = assembly.plan.identity, assembly.engine
-    arrays = assembly.batches.batch(progress.step)
-    num_predictions = max(1, int((arrays["targets"] != IGNORE_TARGET).sum()))
+    settings, ranks = assembly.settings, assembly.ranks
+    arrays = assembly.batches.batch(progress.step, settings.rows_of(ranks.rank))
+    num_predictions = max(1, ranks.total(int((arrays["targets"] != IGNORE_TARGET).sum())))
     batch = to_device(arrays, assembly.device)
     rate = learning_rate(identity.training, progress.step + 1)
-    last_part = assembly.settings.accumulation_steps - 1
+    last_part = settings.accumulation_steps - 1
     states: dict[int, State | None] = {}
     losses: list[LossParts] = []
-    for part, micro in row_slices(batch, assembly.settings.micro_batch_rows):
+    for part, micro in row_slices(batch, settings.micro_batch_rows):
+        # The same on every rank, as for every micro-batch.
         seed_generators(identity.seed, Purpose.TRAINING, progress.step)
         parts = engine.forward(micro, progress.states.get(part))
         # Divided by the whole batch's predictions: the gradient is the same however the batch is cut.
         loss = parts.nats / num_predictions
         if parts.auxiliary is not None:
-            loss = loss + parts.auxiliary / assembly.settings.accumulation_steps
+            loss = loss + parts.auxiliary / (settings.accumulation_steps * settings.nproc)
         engine.backward(loss)
         progress.updating = part == last_part
         norm = engine.step(rate)
@@ -215,6 +227,32 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
             f"{untrained:.3g}; {REMEDY}"
         )
     return None
+
+
+def measures_noise(assembly: Assembly, progress: Progress) -> bool:
+    """Whether gradient noise is to be measured on the batch of the next step, and was not measured before."""
+    every, step = assembly.plan.identity.evaluation.noise_scale_every, progress.step
+    if every == 0 or step == 0 or step % every:
+        return False
+    return not progress.noise_scale or progress.noise_scale[-1].step != step
+
+
+def measure_noise(assembly: Assembly, progress: Progress) -> None:
+    """Adds a measurement of the gradient noise; changes nothing that the run goes on with."""
+    assert assembly.noise_meter is not None, "made where the plan asks for measurements"
+    began = time.perf_counter()
+    identity = assembly.plan.identity
+    found = assembly.noise_meter.measure(
+        assembly.engine.module,
+        assembly.batches.batch(progress.step),
+        tuple(assembly.ranks.joined(tensor) for tensor in joined_state(progress.states)),
+        seed=identity.seed,
+        step=progress.step,
+        tokens_per_row=identity.dims.seq_len,
+    )
+    if found is not None:
+        progress.noise_scale.append(found)
+    progress.noise_scale_seconds += time.perf_counter() - began
 
 
 def stalled(curve: Sequence[CurvePoint], settings: EarlyStopping | None) -> bool:

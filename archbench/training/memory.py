@@ -78,7 +78,7 @@ class MicroBatch:
 
 def planned_micro_batch(directory: RunDirectory, plan: RunPlan) -> MicroBatch:
     """How the batch of `plan` is cut: as the spec asks, else as an earlier attempt found, else not at all."""
-    rows = plan.identity.training.batch_tokens // plan.identity.dims.seq_len
+    rows = plan.identity.training.batch_tokens // plan.identity.dims.seq_len // plan.execution.nproc
     asked = plan.execution.micro_batch_rows
     if asked is not None:
         return MicroBatch(rows, asked, asked=True)

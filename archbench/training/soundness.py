@@ -7,6 +7,8 @@ step not a number. Looking at once would have the host wait for the device in ev
 import torch
 from torch import Tensor
 
+from archbench.training.ranks import ALONE, Ranks
+
 CHECK_STEPS = 64
 """Steps between two looks. What a look finds does not depend on when it is taken: it names the first unsound step."""
 
@@ -16,7 +18,8 @@ REMEDY = "lower training.learning_rate"
 class Soundness:
     """The loss and the gradient norm of each step since the last look."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._nats = torch.zeros(CHECK_STEPS, dtype=torch.float32, device=device)
         self._norms = torch.zeros(CHECK_STEPS, dtype=torch.float32, device=device)
 
@@ -31,9 +34,9 @@ class Soundness:
     def problem(self, step: int) -> str | None:
         """What was not a number first in the steps noted since the last look, after `step` steps; None if all was well.
 
-        Waits for the device.
+        Waits for the device, and for every rank to ask: a loss of one rank's rows is told to all.
         """
-        noted = torch.stack((self._nats, self._norms)).cpu()
+        noted = self._ranks.summed(torch.stack((self._nats, self._norms))).cpu()
         self._nats.zero_()
         self._norms.zero_()
         unsound = ~noted.isfinite()
