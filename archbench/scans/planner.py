@@ -1,17 +1,19 @@
 """From a spec to its runs: every number resolved, every problem found before anything is trained."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from archbench.data.corpus import Corpus
-from archbench.data.prepare import prepare_corpus
+from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
 from archbench.errors import DataError
 from archbench.host import Host
 from archbench.runs.store import ScanIndex
 from archbench.scans.environment import describe_environment
 from archbench.scans.run_planner import PlannedRun, RunPlanner
 from archbench.scans.size_scan import size_scan
+from archbench.scans.studies.check import check_studies, study_warnings
+from archbench.scans.studies.expand import study_runs
 from archbench.spec.models import Contender, Spec
 
 MANY_EPOCHS = 4.0
@@ -37,7 +39,8 @@ class ScanPlan:
 
     index: ScanIndex
     runs: tuple[PlannedRun, ...]
-    corpus: Corpus
+    corpora: Mapping[str, Corpus]
+    """By the name of the text."""
     pending: tuple[PendingRuns, ...] = ()
     """What another plan, made when these runs have ended, will add."""
 
@@ -63,36 +66,52 @@ def plan_scan(
     Raises SpecError, DataError or PluginError, in one line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
-    corpus = _prepared_corpus(spec, cache_dir, report)
+    corpora = _prepared_corpora(spec, cache_dir, report)
     runs: list[PlannedRun] = []
     for contender in spec.contenders:
-        planner = RunPlanner(spec, contender, corpus, host)
-        planner.check_text()
-        runs += size_scan(planner)
+        for text, corpus in corpora.items():
+            planner = RunPlanner(spec, contender, corpus, host)
+            planner.check_text()
+            if text == spec.data.name and spec.scan.trained:
+                runs += size_scan(planner)
+    runs += study_runs(spec, corpora, host)
     index = ScanIndex(
         name=spec.name,
         description=spec.description,
         baseline=spec.baseline,
         runs=tuple(run.indexed() for run in runs),
         spec=spec.resolved(),
-        environment=describe_environment(spec, host, corpus),
+        environment=describe_environment(spec, host, corpora),
         warnings=tuple(_warnings(spec, runs)),
     )
-    return ScanPlan(index, tuple(runs), corpus)
+    return ScanPlan(index, tuple(runs), corpora)
 
 
-def _prepared_corpus(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> Corpus:
+def _prepared_corpora(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> dict[str, Corpus]:
+    """Every text of the spec by its name, all under one tokenizer."""
     data = spec.data
     try:
-        return prepare_corpus(
-            data.dataset,
+        if not data.texts:
+            corpus = prepare_corpus(
+                data.dataset,
+                data.tokenizer,
+                validation_fraction=data.validation_fraction,
+                cache_dir=cache_dir,
+                report=report,
+            )
+            return {data.name: corpus}
+        corpora = prepare_corpora(
+            data.all_texts,
             data.tokenizer,
             validation_fraction=data.validation_fraction,
             cache_dir=cache_dir,
             report=report,
         )
+        require_same_tokenizer(corpora)
+        return corpora
     except DataError as error:
-        raise DataError(f"{spec.file.where(('data', 'dataset'))}: data: {error}") from error
+        place = ("data",) if data.texts else ("data", "dataset")
+        raise DataError(f"{spec.file.where(place)}: data: {error}") from error
 
 
 def _check_protocol(spec: Spec) -> None:
@@ -123,6 +142,7 @@ def _check_protocol(spec: Spec) -> None:
         )
     for contender in spec.contenders:
         _check_pairing(spec, contender)
+    check_studies(spec)
 
 
 def _check_pairing(spec: Spec, contender: Contender) -> None:
@@ -156,8 +176,10 @@ def _check_pairing(spec: Spec, contender: Contender) -> None:
 
 
 def _warnings(spec: Spec, runs: list[PlannedRun]) -> Iterator[str]:
-    epochs = max(run.epochs for run in runs)
+    # A run that is stopped when it no longer improves may be allowed many epochs, and takes as many as help.
+    epochs = max((run.epochs for run in runs if run.plan.identity.training.early_stopping is None), default=0.0)
     if epochs > MANY_EPOCHS:
         yield f"the training text is read {epochs:.1f} times; beyond about {MANY_EPOCHS:g}, repeated text helps less"
-    if len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
+    if spec.scan.trained and len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
         yield f"{len(spec.scan.sizes)} sizes: a law needs at least {MIN_SIZES_FOR_A_LAW} to be trusted"
+    yield from study_warnings(spec)
