@@ -15,6 +15,7 @@ from archbench.analysis.comparison import two_sided_p
 from archbench.analysis.effective_data import Effective, exponential_interval
 from archbench.analysis.power_sum import Array
 from archbench.analysis.tiers import LEVEL, holm
+from archbench.results.fits import Interval
 from archbench.results.transfer import Censoring, DirectionPair, DirectionRanking, DirectionScore
 
 Direction = tuple[str, str]
@@ -41,6 +42,15 @@ def rank_directions(
             if len(group) > 1:
                 found.append(_ranking(contender, f"{words} {common}", 1 - end, group))
     return tuple(found)
+
+
+def mean_multiplier(cells: Sequence[Effective]) -> Interval | None:
+    """Geometric mean of D_E/D_F over the uncensored ones of `cells`; None where there are none."""
+    usable = [one for one in cells if one.censored is Censoring.NONE]
+    if not usable:
+        return None
+    mean = _mean(("", ""), usable)
+    return exponential_interval(mean.value, mean.draws)
 
 
 def _ranking(

@@ -71,6 +71,16 @@ def plugin_option(function: F) -> F:
     )(function)
 
 
+def nproc_option(function: F) -> F:
+    """`--nproc N`: processes that train each run together."""
+    return click.option(
+        "--nproc",
+        type=click.IntRange(1, 4096),
+        metavar="N",
+        help="Processes (ranks) that train each run together; in place of the spec's execution.nproc.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """`--json`: machine-readable output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

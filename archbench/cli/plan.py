@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +108,9 @@ def plan(
         show_next(loaded.name, RunStore(runs_dir), as_json=as_json, **asked)
         return
     refuse_without_next(asked)
-    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, report=note)
-    costed = cost_plan(loaded, scan_plan, RunStore(runs_dir))
+    store = RunStore(runs_dir)
+    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, store=store, report=note)
+    costed = cost_plan(loaded, scan_plan, store)
     if as_json:
         print_json(_as_json(costed))
     else:
@@ -166,12 +167,14 @@ def _summary(costed: CostedPlan) -> list[str]:
     distinct = {one.run.run_id: one for one in costed.runs}
     missing = [one for one in distinct.values() if one.missing]
     data = plan.index.environment["data"]
-    flops = human_count(sum(one.run.exact_flops for one in missing))
+    flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
+    later = [f"later: {one.count} runs, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending]
     lines = [
         "",
         f"{len(distinct)} runs, {len(missing)} to train: {flops} FLOPs, about {left}, "
         f"{human_bytes(costed.disk_bytes_left)}",
+        *later,
         f"text: {data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}, "
         f"hash {data['corpus_hash'][:12]}",
     ]
@@ -186,6 +189,7 @@ def _as_json(costed: CostedPlan) -> dict[str, Any]:
         "baseline": costed.plan.index.baseline,
         "environment": costed.plan.index.environment,
         "warnings": list(costed.plan.warnings),
+        "pending": [asdict(one) for one in costed.plan.pending],
         "seconds_left": costed.seconds_left,
         "disk_bytes_left": costed.disk_bytes_left,
         "workers": costed.workers,

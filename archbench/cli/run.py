@@ -1,6 +1,7 @@
 """`archbench run`: plan, train what is missing, analyse, report, and put the result on the leaderboard."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +12,7 @@ from archbench.cli.common import (
     host_with,
     leaderboard_option,
     note,
+    nproc_option,
     plugin_option,
     reports_option,
     runs_option,
@@ -19,10 +21,11 @@ from archbench.cli.common import (
 from archbench.cli.main import EXIT_INTERRUPTED
 from archbench.cli.plan import cost_plan
 from archbench.cli.watch import Pace, make_watcher
+from archbench.host import Host
 from archbench.runs.store import RunStore
-from archbench.scans.planner import plan_scan
+from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
-from archbench.spec.models import load_spec
+from archbench.spec.models import Spec, load_spec
 from archbench.units import human_seconds
 
 EXIT_RUNS_FAILED = 1
@@ -35,6 +38,7 @@ EXIT_RUNS_FAILED = 1
 @leaderboard_option
 @cache_option
 @plugin_option
+@nproc_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -44,43 +48,64 @@ def run(
     leaderboard_dir: Path,
     cache_dir: Path,
     plugin_files: tuple[Path, ...],
+    nproc: int | None,
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
     Run it again to resume: nothing that is finished is trained twice.
     """
     host = host_with(plugin_files)
-    loaded = load_spec(spec, host.registry)
+    loaded = load_spec(spec, host.registry).with_nproc(nproc)
     store = RunStore(runs_dir)
     store.create()
-    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, report=note)
-    store.save_scan(scan_plan.index)
-    for warning in scan_plan.warnings:
-        note(f"warning: {warning}")
-    costed = cost_plan(loaded, scan_plan, store)
-    if costed.seconds_left:
-        rough = " (rough: nothing was measured here yet)" if costed.rough else ""
-        note(f"about {human_seconds(costed.seconds_left)}{rough}; Ctrl-C stops, the same command goes on")
     _stop_when_told()
-    watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
     try:
-        with watcher:
-            outcome = carry_out(
-                scan_plan,
-                store,
-                host,
-                watcher,
-                executor=loaded.executor,
-                plugin_files=[path.resolve() for path in plugin_files],
-            )
+        stages = _stages(loaded, store, host, cache_dir, [path.resolve() for path in plugin_files])
     except KeyboardInterrupt:
         note(f"interrupted; finished runs are kept in {runs_dir}, and `archbench run {spec}` goes on from here")
         ctx.exit(EXIT_INTERRUPTED)
+    scan_plan, outcome = stages
     # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
     from archbench.cli.finish import finish_scan
 
     finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
     ctx.exit(_say_failures(outcome, spec))
+
+
+def _stages(
+    spec: Spec, store: RunStore, host: Host, cache_dir: Path, plugin_files: Sequence[Path]
+) -> tuple[ScanPlan, ScanOutcome]:
+    """Plans and trains until nothing waits for runs that have ended; the whole plan, and how its last stage ended."""
+    told: set[str] = set()
+    outcome: ScanOutcome | None = None
+    previous: set[str] = set()
+    while True:
+        plan = plan_scan(spec, host, cache_dir=cache_dir, store=store, report=note)
+        store.save_scan(plan.index)
+        for warning in plan.warnings:
+            if warning not in told:
+                note(f"warning: {warning}")
+        told.update(plan.warnings)
+        planned = {run.run_id for run in plan.runs}
+        if outcome is not None and planned == previous:
+            for pending in plan.pending:
+                note(f"not planned: {pending.what}: the runs that it waits for have failed")
+            return plan, outcome
+        outcome = _stage(spec, plan, store, host, plugin_files)
+        if not plan.pending:
+            return plan, outcome
+        previous = planned
+
+
+def _stage(spec: Spec, plan: ScanPlan, store: RunStore, host: Host, plugin_files: Sequence[Path]) -> ScanOutcome:
+    costed = cost_plan(spec, plan, store)
+    if costed.seconds_left:
+        rough = " (rough: nothing was measured here yet)" if costed.rough else ""
+        later = f", then {sum(one.count for one in plan.pending)} more runs" if plan.pending else ""
+        note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
+    watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
+    with watcher:
+        return carry_out(plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files)
 
 
 def _stop_when_told() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from archbench.contracts.config import ComponentConfig
 from archbench.results.runs import RunState
@@ -19,6 +19,10 @@ class Job:
     run_dir: Path
     train_flops: float
     """Exact FLOPs planned: longest first keeps all workers busy to the end."""
+    nproc: int = 1
+    """Processes that train it together, the same for all jobs of one executor."""
+    watchdog_seconds: float = 60.0
+    """A run that takes no step for so long hangs; `ExecutionSettings.watchdog_seconds` says it in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,9 @@ class Executor(Protocol):
 
 class ExecutorConfig(ComponentConfig):
     """How runs are carried out. Nothing here enters a run id."""
+
+    starts_groups: ClassVar[bool] = False
+    """Whether it can start several processes for one job; `open` then takes `nproc`, how many."""
 
     @abstractmethod
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> Executor:

@@ -28,6 +28,8 @@ class ScanResults:
     environment: Mapping[str, Any]
     """Versions, plug-in origins, hardware, data and tokenizer hashes."""
     warnings: Sequence[str] = field(default=())
+    studies: Mapping[str, object] = field(default_factory=dict)
+    """Name of a study beside the size scan -> what its analysis returned, for example a `TransferResult`."""
 
 
 class ReportSection(ComponentConfig):

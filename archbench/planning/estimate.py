@@ -86,7 +86,7 @@ def estimate_run(run: PlannedRun, rates: Rates) -> RunEstimate:
     evaluation_flops = points * evaluation.tokens * facts.exact_flops_per_token / 3.0
     params = facts.non_embedding_params + facts.embedding_params
     return RunEstimate(
-        seconds=(run.exact_flops + evaluation_flops) / rate,
+        seconds=(run.own_flops + evaluation_flops) / rate,
         measured=measured,
         disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES,
     )

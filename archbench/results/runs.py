@@ -88,6 +88,25 @@ class PrefixAudit:
 
 
 @dataclass(frozen=True, slots=True)
+class NoiseMeasurement:
+    """Gradient noise at one step, from gradients at two batch sizes (McCandlish et al. 2018, appendix A.1).
+
+    Both estimates are unbiased and can be negative; average each over steps before their ratio is taken.
+    """
+
+    step: int
+    """Optimiser steps taken before it."""
+    tokens: int
+    """Tokens seen before it."""
+    gradient_squared: float
+    """Estimate of |G|², the squared norm of the gradient without noise."""
+    trace_covariance: float
+    """Estimate of tr Sigma, the variance of the gradient per input token."""
+    small_batch_tokens: int
+    large_batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run with its learning curve, as analysis and reports see it."""
 
@@ -114,6 +133,8 @@ class RunRecord:
     state: RunState
     curve: tuple[CurvePoint, ...]
     prefix_audit: PrefixAudit | None = None
+    noise_scale: tuple[NoiseMeasurement, ...] = ()
+    """Where the run was asked for it."""
     reason: str | None = None
     """Why the run failed or diverged, in one line."""
     study: str = SIZE_SCAN

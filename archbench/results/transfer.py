@@ -170,6 +170,8 @@ class DirectionResult:
     """L(N,D) from scratch (Kaplan et al. 2020, eq 1.5)."""
     unified_law: FitResult
     """L(N,D_F) of the fine-tuned models."""
+    mean_multiplier: Interval | None
+    """Geometric mean of D_E/D_F over the uncensored cells; None where all are censored."""
     frontiers: tuple[CostFrontier, ...]
     forgetting: tuple[ForgettingPoint, ...]
     source_bytes_per_token: float | None = None

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
-def commit_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+def commit_folder(folder: Path, contents: Mapping[str, bytes], moved: Sequence[Path] = ()) -> None:
     """Writes files into `folder`, which then holds them all or is not there: temporary folder, fsync, rename.
 
-    A folder of that name is replaced. Raises OSError.
+    Files that others have written, `moved`, are moved there under their names. A folder of that name is replaced.
+    Raises OSError.
     """
     temporary = folder.parent / f".{folder.name}.{os.getpid()}"
     try:
         temporary.mkdir()
         for name, content in contents.items():
-            with (temporary / name).open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            write_through(temporary / name, content)
+        for path in moved:
+            path.rename(temporary / path.name)
         fsync_directory(temporary)
         if folder.exists():
             shutil.rmtree(folder)
@@ -60,6 +60,14 @@ def commit_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Writes a file and waits until the disk has it. Raises OSError."""
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def fsync_directory(directory: Path) -> None:

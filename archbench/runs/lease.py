@@ -144,6 +144,14 @@ def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0) -> Lease:
         time.sleep(0.1)
 
 
+def shared(directory: RunDirectory, token: int) -> Lease:
+    """The lease that another process of this group acquired as `token`. Raises LeaseLost if it holds it no more."""
+    current = read_lease(directory)
+    if current is None or current.token != token:
+        raise LeaseLost(f"{directory.path}: another process has taken over this run; this one writes nothing")
+    return Lease(directory, current)
+
+
 def read_lease(directory: RunDirectory) -> LeaseInfo | None:
     """The lease as stored; None where the run was never started. Raises DamagedFile for a malformed file."""
     if not directory.lease_file.exists():

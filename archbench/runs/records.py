@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from archbench.errors import StoreError
-from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
+from archbench.results.runs import CurvePoint, NoiseMeasurement, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
 from archbench.runs.imported import read_imported
@@ -47,6 +47,7 @@ class Outcome:
     """Why it failed or diverged, in one line."""
     other_losses_nats: Mapping[str, float] = field(default_factory=dict)
     """Hash of another corpus -> validation loss on it at the end."""
+    noise_scale: tuple[NoiseMeasurement, ...] = ()
 
 
 def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> None:
@@ -66,6 +67,7 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         "identity": plan.identity.model_dump(mode="json"),
         "facts": plan.facts.model_dump(mode="json"),
         # Written where it was asked for; a record without it has the bytes that it always had.
+        **({"noise_scale": [asdict(one) for one in outcome.noise_scale]} if outcome.noise_scale else {}),
         **({"other_losses_nats": dict(outcome.other_losses_nats)} if outcome.other_losses_nats else {}),
     }
     write_atomically(directory.record_file, to_json(content))
@@ -144,6 +146,7 @@ def _join(
         prefix_audit=outcome.prefix_audit,
         reason=outcome.reason,
         other_losses_nats=outcome.other_losses_nats,
+        noise_scale=outcome.noise_scale,
         details={"identity": identity.model_dump(mode="json"), "facts": facts.model_dump(mode="json"), **details},
     )
 
@@ -164,6 +167,7 @@ def _parse_record(path: Path) -> tuple[RunIdentity, RunFacts, Outcome]:
             prefix_audit=None if audit is None else _prefix_audit(audit),
             reason=content["reason"],
             other_losses_nats=_other_losses(content.get("other_losses_nats", {})),
+            noise_scale=tuple(noise_measurement(one) for one in content.get("noise_scale", [])),
         )
         if not isinstance(outcome.reason, str | None):
             raise TypeError(f"its reason is {outcome.reason!r}")
@@ -188,6 +192,14 @@ def curve_point(content: Mapping[str, Any]) -> CurvePoint:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"field {name!r} of a curve point is {value!r}")
     return CurvePoint(**content)
+
+
+def noise_measurement(content: Mapping[str, Any]) -> NoiseMeasurement:
+    """A stored measurement. Raises TypeError or ValueError for fields that are missing, unknown or not finite."""
+    for name, value in content.items():
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"field {name!r} of a noise measurement is {value!r}")
+    return NoiseMeasurement(**content)
 
 
 def _prefix_audit(content: Mapping[str, Any]) -> PrefixAudit:

@@ -1,6 +1,6 @@
 """From a spec to its runs: every number resolved, every problem found before anything is trained."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
 from archbench.errors import DataError
 from archbench.host import Host
-from archbench.runs.store import ScanIndex
+from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
-from archbench.scans.run_planner import PlannedRun, RunPlanner
+from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
 from archbench.scans.size_scan import size_scan
 from archbench.scans.studies.check import check_studies, study_warnings
 from archbench.scans.studies.expand import study_runs
@@ -20,17 +20,6 @@ MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
 
 MIN_SIZES_FOR_A_LAW = 4
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRuns:
-    """Runs that can be planned only when others have ended."""
-
-    what: str
-    """What they are and what they wait for, in words."""
-    count: int
-    exact_flops: float
-    """Of all of them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +48,34 @@ class ScanPlan:
 
 
 def plan_scan(
-    spec: Spec, host: Host, *, cache_dir: Path, report: Callable[[str], None] = lambda line: None
+    spec: Spec,
+    host: Host,
+    *,
+    cache_dir: Path,
+    store: RunStore | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> ScanPlan:
-    """Plans all runs of `spec`; text is prepared, or taken from `cache_dir`, and nothing is trained.
+    """Plans all runs of `spec` that the ended runs in `store` let it decide; nothing is trained.
 
-    Raises SpecError, DataError or PluginError, in one line with the place in the spec, where it cannot be carried out.
+    Text is prepared, or taken from `cache_dir`. What waits for runs that have not ended is in the plan's `pending`:
+    plan again when they have. The same store gives the same plan. Raises SpecError, DataError or PluginError, in one
+    line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
     corpora = _prepared_corpora(spec, cache_dir, report)
     runs: list[PlannedRun] = []
+    pending: list[PendingRuns] = []
     for contender in spec.contenders:
         for text, corpus in corpora.items():
-            planner = RunPlanner(spec, contender, corpus, host)
+            planner = RunPlanner(spec, contender, corpus, host, store)
             planner.check_text()
             if text == spec.data.name and spec.scan.trained:
-                runs += size_scan(planner)
-    runs += study_runs(spec, corpora, host)
+                known, waiting = _apart(size_scan(planner))
+                runs += known
+                pending += waiting
+    known, waiting = _apart(study_runs(spec, corpora, host, store))
+    runs += known
+    pending += waiting
     index = ScanIndex(
         name=spec.name,
         description=spec.description,
@@ -84,7 +85,19 @@ def plan_scan(
         environment=describe_environment(spec, host, corpora),
         warnings=tuple(_warnings(spec, runs)),
     )
-    return ScanPlan(index, tuple(runs), corpora)
+    return ScanPlan(index, tuple(runs), corpora, tuple(pending))
+
+
+def _apart(planned: Iterable[PlannedRun | PendingRuns]) -> tuple[list[PlannedRun], list[PendingRuns]]:
+    """Runs that can be carried out now, and those that wait for others."""
+    runs: list[PlannedRun] = []
+    pending: list[PendingRuns] = []
+    for one in planned:
+        if isinstance(one, PendingRuns):
+            pending.append(one)
+        else:
+            runs.append(one)
+    return runs, pending
 
 
 def _prepared_corpora(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> dict[str, Corpus]:
@@ -129,12 +142,7 @@ def _check_protocol(spec: Spec) -> None:
             f"got {training.batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
             f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
         )
-    rows = training.batch_tokens // training.seq_len
-    micro = spec.execution.micro_batch_rows
-    if micro is not None and rows % micro:
-        raise spec.error(
-            ("execution", "micro_batch_rows"), f"got {micro}, which does not divide the {rows} rows of a batch"
-        )
+    _check_execution(spec, training.batch_tokens // training.seq_len)
     rates = training.learning_rate
     if isinstance(rates, list) and len(rates) != len(sizes):
         raise spec.error(
@@ -143,6 +151,29 @@ def _check_protocol(spec: Spec) -> None:
     for contender in spec.contenders:
         _check_pairing(spec, contender)
     check_studies(spec)
+
+
+def _check_execution(spec: Spec, rows: int) -> None:
+    """Whether ranks and micro-batches divide the `rows` of a batch, and the ZeRO stage has ranks to divide among."""
+    execution = spec.execution
+    nproc, micro, stage = execution.nproc, execution.micro_batch_rows, execution.zero_stage
+    if rows % nproc:
+        fitting = max(count for count in range(1, nproc) if rows % count == 0)
+        raise spec.error(
+            ("execution", "nproc"),
+            f"got {nproc}, which does not divide the {rows} rows of a batch; choose {fitting}, or another batch_tokens",
+        )
+    if micro is not None and rows // nproc % micro:
+        whose = (
+            f"the {rows} rows of a batch"
+            if nproc == 1
+            else f"the {rows // nproc} rows that each of {nproc} ranks takes"
+        )
+        raise spec.error(("execution", "micro_batch_rows"), f"got {micro}, which does not divide {whose}")
+    if stage == 3 and nproc == 1:
+        raise spec.error(
+            ("execution", "zero_stage"), "got 3, but one process has nobody to share its parameters with; choose 0 to 2"
+        )
 
 
 def _check_pairing(spec: Spec, contender: Contender) -> None:

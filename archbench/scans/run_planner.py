@@ -12,8 +12,9 @@ from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.errors import ArchbenchError, DataError, PluginError
 from archbench.host import Host
-from archbench.results.runs import RESULT, SIZE_SCAN
-from archbench.runs.store import IndexedRun
+from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
+from archbench.runs.records import ENDED
+from archbench.runs.store import IndexedRun, RunStore
 from archbench.spec.identity import (
     Branch,
     DataIdentity,
@@ -68,6 +69,13 @@ class PlannedRun:
         return self.plan.facts.exact_flops_per_token * self.tokens
 
     @property
+    def own_flops(self) -> float:
+        """Of these, what remains where the first steps are taken from another run."""
+        branch = self.plan.execution.branch_from
+        shared = branch.step / self.plan.identity.training.total_steps if branch else 0.0
+        return self.exact_flops * (1.0 - shared)
+
+    @property
     def kaplan_flops(self) -> float:
         """6·N·D."""
         return self.plan.facts.kaplan_flops_per_token * self.tokens
@@ -112,6 +120,17 @@ class PlannedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingRuns:
+    """Runs that can be planned only when others have ended."""
+
+    what: str
+    """What they are and what they wait for, in words."""
+    count: int
+    exact_flops: float
+    """Of all of them together."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """A run that a study asks for; what is None is as the spec's `training` section has it."""
 
@@ -150,6 +169,8 @@ class RunPlanner:
     contender: Contender
     corpus: Corpus
     host: Host
+    store: RunStore | None = None
+    """Where runs that have ended are found, for what depends on their outcome; None: as if none had."""
 
     def plan(self, request: RunRequest) -> PlannedRun:
         """The run that `request` asks for. Raises SpecError, DataError or PluginError where it cannot be had."""
@@ -190,6 +211,13 @@ class RunPlanner:
             labels=request.labels,
             after=(request.start.run_id,) if request.start else (),
         )
+
+    def record(self, run: PlannedRun) -> RunRecord | None:
+        """What `run` left behind, whether done, failed or diverged; None while it has not ended."""
+        if self.store is None:
+            return None
+        record = self.store.record(run.indexed())
+        return record if record is not None and record.state in ENDED else None
 
     def shape(self, size_index: int, size: float, loc: Loc = ("scan", "sizes")) -> tuple[ModelDims, RunFacts]:
         """The rung nearest to `size` parameters, and what follows from it; errors as `plan`, at `loc` of the spec."""
@@ -295,6 +323,9 @@ class RunPlanner:
             threads=execution.threads,
             micro_batch_rows=execution.micro_batch_rows,
             zero_stage=execution.zero_stage,
+            nproc=execution.nproc,
+            watchdog_seconds=execution.watchdog_seconds,
+            kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
             keep_weights=request.keep_weights,
         )

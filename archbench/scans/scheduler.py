@@ -1,5 +1,6 @@
 """Carries out the runs of a scan that are missing: submits, follows, tries again what was lost, and never twice."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -118,7 +119,8 @@ def carry_out(
     num_ready = len(ready) - len(scheduler.failures)
     if missing:
         config = choose_executor(executor, host, len(missing))
-        with config.open(num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files) as opened:
+        group = _group_arguments(config, missing)
+        with config.open(num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files, **group) as opened:
             watcher.scheduled(missing, ready, opened.capacity)
             try:
                 scheduler.work(opened)
@@ -128,7 +130,31 @@ def carry_out(
                 raise
     else:
         watcher.scheduled(missing, ready, 0)
+    _discard_kept(runs, store)
     return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
+
+
+def _group_arguments(config: ExecutorConfig, missing: Sequence[PlannedRun]) -> dict[str, int]:
+    """What `open` must be told where several processes train a run. Raises PluginError where it cannot start them."""
+    nproc = max(run.plan.execution.nproc for run in missing)
+    if nproc == 1:
+        return {}
+    if not config.starts_groups:
+        raise PluginError(
+            f"executor {config.kind!r} carries out each run in one process, execution.nproc is {nproc}; "
+            "leave nproc out, or choose executor local"
+        )
+    return {"nproc": nproc}
+
+
+def _discard_kept(runs: Sequence[PlannedRun], store: RunStore) -> None:
+    """Removes the checkpoints of trunks all of whose branches have ended."""
+    awaited = {
+        branch.run_id for run in missing_runs(runs, store) if (branch := run.plan.execution.branch_from) is not None
+    }
+    for run in runs:
+        if run.plan.execution.keep_steps and run.run_id not in awaited:
+            shutil.rmtree(store.directory(run.run_id).kept_dir, ignore_errors=True)
 
 
 @dataclass(slots=True)
@@ -184,7 +210,15 @@ class _Scheduler:
         directory = self.store.directory(run.run_id)
         self.attempts[run.run_id] += 1
         self.in_flight[run.run_id] = run
-        executor.submit(Job(run.run_id, directory.path.resolve(), run.exact_flops))
+        executor.submit(
+            Job(
+                run.run_id,
+                directory.path.resolve(),
+                run.exact_flops,
+                nproc=run.plan.execution.nproc,
+                watchdog_seconds=run.plan.execution.watchdog_seconds,
+            )
+        )
 
     def _handle(self, event: ExecutorEvent) -> None:
         run = self.in_flight.get(event.run_id)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from archbench.contracts.architecture import ModelDims
-from archbench.scans.run_planner import PlannedRun, RunPlanner, RunRequest
+from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner, RunRequest
 from archbench.training.schedule import decay_start
 
 
-def size_scan(planner: RunPlanner) -> Iterator[PlannedRun]:
+def size_scan(planner: RunPlanner) -> Iterator[PlannedRun | PendingRuns]:
     """One run for each size, token budget and seed, smallest first. Raises as `RunPlanner.plan`."""
     spec = planner.spec
     shapes: dict[ModelDims, float] = {}

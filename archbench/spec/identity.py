@@ -92,7 +92,7 @@ class TrainingSettings(_Extended):
 class EvaluationSettings(_Extended):
     """The fixed evaluation set and when it is used."""
 
-    added_later = frozenset({"spacing"})
+    added_later = frozenset({"spacing", "noise_scale_every"})
 
     tokens: PositiveInt = 65_536
     """Validation text is taken in whole documents up to about this many tokens."""
@@ -106,6 +106,8 @@ class EvaluationSettings(_Extended):
     """Of the evaluations, in steps. `linear` suits runs that stop early."""
     prefix_audit_positions: NonNegativeInt = Field(256, le=1_000_000)
     """Positions of the prefix audit at the end of a causal run; 0 leaves it out."""
+    noise_scale_every: NonNegativeInt = Field(0, le=1_000_000_000)
+    """Steps between two measurements of the gradient noise scale, each about as long as a step; 0 measures none."""
 
 
 class DataIdentity(_Extended):
@@ -190,7 +192,9 @@ class Branch(_Frozen):
 class ExecutionSettings(_Extended):
     """How a run is carried out. Changes no number beyond rounding, so it is not part of the identity."""
 
-    added_later = frozenset({"other_corpora", "start_dir", "keep_weights", "keep_steps", "branch_from"})
+    added_later = frozenset(
+        {"other_corpora", "start_dir", "keep_weights", "keep_steps", "branch_from", "nproc", "watchdog_seconds"}
+    )
 
     corpus_dir: str
     """Folder of the prepared token shards."""
@@ -209,9 +213,16 @@ class ExecutionSettings(_Extended):
     """CPU threads of the process that trains."""
     micro_batch_rows: PositiveInt | None = None
     """Rows per forward pass and rank; None: the whole batch."""
+    nproc: PositiveInt = 1
+    """Processes (ranks) that train the run together."""
     zero_stage: int = Field(0, ge=0, le=3)
+    kernels: Literal["auto", "torch"] = "auto"
+    """`auto`: archbench's own kernels for small models on a CPU, where a C++ compiler can build them."""
     checkpoint_seconds: PositiveFloat = 60.0
     """Least time between two checkpoints."""
+    watchdog_seconds: PositiveFloat = 60.0
+    """A run that takes no step for so long hangs, unless its steps have taken a tenth of that; ten times as long before
+    its first step."""
 
 
 class RunPlan(_Frozen):

@@ -1,7 +1,7 @@
 """A spec with its components looked up: what to compare, on which text, at which sizes, trained how."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -77,6 +77,12 @@ class Spec:
     """None where the choice is left to plug-ins (`executor: auto`)."""
     file: YamlFile
     """Where it was written, so that the planner can name lines as well."""
+
+    def with_nproc(self, nproc: int | None) -> "Spec":
+        """The same with runs trained by `nproc` processes each; None leaves the spec's own number."""
+        if nproc is None:
+            return self
+        return replace(self, execution=self.execution.model_copy(update={"nproc": nproc}))
 
     def error(self, loc: Loc, problem: str) -> ArchbenchError:
         """An error about the place `loc` of the spec."""

@@ -185,10 +185,6 @@ class TrainingSection(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
 
 
-MAX_ZERO_STAGE = 2
-"""A run is carried out by one process, which has nobody to share its parameters with."""
-
-
 def _executor_form(value: Any) -> str:
     return f"{TAG_PREFIX}auto" if isinstance(value, str) else f"{TAG_PREFIX}component"
 
@@ -203,5 +199,8 @@ class ExecutionSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = Field(1, le=1024)
     micro_batch_rows: PositiveInt | None = None
-    zero_stage: int = Field(0, ge=0, le=MAX_ZERO_STAGE)
+    nproc: PositiveInt = Field(1, le=4096)
+    zero_stage: int = Field(0, ge=0, le=3)
+    kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
+    watchdog_seconds: PositiveFloat = 60.0

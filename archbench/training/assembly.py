@@ -20,7 +20,9 @@ from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunIdentity, RunPlan
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import EvaluationSet, load_evaluation_set
+from archbench.training.noise_scale import NoiseMeter
 from archbench.training.randomness import Purpose, seed_generators
+from archbench.training.ranks import ALONE, Ranks
 from archbench.training.starting_weights import load_starting_weights
 
 T = TypeVar("T", bound=ComponentConfig)
@@ -40,9 +42,12 @@ class Assembly:
     engine: TrainingEngine
     settings: EngineSettings
     device: torch.device
+    ranks: Ranks
+    noise_meter: NoiseMeter | None
+    """Where the run measures its gradient noise."""
 
 
-def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Assembly:
+def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: Ranks = ALONE) -> Assembly:
     """Everything that `plan` names, freshly initialised from its seed, or with the weights that the run begins from.
 
     Raises PluginError, SpecError or DataError where the installed components or the corpus are not those planned for.
@@ -52,12 +57,18 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Asse
     objective = _component(registry.objectives, identity.objective)
     _check_versions(identity, registry)
     _check_pair(architecture, objective, identity)
+    if execution.nproc != ranks.size:
+        raise SpecError(
+            f"execution.nproc: the run was planned for {execution.nproc} ranks, this group has {ranks.size}; "
+            f"start it by `archbench run`, or by torchrun with that many"
+        )
     device = choose_device(execution.device)
     settings = engine_settings(
         identity.training,
         seq_len=identity.dims.seq_len,
         micro_batch_rows=execution.micro_batch_rows,
         zero_stage=execution.zero_stage,
+        nproc=execution.nproc,
     )
     corpus = _open_planned_corpus(plan, objective, identity.data.corpus_hash, execution.corpus_dir)
     others = {
@@ -67,6 +78,10 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Asse
     module = _build(plan, architecture, objective)
     if identity.start is not None:
         load_starting_weights(module, plan, directory)
+
+    # A copy from before the engine wraps the module.
+    measured = identity.evaluation.noise_scale_every > 0
+    noise_meter = NoiseMeter(module, settings.rows, device) if measured else None
 
     def evaluation_set(corpus: Corpus) -> EvaluationSet:
         return load_evaluation_set(
@@ -98,6 +113,8 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory) -> Asse
         engine=TrainingEngine(module, identity.training.optimizer, settings, device),
         settings=settings,
         device=device,
+        ranks=ranks,
+        noise_meter=noise_meter,
     )
 
 

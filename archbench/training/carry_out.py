@@ -12,6 +12,7 @@ import torch
 
 from archbench.errors import ArchbenchError, StoreError
 from archbench.flops.peaks import measured_matmul_peak
+from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
@@ -24,6 +25,7 @@ from archbench.training.assembly import Assembly, assemble
 from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.progress import Progress, resume
+from archbench.training.ranks import ALONE, Ranks
 from archbench.training.weights import keep_weights
 
 log = logging.getLogger(__name__)
@@ -36,29 +38,39 @@ LEASE_WAIT_SECONDS = 30.0
 
 
 def carry_out(
-    directory: RunDirectory, registry: Registry, report: Callable[[Report], None], stop: Event
+    directory: RunDirectory, registry: Registry, report: Callable[[Report], None], stop: Event, ranks: Ranks = ALONE
 ) -> Outcome | None:
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
 
     A run that has ended well is not trained again, unless for final weights that are to be kept and are not there; a
     failed one is. Nothing that goes wrong is raised: the outcome says
     `failed` with the reason in one line, and the traceback is logged. None if the run was asked to stop on the way.
+
+    Called by all ranks of a group. Rank 0 says how the run ended; another one does so only where it is the one that
+    failed. A group in which a run failed is out of step, and of no further use.
     """
+    if not ranks.first:
+        return _assist(directory, registry, stop, ranks)
     try:
         lease = leases.acquire(directory, wait_seconds=LEASE_WAIT_SECONDS)
     except ArchbenchError as error:
+        ranks.told(None)
         return Outcome(RunState.FAILED, reason=str(error))
     try:
         ended = _ended(directory)
         plan = directory.read_plan()
-        if ended is not None and ended.state is not RunState.FAILED and not directory.lacks_weights(plan):
-            return ended
-        outcome = _train_contained(directory, plan, registry, lease, report, stop)
-        # A run that had ended well and was only repeated for its weights keeps its record.
+        # A run that had ended well and is only repeated for its weights keeps its record.
         kept = ended is not None and ended.state is not RunState.FAILED
-        if outcome is not None and outcome.state is RunState.FAILED and not kept:
-            lease.check()
-            write_record(directory, plan, outcome)
+        if kept and not directory.lacks_weights(plan):
+            ranks.told(None)
+            return ended
+        ranks.told(str(lease.token))
+        outcome = _train_contained(directory, plan, registry, lease, report, stop, ranks)
+        if outcome is not None and outcome.state is RunState.FAILED:
+            ranks.claim_failure()
+            if not kept:
+                lease.check()
+                write_record(directory, plan, outcome)
         return outcome
     except ArchbenchError as error:
         # The store itself is the problem, or the run is somebody else's now: nothing is written.
@@ -66,6 +78,33 @@ def carry_out(
         return Outcome(RunState.FAILED, reason=str(error))
     finally:
         lease.release()
+
+
+def _assist(directory: RunDirectory, registry: Registry, stop: Event, ranks: Ranks) -> Outcome | None:
+    """Trains along with rank 0, under its lease. An outcome only where it is for this rank to say that the run failed.
+
+    A rank may fail where the others do not, and leave them waiting for it: only it knows why.
+    """
+    token = ranks.told(None)
+    if token is None:
+        return None
+    outcome: Outcome | None
+    try:
+        plan = directory.read_plan()
+        lease = leases.shared(directory, int(token))
+        outcome = _train_contained(directory, plan, registry, lease, lambda report: None, stop, ranks)
+        if outcome is None or outcome.state is not RunState.FAILED:
+            return None
+        ranks.claim_failure()
+        lease.check()
+        ended = _ended(directory)
+        if ended is None or ended.state is RunState.FAILED:
+            write_record(directory, plan, outcome)
+        return outcome
+    except ArchbenchError as error:
+        log.exception("run %s", directory.path.name)
+        ranks.claim_failure()
+        return Outcome(RunState.FAILED, reason=str(error))
 
 
 def _ended(directory: RunDirectory) -> Outcome | None:
@@ -84,10 +123,11 @@ def _train_contained(
     lease: leases.Lease,
     report: Callable[[Report], None],
     stop: Event,
+    ranks: Ranks,
 ) -> Outcome | None:
     """The outcome of training; `failed` where a plug-in or a library raised. StoreErrors pass through."""
     try:
-        return _train(directory, plan, registry, lease, report, stop)
+        return _train(directory, plan, registry, lease, report, stop, ranks)
     except Interrupted as error:
         log.info("run %s: %s", directory.path.name, error)
         return None
@@ -108,20 +148,27 @@ def _train(
     lease: leases.Lease,
     report: Callable[[Report], None],
     stop: Event,
+    ranks: Ranks,
 ) -> Outcome:
     began = time.perf_counter()
     configure_torch(plan.execution.threads)
-    assembly = assemble(plan, registry, directory)
+    kernels = allow_native_kernels(plan.execution.kernels == "auto")
+    assembly = assemble(plan, registry, directory, ranks)
     try:
         reset_peak_memory(assembly.device)
         progress = resume(directory, assembly)
         log.info("run %s: begins at step %d", directory.path.name, progress.step)
         ready = time.perf_counter()
         outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+        keeping = plan.execution.keep_weights and outcome.state is RunState.DONE
+        weights = assembly.engine.weights() if keeping else {}
+        if not ranks.first:
+            return outcome
         lease.check()
-        if plan.execution.keep_weights and outcome.state is RunState.DONE:
-            keep_weights(directory, plan.identity.run_id, assembly.engine.weights())
+        if keeping:
+            keep_weights(directory, plan.identity.run_id, weights)
         measured = _measured(plan, assembly, progress) | {
+            "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
         }
@@ -173,11 +220,13 @@ def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str
         "host": platform.node(),
         "versions": versions(plan.identity.plugin_versions),
         "threads": plan.execution.threads,
+        "nproc": plan.execution.nproc,
         "zero_stage": assembly.engine.zero_stage,
         "micro_batch_rows": assembly.settings.micro_batch_rows,
         "peak_memory_bytes": peak_memory_bytes(assembly.device),
         "training_seconds": round(seconds, 3),
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
+        "noise_scale_seconds": round(progress.noise_scale_seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
         "attempts": progress.attempts,
         **_utilisation(plan, assembly, tokens, seconds),
@@ -185,11 +234,11 @@ def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str
 
 
 def _utilisation(plan: RunPlan, assembly: Assembly, tokens: int, seconds: float) -> dict[str, float]:
-    """Exact FLOP/s of training over what one large matrix product reaches here and now, with the same threads."""
+    """Exact FLOP/s of training over what one large matrix product reaches now, with the same threads and ranks."""
     if seconds <= 0.0:
         return {}
     dtype = torch.bfloat16 if plan.identity.training.precision == "bf16" else torch.float32
-    peak = measured_matmul_peak(str(assembly.device), dtype)
+    peak = measured_matmul_peak(str(assembly.device), dtype) * plan.execution.nproc
     achieved = plan.facts.exact_flops_per_token * tokens / seconds
     return {
         "exact_flop_per_s": float(f"{achieved:.4g}"),

@@ -38,37 +38,46 @@ class EngineSettings:
     rows: int
     """Rows of the whole batch."""
     micro_batch_rows: int
-    """Rows of one forward pass."""
+    """Rows of one forward pass of one rank."""
     precision: str
     zero_stage: int
     max_grad_norm: float
+    nproc: int = 1
+    """Ranks that share the batch."""
+
+    @property
+    def rank_rows(self) -> int:
+        """Rows of the batch that one rank takes."""
+        return self.rows // self.nproc
 
     @property
     def accumulation_steps(self) -> int:
-        """Forward passes per optimiser step."""
-        return self.rows // self.micro_batch_rows
+        """Forward passes per optimiser step and rank."""
+        return self.rank_rows // self.micro_batch_rows
+
+    def rows_of(self, rank: int) -> slice:
+        """The rows of the batch that `rank` takes: neighbours, so that a rank keeps its lanes of the text."""
+        return slice(rank * self.rank_rows, (rank + 1) * self.rank_rows)
 
 
 def engine_settings(
-    training: TrainingSettings, *, seq_len: int, micro_batch_rows: int | None, zero_stage: int
+    training: TrainingSettings, *, seq_len: int, micro_batch_rows: int | None, zero_stage: int, nproc: int = 1
 ) -> EngineSettings:
-    """The settings of one process that trains alone.
-
-    Raises SpecError where the batch cannot be cut as asked, or where a checkpoint of this stage could not be resumed.
-    """
+    """The settings of one rank of `nproc`. Raises SpecError where the batch cannot be cut as asked."""
     rows, rest = divmod(training.batch_tokens, seq_len)
     if rest:
         raise SpecError(
             f"training.batch_tokens: got {training.batch_tokens}, expected a multiple of the context {seq_len}"
         )
-    micro = micro_batch_rows or rows
-    if rows % micro:
-        raise SpecError(f"execution.micro_batch_rows: got {micro}, expected a divisor of the batch's {rows} rows")
-    if zero_stage > 2:
+    if rows % nproc:
+        raise SpecError(f"execution.nproc: got {nproc}, expected a divisor of the batch's {rows} rows")
+    micro = micro_batch_rows or rows // nproc
+    if rows // nproc % micro:
+        whose = "the batch's" if nproc == 1 else f"each of {nproc} ranks'"
+        raise SpecError(f"execution.micro_batch_rows: got {micro}, expected a divisor of {whose} {rows // nproc} rows")
+    if zero_stage > 2 and nproc == 1:
         raise SpecError(f"execution.zero_stage: got {zero_stage}, a run in one process takes 0, 1 or 2")
-    if int(os.environ.get("WORLD_SIZE", "1")) != 1:
-        raise SpecError("WORLD_SIZE: a run is carried out by one process; start the worker without a launcher")
-    return EngineSettings(rows, micro, training.precision, zero_stage, training.optimizer.max_grad_norm)
+    return EngineSettings(rows, micro, training.precision, zero_stage, training.optimizer.max_grad_norm, nproc)
 
 
 def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
@@ -155,7 +164,7 @@ class TrainingEngine:
             model=module, optimizer=adamw(module.to(device), optimizer), config=self._config
         )
         self._parameters = list(module.parameters())
-        if self.zero_stage == 0:
+        if self.zero_stage == 0 and settings.nproc == 1:
             # Nobody to share gradients with: saves copying all of them in every step. ZeRO does its work in there.
             self._engine.enable_backward_allreduce = False
 
@@ -185,8 +194,9 @@ class TrainingEngine:
         return parts
 
     def backward(self, loss: Tensor) -> None:
-        """Adds the gradients of `loss`, a micro-batch's share of the batch's loss, to those of the step."""
-        self._engine.backward(loss, scale_wrt_gas=False)
+        """Adds the gradients of `loss`, a micro-batch's share of the whole batch's loss, to those of the step."""
+        # DeepSpeed takes the mean over ranks, where the batch's loss is the sum of the shares.
+        self._engine.backward(loss if self.settings.nproc == 1 else loss * self.settings.nproc, scale_wrt_gas=False)
 
     def step(self, learning_rate: float) -> None:
         """Ends a micro-batch; after the last one of a step clips the gradients and updates the parameters."""
@@ -206,6 +216,12 @@ class TrainingEngine:
     def tensors(self) -> dict[str, Tensor]:
         """Everything that decides how training goes on, by name, as copies in CPU memory."""
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in self._live_tensors()}
+
+    def is_own(self, name: str) -> bool:
+        """Whether the tensor of that name is one rank's alone, and not the same on all."""
+        return self.settings.nproc > 1 and (
+            name.startswith("buffer.") or (self.zero_stage > 0 and not name.startswith("parameter."))
+        )
 
     def weights(self) -> dict[str, Tensor]:
         """The module's parameters and persistent buffers, as copies in CPU memory."""

@@ -19,7 +19,7 @@ from archbench.training.assembly import Assembly
 from archbench.training.evaluation import evaluate, row_slices, to_device
 from archbench.training.measurement import Stopwatch
 from archbench.training.prefix_audit import audit_prefixes
-from archbench.training.progress import Progress, commit, keep
+from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
 
@@ -65,19 +65,24 @@ class Upkeep:
     def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> None:
         """Called after each step. Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over."""
         now = time.monotonic()
-        stopping = self.stop.is_set()
         if progress.step in assembly.plan.execution.keep_steps:
             with clock.paused():
                 progress.device_seconds = clock.seconds
                 keep(self.directory, self.lease, assembly, progress)
-        if stopping or now - self.committed >= assembly.plan.execution.checkpoint_seconds:
+        # Each rank has its own clock; what they do, they do together.
+        stopping, committing, reporting = assembly.ranks.any(
+            self.stop.is_set(),
+            now - self.committed >= assembly.plan.execution.checkpoint_seconds,
+            assembly.ranks.first and now - self.reported >= REPORT_SECONDS,
+        )
+        if stopping or committing:
             with clock.paused():
                 progress.device_seconds = clock.seconds
                 commit(self.directory, self.lease, assembly, progress)
             self.committed = time.monotonic()
         if stopping:
             raise Interrupted(f"stopped at step {progress.step}; run the same command to go on")
-        if now - self.reported >= REPORT_SECONDS:
+        if reporting:
             self._report(assembly, progress, now)
 
     def _report(self, assembly: Assembly, progress: Progress, now: float) -> None:
@@ -93,6 +98,8 @@ class Upkeep:
             )
         )
         self.reported, self.reported_step = now, progress.step
+        if not assembly.ranks.first:
+            return
         self.lease.renew(progress.step)
 
 
@@ -110,6 +117,9 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     assembly.engine.train_mode()
     clock.start()
     while progress.step < total_steps:
+        if measures_noise(assembly, progress.step):
+            with clock.paused():
+                measure_noise(assembly, progress)
         train_step(assembly, progress)
         problem = None
         if progress.step in evaluated_after:
@@ -130,23 +140,26 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
         tuple(progress.curve),
         prefix_audit=_audit(assembly),
         other_losses_nats=_other_losses(assembly),
+        noise_scale=tuple(progress.noise_scale),
     )
 
 
 def train_step(assembly: Assembly, progress: Progress) -> None:
     """One optimiser step: the batch in micro-batches, forward and backward each, then the update. Waits for nothing."""
     identity, engine = assembly.plan.identity, assembly.engine
-    arrays = assembly.batches.batch(progress.step)
-    num_predictions = max(1, int((arrays["targets"] != IGNORE_TARGET).sum()))
+    settings, ranks = assembly.settings, assembly.ranks
+    arrays = assembly.batches.batch(progress.step, settings.rows_of(ranks.rank))
+    num_predictions = max(1, ranks.total(int((arrays["targets"] != IGNORE_TARGET).sum())))
     batch = to_device(arrays, assembly.device)
     rate = learning_rate(identity.training, progress.step + 1)
-    for part, micro in row_slices(batch, assembly.settings.micro_batch_rows):
+    for part, micro in row_slices(batch, settings.micro_batch_rows):
+        # The same on every rank, as for every micro-batch.
         seed_generators(identity.seed, Purpose.TRAINING, progress.step)
         parts = engine.forward(micro, progress.states.get(part))
         # Divided by the whole batch's predictions: the gradient is the same however the batch is cut.
         loss = parts.nats / num_predictions
         if parts.auxiliary is not None:
-            loss = loss + parts.auxiliary / assembly.settings.accumulation_steps
+            loss = loss + parts.auxiliary / (settings.accumulation_steps * settings.nproc)
         engine.backward(loss)
         engine.step(rate)
         if assembly.architecture.carries_state:
@@ -196,6 +209,30 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
             f"{untrained:.3g}; lower training.learning_rate"
         )
     return None
+
+
+def measures_noise(assembly: Assembly, step: int) -> bool:
+    """Whether gradient noise is measured on the batch of the step that follows `step` taken ones."""
+    every = assembly.plan.identity.evaluation.noise_scale_every
+    return every > 0 and step > 0 and step % every == 0
+
+
+def measure_noise(assembly: Assembly, progress: Progress) -> None:
+    """Adds a measurement of the gradient noise; changes nothing that the run goes on with."""
+    assert assembly.noise_meter is not None, "made where the plan asks for measurements"
+    began = time.perf_counter()
+    identity = assembly.plan.identity
+    found = assembly.noise_meter.measure(
+        assembly.engine.module,
+        assembly.batches.batch(progress.step),
+        tuple(assembly.ranks.joined(tensor) for tensor in joined_state(progress.states)),
+        seed=identity.seed,
+        step=progress.step,
+        tokens_per_row=identity.dims.seq_len,
+    )
+    if found is not None:
+        progress.noise_scale.append(found)
+    progress.noise_scale_seconds += time.perf_counter() - began
 
 
 def stalled(curve: Sequence[CurvePoint], settings: EarlyStopping | None) -> bool:

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from archbench.errors import StoreError
 from archbench.nn.language_model import State
-from archbench.results.runs import CurvePoint
+from archbench.results.runs import CurvePoint, NoiseMeasurement
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
-from archbench.runs.records import curve_point
+from archbench.runs.records import curve_point, noise_measurement
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly
+from archbench.training.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +26,19 @@ class Progress:
     """The mutable part of a run. Tensors stay on the device until somebody must know them."""
 
     nats: Tensor
-    """Training loss summed since the last point of the curve; float64 scalar."""
+    """Training loss of this rank's rows, summed since the last point of the curve; float64 scalar."""
     predictions: Tensor
-    """Tokens predicted since then; float64 scalar."""
+    """Tokens predicted in them since then; float64 scalar."""
+    ranks: Ranks = ALONE
     step: int = 0
     states: dict[int, State | None] = field(default_factory=dict)
     """Memory carried to the next step, by number of the micro-batch."""
     curve: list[CurvePoint] = field(default_factory=list)
+    noise_scale: list[NoiseMeasurement] = field(default_factory=list)
     device_seconds: float = 0.0
     """Measured time in training steps, over all attempts."""
     evaluation_seconds: float = 0.0
+    noise_scale_seconds: float = 0.0
     attempts: int = 1
     """How often the run was taken up, the first time included."""
     started_at: int = 0
@@ -42,9 +46,12 @@ class Progress:
 
     @property
     def mean_loss_nats(self) -> float | None:
-        """Mean training loss since the last point of the curve; waits for the device. None before the first step."""
-        predictions = float(self.predictions)
-        return float(self.nats) / predictions if predictions else None
+        """Mean training loss since the last point of the curve, over all ranks; None before the first step.
+
+        Waits for the device, and for every rank to ask.
+        """
+        nats, predictions = self.ranks.summed(torch.stack([self.nats, self.predictions])).tolist()
+        return nats / predictions if predictions else None
 
     def forget_losses(self) -> None:
         """Begins a new mean."""
@@ -52,37 +59,41 @@ class Progress:
         self.predictions.zero_()
 
 
-def fresh_progress(device: torch.device) -> Progress:
+def fresh_progress(device: torch.device, ranks: Ranks = ALONE) -> Progress:
     """A run before its first step."""
     zero = torch.zeros((), dtype=torch.float64, device=device)
-    return Progress(nats=zero, predictions=zero.clone())
+    return Progress(nats=zero, predictions=zero.clone(), ranks=ranks)
 
 
 def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
     """Stores a checkpoint. Raises LeaseLost if another process has taken the run over."""
     lease.check()
-    checkpoint.save(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress))
+    checkpoint.save(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks)
 
 
 def keep(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
     """Stores a checkpoint for runs that branch off here. Raises as `commit`."""
     lease.check()
-    checkpoint.keep(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress))
+    checkpoint.keep(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks)
 
 
 def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
     tensors = assembly.engine.tensors()
-    tensors[_NATS] = progress.nats.cpu().clone()
-    tensors[_PREDICTIONS] = progress.predictions.cpu().clone()
-    for index, tensor in enumerate(_joined(progress.states)):
-        tensors[f"{_STATE}{index}"] = tensor.detach().to("cpu", copy=True).contiguous()
+    own = {name: tensors.pop(name) for name in list(tensors) if assembly.engine.is_own(name)}
+    rows = tensors if assembly.ranks.size == 1 else own
+    rows[_NATS] = progress.nats.cpu().clone()
+    rows[_PREDICTIONS] = progress.predictions.cpu().clone()
+    for index, tensor in enumerate(joined_state(progress.states)):
+        rows[f"{_STATE}{index}"] = tensor.detach().to("cpu", copy=True).contiguous()
     content = {
         "curve": [asdict(point) for point in progress.curve],
+        "noise_scale": [asdict(one) for one in progress.noise_scale],
         "device_seconds": progress.device_seconds,
         "evaluation_seconds": progress.evaluation_seconds,
+        "noise_scale_seconds": progress.noise_scale_seconds,
         "attempts": progress.attempts,
     }
-    return checkpoint.Checkpoint(progress.step, tensors, content)
+    return checkpoint.Checkpoint(progress.step, tensors, content, own)
 
 
 def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
@@ -91,14 +102,15 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     A run that has none yet begins from the checkpoint that it may branch off, if that is there. A checkpoint of other
     execution settings (another ZeRO stage) is logged and left unused.
     """
-    stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id)
+    ranks = assembly.ranks
+    stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id, ranks)
     branch = assembly.plan.execution.branch_from
     if stored is None and branch is not None:
-        stored = checkpoint.load_kept(directory.sibling(branch.run_id), branch.run_id, branch.step)
-    progress = fresh_progress(assembly.device)
+        stored = checkpoint.load_kept(directory.sibling(branch.run_id), branch.run_id, branch.step, ranks)
+    progress = fresh_progress(assembly.device, ranks)
     if stored is None:
         return progress
-    tensors = dict(stored.tensors)
+    tensors = {**stored.tensors, **stored.own}
     progress.nats.copy_(tensors.pop(_NATS))
     progress.predictions.copy_(tensors.pop(_PREDICTIONS))
     names = sorted((name for name in tensors if name.startswith(_STATE)), key=lambda name: int(name[len(_STATE) :]))
@@ -107,17 +119,19 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
         assembly.engine.restore(tensors)
     except StoreError as error:
         log.warning("%s: %s; the run begins anew", directory.checkpoints_dir, error)
-        return fresh_progress(assembly.device)
+        return fresh_progress(assembly.device, assembly.ranks)
     progress.step = progress.started_at = stored.step
     progress.states = _split(state, assembly.settings.micro_batch_rows)
     progress.curve = [curve_point(point) for point in stored.progress["curve"]]
+    progress.noise_scale = [noise_measurement(one) for one in stored.progress.get("noise_scale", [])]
     progress.device_seconds = float(stored.progress["device_seconds"])
     progress.evaluation_seconds = float(stored.progress["evaluation_seconds"])
+    progress.noise_scale_seconds = float(stored.progress.get("noise_scale_seconds", 0.0))
     progress.attempts = int(stored.progress["attempts"]) + 1
     return progress
 
 
-def _joined(states: dict[int, State | None]) -> State:
+def joined_state(states: dict[int, State | None]) -> State:
     """The memory of the whole batch: the first axis of every tensor is the row."""
     present = [state for _, state in sorted(states.items()) if state is not None]
     return tuple(torch.cat(tensors) for tensors in zip(*present, strict=True))

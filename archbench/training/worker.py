@@ -1,5 +1,8 @@
 """The process that trains: `python -m archbench.training.worker [--plugin FILE]... [--run DIRECTORY]...`
 
+Started by torchrun (`archbench.training.launcher`) it is one rank of a group; rank 0 is then the one that reads and
+reports, and the others do as it says.
+
 Without `--run` it reads jobs as JSON lines from standard input, `{"run_dir": "..."}`, and carries them out one after
 another, so that torch and DeepSpeed are imported and started once. Events leave as JSON lines on what was standard
 output when it started; all else that anything prints goes to standard error, which the executor points at a log file.
@@ -9,6 +12,8 @@ progress then stops after its current step with a checkpoint, or is cut off afte
 """
 
 import argparse
+import contextlib
+import ctypes
 import json
 import logging
 import os
@@ -16,6 +21,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +29,10 @@ from typing import Any, BinaryIO
 
 GRACE_SECONDS = 15.0
 """A step that takes longer than this is cut off; its run resumes from the checkpoint before."""
+
+
+_PR_SET_PDEATHSIG = 1
+"""Of sys/prctl.h."""
 
 
 class Events:
@@ -66,9 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     request = StopRequest()
     events = Events(_claim_stdout(), request.event)
-    signal.signal(signal.SIGTERM, lambda *_: request.ask())
+    one_of_many = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if one_of_many:
+        # SIGTERM keeps its default here: torchrun sends it when a peer has died, and a rank that waits for that peer
+        # would never come to handle it.
+        _die_with_parent()
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: request.ask())
     jobs: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-    if options.run:
+    if int(os.environ.get("RANK", "0")) > 0:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    elif options.run:
         for directory in (*options.run, None):
             jobs.put(directory)
     else:
@@ -94,12 +112,14 @@ def _serve(
     from archbench.runs.directory import RunDirectory
     from archbench.training.carry_out import carry_out
     from archbench.training.loop import Report
+    from archbench.training.ranks import join_ranks
 
     registry = load_host(files=plugin_files).registry
-    events.send("ready", pid=os.getpid())
+    ranks = join_ranks()
+    if ranks.first:
+        events.send("ready", pid=os.getpid())
     failures = 0
-    while not request.event.is_set() and (path := jobs.get()) is not None:
-        run_dir = str(path)
+    while (run_dir := ranks.told(_next_job(jobs, request) if ranks.first else None)) is not None:
 
         def report(progress: Report, run_dir: str = run_dir) -> None:
             events.send(
@@ -111,13 +131,41 @@ def _serve(
                 tokens_per_s=progress.tokens_per_s,
             )
 
-        outcome = carry_out(RunDirectory(path), registry, report, request.event)
-        if outcome is None:
+        outcome = carry_out(RunDirectory(Path(run_dir)), registry, report, request.event, ranks)
+        failed = outcome is not None and outcome.state is RunState.FAILED
+        failures += failed
+        # The other ranks may be anywhere by now.
+        retires = {"retires": True} if failed and ranks.size > 1 else {}
+        if outcome is not None:
+            events.send("ended", run_dir=run_dir, state=outcome.state.value, reason=outcome.reason, **retires)
+        elif ranks.first and request.event.is_set():
             events.send("stopped", run_dir=run_dir)
-            break
-        failures += outcome.state is RunState.FAILED
-        events.send("ended", run_dir=run_dir, state=outcome.state.value, reason=outcome.reason)
+        if retires:
+            return 1
     return 1 if failures or request.event.is_set() else 0
+
+
+def _next_job(jobs: "queue.SimpleQueue[Path | None]", request: StopRequest) -> str | None:
+    path = None if request.event.is_set() else jobs.get()
+    return None if path is None else str(path)
+
+
+def _die_with_parent() -> None:
+    """Has this process killed as soon as its parent is gone: at once on Linux, even if stopped; else within a second.
+
+    A rank without torchrun's agent has nobody to end it when a peer dies.
+    """
+    parent = int(os.environ.get("ARCHBENCH_LAUNCHER_PID", os.getppid()))
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _claim_stdout() -> BinaryIO:

@@ -6,6 +6,7 @@ from transformers.models.bert.modeling_bert import BertForMaskedLM, BertLMHeadMo
 
 from archbench.api import Attention, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.transformers_models import ATTENTION
 from archbench_bert.config import NUM_TOKEN_TYPES
 
 
@@ -31,7 +32,7 @@ class Bert(LanguageModel):
                 # The library's padding token 0 would be a letter here, and would never be learnt.
                 pad_token_id=None,
                 use_cache=False,
-                attn_implementation="sdpa",
+                attn_implementation=ATTENTION,
             )
         )
 

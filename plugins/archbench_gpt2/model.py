@@ -5,7 +5,9 @@ from transformers.models.gpt2.configuration_gpt2 import GPT2Config as LibraryCon
 from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 
 from archbench.api import Attention, ModelDims
+from archbench.nn.gelu import GeluTanh
 from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.transformers_models import ATTENTION
 
 
 class Gpt2(LanguageModel):
@@ -32,9 +34,11 @@ class Gpt2(LanguageModel):
                 bos_token_id=None,
                 eos_token_id=None,
                 use_cache=False,
-                attn_implementation="sdpa",
+                attn_implementation=ATTENTION,
             )
         )
+        for block in self.model.transformer.h:
+            block.mlp.act = GeluTanh()
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""

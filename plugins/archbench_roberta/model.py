@@ -7,6 +7,7 @@ from transformers.models.roberta.modeling_roberta import RobertaForCausalLM, Rob
 
 from archbench.api import Attention, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.transformers_models import ATTENTION
 from archbench_roberta.config import NUM_TOKEN_TYPES
 
 
@@ -35,7 +36,7 @@ class Roberta(LanguageModel):
                 bos_token_id=None,
                 eos_token_id=None,
                 use_cache=False,
-                attn_implementation="sdpa",
+                attn_implementation=ATTENTION,
             )
         )
 

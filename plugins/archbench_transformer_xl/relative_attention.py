@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from x_transformers.attend import Intermediates
 
+from archbench.nn.attention import attend_by_distance
+
 _SCORES_IN_CACHE = 2**19
 """Scores that are computed at once on a CPU: 2 MiB, about a core's second-level cache. Faster than all at once; rows do
 not depend on each other, so the results are the same."""
@@ -83,6 +85,18 @@ class RelativeAttention(nn.Module):
         keys, values = self.to_keys_values(context).view(rows, num_keys, 2, self.n_heads, self.d_head).unbind(2)
         sinusoids = rel_pos(num_keys).type_as(x)  # DeepSpeed casts parameters to bfloat16, but no buffers
         positions = self.to_positions(sinusoids).view(num_keys + 1, self.n_heads, self.d_head)
+
+        mixed = attend_by_distance(
+            queries.transpose(1, 2),
+            keys.transpose(1, 2),
+            values.transpose(1, 2),
+            self.content_bias,
+            self.position_bias,
+            positions,
+            self.d_head**-0.5,
+        )
+        if mixed is not None:
+            return self.to_out(mixed.reshape(rows, num_queries, d_model)), Intermediates()
 
         at_once = rows
         if x.device.type == "cpu":

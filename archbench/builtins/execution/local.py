@@ -24,6 +24,7 @@ from archbench.api import (
     Lost,
     Progress,
     RunState,
+    SpecError,
 )
 from archbench.builtins.execution.machine import cuda_devices, usable_cores
 
@@ -34,18 +35,26 @@ SHUTDOWN_SECONDS = 20.0
 class LocalExecutorConfig(ExecutorConfig):
     """Executor `local`."""
 
+    starts_groups: ClassVar[bool] = True
+
     kind: Literal["local"] = "local"
     summary: ClassVar[str] = "worker processes on this machine: one per core, or one per CUDA device"
 
     workers: PositiveInt | Literal["auto"] = "auto"
-    """Runs at once; `auto`: one per CUDA device, or as many as the cores allow."""
+    """Processes at once; `auto`: one per CUDA device, or as many as the cores allow."""
     threads_per_worker: PositiveInt = 1
     """CPU threads that a worker starts with; what a run trains with is in its plan."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Which devices `workers: auto` counts. Where a run trains is in its plan."""
 
-    def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> "LocalExecutor":
-        """At most `num_jobs` workers, started as jobs arrive; worker i writes to `log_dir/worker-<i>.log`."""
+    def open(
+        self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = (), nproc: int = 1
+    ) -> "LocalExecutor":
+        """At most `num_jobs` workers, started as jobs arrive; worker i writes to `log_dir/worker-<i>.log`.
+
+        With `nproc` above 1 a worker is a group of so many processes, each with a core or CUDA device of its own.
+        Raises SpecError where there are CUDA devices, but fewer than a group needs.
+        """
         devices = () if self.device == "cpu" else cuda_devices(os.environ)
         if self.workers != "auto":
             capacity = self.workers
@@ -53,9 +62,15 @@ class LocalExecutorConfig(ExecutorConfig):
             capacity = len(devices)
         else:
             capacity = max(1, usable_cores() // self.threads_per_worker)
+        if nproc > len(devices) > 0:
+            raise SpecError(
+                f"execution.nproc: got {nproc}, but there are {len(devices)} CUDA devices here, one for each process; "
+                "lower it, or choose execution.executor {kind: local, device: cpu}"
+            )
         log_dir.mkdir(parents=True, exist_ok=True)
         return LocalExecutor(
-            capacity=max(1, min(capacity, num_jobs)),
+            capacity=max(1, min(capacity // nproc, num_jobs)),
+            nproc=nproc,
             threads=self.threads_per_worker,
             devices=devices,
             log_dir=log_dir,
@@ -71,6 +86,10 @@ class Worker:
     process: subprocess.Popen[bytes]
     log_file: Path
     job: Job | None = None
+    retiring: bool = False
+    """Whether it takes no further job."""
+    cause: str | None = None
+    """Why it ends, where it said so itself."""
     buffer: bytearray = field(default_factory=bytearray)
     """The beginning of an event whose end has not arrived."""
 
@@ -79,9 +98,17 @@ class LocalExecutor:
     """An open pool of workers. One that dies costs its run an attempt, and is replaced when the next job needs it."""
 
     def __init__(
-        self, *, capacity: int, threads: int, devices: Sequence[str], log_dir: Path, plugin_files: Sequence[Path]
+        self,
+        *,
+        capacity: int,
+        threads: int,
+        devices: Sequence[str],
+        log_dir: Path,
+        plugin_files: Sequence[Path],
+        nproc: int = 1,
     ) -> None:
         self._capacity = capacity
+        self._nproc = nproc
         self._threads = threads
         self._devices = devices
         self._log_dir = log_dir
@@ -145,7 +172,8 @@ class LocalExecutor:
 
     def _dispatch(self) -> None:
         while self._waiting:
-            worker = next((worker for worker in self._workers.values() if worker.job is None), None)
+            free = (worker for worker in self._workers.values() if worker.job is None and not worker.retiring)
+            worker = next(free, None)
             if worker is None:
                 if len(self._workers) >= self._capacity:
                     return
@@ -163,6 +191,8 @@ class LocalExecutor:
         slot = next(slot for slot in range(self._capacity) if slot not in self._workers)
         log_file = self._log_dir / f"worker-{slot}.log"
         command = [sys.executable, "-m", "archbench.training.worker"]
+        if self._nproc > 1:
+            command = [sys.executable, "-m", "archbench.training.launcher", str(self._nproc)]
         for path in self._plugin_files:
             command += ["--plugin", str(path)]
         with log_file.open("ab") as log:
@@ -171,7 +201,7 @@ class LocalExecutor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=worker_environment(os.environ, self._threads, self._devices, slot),
+                env=worker_environment(os.environ, self._threads, self._devices, slot, self._nproc),
                 start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
             )
         worker = Worker(slot, process, log_file)
@@ -197,6 +227,8 @@ class LocalExecutor:
 
     def _understand(self, worker: Worker, message: Mapping[str, Any]) -> ExecutorEvent | None:
         job = worker.job
+        if message["event"] == "rank_lost":
+            worker.cause = f"lost rank {message['rank']} of {self._nproc}, which {message['cause']}"
         if job is None or message.get("run_dir") != str(job.run_dir):
             return None
         match message["event"]:
@@ -210,6 +242,7 @@ class LocalExecutor:
                 )
             case "ended":
                 worker.job = None
+                worker.retiring = bool(message.get("retires"))
                 return Ended(job.run_id, RunState(message["state"]), message["reason"])
             case "stopped":
                 worker.job = None
@@ -221,7 +254,12 @@ class LocalExecutor:
         self._forget(worker)
         if worker.job is None:
             return []
-        return [Lost(worker.job.run_id, f"its worker {_cause(worker.process.returncode)}; see {worker.log_file}")]
+        return [
+            Lost(
+                worker.job.run_id,
+                f"its worker {worker.cause or _cause(worker.process.returncode)}; see {worker.log_file}",
+            )
+        ]
 
     def _forget(self, worker: Worker) -> None:
         assert worker.process.stdout is not None
@@ -233,9 +271,9 @@ class LocalExecutor:
 
 
 def worker_environment(
-    environment: Mapping[str, str], threads: int, devices: Sequence[str], slot: int
+    environment: Mapping[str, str], threads: int, devices: Sequence[str], slot: int, nproc: int = 1
 ) -> dict[str, str]:
-    """The environment of worker `slot`: its threads, and the one CUDA device that is its own."""
+    """The environment of worker `slot`: the threads and the one CUDA device of each of its `nproc` processes."""
     changed = {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -244,7 +282,8 @@ def worker_environment(
         "PYTHONUNBUFFERED": "1",
     }
     if devices:
-        changed["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
+        places = range(slot * nproc, (slot + 1) * nproc)
+        changed["CUDA_VISIBLE_DEVICES"] = ",".join(devices[place % len(devices)] for place in places)
     return {**environment, **changed}
 
 

@@ -11,13 +11,14 @@ from archbench.builtins.reports.sections import (
     MultiplierSection,
     RunSection,
 )
+from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.contracts.report import ReportSection
 from archbench.hookspecs import hookimpl
 
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, their audit and back-test, multipliers, learning curves, runs, and how to reproduce."""
+    """Frontiers, exponents, audit and back-test, multipliers, learning curves, transfer, runs, how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
@@ -25,6 +26,7 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         BacktestSection,
         MultiplierSection,
         LearningCurveSection,
+        TransferSection,
         RunSection,
         EnvironmentSection,
     ]

@@ -24,8 +24,6 @@ SCIENTIFIC = ("matplotlib", "networkx", "numpy", "pandas", "scipy", "sympy")
 """Packages of libraries for computation; networkx and sympy come with torch."""
 LEARNING = ("datasets", "huggingface_hub", "torch", "transformers")
 
-_EXTRACTION_VERSION = 1
-"""Rises when the same sources give other text."""
 _SKIPPED_FOLDERS = frozenset({"tests", "test", "testing", "_testing"})
 _SKIPPED_FILES = frozenset({"version.py", "_version.py", "__config__.py", "conftest.py"})
 """Files that differ between builds of one version, and test set-up."""
@@ -43,6 +41,9 @@ class _InstalledConfig(DatasetConfig):
     are left out. Test folders are left out too.
     """
 
+    extraction_version: ClassVar[int]
+    """Rises when the same sources give other text."""
+
     packages: tuple[str, ...] = Field(min_length=1)
     """Import names of installed packages."""
     limit_bytes: PositiveInt | None = None
@@ -57,6 +58,7 @@ class _InstalledConfig(DatasetConfig):
             for path in root.rglob("*.py")
             if path.name not in _SKIPPED_FILES and not _SKIPPED_FOLDERS.intersection(path.relative_to(root).parts)
         }
+        modules = {name: path for name, path in modules.items() if self._is_wanted(name)}
         seen: set[bytes] = set()
         total = 0
         for name in sorted(modules, key=lambda name: hashlib.sha256(name.encode()).digest()):
@@ -72,7 +74,11 @@ class _InstalledConfig(DatasetConfig):
     def cache_key(self) -> str:
         """Versions of the packages and of Python."""
         versions = {package: _version(package) for package in self.packages}
-        return json.dumps([_EXTRACTION_VERSION, sys.version_info[:2], versions], sort_keys=True)
+        return json.dumps([self.extraction_version, sys.version_info[:2], versions], sort_keys=True)
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether the module of the id `name` is read at all."""
+        return True
 
     @abstractmethod
     def _text(self, source: str, tree: ast.Module, seen: set[bytes]) -> str:
@@ -84,6 +90,8 @@ class InstalledDocsConfig(_InstalledConfig):
 
     kind: Literal["installed_docs"] = "installed_docs"
     summary: ClassVar[str] = "English prose: docstrings of the installed scientific packages, about 30 MB"
+
+    extraction_version: ClassVar[int] = 1
 
     packages: tuple[str, ...] = Field(default=(*SCIENTIFIC, *LEARNING), min_length=1)
 
@@ -99,15 +107,27 @@ class InstalledDocsConfig(_InstalledConfig):
 
 
 class InstalledCodeConfig(_InstalledConfig):
-    """Dataset `installed_code`: Python source of installed packages, without docstrings and comments."""
+    """Dataset `installed_code`: Python source of installed packages, without docstrings and comments.
+
+    Modules that people did not write as programs are left out: generated ones, benchmarks, and those of which more
+    than half are strings and numbers (tables of constants, documentation that is attached by calls).
+    """
 
     kind: Literal["installed_code"] = "installed_code"
-    summary: ClassVar[str] = "Python source of the installed scientific packages, without docstrings and comments"
+    summary: ClassVar[str] = "Python source of the installed scientific packages, about 24 MB"
+    extraction_version: ClassVar[int] = 2
 
     packages: tuple[str, ...] = Field(default=SCIENTIFIC, min_length=1)
 
     def _text(self, source: str, tree: ast.Module, seen: set[bytes]) -> str:
-        return code_alone(source, tree)
+        if _GENERATED.search(source[:_HEADER_CHARACTERS]):
+            return ""
+        text = code_alone(source, tree)
+        literals = sum(len(match[0]) for match in _LITERAL.finditer(text))
+        return text if literals <= _MOST_LITERALS * len(text) else ""
+
+    def _is_wanted(self, name: str) -> bool:
+        return "/benchmarks/" not in name
 
 
 def code_alone(source: str, tree: ast.Module) -> str:
@@ -134,6 +154,11 @@ def code_alone(source: str, tree: ast.Module) -> str:
 _STRING = r'''(?P<string>"""(?:[^\\]|\\.)*?"""|\'\'\'(?:[^\\]|\\.)*?\'\'\'|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')'''
 _STRING_OR_COMMENT = re.compile(_STRING + r"|[ \t\f]*\#[^\n]*", re.DOTALL)
 """Strings are matched so that a number sign inside one is no comment. Ten times as fast as the module `tokenize`."""
+_LITERAL = re.compile(_STRING + r"|\b\d[\w.]*", re.DOTALL)
+_MOST_LITERALS = 0.5
+"""Share of strings and numbers, by characters, above which a module is data."""
+_GENERATED = re.compile(r"^\s*#.*(?:\bgenerated (?:by|from)\b|\bauto-?generated\b|\bdo not edit\b)", re.I | re.M)
+_HEADER_CHARACTERS = 1000
 _STRING_OR_BLANK = re.compile(_STRING + r"|(?:[ \t\f]*\n)+", re.DOTALL)
 
 

@@ -48,12 +48,15 @@ def _rate(study: BatchScanStudy, ground: StudyGround, rung: Rung, index: int) ->
 
 
 def _check_rows(study: BatchScanStudy, ground: StudyGround) -> None:
-    seq_len, micro = ground.spec.training.seq_len, ground.spec.execution.micro_batch_rows
+    seq_len, execution = ground.spec.training.seq_len, ground.spec.execution
+    share = execution.nproc * (execution.micro_batch_rows or 1)
     for index, batch_tokens in enumerate(study.batch_tokens):
         loc = ground.loc("batch_tokens", index)
+        rows = batch_tokens // seq_len
         if batch_tokens % seq_len:
             raise ground.spec.error(loc, f"got {batch_tokens}, which is not a multiple of seq_len {seq_len}")
-        if micro is not None and batch_tokens // seq_len % micro:
+        if rows % share:
             raise ground.spec.error(
-                loc, f"has {batch_tokens // seq_len} rows, which execution.micro_batch_rows {micro} does not divide"
+                loc,
+                f"has {rows} rows, which execution.nproc times execution.micro_batch_rows, {share}, does not divide",
             )

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from archbench.data.corpus import Corpus
 from archbench.host import Host
-from archbench.scans.run_planner import PlannedRun, RunPlanner
+from archbench.runs.store import RunStore
+from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
 from archbench.scans.studies.batch_scan import batch_scan
 from archbench.scans.studies.data_scan import data_scan, grid
 from archbench.scans.studies.ground import StudyGround
@@ -23,11 +24,16 @@ from archbench.spec.studies import (
 )
 
 
-def study_runs(spec: Spec, corpora: Mapping[str, Corpus], host: Host) -> Iterator[PlannedRun]:
-    """The runs of all studies, study by study. Raises SpecError, DataError or PluginError as `RunPlanner.plan`."""
+def study_runs(
+    spec: Spec, corpora: Mapping[str, Corpus], host: Host, store: RunStore | None = None
+) -> Iterator[PlannedRun | PendingRuns]:
+    """The runs of all studies, study by study, and those that wait for runs in `store`.
+
+    Raises SpecError, DataError or PluginError as `RunPlanner.plan`.
+    """
     for name, study in spec.studies.items():
         for contender in contenders_of(spec, study):
-            planners = {text: RunPlanner(spec, contender, corpus, host) for text, corpus in corpora.items()}
+            planners = {text: RunPlanner(spec, contender, corpus, host, store) for text, corpus in corpora.items()}
             yield from expand(study, StudyGround(name, planners))
 
 

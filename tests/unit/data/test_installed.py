@@ -107,6 +107,28 @@ def test_code_of_the_standard_library_keeps_its_syntax_tree(module: str) -> None
     assert _without_docstrings(tree) == _without_docstrings(ast.parse(alone))
 
 
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("parser.py", "# Generated from Grammar.g4 by ANTLR 4.11\n" + "def rule(self):\n    return self.next()\n" * 9),
+        ("table.py", "TABLE = [\n" + "    (0.11270166537926, 0.27777777777778),\n" * 9 + "]\n"),
+        ("newdocs.py", 'add_newdoc("sin", "Sine of x.")\n' + 'add_newdoc("cos", "Cosine of x, in radians.")\n' * 3),
+        ("benchmarks/bench.py", "def time_it(run):\n    return run(run)\n"),
+    ],
+)
+def test_code_that_nobody_wrote_as_a_program_is_left_out(package: Path, name: str, source: str) -> None:
+    dataset = InstalledCodeConfig(packages=("invented_package",))
+    before = list(dataset.documents())
+    (package / name).parent.mkdir(exist_ok=True)
+    (package / name).write_text(source)
+    assert list(dataset.documents()) == before
+    (package / "program.py").write_text("def run(step):\n    return step(step)\n")
+    assert {document.id for document in dataset.documents()} == {
+        *(document.id for document in before),
+        "invented_package/program.py",
+    }
+
+
 def test_limit_bytes_takes_the_first_modules_of_the_whole() -> None:
     whole = InstalledCodeConfig(packages=("networkx",), limit_bytes=60_000)
     part = InstalledCodeConfig(packages=("networkx",), limit_bytes=20_000)

@@ -148,6 +148,8 @@ def test_each_budget_is_a_run_and_shorter_ones_branch_off_the_longest(planned: P
     branch = short.plan.execution.branch_from
     assert branch is not None
     assert (branch.run_id, branch.step) == (trunk.run_id, 16)
+    assert short.own_flops == pytest.approx(short.exact_flops * 4 / 20)
+    assert trunk.own_flops == trunk.exact_flops
     separate = planned(("tokens: 40000", "tokens: [1e4, 2e4]"))
     assert all(run.plan.execution.branch_from is None for run in separate.runs)
 

@@ -1,7 +1,7 @@
 """Missing runs are carried out, lost ones tried again, finished ones left alone; whatever the executor does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, Self
@@ -20,6 +20,7 @@ from archbench.runs.store import RunStatus, RunStore
 from archbench.scans.planner import ScanPlan
 from archbench.scans.run_planner import PlannedRun
 from archbench.scans.scheduler import MAX_ATTEMPTS, ScanOutcome, carry_out
+from archbench.spec.identity import StartingPoint
 
 Plan = Callable[..., ScanPlan]
 POINT = CurvePoint(1, 512, 1.0, 1.0, 3.0, 3.0, None, in_warmup=False, finished=True)
@@ -117,6 +118,41 @@ def test_every_missing_run_is_carried_out_once_longest_first(planned: Plan, stor
     outcome, notes, jobs = work(plan, store)
     assert (outcome, jobs) == (ScanOutcome(0, 5, ()), [])
     assert notes.lines == ["0 missing, 5 there"]
+
+
+def test_runs_wait_for_those_that_they_need_and_leave_nothing_behind(planned: Plan, store: RunStore) -> None:
+    """The trunk is submitted before its branches, and the checkpoints that it kept for them go when they are done."""
+    schedule = "schedule: {kind: warmup_stable_decay, warmup_steps: 5}"
+    plan = planned(("tokens: 40000", "tokens: [1e4, 2e4, 4e4]"), ("schedule: {warmup_steps: 5}", schedule))
+    trunks = [run for run in plan.runs if run.plan.execution.keep_steps]
+    for run in trunks:
+        store.prepare(run.plan).kept_dir.mkdir()
+    outcome, _, jobs = work(plan, store)
+    assert outcome == ScanOutcome(15, 0, ())
+    order = {job.run_id: number for number, job in enumerate(jobs)}
+    assert len(trunks) == 5
+    assert all(order[run.run_id] > order[trunk] for run in plan.runs for trunk in run.after)
+    assert not any(store.directory(run.run_id).kept_dir.exists() for run in trunks)
+
+
+def test_run_whose_weights_are_gone_is_repeated_where_another_needs_them(planned: Plan, store: RunStore) -> None:
+    first, second, *_ = planned().runs
+    keeping = first.plan.execution.model_copy(update={"keep_weights": True})
+    first = replace(first, plan=first.plan.model_copy(update={"execution": keeping}))
+    start = StartingPoint(run_id=first.run_id)
+    identity = second.plan.identity.model_copy(update={"start": start})
+    second = replace(
+        second,
+        plan=second.plan.model_copy(update={"identity": identity}),
+        run_id=identity.run_id,
+        after=(first.run_id,),
+    )
+    plan = replace(planned(), runs=(second, first))
+    write_record(store.prepare(first.plan), first.plan, Outcome(RunState.DONE, (POINT,)))
+    _, _, jobs = work(plan, store)
+    assert [job.run_id for job in jobs] == [first.run_id, second.run_id]
+    # Nobody needs them any more.
+    assert work(plan, store)[2] == []
 
 
 def test_a_lost_run_is_submitted_again_and_given_up_in_the_end(planned: Plan, store: RunStore) -> None:

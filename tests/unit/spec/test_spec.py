@@ -188,7 +188,7 @@ def test_a_truth_value_is_not_taken_for_a_number(old: str, new: str, place: str)
     [
         ("[1e4, 2e4, 4e4]", "[]", "got [], which should have at least 1 item"),
         ("name: trial", "name: a/b", 'got "a/b", expected a name of Latin letters, digits'),
-        ("scan:\n", "execution: {zero_stage: 3}\nscan:\n", "less than or equal to 2"),
+        ("scan:\n", "execution: {zero_stage: 4}\nscan:\n", "less than or equal to 3"),
         ("scan:\n", "evaluation: {points: 100000000000}\nscan:\n", "less than or equal to 10000"),
     ],
 )

@@ -1,0 +1,65 @@
+"""The section of a transfer study."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.report.plotting import save
+from archbench.results.runs import CostAxis
+from archbench.results.transfer import DirectionResult, TransferResult
+
+# Figures are imported where they are drawn: registering sections must stay cheap.
+
+
+class TransferSection(ReportSection):
+    """Each direction with its figures, cells and laws; then ossification, the order of directions and forgetting."""
+
+    kind: Literal["transfer"] = "transfer"
+    title: str = "Transfer"
+    order: int = 350
+    summary: ClassVar[str] = "Effective data transferred, its law, compute of fine-tuning, ossification, forgetting"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """All transfer studies of the scan; None where there are none."""
+        studies = [one for one in results.studies.values() if isinstance(one, TransferResult)]
+        parts = [self._study(one, figures_dir, len(studies) > 1) for one in studies if one.directions]
+        return "\n\n".join(parts) or None
+
+    def _study(self, study: TransferResult, figures_dir: Path, named: bool) -> str:
+        from archbench.report import transfer_figures as figures
+        from archbench.report.transfer_text import ranking_text, warnings_text
+
+        parts = [f"### {study.study}"] if named else []
+        parts.append(warnings_text(study.warnings))
+        for contender in dict.fromkeys(one.contender for one in study.directions):
+            mine = [one for one in study.directions if one.contender == contender]
+            name = _slug(f"{study.study}_{contender}")
+            if len(mine) > 1:
+                parts.append(save(figures.matrix(mine), figures_dir, f"transfer_matrix_{name}"))
+            parts += [ranking_text(one) for one in study.rankings if one.contender == contender]
+            shown = [one for one in mine if one.cells]
+            if shown:
+                parts.append(save(figures.ossification(shown), figures_dir, f"transfer_ossification_{name}"))
+                parts.append("`!`: pre-training hurts, `~`: not told apart from no effect, `>` and `<`: bounds.")
+            for one in mine:
+                parts += self._direction(study, one, figures_dir)
+        return "\n\n".join(part for part in parts if part)
+
+    def _direction(self, study: TransferResult, one: DirectionResult, figures_dir: Path) -> list[str]:
+        from archbench.report import transfer_figures as figures
+        from archbench.report.transfer_text import cells_table, headline, laws_table, warnings_text
+
+        name = _slug(f"{study.study}_{one.contender}_{one.source}_{one.target}")
+        parts = [f"#### {one.contender}: {one.name}", headline(one), warnings_text(one.warnings)]
+        if one.cells:
+            parts += [save(figures.direction(one), figures_dir, f"transfer_{name}"), laws_table(one)]
+        drawn = figures.compute(one, CostAxis.EXACT)
+        if drawn is not None:
+            parts.append(save(drawn, figures_dir, f"transfer_compute_{name}"))
+        if one.cells:
+            parts.append(f"<details><summary>All cells</summary>\n\n{cells_table(one)}\n\n</details>")
+        return parts
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in text)

@@ -1,0 +1,39 @@
+"""Whether torch's work on a tensor may be done by the native kernels."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from archbench.nn.native.build import Kernels, kernels
+
+_allowed = True
+
+
+def allow_native_kernels(allowed: bool) -> str:
+    """Lets this process use the native kernels, or keeps it from it; the name of the kernels in use."""
+    global _allowed
+    _allowed = allowed
+    built = kernels() if allowed else None
+    return built.name if built else "torch"
+
+
+def native_kernels_for(*tensors: Tensor) -> Kernels | None:
+    """The kernels if they can work on `tensors`: fp32 in the memory of a CPU, and nobody who traces or counts."""
+    if not _allowed or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+        return None
+    if torch.is_autocast_enabled("cpu"):
+        return None
+    if any(tensor.dtype is not torch.float32 or tensor.device.type != "cpu" for tensor in tensors):
+        return None
+    return kernels()
+
+
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where the data of `tensor` begin; a null pointer for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def longs(*values: int) -> "ctypes.Array[ctypes.c_long]":
+    """An array of C's `long`."""
+    return (ctypes.c_long * len(values))(*values)

@@ -1,0 +1,40 @@
+"""Models of transformers that attend by `archbench.nn.attention`: the same function, faster on a CPU."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from archbench.nn.attention import attend
+
+ATTENTION = "archbench"
+"""Name of archbench's attention in transformers: a config's `attn_implementation`."""
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Called as transformers calls its attention functions; what `attend` cannot do is left to transformers' own."""
+    causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+    if attention_mask is not None or dropout > 0.0 or query.shape[2] != key.shape[2]:
+        mixed: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs
+        )
+        return mixed
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return attend(query, key, value, causal=causal, scale=scale), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
+# No mask where all tokens are seen, or all tokens before: as for torch's own kernels.
+ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)

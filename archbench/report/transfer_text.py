@@ -1,0 +1,137 @@
+"""The words and tables of a transfer study."""
+
+from collections.abc import Sequence
+
+from archbench.report.plotting import markdown_table
+from archbench.report.words import known, number, with_interval
+from archbench.results.fits import FitResult, FitStatus, Interval
+from archbench.results.runs import size_number
+from archbench.results.transfer import (
+    Censoring,
+    DirectionRanking,
+    DirectionResult,
+    Effect,
+    TransferCell,
+)
+from archbench.units import human_count
+
+_SIGNS = {Censoring.NONE: "", Censoring.ABOVE: "> ", Censoring.BELOW: "< "}
+_FALLING = {Censoring.NONE: "", Censoring.ABOVE: "< ", Censoring.BELOW: "> "}
+
+
+def headline(one: DirectionResult) -> str:
+    """What a direction shows, in two or three sentences."""
+    counts = {effect: sum(cell.effect is effect for cell in one.cells) for effect in Effect}
+    words = [
+        f"Of {len(one.cells)} pairs of N and D_F, pre-training helps at {counts[Effect.TRANSFER]}, hurts "
+        f"(ossification) at {counts[Effect.OSSIFICATION]} and is not told apart at {counts[Effect.NOT_TOLD_APART]}."
+    ]
+    censored = sum(cell.censored is not Censoring.NONE for cell in one.cells)
+    if censored:
+        words.append(f"D_E is a bound at {censored} of them: the loss lies outside what was trained from scratch.")
+    if one.mean_multiplier is not None:
+        words.append(f"Geometric mean of D_E/D_F over the others: {with_interval(one.mean_multiplier)}.")
+    noise = (
+        f"Run-to-run noise of ln L: {number(one.noise_std_log, 2)} ({one.noise_source})."
+        if one.noise_std_log is not None
+        else "Run-to-run noise is unknown, so no interval is given."
+    )
+    words += [
+        noise,
+        f"Low-data regime by {one.regime_law}." if _known_regime(one) else f"Low-data regime {one.regime_law}.",
+    ]
+    if one.source_bytes_per_token and one.target_bytes_per_token:
+        words.append(
+            f"A token holds {number(one.source_bytes_per_token)} bytes of {one.source} and "
+            f"{number(one.target_bytes_per_token)} of {one.target}."
+        )
+    return " ".join(words)
+
+
+def _known_regime(one: DirectionResult) -> bool:
+    return any(curve.low_data_tokens is not None for curve in one.scratch)
+
+
+def cells_table(one: DirectionResult) -> str:
+    """One line for each N and D_F."""
+    rows = [_row(cell) for cell in one.cells]
+    header = ["size", "N", "D_F", "runs", "loss (nats)", "from scratch", "D_E", "D_T", "D_F/D_E", "D_E/D_F",
+              "low data", "pre-training"]  # fmt: skip
+    return markdown_table(header, rows, right=tuple(range(10)))
+
+
+def _row(cell: TransferCell) -> list[str]:
+    sign, inverse = _SIGNS[cell.censored], _FALLING[cell.censored]
+    return [
+        str(size_number(cell.size_index)),
+        human_count(cell.non_embedding_params),
+        human_count(cell.finetune_tokens),
+        str(cell.num_runs),
+        number(cell.loss_nats, 4),
+        "-" if cell.scratch_loss_nats is None else number(cell.scratch_loss_nats, 4),
+        sign + _tokens(cell.effective_tokens),
+        sign + _tokens(cell.transferred_tokens),
+        inverse + with_interval(cell.fraction),
+        sign + with_interval(cell.multiplier),
+        {True: "yes", False: "no", None: "unknown"}[cell.low_data],
+        {Effect.TRANSFER: "helps", Effect.OSSIFICATION: "**hurts**"}.get(cell.effect, cell.effect.value),
+    ]
+
+
+def _tokens(interval: Interval) -> str:
+    if not known(interval):
+        return human_count(interval.value)
+    high = human_count(interval.high) if interval.high != float("inf") else "∞"
+    return f"{human_count(interval.value)} [{human_count(interval.low)}, {high}]"
+
+
+def laws_table(one: DirectionResult) -> str:
+    """The laws of a direction, each with its parameters or its status."""
+    named = (
+        ("low data", one.law),
+        ("all D_F", one.law_all_data),
+        ("from scratch", one.scratch_law),
+        ("fine-tuned", one.unified_law),
+    )
+    rows = []
+    for points, law in named:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in law.left_out.items())
+        rows.append([law.equation, points, _params(law), str(law.points_used), left_out or "-", "; ".join(law.notes)])
+    return markdown_table(["law", "fitted to", "parameters", "points", "left out", "notes"], rows, right=(3,))
+
+
+def _params(law: FitResult) -> str:
+    if law.status is not FitStatus.OK:
+        return f"`{law.status.value}`: {law.reason}"
+    found = []
+    for name, value in law.params.items():
+        interval = law.intervals.get(name)
+        found.append(f"{name} {number(value) if interval is None else with_interval(interval)}")
+    return ", ".join(found)
+
+
+def ranking_text(one: DirectionRanking) -> str:
+    """The order of directions with one common end, and the test of each pair."""
+    if not one.scores:
+        return f"**{one.contender}, {one.common}:** {one.statement}."
+    words = (
+        f"**{one.contender}, {one.common}:** {one.statement} by the geometric mean of D_E/D_F over "
+        f"{one.num_cells} shared pairs of N and D_F (`>`: told apart, `~`: not)."
+    )
+    if one.censored_cells:
+        words += f" {one.censored_cells} more are left out, since one direction is censored there."
+    rows = [
+        [
+            f"{' → '.join(pair.first)} over {' → '.join(pair.second)}",
+            with_interval(pair.ratio),
+            "-" if pair.holm_p_value is None else number(pair.holm_p_value, 2),
+            "yes" if pair.told_apart else "no",
+        ]
+        for pair in one.pairs
+    ]
+    return f"{words}\n\n{markdown_table(['pair', 'ratio', 'p (Holm)', 'told apart'], rows, right=(1, 2))}"
+
+
+def warnings_text(warnings: Sequence[str]) -> str:
+    """A list of what must be kept in mind; empty without any."""
+    return "\n".join(f"- {warning}" for warning in warnings)

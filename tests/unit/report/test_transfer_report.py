@@ -1,0 +1,89 @@
+"""The report of a transfer study."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archbench.analysis.transfer import TransferSettings, analyse_transfer
+from archbench.builtins.reports.transfer_section import TransferSection
+from archbench.contracts.report import ScanResults
+from archbench.report.transfer_text import headline, ranking_text
+from archbench.report.words import number
+from archbench.results.transfer import TransferResult
+from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
+
+AMOUNTS = tuple(int(value) for value in np.geomspace(3e4, 1e8, 7))
+
+
+@pytest.fixture(scope="module")
+def study() -> TransferResult:
+    records = []
+    for number_, (target, k) in enumerate((("zh", 300.0), ("de", 1200.0))):
+        plan = SyntheticTransfer(
+            law={"k": k, "alpha": 0.3, "beta": 0.45},
+            sizes=(30_000, 300_000, 3_000_000),
+            scratch_tokens=AMOUNTS,
+            finetune_tokens=AMOUNTS[:6],
+            seeds=2,
+            noise_std=0.003,
+            pretraining_tokens=20_000_000,
+        )
+        records += synthetic_transfer_records(plan, source="en", target=target, seed=number_)
+    settings = TransferSettings("languages", {"en": 4.2, "de": 3.3, "zh": 2.1}, num_resamples=200)
+    return analyse_transfer(records, settings)
+
+
+@pytest.fixture(scope="module")
+def text(study: TransferResult, tmp_path_factory: pytest.TempPathFactory) -> str:
+    results = ScanResults("demo", "", None, (), (), (), {}, {}, studies={"languages": study})
+    folder = tmp_path_factory.mktemp("report") / "figures"
+    words = TransferSection().render(results, folder)
+    assert words is not None
+    for line in words.splitlines():
+        if line.startswith("!["):
+            path = line.split("(")[1].rstrip(")")
+            assert (folder.parent / path).stat().st_size > 2000
+    return words
+
+
+def test_every_direction_has_its_figures_laws_and_cells(text: str, study: TransferResult) -> None:
+    for one in study.directions:
+        assert f"#### gpt2: {one.name}" in text
+        assert f"transfer_languages_gpt2_{one.source}_{one.target}.svg" in text
+        assert f"transfer_compute_languages_gpt2_{one.source}_{one.target}.svg" in text
+    assert "k·D_F^alpha·N^beta (Hernandez et al. 2021, eq 1.1)" in text
+    alpha = study.directions[0].law.intervals["alpha"]
+    assert f"alpha {number(alpha.value)} [{number(alpha.low)}, {number(alpha.high)}]" in text
+
+
+def test_the_order_of_languages_is_said_with_its_test(text: str, study: TransferResult) -> None:
+    assert "**gpt2, from en:** de > zh" in text
+    assert "en → de over en → zh" in text
+    (ranking,) = study.rankings
+    assert ranking_text(ranking) in text
+
+
+def test_censored_figures_are_printed_as_bounds(study: TransferResult) -> None:
+    bounds = [cell for one in study.directions for cell in one.cells if cell.censored.value == "above"]
+    assert bounds
+    words = headline(next(one for one in study.directions if any(cell in bounds for cell in one.cells)))
+    assert "D_E is a bound at" in words
+
+
+def test_bytes_per_token_of_both_sides_are_stated(text: str) -> None:
+    assert "A token holds 4.20 bytes of en and 3.30 of de." in text
+
+
+def test_a_scan_without_a_transfer_study_has_no_section(tmp_path: Path) -> None:
+    results = ScanResults("demo", "", None, (), (), (), {}, {})
+    assert TransferSection().render(results, tmp_path) is None
+
+
+def test_a_study_whose_fine_tuning_failed_still_has_a_section(study: TransferResult, tmp_path: Path) -> None:
+    empty = replace(study.directions[0], cells=(), frontiers=(), forgetting=(), warnings=("nothing ended",))
+    results = ScanResults("demo", "", None, (), (), (), {}, {}, studies={"a": replace(study, directions=(empty,))})
+    words = TransferSection().render(results, tmp_path)
+    assert words is not None
+    assert "nothing ended" in words
