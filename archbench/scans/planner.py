@@ -11,10 +11,13 @@ from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
 from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
-from archbench.scans.size_scan import size_scan
+from archbench.scans.size_scan import ladder, size_scan
 from archbench.scans.studies.check import check_studies, study_warnings
 from archbench.scans.studies.expand import study_runs
+from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
+from archbench.spec.rates import TunedRate, given_batch
+from archbench.spec.yaml_loader import Loc
 
 MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
@@ -69,8 +72,8 @@ def plan_scan(
         for text, corpus in corpora.items():
             planner = RunPlanner(spec, contender, corpus, host, store)
             planner.check_text()
-            if text == spec.data.name and spec.scan.trained:
-                known, waiting = _apart(size_scan(planner))
+            if text == spec.data.name:
+                known, waiting = _apart(_scan_of(planner))
                 runs += known
                 pending += waiting
     known, waiting = _apart(study_runs(spec, corpora, host, store))
@@ -86,6 +89,15 @@ def plan_scan(
         warnings=tuple(_warnings(spec, runs)),
     )
     return ScanPlan(index, tuple(runs), corpora, tuple(pending))
+
+
+def _scan_of(planner: RunPlanner) -> Iterable[PlannedRun | PendingRuns]:
+    """The size scan of one contender, its rates as given or tuned; nothing where the ladder serves studies alone."""
+    if not planner.spec.scan.trained:
+        ladder(planner)  # its shapes are checked all the same
+        return ()
+    rate = planner.spec.training.learning_rate
+    return tuned_size_scan(planner, rate.tune) if isinstance(rate, TunedRate) else size_scan(planner)
 
 
 def _apart(planned: Iterable[PlannedRun | PendingRuns]) -> tuple[list[PlannedRun], list[PendingRuns]]:
@@ -135,22 +147,32 @@ def _check_protocol(spec: Spec) -> None:
             raise spec.error(
                 ("scan", "sizes", index), f"got {sizes[index]:g} after {sizes[index - 1]:g}; sizes must rise"
             )
-    if training.batch_tokens % training.seq_len:
-        below = training.batch_tokens // training.seq_len * training.seq_len
-        raise spec.error(
-            ("training", "batch_tokens"),
-            f"got {training.batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
-            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
-        )
-    _check_execution(spec, training.batch_tokens // training.seq_len)
-    rates = training.learning_rate
-    if isinstance(rates, list) and len(rates) != len(sizes):
-        raise spec.error(
-            ("training", "learning_rate"), f"has {len(rates)} entries for {len(sizes)} sizes; give one for each"
-        )
+    for name, given in (("batch_tokens", training.batch_tokens), ("learning_rate", training.learning_rate)):
+        if isinstance(given, list) and len(given) != len(sizes):
+            raise spec.error(("training", name), f"has {len(given)} entries for {len(sizes)} sizes; give one for each")
+    for index, size in enumerate(sizes):
+        _check_batch(spec, index, size)
+    check_tuning(spec)
     for contender in spec.contenders:
         _check_pairing(spec, contender)
     check_studies(spec)
+
+
+def _check_batch(spec: Spec, size_index: int, size: float) -> None:
+    """Whether the batch of a size is made of whole rows, and these of whole micro-batches."""
+    training = spec.training
+    loc: Loc = ("training", "batch_tokens")
+    if isinstance(training.batch_tokens, list):
+        loc = (*loc, size_index)
+    batch_tokens = given_batch(training.batch_tokens, size_index, size, training.seq_len)
+    if batch_tokens % training.seq_len:
+        below = batch_tokens // training.seq_len * training.seq_len
+        raise spec.error(
+            loc,
+            f"got {batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
+            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
+        )
+    _check_execution(spec, batch_tokens // training.seq_len)
 
 
 def _check_execution(spec: Spec, rows: int) -> None:

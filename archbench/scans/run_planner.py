@@ -1,6 +1,5 @@
 """From one run that a study asks for to its plan: every number resolved, every problem named with its place."""
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from archbench.spec.identity import (
     TrainingSettings,
 )
 from archbench.spec.models import Contender, Spec, dump
-from archbench.spec.settings import PowerLawRate
+from archbench.spec.rates import MAX_RATE, TunedRate, given_batch, given_rate
 from archbench.spec.yaml_loader import Loc
 
 MAX_STEPS = 10_000_000
@@ -266,7 +265,7 @@ class RunPlanner:
 
     def _training(self, request: RunRequest, num_params: int) -> TrainingSettings:
         training = self.spec.training
-        batch_tokens = request.batch_tokens or training.batch_tokens
+        batch_tokens = request.batch_tokens or self.batch_tokens(request.size_index, request.size)
         schedule = request.schedule or training.schedule
         tokens, budget = request.tokens, request.budget_loc
         total_steps = max(1, round(tokens / batch_tokens))
@@ -299,20 +298,20 @@ class RunPlanner:
     def learning_rate(self, size_index: int, num_params: int) -> float:
         """The peak rate that the spec gives to a size. Raises SpecError where it is none."""
         rate = self.spec.training.learning_rate
-        if isinstance(rate, list):
-            return rate[size_index]
-        if isinstance(rate, PowerLawRate):
-            # In logarithms, so that an absurd exponent gives an absurd rate and no overflow.
-            log_peak = math.log(rate.power_law.coefficient) + rate.power_law.exponent * math.log(num_params)
-            peak = math.exp(log_peak) if abs(log_peak) < 700.0 else math.inf
-        elif rate == "kaplan":
-            # Kaplan et al. 2020, appendix D.6.
-            peak = 0.003239 - 0.0001395 * math.log(num_params)
-        else:
-            peak = float(rate)
-        if not 0.0 < peak <= 10.0:
+        if isinstance(rate, TunedRate):
+            raise self.error(
+                ("training", "learning_rate"),
+                "is tuned for the scan's own runs; other studies need a number, a rule, a list or a power law here",
+            )
+        peak = given_rate(rate, size_index, num_params)
+        if not 0.0 < peak <= MAX_RATE:
             raise self.error(("training", "learning_rate"), f"gives {peak:.3g} at {num_params:,} parameters")
         return peak
+
+    def batch_tokens(self, size_index: int, size: float) -> int:
+        """Tokens per step that the spec gives to a size."""
+        training = self.spec.training
+        return given_batch(training.batch_tokens, size_index, size, training.seq_len)
 
     def _execution(self, request: RunRequest) -> ExecutionSettings:
         execution = self.spec.execution
@@ -344,7 +343,8 @@ class RunPlanner:
 
     def _first_batches(self) -> None:
         training, objective, evaluation = self.spec.training, self.contender.objective, self.spec.evaluation
-        rows = training.batch_tokens // training.seq_len
+        batches = [self.batch_tokens(index, size) for index, size in enumerate(self.spec.scan.sizes)]
+        rows = max(batches) // training.seq_len
         try:
             TrainingBatches(
                 self.corpus, objective, seq_len=training.seq_len, rows=rows, order=self.spec.data.order, seed=0

@@ -18,6 +18,7 @@ from pydantic import (
 
 from archbench.contracts.config import ComponentSlot
 from archbench.spec.identity import OptimizerSettings, ScheduleSettings
+from archbench.spec.rates import Batch, LearningRate
 from archbench.spec.section import TAG_PREFIX, Section
 
 MAX_NAME = 64
@@ -140,45 +141,11 @@ class ScanSection(Section):
         return [(scale * (value or 0.0), ("scan", name))]
 
 
-class PowerLaw(Section):
-    """coefficient · N^exponent, N without embeddings."""
-
-    coefficient: PositiveFloat
-    exponent: FiniteFloat
-
-
-class PowerLawRate(Section):
-    """A peak learning rate that is a power of the size."""
-
-    power_law: PowerLaw
-
-
-def _rate_form(value: Any) -> str:
-    if isinstance(value, str) and value.isalpha():
-        return f"{TAG_PREFIX}rule"
-    if isinstance(value, list | tuple):
-        return f"{TAG_PREFIX}per_size"
-    if isinstance(value, dict | PowerLawRate):
-        return f"{TAG_PREFIX}power"
-    return f"{TAG_PREFIX}number"
-
-
-Rate = Annotated[float, Field(gt=0.0, le=10.0)]
-LearningRate = Annotated[
-    Annotated[Rate, Tag(f"{TAG_PREFIX}number")]
-    | Annotated[Literal["kaplan"], Tag(f"{TAG_PREFIX}rule")]
-    | Annotated[list[Rate], Tag(f"{TAG_PREFIX}per_size")]
-    | Annotated[PowerLawRate, Tag(f"{TAG_PREFIX}power")],
-    Discriminator(_rate_form),
-]
-"""A number, `kaplan` (0.003239 - 0.0001395 ln N), one number a size, or a power law."""
-
-
 class TrainingSection(Section):
     """The protocol that all contenders share."""
 
     seq_len: PositiveInt = Field(le=1_048_576)
-    batch_tokens: PositiveInt = Field(le=1_000_000_000)
+    batch_tokens: Batch
     learning_rate: LearningRate
     schedule: ScheduleSettings = ScheduleSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

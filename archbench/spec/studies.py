@@ -17,14 +17,12 @@ from pydantic import (
 
 from archbench.errors import nearest
 from archbench.spec.identity import EarlyStopping, ScheduleSettings
+from archbench.spec.rates import BatchTokens, Rate
 from archbench.spec.section import TAG_PREFIX, Section
 from archbench.spec.settings import Name, Tokens, one_or_several, rising
 
 MAX_CELLS = 64
 """Entries of any list of a study."""
-
-BatchTokens = Annotated[PositiveInt, Field(le=1_000_000_000)]
-Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 
 
 def _rate_rule_form(value: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from archbench.scans.run_planner import PlannedRun, RunRequest
 from archbench.scans.studies.ground import Rung, StudyGround
+from archbench.spec.rates import MAX_RATE
 from archbench.spec.studies import BatchScanStudy
 
 _POWER = {"same": 0.0, "sqrt": 0.5, "linear": 1.0}
@@ -38,9 +39,9 @@ def _rate(study: BatchScanStudy, ground: StudyGround, rung: Rung, index: int) ->
     planner = ground.planner(study.text)
     _, facts = planner.shape(rung.size_index, rung.size)
     of_spec = planner.learning_rate(rung.size_index, facts.non_embedding_params)
-    ratio = study.batch_tokens[index] / ground.spec.training.batch_tokens
+    ratio = study.batch_tokens[index] / planner.batch_tokens(rung.size_index, rung.size)
     rate = of_spec * float(ratio ** _POWER[study.learning_rate])
-    if rate > 10.0:
+    if rate > MAX_RATE:
         raise ground.error(
             ground.loc("learning_rate"), f"gives {rate:.3g} at a batch of {study.batch_tokens[index]:,} tokens"
         )

@@ -8,7 +8,12 @@ from archbench.spec.studies import LearningCurvesStudy
 
 
 def learning_curves(study: LearningCurvesStudy, ground: StudyGround) -> Iterator[PlannedRun]:
-    """One run a size and seed."""
+    """One run a size and seed. Raises SpecError where the spec's batch differs between sizes and the study has none."""
+    if study.batch_tokens is None and not isinstance(ground.spec.training.batch_tokens, int):
+        raise ground.spec.error(
+            ground.loc(),
+            "needs batch_tokens of its own: one batch for all sizes, and training.batch_tokens has several",
+        )
     for rung in ground.rungs(study.sizes):
         for seed in range(study.seeds):
             yield ground.plan(
