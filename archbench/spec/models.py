@@ -33,6 +33,8 @@ class Contender:
     objective: ObjectiveConfig
     plugin_versions: Mapping[str, str]
     """Distribution -> version, of the plug-ins that both come from."""
+    start: tuple[Path, ...] = ()
+    """Folders of models that runs begin from; none: runs begin freshly initialised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Spec:
                 contender.name: {
                     "architecture": dump(contender.architecture),
                     "objective": dump(contender.objective),
+                    **({"start": [str(folder) for folder in contender.start]} if contender.start else {}),
                 }
                 for contender in self.contenders
             },
@@ -198,6 +201,7 @@ def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "
         architecture=architecture,
         objective=resolved_objective,
         plugin_versions={origin.distribution: origin.version for origin in origins},
+        start=tuple(resolve.file.path.parent / folder for folder in section.start),
     )
 
 

@@ -46,6 +46,8 @@ class ContenderSection(Section):
 
     architecture: ArchitectureSlot
     objective: ObjectiveSlot | None = None
+    start: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Folders of models that transformers saved, from which runs begin; one for each size, in any order."""
 
 
 class DataSection(Section):
