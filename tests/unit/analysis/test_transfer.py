@@ -199,3 +199,14 @@ def test_monotone_curve_pools_a_rise_and_keeps_its_ends() -> None:
     assert found[0] == -np.inf
     assert found[1] == pytest.approx(np.log(1e3))
     assert found[2] == np.inf
+
+
+def test_of_several_rates_the_best_run_of_each_seed_is_the_result() -> None:
+    records = synthetic_transfer_records(SyntheticTransfer(sizes=(1_000_000, 8_000_000), seeds=2))
+    worse = [
+        replace(_scaled(run, 1.1), run_id=f"worse{number}")
+        for number, run in enumerate(records)
+        if run.role in (SCRATCH, FINETUNE)
+    ]
+    with_trials = analyse_transfer([*worse, *records], FEW).directions[0]
+    assert with_trials.cells == analyse_transfer(records, FEW).directions[0].cells
