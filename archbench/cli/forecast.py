@@ -95,7 +95,7 @@ def _of_scan(
     as_json: bool,
 ) -> None:
     from archbench.analysis.scan_forecast import forecast_scan
-    from archbench.results.runs import CostAxis
+    from archbench.results.runs import CostAxis, size_scan_results
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
@@ -103,7 +103,8 @@ def _of_scan(
     names = list(dict.fromkeys(run.contender for run in index.runs))
     if contender is not None and contender not in names:
         raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    records = [record for run in index.runs if (record := store.record(run)) is not None]
+    ended = (store.record(run) for run in index.runs)
+    records = size_scan_results(record for record in ended if record is not None)
     found = [
         forecast_scan(records, name, budgets, axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed)
         for name in ([contender] if contender else names)

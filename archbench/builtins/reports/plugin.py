@@ -12,18 +12,20 @@ from archbench.builtins.reports.sections import (
     RunSection,
 )
 from archbench.builtins.reports.transfer_section import TransferSection
+from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
 from archbench.hookspecs import hookimpl
 
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit and back-test, multipliers, learning curves, transfer, runs, how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, multipliers, curves, transfer, runs, how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
         AuditSection,
         BacktestSection,
+        TuningSection,
         MultiplierSection,
         LearningCurveSection,
         TransferSection,
