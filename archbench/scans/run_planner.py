@@ -9,11 +9,13 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
-from archbench.errors import ArchbenchError, DataError, PluginError
+from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import Host
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
+from archbench.runs.model_folder import ModelFolder
 from archbench.runs.records import ENDED
 from archbench.runs.store import IndexedRun, RunStore
+from archbench.scans.starting_models import starting_model
 from archbench.spec.identity import (
     Branch,
     DataIdentity,
@@ -176,6 +178,7 @@ class RunPlanner:
         dims, facts = self.shape(request.size_index, request.size, request.loc)
         training = self._training(request, facts.non_embedding_params)
         unique_tokens = request.subset_tokens or self.corpus.unique_tokens
+        start, start_dir = self._start(request)
         identity = RunIdentity(
             architecture=dump(self.contender.architecture),
             dims=dims,
@@ -191,14 +194,14 @@ class RunPlanner:
             if request.spacing
             else self.spec.evaluation,
             seed=request.seed,
-            start=StartingPoint(run_id=request.start.run_id) if request.start else None,
+            start=start,
             plugin_versions=self.contender.plugin_versions,
         )
         self._check_start(request, dims)
         plan = RunPlan(
             identity=identity,
             facts=facts.model_copy(update={"unique_tokens": unique_tokens}),
-            execution=self._execution(request),
+            execution=self._execution(request).model_copy(update={"start_dir": start_dir}),
         )
         return PlannedRun(
             contender=self.contender.name,
@@ -221,7 +224,9 @@ class RunPlanner:
     def shape(self, size_index: int, size: float, loc: Loc = ("scan", "sizes")) -> tuple[ModelDims, RunFacts]:
         """The rung nearest to `size` parameters, and what follows from it; errors as `plan`, at `loc` of the spec."""
         with self._plugin_code(f"size {size:g}"):
-            dims = self._dims(size, (*loc, size_index) if loc == ("scan", "sizes") else loc)
+            place: Loc = (*loc, size_index) if loc == ("scan", "sizes") else loc
+            started = self._starting_model(size)
+            dims = started[1] if started else self._dims(size, place)
             return dims, self._facts(dims)
 
     def check_text(self) -> None:
@@ -281,7 +286,7 @@ class RunPlanner:
             )
         if schedule.warmup_steps >= total_steps:
             raise self.error(
-                ("training", "schedule", "warmup_steps"),
+                ("training", "schedule", "warmup_steps") if request.study == SIZE_SCAN else budget,
                 f"{schedule.warmup_steps} steps of warm-up do not fit into a run of {total_steps}; "
                 "shorten the warm-up or train longer",
             )
@@ -328,6 +333,24 @@ class RunPlanner:
             checkpoint_seconds=execution.checkpoint_seconds,
             keep_weights=request.keep_weights,
         )
+
+    def _start(self, request: RunRequest) -> tuple[StartingPoint | None, str | None]:
+        """What the run begins from, and the folder that holds it if it is no run of the store."""
+        if request.start is not None:
+            return StartingPoint(run_id=request.start.run_id), None
+        started = self._starting_model(request.size)
+        if started is None:
+            return None, None
+        return StartingPoint(weights_sha256=started[0].weights_sha256), str(started[0].path)
+
+    def _starting_model(self, size: float) -> tuple[ModelFolder, ModelDims] | None:
+        if not self.contender.start:
+            return None
+        seq_len = self.spec.training.seq_len
+        try:
+            return starting_model(self.contender, size, seq_len=seq_len, corpus=self.corpus)
+        except SpecError as error:
+            raise self.error(("contenders", self.contender.name, "start"), str(error)) from error
 
     def _check_start(self, request: RunRequest, dims: ModelDims) -> None:
         start = request.start
