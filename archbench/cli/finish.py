@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from archbench.analysis.studies import analyse_studies
 from archbench.analysis.study import analyse_scan
 from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
@@ -73,6 +74,7 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
         spec=index.spec,
         environment=index.environment,
         warnings=index.warnings,
+        studies=analyse_studies(records, index.spec, index.environment, baseline=index.baseline),
         trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
     )
 

@@ -21,6 +21,8 @@ SOURCE = "source"
 """Label: name of the text that was trained on first."""
 TARGET = "target"
 """Label: name of the text whose loss is measured."""
+RATE_FACTOR = "rate_factor"
+"""Label of a run that is one of several trials of its cell: times the spec's peak rate. The best one is the result."""
 
 
 class Censoring(StrEnum):

@@ -286,7 +286,7 @@ class RunPlanner:
             )
         if schedule.warmup_steps >= total_steps:
             raise self.error(
-                ("training", "schedule", "warmup_steps"),
+                ("training", "schedule", "warmup_steps") if request.study == SIZE_SCAN else budget,
                 f"{schedule.warmup_steps} steps of warm-up do not fit into a run of {total_steps}; "
                 "shorten the warm-up or train longer",
             )
