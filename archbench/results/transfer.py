@@ -170,6 +170,8 @@ class DirectionResult:
     """L(N,D) from scratch (Kaplan et al. 2020, eq 1.5)."""
     unified_law: FitResult
     """L(N,D_F) of the fine-tuned models."""
+    unified_law_given_scratch: FitResult | None
+    """The same with `scratch_law` given, so that k, alpha and beta alone are fitted; None without that law."""
     mean_multiplier: Interval | None
     """Geometric mean of D_E/D_F over the uncensored cells; None where all are censored."""
     frontiers: tuple[CostFrontier, ...]

@@ -325,7 +325,7 @@ class RunPlanner:
             other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in request.also_validated},
             device=execution.device,
             threads=execution.threads,
-            micro_batch_rows=execution.micro_batch_rows,
+            micro_batch_rows=execution.fixed_micro_batch_rows,
             zero_stage=execution.zero_stage,
             nproc=execution.nproc,
             watchdog_seconds=execution.watchdog_seconds,

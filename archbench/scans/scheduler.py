@@ -226,6 +226,8 @@ class _Scheduler:
             return
         if isinstance(event, Progress):
             self.watcher.progressed(run, event)
+            if event.note is not None:
+                self.watcher.told(f"{label(run)}: {event.note}")
             return
         del self.in_flight[event.run_id]
         status = self.store.status(run.run_id)
