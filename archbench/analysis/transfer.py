@@ -18,7 +18,7 @@ from archbench.analysis.forgetting import forgetting
 from archbench.analysis.power_sum import Array
 from archbench.analysis.scratch_curve import MonotoneCurve, inversions
 from archbench.analysis.transfer_costs import cost_frontiers
-from archbench.analysis.transfer_law import fit_transfer_law, fit_unified_law, with_bootstrap
+from archbench.analysis.transfer_law import fit_given_scratch, fit_transfer_law, fit_unified_law, with_bootstrap
 from archbench.analysis.transfer_runs import Cell, NoiseDraws, TransferRuns, run_noise, transfer_runs
 from archbench.results.runs import RunRecord
 from archbench.results.transfer import (
@@ -91,6 +91,7 @@ def measure_direction(
     regime = low_data_regime(scratch, joint)
     is_low = _is_low(regime)
     law, law_theta = fit_transfer_law(effective, is_low)
+    given = fit_given_scratch(finetune, joint, is_low, settings.seed, settings.num_resamples)
     noise = noises[FINETUNE]
     result = DirectionResult(
         contender=contender,
@@ -105,6 +106,7 @@ def measure_direction(
         law_all_data=fit_transfer_law(effective, None)[0].result,
         scratch_law=with_bootstrap(joint, settings.seed, settings.num_resamples).result,
         unified_law=fit_unified_law(finetune, is_low, settings.seed, settings.num_resamples).result,
+        unified_law_given_scratch=None if given is None else given.result,
         mean_multiplier=mean_multiplier(effective),
         frontiers=cost_frontiers(runs, finetune, scratch),
         forgetting=forgetting(runs, finetune),

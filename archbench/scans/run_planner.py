@@ -286,7 +286,7 @@ class RunPlanner:
             )
         if schedule.warmup_steps >= total_steps:
             raise self.error(
-                ("training", "schedule", "warmup_steps"),
+                ("training", "schedule", "warmup_steps") if request.study == SIZE_SCAN else budget,
                 f"{schedule.warmup_steps} steps of warm-up do not fit into a run of {total_steps}; "
                 "shorten the warm-up or train longer",
             )
@@ -325,7 +325,7 @@ class RunPlanner:
             other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in request.also_validated},
             device=execution.device,
             threads=execution.threads,
-            micro_batch_rows=execution.micro_batch_rows,
+            micro_batch_rows=execution.fixed_micro_batch_rows,
             zero_stage=execution.zero_stage,
             nproc=execution.nproc,
             watchdog_seconds=execution.watchdog_seconds,
