@@ -30,7 +30,9 @@ def headline(one: DirectionResult) -> str:
     if censored:
         words.append(f"D_E is a bound at {censored} of them: the loss lies outside what was trained from scratch.")
     if one.mean_multiplier is not None:
-        words.append(f"Geometric mean of D_E/D_F over the others: {with_interval(one.mean_multiplier)}.")
+        words.append(
+            f"Geometric mean of D_E/D_F where the interval lies within the data: {with_interval(one.mean_multiplier)}."
+        )
     noise = (
         f"Run-to-run noise of ln L: {number(one.noise_std_log, 2)} ({one.noise_source})."
         if one.noise_std_log is not None
@@ -121,7 +123,7 @@ def ranking_text(one: DirectionRanking) -> str:
         f"{one.num_cells} shared pairs of N and D_F (`>`: told apart, `~`: not)."
     )
     if one.censored_cells:
-        words += f" {one.censored_cells} more are left out, since one direction is censored there."
+        words += f" {one.censored_cells} more are left out, since an interval of D_E leaves the data there."
     rows = [
         [
             f"{' → '.join(pair.first)} over {' → '.join(pair.second)}",
