@@ -27,7 +27,8 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
-from archbench.results.runs import RESULT, RunState
+from archbench.results.runs import SIZE_SCAN, RunState, purpose
+from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.run_planner import PlannedRun
@@ -122,19 +123,17 @@ def print_plan(costed: CostedPlan) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    studies = list(dict.fromkeys(one.run.study for one in costed.runs))
-    words = ("study", "contender", "state")
-    for header in ("study", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
+    words = ("contender", "for", "state")
+    for header in ("for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
         table.add_column(header, justify="left" if header in words else "right", no_wrap=True)
     previous = ("", "")
     for group in by_size(costed.runs):
         first = group[0].run
-        study = first.study if first.role == RESULT else f"{first.study}: {first.role}"
-        contender = first.contender if (study, first.contender) != previous else ""
+        what = purpose(first)
         rough = "" if group[0].estimate.measured else "~"
         table.add_row(
-            study if study != previous[0] else "",
-            contender,
+            what if what != previous[0] else "",
+            first.contender if (what, first.contender) != previous else "",
             f"{first.plan.facts.non_embedding_params:,}",
             str(len(group)),
             _span([one.run.tokens for one in group], human_count),
@@ -144,10 +143,10 @@ def print_plan(costed: CostedPlan) -> None:
             rough + _span([one.estimate.seconds for one in group], human_seconds),
             state_words([one.state for one in group]),
         )
-        previous = (study, first.contender)
+        previous = (what, first.contender)
     console = table_console()
     console.print(table)
-    lines = study_costs(costed) if len(studies) > 1 else []
+    lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
     for line in [*lines, *_summary(costed)]:
         console.print(line, soft_wrap=True, markup=False)
 
@@ -155,16 +154,17 @@ def print_plan(costed: CostedPlan) -> None:
 def _span(values: Sequence[float], words: Callable[[float], str]) -> str:
     """Smallest and largest of `values`, or the one that all are."""
     low, high = words(min(values)), words(max(values))
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}–{high}"
 
 
 def by_size(runs: Sequence[CostedRun]) -> list[list[CostedRun]]:
-    """Runs grouped by study, role, contender and size, each study and role together, in the order of the plan."""
-    groups: dict[tuple[str, str], dict[tuple[str, int], list[CostedRun]]] = {}
+    """Runs of one purpose, contender and size together, in the order of the plan; those of the scan by length too."""
+    groups: dict[str, dict[tuple[str, int, int], list[CostedRun]]] = {}
     for one in runs:
-        sizes = groups.setdefault((one.run.study, one.run.role), {})
-        sizes.setdefault((one.run.contender, one.run.size_index), []).append(one)
-    return [group for sizes in groups.values() for group in sizes.values()]
+        length = one.run.tokens if one.run.study == SIZE_SCAN else 0
+        same = groups.setdefault(purpose(one.run), {})
+        same.setdefault((one.run.contender, one.run.size_index, length), []).append(one)
+    return [group for same in groups.values() for group in same.values()]
 
 
 def study_costs(costed: CostedPlan) -> list[str]:
@@ -200,10 +200,14 @@ def _summary(costed: CostedPlan) -> list[str]:
     flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
     later = [f"later: {one.count} runs, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending]
+    trials = {one.run.run_id: one for one in costed.runs if one.run.role == TRIAL}
+    spent = human_count(sum(one.run.exact_flops for one in trials.values()))
+    tuning = f"of them {len(trials)} trials of learning rates, {spent} FLOPs; the best of each size is a result as well"
     lines = [
         "",
         f"{len(distinct)} runs, {len(missing)} to train: {flops} FLOPs, about {left}, "
         f"{human_bytes(costed.disk_bytes_left)}",
+        *([tuning] if trials else []),
         *later,
         f"text: {data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}, "
         f"hash {data['corpus_hash'][:12]}",
@@ -232,11 +236,11 @@ def _as_json(costed: CostedPlan) -> dict[str, Any]:
         "workers": costed.workers,
         "runs": [
             {
+                "contender": one.run.contender,
+                "size_index": one.run.size_index,
                 "study": one.run.study,
                 "role": one.run.role,
                 "labels": dict(one.run.labels),
-                "contender": one.run.contender,
-                "size_index": one.run.size_index,
                 "seed": one.run.seed,
                 "run_id": one.run.run_id,
                 "state": one.state.value,
