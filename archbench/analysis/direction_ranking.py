@@ -45,7 +45,7 @@ def rank_directions(
 
 
 def mean_multiplier(cells: Sequence[Effective]) -> Interval | None:
-    """Geometric mean of D_E/D_F over those of `cells` whose interval lies within the data; None where there are none."""
+    """Geometric mean of D_E/D_F over those of `cells` whose interval lies within the data; None without any."""
     usable = [one for one in cells if one.inside]
     if not usable:
         return None

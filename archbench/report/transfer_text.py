@@ -12,11 +12,32 @@ from archbench.results.transfer import (
     DirectionResult,
     Effect,
     TransferCell,
+    TransferResult,
 )
 from archbench.units import human_count
 
 _SIGNS = {Censoring.NONE: "", Censoring.ABOVE: "> ", Censoring.BELOW: "< "}
 _FALLING = {Censoring.NONE: "", Censoring.ABOVE: "< ", Censoring.BELOW: "> "}
+
+
+def verdict_lines(study: TransferResult) -> list[str]:
+    """One sentence on each direction and one on each order of directions."""
+    lines = []
+    for one in study.directions:
+        helps, hurts = (
+            sum(cell.effect is effect for cell in one.cells) for effect in (Effect.TRANSFER, Effect.OSSIFICATION)
+        )
+        worth = "D_E/D_F is known at none of them"
+        if one.mean_multiplier is not None:
+            worth = (
+                f"a target token is worth {with_interval(one.mean_multiplier)} from scratch (geometric mean of D_E/D_F)"
+            )
+        lines.append(
+            f"{one.contender}, {one.name}: pre-training helps at {helps} of {len(one.cells)} pairs of N and D_F and "
+            f"hurts at {hurts}; {worth}."
+        )
+    lines += [f"{one.contender}, {one.common}: {one.statement}." for one in study.rankings]
+    return lines
 
 
 def headline(one: DirectionResult) -> str:
