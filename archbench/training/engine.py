@@ -176,6 +176,8 @@ class TrainingEngine:
             model=module, optimizer=adamw(module.to(device), optimizer), config=self._config
         )
         self._parameters = list(module.parameters())
+        self.gradients_finite = True
+        """False once ZeRO has skipped a step because a gradient, on any rank, was not a finite number."""
         if self.zero_stage == 0 and settings.nproc == 1:
             # Nobody to share gradients with: saves copying all of them in every step. ZeRO does its work in there.
             self._engine.enable_backward_allreduce = False
@@ -224,6 +226,8 @@ class TrainingEngine:
             if self.zero_stage == 0:
                 nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
         self._engine.step()
+        if self.zero_stage > 0 and getattr(self._engine.optimizer, "overflow", False):
+            self.gradients_finite = False
         if self._spread is not None:
             self._spread.changed()
 

@@ -45,6 +45,8 @@ class Report:
     total_steps: int
     loss_nats: float | None
     tokens_per_s: float
+    evaluation_seconds: float
+    """What one evaluation takes, on average: nothing is reported meanwhile."""
 
 
 @dataclass(slots=True)
@@ -95,6 +97,7 @@ class Upkeep:
                 total_steps=training.total_steps,
                 loss_nats=loss if loss is not None and math.isfinite(loss) else None,
                 tokens_per_s=steps * training.batch_tokens / (now - self.reported),
+                evaluation_seconds=progress.evaluation_seconds / max(1, len(progress.curve)),
             )
         )
         self.reported, self.reported_step = now, progress.step
@@ -166,6 +169,9 @@ def train_step(assembly: Assembly, progress: Progress) -> None:
             progress.states[part] = parts.state
         progress.nats += parts.nats.detach()
         progress.predictions += parts.predictions
+    if not engine.gradients_finite:
+        # ZeRO skips such a step in silence; without it the weights would be no numbers now.
+        progress.nats.fill_(math.nan)
     progress.step += 1
 
 

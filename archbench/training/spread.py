@@ -1,7 +1,7 @@
 """Weights that ZeRO 3 spreads over the ranks: made whole for what is not training, stored and taken up by parts."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -36,7 +36,9 @@ class SpreadWeights:
             self._whole.to(self._device)
             with torch.no_grad():
                 for own, part in zip(self._whole.parameters(), spread.parameters(), strict=True):
-                    with gather([part]):
+                    # Those that every rank holds anyway stay as they are: gathering them would spread them at its end,
+                    # and DeepSpeed's record of which layer needs what would not be true any more.
+                    with nullcontext() if part.shape == own.shape else gather([part]):
                         own.data = part.detach().clone()
                 for mine, other in zip(self._whole.buffers(), spread.buffers(), strict=True):
                     mine.data = other.detach().clone()
