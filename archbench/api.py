@@ -6,7 +6,9 @@ from archbench.contracts.architecture import (
     ForwardFlops,
     ModelDims,
     ParamCount,
+    SavedModel,
     Source,
+    require_settings,
 )
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
@@ -76,6 +78,7 @@ __all__ = [
     "ReportSection",
     "RunRecord",
     "RunState",
+    "SavedModel",
     "ScanResults",
     "SizeLeadership",
     "Source",
@@ -88,4 +91,5 @@ __all__ = [
     "Windows",
     "hookimpl",
     "nearest_dims",
+    "require_settings",
 ]

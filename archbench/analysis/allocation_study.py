@@ -76,7 +76,7 @@ def _of_points(table: RunTable, chosen: np.ndarray) -> _Found:
 def _parabolas(table: RunTable) -> _Found:
     C, N, D, L = (table.values[name] for name in ("C", "N", "D", "L"))
     budgets, sizes, tokens = [], [], []
-    for members in _budgets(C):
+    for members in same_budget(C):
         minimum = isoflop_minimum(float(np.exp(np.log(C[members]).mean())), N[members], L[members])
         if minimum.status is not FitStatus.OK:
             continue
@@ -88,7 +88,7 @@ def _parabolas(table: RunTable) -> _Found:
     return _Found(len(budgets), power_trend(budgets, sizes), power_trend(budgets, tokens))
 
 
-def _budgets(cost: Array) -> list[np.ndarray]:
+def same_budget(cost: Array) -> list[np.ndarray]:
     """Rows of each budget, where at least three runs share one."""
     order = np.argsort(cost, kind="stable")
     order = order[np.isfinite(cost[order]) & (cost[order] > 0)]

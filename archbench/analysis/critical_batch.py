@@ -41,6 +41,12 @@ class BatchSamples:
     """1/alpha_B, [R]."""
     level: Array
     """ln B_crit at L = 1 nat, ln B_star, [R]."""
+    estimate: tuple[float, float]
+    """1/alpha_B and ln B_star as fitted."""
+
+    def estimate_at(self, log_loss: Array) -> Array:
+        """ln B_crit by the law as fitted."""
+        return np.asarray(self.estimate[1] - self.estimate[0] * log_loss)
 
     def log_critical_at(self, log_loss: Array) -> Array:
         """ln B_crit of every resample's law at each ln L, [R, n]."""
@@ -240,9 +246,10 @@ def _law(found: Sequence[_SizeResult]) -> tuple[FitResult, BatchSamples | None]:
     if len(read) < MIN_BATCHES:
         reason = f"{len(read)} targets have a B_crit, the law needs {MIN_BATCHES}"
         return replace(result, status=FitStatus.TOO_FEW_POINTS, reason=reason, params={}, intervals={}), None
-    if not result.params:
-        return result, None
-    samples = _lines(np.log(losses), np.stack([drawn for _, drawn in read], axis=1))
+    if not {"alpha_B", "B_star"} <= result.params.keys():
+        return replace(result, params={}, intervals={}), None
+    fitted = (1.0 / result.params["alpha_B"], float(np.log(result.params["B_star"])))
+    samples = _lines(np.log(losses), np.stack([drawn for _, drawn in read], axis=1), fitted)
     return _with_intervals(result, samples)
 
 
@@ -251,12 +258,12 @@ def _value(trade_off: BatchTradeOff) -> float:
     return trade_off.critical_batch_tokens.value
 
 
-def _lines(log_losses: Array, log_critical: Array) -> BatchSamples:
+def _lines(log_losses: Array, log_critical: Array, fitted: tuple[float, float]) -> BatchSamples:
     """Least squares of ln B_crit on ln L in every resample."""
     centred = log_losses - log_losses.mean()
     slope = -(log_critical @ centred) / float((centred**2).sum())
     level = log_critical.mean(axis=1) + slope * log_losses.mean()
-    return BatchSamples(log_losses, log_critical, slope, level)
+    return BatchSamples(log_losses, log_critical, slope, level, fitted)
 
 
 def _with_intervals(result: FitResult, samples: BatchSamples) -> tuple[FitResult, BatchSamples | None]:

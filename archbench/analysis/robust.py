@@ -58,33 +58,34 @@ def minimise(
 ) -> Minima:
     """Local minima of the weighted Huber objective from each start.
 
-    observed: ln of what was measured, [n]; weights: [R, n], zero leaves a point out; start: [R, P]; lower, upper: box
-    of the parameters, [P]; fixed: indices that stay at their start; log_residuals: residuals of ln L, or of L. A
-    minimisation has converged when three steps in a row lower the objective, or promise to, by less than `tolerance` of
-    its size or by less than rounding.
+    observed: ln of what was measured, [n] or [R, n]; weights: [R, n], zero leaves a point out; start: [R, P]; lower,
+    upper: box of the parameters, [P]; fixed: indices that stay at their start; log_residuals: residuals of ln L, or of
+    L. A minimisation has converged when three steps in a row lower the objective, or promise to, by less than
+    `tolerance` of its size or by less than rounding.
     """
     theta = np.clip(np.array(start, dtype=float), lower, upper)
-    weights = np.broadcast_to(weights, (len(theta), len(observed)))
-    target = observed if log_residuals else np.exp(observed)
+    num_points = observed.shape[-1]
+    weights = np.broadcast_to(weights, (len(theta), num_points))
+    target = np.broadcast_to(observed if log_residuals else np.exp(observed), weights.shape)
     objective = (weights * huber(_residual(law, target, theta, log_residuals), delta)).sum(axis=1)
     damping = np.full(len(theta), 1e-2)
     quiet = np.zeros(len(theta), dtype=int)
     active = np.isfinite(objective)
     # Residuals of 1e-12 are rounding: nothing is left to minimise.
-    exact = 1e-24 * len(observed)
-    rounding = 1e-15 * (1.0 + float(np.abs(target).max(initial=0.0))) * np.sqrt(len(observed))
+    exact = 1e-24 * num_points
+    rounding = 1e-15 * (1.0 + float(np.abs(target).max(initial=0.0))) * np.sqrt(num_points)
     held = np.zeros(law.num_params, dtype=bool)
     held[list(fixed)] = True
     for _ in range(max_steps):
         index = np.flatnonzero(active)
         if not len(index):
             break
-        here, weight = theta[index], weights[index]
-        gradient, hessian, majoriser = _model(law, target, weight, here, delta, log_residuals)
+        here, weight, wanted = theta[index], weights[index], target[index]
+        gradient, hessian, majoriser = _model(law, wanted, weight, here, delta, log_residuals)
         stuck = held | ((here <= lower) & (gradient > 0)) | ((here >= upper) & (gradient < 0))
         step = _step(gradient, hessian, majoriser, damping[index], stuck)
         candidate = np.clip(here + step, lower, upper)
-        value = (weight * huber(_residual(law, target, candidate, log_residuals), delta)).sum(axis=1)
+        value = (weight * huber(_residual(law, wanted, candidate, log_residuals), delta)).sum(axis=1)
         gain = objective[index] - value
         accepted = np.isfinite(value) & (gain >= 0)
         theta[index[accepted]] = candidate[accepted]

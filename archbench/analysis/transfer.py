@@ -13,10 +13,12 @@ import numpy as np
 from archbench.analysis.data_regime import Regime, low_data_regime, scratch_law
 from archbench.analysis.direction_ranking import Direction, mean_multiplier, rank_directions
 from archbench.analysis.effective_data import Effective, effective_data, transfer_cell
+from archbench.analysis.fitting import LawFit
 from archbench.analysis.forgetting import forgetting
+from archbench.analysis.power_sum import Array
 from archbench.analysis.scratch_curve import MonotoneCurve, inversions
 from archbench.analysis.transfer_costs import cost_frontiers
-from archbench.analysis.transfer_law import fit_transfer_law, fit_unified_law, with_bootstrap
+from archbench.analysis.transfer_law import fit_given_scratch, fit_transfer_law, fit_unified_law, with_bootstrap
 from archbench.analysis.transfer_runs import Cell, NoiseDraws, TransferRuns, run_noise, transfer_runs
 from archbench.results.runs import RunRecord
 from archbench.results.transfer import (
@@ -47,6 +49,12 @@ class MeasuredDirection:
 
     result: DirectionResult
     effective: tuple[Effective, ...]
+    law: LawFit
+    """D_T in the low-data regime."""
+    law_theta: Array
+    """Of each resample, [R, 3]; empty without intervals."""
+    joint: LawFit
+    """L(N,D) from scratch."""
 
 
 def analyse_transfer(records: Sequence[RunRecord], settings: TransferSettings | None = None) -> TransferResult:
@@ -82,6 +90,8 @@ def measure_direction(
     joint = scratch_law(scratch)
     regime = low_data_regime(scratch, joint)
     is_low = _is_low(regime)
+    law, law_theta = fit_transfer_law(effective, is_low)
+    given = fit_given_scratch(finetune, joint, is_low, settings.seed, settings.num_resamples)
     noise = noises[FINETUNE]
     result = DirectionResult(
         contender=contender,
@@ -92,10 +102,11 @@ def measure_direction(
         regime_law=regime.law,
         noise_std_log=None if noise is None else noise.std_log,
         noise_source="" if noise is None else noise.source,
-        law=fit_transfer_law(effective, is_low)[0].result,
+        law=law.result,
         law_all_data=fit_transfer_law(effective, None)[0].result,
         scratch_law=with_bootstrap(joint, settings.seed, settings.num_resamples).result,
         unified_law=fit_unified_law(finetune, is_low, settings.seed, settings.num_resamples).result,
+        unified_law_given_scratch=None if given is None else given.result,
         mean_multiplier=mean_multiplier(effective),
         frontiers=cost_frontiers(runs, finetune, scratch),
         forgetting=forgetting(runs, finetune),
@@ -103,7 +114,7 @@ def measure_direction(
         target_bytes_per_token=settings.bytes_per_token.get(target),
         warnings=_warnings(runs, finetune, scratch, effective),
     )
-    return MeasuredDirection(result, effective)
+    return MeasuredDirection(result, effective, law, law_theta, joint)
 
 
 def _is_low(regime: Regime) -> Callable[[Cell], bool]:

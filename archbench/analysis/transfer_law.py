@@ -18,6 +18,7 @@ from archbench.analysis.effective_data import METHOD, Effective
 from archbench.analysis.fitting import LawFit, fit_law
 from archbench.analysis.law_bootstrap import bootstrap_law, percentile_intervals
 from archbench.analysis.laws.transfer import DataTransferred, UnifiedTransfer
+from archbench.analysis.laws.transfer_given_scratch import TransferGivenScratch
 from archbench.analysis.power_sum import Array
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.transfer_runs import Cell
@@ -129,6 +130,33 @@ def fit_unified_law(cells: Sequence[Cell], is_low: Callable[[Cell], bool] | None
         UnifiedTransfer(),
         {"D_F": [cell.tokens for cell in used], "N": [cell.non_embedding_params for cell in used]},
         np.exp([cell.log_loss for cell in used]),
+        delta=LEAST_SQUARES,
+        weights=[len(cell.runs) for cell in used],
+        clusters=list(range(len(used))),
+        param_convention="non_embedding",
+    )
+    if len(used) < len(cells):
+        left_out = {**fit.result.left_out, "outside the low-data regime": len(cells) - len(used)}
+        fit = replace(fit, result=replace(fit.result, left_out=left_out))
+    return with_bootstrap(fit, seed, resamples)
+
+
+def fit_given_scratch(
+    cells: Sequence[Cell], joint: LawFit, is_low: Callable[[Cell], bool], seed: int, resamples: int
+) -> LawFit | None:
+    """k, alpha and beta of the unified law with L(N,D) from scratch as it was fitted; None where that was refused.
+
+    Intervals resample the fine-tuned cells alone: they hold no error of L(N,D).
+    """
+    used = [cell for cell in cells if is_low(cell)]
+    if not joint.ok or not used:
+        return None
+    scratch = joint.result.params
+    params = np.array([cell.non_embedding_params for cell in used], dtype=float)
+    fit = fit_law(
+        TransferGivenScratch(scratch, float(np.log(params).mean())),
+        {"D_F": [cell.tokens for cell in used], "N": params},
+        np.exp(np.array([cell.log_loss for cell in used]) / scratch["alpha_D"]),
         delta=LEAST_SQUARES,
         weights=[len(cell.runs) for cell in used],
         clusters=list(range(len(used))),

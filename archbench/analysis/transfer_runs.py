@@ -107,7 +107,7 @@ def transfer_runs(records: Iterable[RunRecord]) -> TransferRuns:
             key = (run.role, run.contender, source, run.labels[TARGET], run.size_index, run.unique_tokens)
             groups[key].append(run)
     cells = [
-        Cell(role, contender, source, target, size, runs[0].non_embedding_params, tokens, tuple(runs))
+        Cell(role, contender, source, target, size, runs[0].non_embedding_params, tokens, _best_of_each_seed(runs))
         for (role, contender, source, target, size, tokens), runs in groups.items()
     ]
     return TransferRuns(
@@ -118,6 +118,16 @@ def transfer_runs(records: Iterable[RunRecord]) -> TransferRuns:
         pretraining,
         tuple(warnings),
     )
+
+
+def _best_of_each_seed(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+    """Of runs that differ in their rate too, the one of the lowest loss, as both sides of the study choose it."""
+    best: dict[int, RunRecord] = {}
+    for run in runs:
+        rival = best.get(run.seed)
+        if rival is None or run.best_point.validation_loss_nats < rival.best_point.validation_loss_nats:
+            best[run.seed] = run
+    return tuple(best.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import click
 
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
 from archbench.errors import SpecError, StoreError, nearest
+from archbench.results.runs import RunRecord, size_scan_results
 
 if TYPE_CHECKING:
     from archbench.results.fits import Comparison
-    from archbench.results.runs import RunRecord
     from archbench.runs.store import RunStore, ScanIndex
 
 
@@ -70,7 +70,7 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
     records = []
     for name, index in chosen.items():
         stored, problems = store.records(index)
-        records += [record for record in stored if record.contender == name]
+        records += [record for record in size_scan_results(stored) if record.contender == name]
         for problem in problems:
             note(f"warning: {problem}")
     return records, sorted({index.name for index in chosen.values()})

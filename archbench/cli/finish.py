@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from archbench.analysis.studies import analyse_studies
 from archbench.analysis.study import analyse_scan
 from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
@@ -16,7 +17,8 @@ from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
-from archbench.results.runs import CostAxis, RunRecord
+from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
+from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 
 
@@ -60,17 +62,20 @@ def print_verdict(results: ScanResults) -> None:
 
 def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
     """The analysis of `records` under the names of `index`."""
-    frontiers, comparisons = analyse_scan(records, baseline=index.baseline)
+    results = size_scan_results(records)
+    frontiers, comparisons = analyse_scan(results, baseline=index.baseline)
     return ScanResults(
         name=index.name,
         description=index.description,
         baseline=index.baseline,
-        records=tuple(records),
+        records=results,
         frontiers=frontiers,
         comparisons=comparisons,
         spec=index.spec,
         environment=index.environment,
         warnings=index.warnings,
+        studies=analyse_studies(records, index.spec, index.environment, baseline=index.baseline),
+        trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
     )
 
 

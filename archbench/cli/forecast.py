@@ -8,6 +8,7 @@ import click
 
 from archbench.cli.common import json_option, print_json, runs_option
 from archbench.cli.fit import fit_table
+from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
 from archbench.errors import SpecError, nearest
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --scan: which FLOPs --budget counts; kaplan is 6·N·D.",
 )
+@click.option("--transfer", is_flag=True, help="With --scan: by its transfer study, for --target-tokens of data.")
+@click.option(
+    "--target-tokens", type=click.FloatRange(min=1), metavar="D_F", help="With --transfer: unique tokens of the target."
+)
+@click.option("--direction", metavar="SOURCE:TARGET", help="With --transfer: this direction only.")
 @runs_option
 @json_option
 def forecast(
@@ -35,6 +41,9 @@ def forecast(
     scan: str | None,
     contender: str | None,
     axis: str,
+    transfer: bool,
+    target_tokens: float | None,
+    direction: str | None,
     runs_dir: Path,
     as_json: bool,
     **options: Any,
@@ -43,9 +52,21 @@ def forecast(
 
     FILE with law L(C) gives the loss; law chinchilla also the parameters and tokens that spend the budget best
     (C = 6·N·D). With --scan: the loss by L(C) on the frontier, parameters and tokens by L(N,D) where the runs tell it.
+    With --transfer: whether D_F target tokens and a budget are best spent on training from scratch, on fine-tuning, or
+    on pre-training and fine-tuning, and at which size.
     """
     if any(not 0 < budget < float("inf") for budget in budgets):
         raise SpecError("--budget: expected a positive number of FLOPs, for example 1e21")
+    if transfer:
+        if scan is None or target_tokens is None:
+            raise SpecError("--transfer: needs --scan NAME and --target-tokens D_F")
+        question = TransferQuestion(
+            contender, direction, budgets, target_tokens, axis, max(options["resamples"], 100), options["random_seed"]
+        )
+        answer_transfer(runs_dir, scan, question, as_json)
+        return
+    if target_tokens is not None or direction is not None:
+        raise SpecError("--target-tokens and --direction: are read with --transfer only")
     if scan is not None:
         if file is not None:
             raise SpecError(f"{file} and --scan {scan}: name one of the two")
@@ -74,7 +95,7 @@ def _of_scan(
     as_json: bool,
 ) -> None:
     from archbench.analysis.scan_forecast import forecast_scan
-    from archbench.results.runs import CostAxis
+    from archbench.results.runs import CostAxis, size_scan_results
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
@@ -82,7 +103,8 @@ def _of_scan(
     names = list(dict.fromkeys(run.contender for run in index.runs))
     if contender is not None and contender not in names:
         raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    records = [record for run in index.runs if (record := store.record(run)) is not None]
+    ended = (store.record(run) for run in index.runs)
+    records = size_scan_results(record for record in ended if record is not None)
     found = [
         forecast_scan(records, name, budgets, axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed)
         for name in ([contender] if contender else names)

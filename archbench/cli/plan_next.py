@@ -67,7 +67,7 @@ def show_next(
     Raises SpecError where no contender's do.
     """
     from archbench.planning.next_runs import Question, next_runs
-    from archbench.results.runs import CostAxis
+    from archbench.results.runs import CostAxis, size_scan_results
 
     if budget is not None and quantity != "loss":
         raise SpecError("--budget: is where the loss is asked for; add --quantity loss")
@@ -77,7 +77,8 @@ def show_next(
     names = list(dict.fromkeys(run.contender for run in index.runs))
     if contender is not None and contender not in names:
         raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    records = [record for run in index.runs if (record := store.record(run)) is not None]
+    ended = (store.record(run) for run in index.runs)
+    records = size_scan_results(record for record in ended if record is not None)
     question = Question("loss" if quantity == "loss" else "exponent", budget, spend, CostAxis(axis))
     plans, refusals = [], list[str]()
     for name in [contender] if contender else names:

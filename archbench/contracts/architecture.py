@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
@@ -99,6 +99,40 @@ class Source:
     """What is not."""
 
 
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """How the tensors of a model that transformers saved become those of a module of this architecture.
+
+    Names are those of the library's language model.
+    """
+
+    dims: ModelDims
+    """Its shape; vocabulary and context are the largest that its tables serve."""
+    module_prefix: str
+    """Of the same names in the module that `build` returns."""
+    base_prefix: str
+    """Of the base model's names; a file of the base model alone leaves it out."""
+    vocabulary_tables: frozenset[str]
+    """Tensors with a row for each id."""
+    position_tables: Mapping[str, int] = field(default_factory=dict)
+    """Tensors with a row for each position -> number of rows before that of the first position."""
+    unused: tuple[str, ...] = ()
+    """Patterns for whole names of tensors that the module has no use for, such as a pooler's."""
+
+
+def require_settings(config: Mapping[str, object], expected: Mapping[str, tuple[object, ...]]) -> None:
+    """Raises ValueError where a saved model's `config` differs from what an architecture computes.
+
+    `expected` maps a key to the values that mean the same as the architecture; the first one is the library's default,
+    which holds where the key is missing.
+    """
+    for name, allowed in expected.items():
+        value = config.get(name, allowed[0])
+        if value not in allowed:
+            shown = " or ".join(repr(one) for one in allowed)
+            raise ValueError(f"its config says {name} {value!r}, this architecture computes {shown}")
+
+
 class ArchitectureConfig(ComponentConfig):
     """Hyperparameters of one architecture family, apart from its size.
 
@@ -130,6 +164,13 @@ class ArchitectureConfig(ComponentConfig):
 
         Raises ValueError, saying what is possible, where no shape comes near.
         """
+
+    def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
+        """How a model that transformers saved with `config` (its config.json) becomes one of this architecture.
+
+        Raises ValueError, in words, where it is another network, or where this architecture has no such counterpart.
+        """
+        raise ValueError(f"architecture {self.kind!r} cannot begin from a model of transformers")
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Why `dims` cannot be built, each as one line with the remedy; empty if it can."""

@@ -30,6 +30,8 @@ class ScanResults:
     warnings: Sequence[str] = field(default=())
     studies: Mapping[str, object] = field(default_factory=dict)
     """Name of a study beside the size scan -> what its analysis returned, for example a `TransferResult`."""
+    trials: tuple[RunRecord, ...] = ()
+    """Runs that helped to choose learning rates and are no results."""
 
 
 class ReportSection(ComponentConfig):

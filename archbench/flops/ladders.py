@@ -8,6 +8,7 @@ from archbench.contracts.architecture import ArchitectureConfig, ForwardFlops, M
 from archbench.contracts.data import TokenizerConfig
 from archbench.contracts.objective import ObjectiveConfig, model_vocab_size
 from archbench.spec.models import Spec
+from archbench.spec.rates import given_batch
 from archbench.units import kaplan_train_flops
 
 
@@ -99,7 +100,8 @@ def ladders(specs: Iterable[Spec]) -> list[Ladder]:
     """Every different ladder of `specs`, in the order in which they name them."""
     found: list[Ladder] = []
     for spec in specs:
-        rows = spec.execution.micro_batch_rows or spec.training.batch_tokens // spec.training.seq_len
+        smallest = given_batch(spec.training.batch_tokens, 0, spec.scan.sizes[0], spec.training.seq_len)
+        rows = spec.execution.fixed_micro_batch_rows or smallest // spec.training.seq_len
         for contender in spec.contenders:
             ladder = Ladder(
                 architecture=contender.architecture,

@@ -87,12 +87,14 @@ def _tokens(interval: Interval) -> str:
 
 def laws_table(one: DirectionResult) -> str:
     """The laws of a direction, each with its parameters or its status."""
-    named = (
+    named: list[tuple[str, FitResult]] = [
         ("low data", one.law),
         ("all D_F", one.law_all_data),
         ("from scratch", one.scratch_law),
         ("fine-tuned", one.unified_law),
-    )
+    ]
+    if one.unified_law_given_scratch is not None:
+        named.append(("fine-tuned", one.unified_law_given_scratch))
     rows = []
     for points, law in named:
         left_out = ", ".join(f"{count} {reason}" for reason, count in law.left_out.items())

@@ -1,9 +1,9 @@
 """What one training run leaves behind: its state, its learning curve and its audit. Frozen values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 
 class RunState(StrEnum):
@@ -32,6 +32,23 @@ SIZE_SCAN = "scan"
 
 RESULT = "result"
 """Role of a run whose loss is the study's result."""
+
+
+class _InStudy(Protocol):
+    @property
+    def study(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+def purpose(run: _InStudy) -> str:
+    """What a run is for, in a word or two: its role, with its study where that is not the size scan."""
+    return run.role if run.study == SIZE_SCAN else f"{run.study}: {run.role}"
+
+
+def size_scan_results(records: Iterable["RunRecord"]) -> "tuple[RunRecord, ...]":
+    """Those of `records` that the size scan's figures are made of: no trials, no runs of other studies."""
+    return tuple(record for record in records if record.study == SIZE_SCAN and record.role == RESULT)
 
 
 def size_number(size_index: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archbench.results.fits import FitResult, FitStatus, Interval
+from archbench.results.runs import CostAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class StudyPoint:
     """Different tokens that the run had to learn from: its subset of the training text."""
     kaplan_flops: float
     """6·N·D."""
+    exact_flops: float
+    """Executed."""
     loss_nats: float
     finished: bool
     """Whether the schedule had ended there; if not, the point is mid-schedule."""
@@ -194,7 +197,8 @@ class GridStudy(StudyOfContender):
 class IsoflopBudget:
     """The parabola of loss in ln N at one budget."""
 
-    kaplan_flops: float
+    flops: float
+    """On the study's cost axis."""
     status: FitStatus
     reason: str
     points: tuple[StudyPoint, ...]
@@ -221,6 +225,7 @@ class Allocation:
 class IsoflopStudy(StudyOfContender):
     """Best N and D at each budget; the parabolas' bias is named, the joint law stands beside them."""
 
+    cost_axis: CostAxis
     budgets: tuple[IsoflopBudget, ...]
     allocations: tuple[Allocation, ...]
 

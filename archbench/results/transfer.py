@@ -21,6 +21,8 @@ SOURCE = "source"
 """Label: name of the text that was trained on first."""
 TARGET = "target"
 """Label: name of the text whose loss is measured."""
+RATE_FACTOR = "rate_factor"
+"""Label of a run that is one of several trials of its cell: times the spec's peak rate. The best one is the result."""
 
 
 class Censoring(StrEnum):
@@ -168,6 +170,8 @@ class DirectionResult:
     """L(N,D) from scratch (Kaplan et al. 2020, eq 1.5)."""
     unified_law: FitResult
     """L(N,D_F) of the fine-tuned models."""
+    unified_law_given_scratch: FitResult | None
+    """The same with `scratch_law` given, so that k, alpha and beta alone are fitted; None without that law."""
     mean_multiplier: Interval | None
     """Geometric mean of D_E/D_F over the uncensored cells; None where all are censored."""
     frontiers: tuple[CostFrontier, ...]

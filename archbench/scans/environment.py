@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 from archbench.data.corpus import Corpus
@@ -22,8 +23,9 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def describe_environment(spec: Spec, host: Host, corpus: Corpus) -> dict[str, Any]:
-    """Versions, plug-in origins by contender, and data and tokenizer hashes, as JSON data."""
+def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) -> dict[str, Any]:
+    """Versions, plug-in origins by contender, and hashes of the tokenizer and of every text, as JSON data."""
+    corpus = corpora[spec.data.name]
     architectures = host.registry.architectures
     origins = {}
     for contender in spec.contenders:
@@ -39,10 +41,19 @@ def describe_environment(spec: Spec, host: Host, corpus: Corpus) -> dict[str, An
     return {
         "versions": library_versions(),
         "plugins": origins,
+        **({"texts": {name: _described(one) for name, one in corpora.items()}} if len(corpora) > 1 else {}),
         "data": {
             "corpus_hash": corpus.corpus_hash,
             "tokenizer_fingerprint": corpus.tokenizer_fingerprint,
             "unique_tokens": corpus.unique_tokens,
             "text_vocab_size": corpus.text_vocab_size,
         },
+    }
+
+
+def _described(corpus: Corpus) -> dict[str, Any]:
+    return {
+        "corpus_hash": corpus.corpus_hash,
+        "unique_tokens": corpus.unique_tokens,
+        "bytes_per_token": corpus.bytes_per_token,
     }

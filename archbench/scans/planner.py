@@ -1,18 +1,23 @@
 """From a spec to its runs: every number resolved, every problem found before anything is trained."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from archbench.data.corpus import Corpus
-from archbench.data.prepare import prepare_corpus
+from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
 from archbench.errors import DataError
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
 from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
-from archbench.scans.size_scan import size_scan
+from archbench.scans.size_scan import ladder, size_scan
+from archbench.scans.studies.check import check_studies, study_warnings
+from archbench.scans.studies.expand import study_runs
+from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
+from archbench.spec.rates import TunedRate, given_batch
+from archbench.spec.yaml_loader import Loc
 
 MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
@@ -26,7 +31,8 @@ class ScanPlan:
 
     index: ScanIndex
     runs: tuple[PlannedRun, ...]
-    corpus: Corpus
+    corpora: Mapping[str, Corpus]
+    """By the name of the text."""
     pending: tuple[PendingRuns, ...] = ()
     """What another plan, made when these runs have ended, will add."""
 
@@ -59,41 +65,78 @@ def plan_scan(
     line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
-    corpus = _prepared_corpus(spec, cache_dir, report)
+    corpora = _prepared_corpora(spec, cache_dir, report)
     runs: list[PlannedRun] = []
     pending: list[PendingRuns] = []
     for contender in spec.contenders:
-        planner = RunPlanner(spec, contender, corpus, host, store)
-        planner.check_text()
-        for planned in size_scan(planner):
-            if isinstance(planned, PendingRuns):
-                pending.append(planned)
-            else:
-                runs.append(planned)
+        for text, corpus in corpora.items():
+            planner = RunPlanner(spec, contender, corpus, host, store)
+            planner.check_text()
+            if text == spec.data.name:
+                known, waiting = _apart(_scan_of(planner))
+                runs += known
+                pending += waiting
+    known, waiting = _apart(study_runs(spec, corpora, host, store))
+    runs += known
+    pending += waiting
     index = ScanIndex(
         name=spec.name,
         description=spec.description,
         baseline=spec.baseline,
         runs=tuple(run.indexed() for run in runs),
         spec=spec.resolved(),
-        environment=describe_environment(spec, host, corpus),
+        environment=describe_environment(spec, host, corpora),
         warnings=tuple(_warnings(spec, runs)),
     )
-    return ScanPlan(index, tuple(runs), corpus, tuple(pending))
+    return ScanPlan(index, tuple(runs), corpora, tuple(pending))
 
 
-def _prepared_corpus(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> Corpus:
+def _scan_of(planner: RunPlanner) -> Iterable[PlannedRun | PendingRuns]:
+    """The size scan of one contender, its rates as given or tuned; nothing where the ladder serves studies alone."""
+    if not planner.spec.scan.trained:
+        ladder(planner)  # its shapes are checked all the same
+        return ()
+    rate = planner.spec.training.learning_rate
+    return tuned_size_scan(planner, rate.tune) if isinstance(rate, TunedRate) else size_scan(planner)
+
+
+def _apart(planned: Iterable[PlannedRun | PendingRuns]) -> tuple[list[PlannedRun], list[PendingRuns]]:
+    """Runs that can be carried out now, and those that wait for others."""
+    runs: list[PlannedRun] = []
+    pending: list[PendingRuns] = []
+    for one in planned:
+        if isinstance(one, PendingRuns):
+            pending.append(one)
+        else:
+            runs.append(one)
+    return runs, pending
+
+
+def _prepared_corpora(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> dict[str, Corpus]:
+    """Every text of the spec by its name, all under one tokenizer."""
     data = spec.data
     try:
-        return prepare_corpus(
-            data.dataset,
+        if not data.texts:
+            corpus = prepare_corpus(
+                data.dataset,
+                data.tokenizer,
+                validation_fraction=data.validation_fraction,
+                cache_dir=cache_dir,
+                report=report,
+            )
+            return {data.name: corpus}
+        corpora = prepare_corpora(
+            data.all_texts,
             data.tokenizer,
             validation_fraction=data.validation_fraction,
             cache_dir=cache_dir,
             report=report,
         )
+        require_same_tokenizer(corpora)
+        return corpora
     except DataError as error:
-        raise DataError(f"{spec.file.where(('data', 'dataset'))}: data: {error}") from error
+        place = ("data",) if data.texts else ("data", "dataset")
+        raise DataError(f"{spec.file.where(place)}: data: {error}") from error
 
 
 def _check_protocol(spec: Spec) -> None:
@@ -104,27 +147,38 @@ def _check_protocol(spec: Spec) -> None:
             raise spec.error(
                 ("scan", "sizes", index), f"got {sizes[index]:g} after {sizes[index - 1]:g}; sizes must rise"
             )
-    if training.batch_tokens % training.seq_len:
-        below = training.batch_tokens // training.seq_len * training.seq_len
-        raise spec.error(
-            ("training", "batch_tokens"),
-            f"got {training.batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
-            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
-        )
-    _check_execution(spec, training.batch_tokens // training.seq_len)
-    rates = training.learning_rate
-    if isinstance(rates, list) and len(rates) != len(sizes):
-        raise spec.error(
-            ("training", "learning_rate"), f"has {len(rates)} entries for {len(sizes)} sizes; give one for each"
-        )
+    for name, given in (("batch_tokens", training.batch_tokens), ("learning_rate", training.learning_rate)):
+        if isinstance(given, list) and len(given) != len(sizes):
+            raise spec.error(("training", name), f"has {len(given)} entries for {len(sizes)} sizes; give one for each")
+    for index, size in enumerate(sizes):
+        _check_batch(spec, index, size)
+    check_tuning(spec)
     for contender in spec.contenders:
         _check_pairing(spec, contender)
+    check_studies(spec)
+
+
+def _check_batch(spec: Spec, size_index: int, size: float) -> None:
+    """Whether the batch of a size is made of whole rows, and these of whole micro-batches."""
+    training = spec.training
+    loc: Loc = ("training", "batch_tokens")
+    if isinstance(training.batch_tokens, list):
+        loc = (*loc, size_index)
+    batch_tokens = given_batch(training.batch_tokens, size_index, size, training.seq_len)
+    if batch_tokens % training.seq_len:
+        below = batch_tokens // training.seq_len * training.seq_len
+        raise spec.error(
+            loc,
+            f"got {batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
+            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
+        )
+    _check_execution(spec, batch_tokens // training.seq_len)
 
 
 def _check_execution(spec: Spec, rows: int) -> None:
     """Whether ranks and micro-batches divide the `rows` of a batch, and the ZeRO stage has ranks to divide among."""
     execution = spec.execution
-    nproc, micro, stage = execution.nproc, execution.micro_batch_rows, execution.zero_stage
+    nproc, micro, stage = execution.nproc, execution.fixed_micro_batch_rows, execution.zero_stage
     if rows % nproc:
         fitting = max(count for count in range(1, nproc) if rows % count == 0)
         raise spec.error(
@@ -175,8 +229,10 @@ def _check_pairing(spec: Spec, contender: Contender) -> None:
 
 
 def _warnings(spec: Spec, runs: list[PlannedRun]) -> Iterator[str]:
-    epochs = max(run.epochs for run in runs)
+    # A run that is stopped when it no longer improves may be allowed many epochs, and takes as many as help.
+    epochs = max((run.epochs for run in runs if run.plan.identity.training.early_stopping is None), default=0.0)
     if epochs > MANY_EPOCHS:
         yield f"the training text is read {epochs:.1f} times; beyond about {MANY_EPOCHS:g}, repeated text helps less"
-    if len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
+    if spec.scan.trained and len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
         yield f"{len(spec.scan.sizes)} sizes: a law needs at least {MIN_SIZES_FOR_A_LAW} to be trusted"
+    yield from study_warnings(spec)

@@ -1,6 +1,5 @@
 """From one run that a study asks for to its plan: every number resolved, every problem named with its place."""
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,11 +9,13 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
-from archbench.errors import ArchbenchError, DataError, PluginError
+from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import Host
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
+from archbench.runs.model_folder import ModelFolder
 from archbench.runs.records import ENDED
 from archbench.runs.store import IndexedRun, RunStore
+from archbench.scans.starting_models import starting_model
 from archbench.spec.identity import (
     Branch,
     DataIdentity,
@@ -28,7 +29,7 @@ from archbench.spec.identity import (
     TrainingSettings,
 )
 from archbench.spec.models import Contender, Spec, dump
-from archbench.spec.settings import PowerLawRate
+from archbench.spec.rates import MAX_RATE, TunedRate, given_batch, given_rate
 from archbench.spec.yaml_loader import Loc
 
 MAX_STEPS = 10_000_000
@@ -177,6 +178,7 @@ class RunPlanner:
         dims, facts = self.shape(request.size_index, request.size, request.loc)
         training = self._training(request, facts.non_embedding_params)
         unique_tokens = request.subset_tokens or self.corpus.unique_tokens
+        start, start_dir = self._start(request)
         identity = RunIdentity(
             architecture=dump(self.contender.architecture),
             dims=dims,
@@ -192,14 +194,14 @@ class RunPlanner:
             if request.spacing
             else self.spec.evaluation,
             seed=request.seed,
-            start=StartingPoint(run_id=request.start.run_id) if request.start else None,
+            start=start,
             plugin_versions=self.contender.plugin_versions,
         )
         self._check_start(request, dims)
         plan = RunPlan(
             identity=identity,
             facts=facts.model_copy(update={"unique_tokens": unique_tokens}),
-            execution=self._execution(request),
+            execution=self._execution(request).model_copy(update={"start_dir": start_dir}),
         )
         return PlannedRun(
             contender=self.contender.name,
@@ -222,7 +224,9 @@ class RunPlanner:
     def shape(self, size_index: int, size: float, loc: Loc = ("scan", "sizes")) -> tuple[ModelDims, RunFacts]:
         """The rung nearest to `size` parameters, and what follows from it; errors as `plan`, at `loc` of the spec."""
         with self._plugin_code(f"size {size:g}"):
-            dims = self._dims(size, (*loc, size_index) if loc == ("scan", "sizes") else loc)
+            place: Loc = (*loc, size_index) if loc == ("scan", "sizes") else loc
+            started = self._starting_model(size)
+            dims = started[1] if started else self._dims(size, place)
             return dims, self._facts(dims)
 
     def check_text(self) -> None:
@@ -266,7 +270,7 @@ class RunPlanner:
 
     def _training(self, request: RunRequest, num_params: int) -> TrainingSettings:
         training = self.spec.training
-        batch_tokens = request.batch_tokens or training.batch_tokens
+        batch_tokens = request.batch_tokens or self.batch_tokens(request.size_index, request.size)
         schedule = request.schedule or training.schedule
         tokens, budget = request.tokens, request.budget_loc
         total_steps = max(1, round(tokens / batch_tokens))
@@ -282,7 +286,7 @@ class RunPlanner:
             )
         if schedule.warmup_steps >= total_steps:
             raise self.error(
-                ("training", "schedule", "warmup_steps"),
+                ("training", "schedule", "warmup_steps") if request.study == SIZE_SCAN else budget,
                 f"{schedule.warmup_steps} steps of warm-up do not fit into a run of {total_steps}; "
                 "shorten the warm-up or train longer",
             )
@@ -299,20 +303,20 @@ class RunPlanner:
     def learning_rate(self, size_index: int, num_params: int) -> float:
         """The peak rate that the spec gives to a size. Raises SpecError where it is none."""
         rate = self.spec.training.learning_rate
-        if isinstance(rate, list):
-            return rate[size_index]
-        if isinstance(rate, PowerLawRate):
-            # In logarithms, so that an absurd exponent gives an absurd rate and no overflow.
-            log_peak = math.log(rate.power_law.coefficient) + rate.power_law.exponent * math.log(num_params)
-            peak = math.exp(log_peak) if abs(log_peak) < 700.0 else math.inf
-        elif rate == "kaplan":
-            # Kaplan et al. 2020, appendix D.6.
-            peak = 0.003239 - 0.0001395 * math.log(num_params)
-        else:
-            peak = float(rate)
-        if not 0.0 < peak <= 10.0:
+        if isinstance(rate, TunedRate):
+            raise self.error(
+                ("training", "learning_rate"),
+                "is tuned for the scan's own runs; other studies need a number, a rule, a list or a power law here",
+            )
+        peak = given_rate(rate, size_index, num_params)
+        if not 0.0 < peak <= MAX_RATE:
             raise self.error(("training", "learning_rate"), f"gives {peak:.3g} at {num_params:,} parameters")
         return peak
+
+    def batch_tokens(self, size_index: int, size: float) -> int:
+        """Tokens per step that the spec gives to a size."""
+        training = self.spec.training
+        return given_batch(training.batch_tokens, size_index, size, training.seq_len)
 
     def _execution(self, request: RunRequest) -> ExecutionSettings:
         execution = self.spec.execution
@@ -321,7 +325,7 @@ class RunPlanner:
             other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in request.also_validated},
             device=execution.device,
             threads=execution.threads,
-            micro_batch_rows=execution.micro_batch_rows,
+            micro_batch_rows=execution.fixed_micro_batch_rows,
             zero_stage=execution.zero_stage,
             nproc=execution.nproc,
             watchdog_seconds=execution.watchdog_seconds,
@@ -329,6 +333,24 @@ class RunPlanner:
             checkpoint_seconds=execution.checkpoint_seconds,
             keep_weights=request.keep_weights,
         )
+
+    def _start(self, request: RunRequest) -> tuple[StartingPoint | None, str | None]:
+        """What the run begins from, and the folder that holds it if it is no run of the store."""
+        if request.start is not None:
+            return StartingPoint(run_id=request.start.run_id), None
+        started = self._starting_model(request.size)
+        if started is None:
+            return None, None
+        return StartingPoint(weights_sha256=started[0].weights_sha256), str(started[0].path)
+
+    def _starting_model(self, size: float) -> tuple[ModelFolder, ModelDims] | None:
+        if not self.contender.start:
+            return None
+        seq_len = self.spec.training.seq_len
+        try:
+            return starting_model(self.contender, size, seq_len=seq_len, corpus=self.corpus)
+        except SpecError as error:
+            raise self.error(("contenders", self.contender.name, "start"), str(error)) from error
 
     def _check_start(self, request: RunRequest, dims: ModelDims) -> None:
         start = request.start
@@ -344,7 +366,8 @@ class RunPlanner:
 
     def _first_batches(self) -> None:
         training, objective, evaluation = self.spec.training, self.contender.objective, self.spec.evaluation
-        rows = training.batch_tokens // training.seq_len
+        batches = [self.batch_tokens(index, size) for index, size in enumerate(self.spec.scan.sizes)]
+        rows = max(batches) // training.seq_len
         try:
             TrainingBatches(
                 self.corpus, objective, seq_len=training.seq_len, rows=rows, order=self.spec.data.order, seed=0

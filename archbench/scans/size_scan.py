@@ -1,16 +1,32 @@
 """The scan itself: every size with its seeds, at every token budget."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from archbench.contracts.architecture import ModelDims
-from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner, RunRequest
+from archbench.scans.run_planner import PlannedRun, RunPlanner, RunRequest
+from archbench.spec.identity import RunFacts
+from archbench.spec.yaml_loader import Loc
 from archbench.training.schedule import decay_start
 
 
-def size_scan(planner: RunPlanner) -> Iterator[PlannedRun | PendingRuns]:
-    """One run for each size, token budget and seed, smallest first. Raises as `RunPlanner.plan`."""
+@dataclass(frozen=True, slots=True)
+class SizeRung:
+    """One size of one contender's ladder."""
+
+    size_index: int
+    size: float
+    """Target number of non-embedding parameters."""
+    facts: RunFacts
+    budgets: Sequence[tuple[float, Loc]]
+    """Tokens of each run, rising, with the place of the spec that asks for them."""
+
+
+def ladder(planner: RunPlanner) -> list[SizeRung]:
+    """The sizes, smallest first. Raises SpecError where two of them have one shape, and as `RunPlanner.shape`."""
     spec = planner.spec
     shapes: dict[ModelDims, float] = {}
+    rungs = []
     for size_index, size in enumerate(spec.scan.sizes):
         dims, facts = planner.shape(size_index, size)
         if dims in shapes:
@@ -19,14 +35,33 @@ def size_scan(planner: RunPlanner) -> Iterator[PlannedRun | PendingRuns]:
                 f"{size:g} gives {planner.contender.name!r} the same shape as {shapes[dims]:g}; leave one of them out",
             )
         shapes[dims] = size
-        for seed in range(spec.scan.seeds.count(size_index)):
-            runs = [
-                planner.plan(
-                    RunRequest(size_index=size_index, size=size, tokens=tokens, seed=seed, budget_loc=budget_loc)
+        rungs.append(SizeRung(size_index, size, facts, spec.scan.budgets(facts.non_embedding_params)))
+    return rungs
+
+
+def size_scan(planner: RunPlanner) -> Iterator[PlannedRun]:
+    """One run for each size, token budget and seed, smallest first. Raises as `RunPlanner.plan`."""
+    for rung in ladder(planner):
+        yield from result_runs(planner, rung)
+
+
+def result_runs(planner: RunPlanner, rung: SizeRung, peak_learning_rate: float | None = None) -> Iterator[PlannedRun]:
+    """The runs of one size; at the rate that the spec gives to it unless another one is named."""
+    for seed in range(planner.spec.scan.seeds.count(rung.size_index)):
+        runs = [
+            planner.plan(
+                RunRequest(
+                    size_index=rung.size_index,
+                    size=rung.size,
+                    tokens=tokens,
+                    seed=seed,
+                    peak_learning_rate=peak_learning_rate,
+                    budget_loc=budget_loc,
                 )
-                for tokens, budget_loc in spec.scan.budgets(facts.non_embedding_params)
-            ]
-            yield from with_branches(runs)
+            )
+            for tokens, budget_loc in rung.budgets
+        ]
+        yield from with_branches(runs)
 
 
 def with_branches(runs: list[PlannedRun]) -> list[PlannedRun]:

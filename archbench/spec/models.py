@@ -14,9 +14,11 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.errors import ArchbenchError, PluginError, nearest
 from archbench.registry import Catalog, Registered, Registry
+from archbench.spec.document import SpecDocument
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.problems import refuse_flags, spec_error
-from archbench.spec.settings import ExecutionSection, ScanSection, SpecDocument, TrainingSection, Unresolved
+from archbench.spec.settings import ExecutionSection, ScanSection, TrainingSection, Unresolved
+from archbench.spec.studies import Study
 from archbench.spec.yaml_loader import Loc, YamlFile, load_yaml
 
 T = TypeVar("T", bound=ComponentConfig)
@@ -31,6 +33,8 @@ class Contender:
     objective: ObjectiveConfig
     plugin_versions: Mapping[str, str]
     """Distribution -> version, of the plug-ins that both come from."""
+    start: tuple[Path, ...] = ()
+    """Folders of models that runs begin from; none: runs begin freshly initialised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,23 @@ class DataChoice:
     """The text, its tokenizer, and how it is read."""
 
     dataset: DatasetConfig
+    name: str
+    """What studies call the text in `dataset`."""
+    texts: Mapping[str, DatasetConfig]
+    """Other texts, by name, under the same tokenizer."""
     tokenizer: TokenizerConfig
     order: Literal["stream", "shuffled"]
     validation_fraction: float
     max_epochs: float
+
+    @property
+    def all_texts(self) -> dict[str, DatasetConfig]:
+        """Every text by its name, that of `dataset` first."""
+        return {self.name: self.dataset, **self.texts}
+
+    def loc(self, text: str) -> Loc:
+        """Where the spec names `text`."""
+        return ("data", "dataset") if text == self.name else ("data", "texts", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,7 @@ class Spec:
     contenders: tuple[Contender, ...]
     data: DataChoice
     scan: ScanSection
+    studies: Mapping[str, Study]
     training: TrainingSection
     evaluation: EvaluationSettings
     execution: ExecutionSection
@@ -82,17 +100,21 @@ class Spec:
                 contender.name: {
                     "architecture": dump(contender.architecture),
                     "objective": dump(contender.objective),
+                    **({"start": [str(folder) for folder in contender.start]} if contender.start else {}),
                 }
                 for contender in self.contenders
             },
             "data": {
                 "dataset": dump(self.data.dataset),
+                **({"name": self.data.name} if self.data.texts else {}),
+                **self._named("texts", self.data.texts),
                 "tokenizer": dump(self.data.tokenizer),
                 "order": self.data.order,
                 "validation_fraction": self.data.validation_fraction,
                 "max_epochs": self.data.max_epochs,
             },
             "scan": dump(self.scan),
+            **self._named("studies", self.studies),
             "training": dump(self.training),
             "evaluation": dump(self.evaluation),
             "execution": {
@@ -100,6 +122,11 @@ class Spec:
                 "executor": "auto" if self.executor is None else dump(self.executor),
             },
         }
+
+    @staticmethod
+    def _named(key: str, models: Mapping[str, BaseModel]) -> dict[str, Any]:
+        """What a spec without it does not mention, as it was before there was such a thing."""
+        return {key: {name: dump(model) for name, model in models.items()}} if models else {}
 
 
 def dump(model: BaseModel) -> dict[str, Any]:
@@ -122,7 +149,11 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     if document.baseline is not None and document.baseline not in document.contenders:
         hint = nearest(document.baseline, document.contenders)
         raise file.error(("baseline",), f"there is no contender {document.baseline!r}{hint}")
+    if not document.scan.trained and not document.studies:
+        raise file.error(("scan",), "give either tokens or tokens_per_param; only a spec with studies needs neither")
     data = document.data
+    if data.name in data.texts:
+        raise file.error(("data", "texts", data.name), "is the name of the text in data.dataset; choose another")
     resolve = _Resolver(file)
     execution = document.execution
     executor = None
@@ -135,12 +166,17 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         contenders=tuple(_contender(name, document, registry, resolve) for name in document.contenders),
         data=DataChoice(
             dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
+            name=data.name,
+            texts={
+                name: resolve(registry.datasets, text, ("data", "texts", name)) for name, text in data.texts.items()
+            },
             tokenizer=resolve(registry.tokenizers, data.tokenizer, ("data", "tokenizer")),
             order=data.order,
             validation_fraction=data.validation_fraction,
             max_epochs=data.max_epochs,
         ),
         scan=document.scan,
+        studies=document.studies,
         training=document.training,
         evaluation=document.evaluation,
         execution=execution,
@@ -165,6 +201,7 @@ def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "
         architecture=architecture,
         objective=resolved_objective,
         plugin_versions={origin.distribution: origin.version for origin in origins},
+        start=tuple(resolve.file.path.parent / folder for folder in section.start),
     )
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from archbench.errors import SpecError, nearest
-from archbench.spec.settings import NAME_PATTERN, TAG_PREFIX
+from archbench.spec.section import TAG_PREFIX
+from archbench.spec.settings import NAME_PATTERN
 from archbench.spec.yaml_loader import Loc, YamlFile
 
 _EXPECTED = {

@@ -4,7 +4,7 @@ from typing import Any
 
 from archbench.contracts.config import ComponentConfig
 from archbench.registry import Catalog, Registry
-from archbench.spec.settings import SpecDocument
+from archbench.spec.document import SpecDocument
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -17,20 +17,13 @@ from pydantic import (
 )
 
 from archbench.contracts.config import ComponentSlot
-from archbench.spec.identity import EvaluationSettings, OptimizerSettings, ScheduleSettings
-
-TAG_PREFIX = "@"
-"""Begins the name of a union's branch, which pydantic puts into an error's location and no file contains."""
+from archbench.spec.identity import OptimizerSettings, ScheduleSettings
+from archbench.spec.rates import Batch, LearningRate
+from archbench.spec.section import TAG_PREFIX, Section
 
 MAX_NAME = 64
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_NAME)]
-
-
-class Section(BaseModel):
-    """A part of a spec: unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Unresolved(BaseModel):
@@ -53,12 +46,19 @@ class ContenderSection(Section):
 
     architecture: ArchitectureSlot
     objective: ObjectiveSlot | None = None
+    start: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Folders of models that transformers saved, from which runs begin; one for each size, in any order."""
 
 
 class DataSection(Section):
     """The text, how it is cut into tokens, and in which order it is seen."""
 
     dataset: DatasetSlot
+    """The text of the scan, and of every study that names no other."""
+    name: Name = "main"
+    """What studies call the text in `dataset`."""
+    texts: dict[Name, DatasetSlot] = Field(default_factory=dict)
+    """Other texts that studies name. All texts of a spec have one tokenizer; if trained, it sees as much of each."""
     tokenizer: TokenizerSlot
     order: Literal["stream", "shuffled"] = "stream"
     validation_fraction: float = Field(0.05, gt=0.0, le=0.5)
@@ -78,13 +78,16 @@ class SeedsSection(Section):
         return max(self.default, self.smallest_two) if size_index < 2 else self.default
 
 
-def _budget_form(value: Any) -> str:
+def one_or_several(value: Any) -> str:
+    """The tag of a union of one thing and a list of such things."""
     return f"{TAG_PREFIX}{'several' if isinstance(value, list | tuple) else 'one'}"
 
 
-def _rising(values: list[float]) -> list[float]:
-    if any(later <= earlier for earlier, later in pairwise(values)):
-        raise ValueError("budgets must rise")
+def rising(values: list[float]) -> list[float]:
+    """`values`. Raises ValueError where one is not above the one before it."""
+    for earlier, later in pairwise(values):
+        if later <= earlier:
+            raise ValueError(f"got {later:g} after {earlier:g}; entries must rise")
     return values
 
 
@@ -92,15 +95,15 @@ Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
 TokensPerParam = Annotated[FiniteFloat, Field(gt=0.0, le=1e6)]
 Budgets = Annotated[
     Annotated[Tokens, Tag(f"{TAG_PREFIX}one")]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=64), AfterValidator(_rising), Tag(f"{TAG_PREFIX}several")],
-    Discriminator(_budget_form),
+    | Annotated[list[Tokens], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")],
+    Discriminator(one_or_several),
 ]
 PerParamBudgets = Annotated[
     Annotated[TokensPerParam, Tag(f"{TAG_PREFIX}one")]
     | Annotated[
-        list[TokensPerParam], Field(min_length=1, max_length=64), AfterValidator(_rising), Tag(f"{TAG_PREFIX}several")
+        list[TokensPerParam], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")
     ],
-    Discriminator(_budget_form),
+    Discriminator(one_or_several),
 ]
 
 
@@ -111,14 +114,22 @@ class ScanSection(Section):
     """Target numbers of non-embedding parameters."""
     seeds: SeedsSection = SeedsSection()
     tokens: Budgets | None = None
-    """Tokens seen by every run, or a list of such budgets, each a run of its own; or else `tokens_per_param`."""
+    """Tokens seen by every run, or a list of such budgets, each a run of its own; or else `tokens_per_param`.
+
+    Without both the section is only the ladder of the spec's studies, and no size scan is trained.
+    """
     tokens_per_param: PerParamBudgets | None = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> "ScanSection":
-        if (self.tokens is None) == (self.tokens_per_param is None):
+        if self.tokens is not None and self.tokens_per_param is not None:
             raise ValueError("give either tokens or tokens_per_param, and not both")
         return self
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a size scan."""
+        return self.tokens is not None or self.tokens_per_param is not None
 
     def budgets(self, num_params: int) -> list[tuple[float, tuple[str | int, ...]]]:
         """Tokens of each run of a size with `num_params` parameters, with the place of the spec that says so."""
@@ -132,45 +143,11 @@ class ScanSection(Section):
         return [(scale * (value or 0.0), ("scan", name))]
 
 
-class PowerLaw(Section):
-    """coefficient · N^exponent, N without embeddings."""
-
-    coefficient: PositiveFloat
-    exponent: FiniteFloat
-
-
-class PowerLawRate(Section):
-    """A peak learning rate that is a power of the size."""
-
-    power_law: PowerLaw
-
-
-def _rate_form(value: Any) -> str:
-    if isinstance(value, str) and value.isalpha():
-        return f"{TAG_PREFIX}rule"
-    if isinstance(value, list | tuple):
-        return f"{TAG_PREFIX}per_size"
-    if isinstance(value, dict | PowerLawRate):
-        return f"{TAG_PREFIX}power"
-    return f"{TAG_PREFIX}number"
-
-
-Rate = Annotated[float, Field(gt=0.0, le=10.0)]
-LearningRate = Annotated[
-    Annotated[Rate, Tag(f"{TAG_PREFIX}number")]
-    | Annotated[Literal["kaplan"], Tag(f"{TAG_PREFIX}rule")]
-    | Annotated[list[Rate], Tag(f"{TAG_PREFIX}per_size")]
-    | Annotated[PowerLawRate, Tag(f"{TAG_PREFIX}power")],
-    Discriminator(_rate_form),
-]
-"""A number, `kaplan` (0.003239 - 0.0001395 ln N), one number a size, or a power law."""
-
-
 class TrainingSection(Section):
     """The protocol that all contenders share."""
 
     seq_len: PositiveInt = Field(le=1_048_576)
-    batch_tokens: PositiveInt = Field(le=1_000_000_000)
+    batch_tokens: Batch
     learning_rate: LearningRate
     schedule: ScheduleSettings = ScheduleSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -179,6 +156,10 @@ class TrainingSection(Section):
 
 def _executor_form(value: Any) -> str:
     return f"{TAG_PREFIX}auto" if isinstance(value, str) else f"{TAG_PREFIX}component"
+
+
+def _rows_form(value: Any) -> str:
+    return f"{TAG_PREFIX}auto" if isinstance(value, str | None) else f"{TAG_PREFIX}number"
 
 
 class ExecutionSection(Section):
@@ -190,26 +171,19 @@ class ExecutionSection(Section):
     ] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = Field(1, le=1024)
-    micro_batch_rows: PositiveInt | None = None
+    micro_batch_rows: Annotated[
+        Annotated[PositiveInt, Tag(f"{TAG_PREFIX}number")]
+        | Annotated[Literal["auto"] | None, Tag(f"{TAG_PREFIX}auto")],
+        Discriminator(_rows_form),
+    ] = "auto"
+    """Rows of one forward pass and rank; `auto`: all of them, or fewer where those do not fit into the memory."""
     nproc: PositiveInt = Field(1, le=4096)
     zero_stage: int = Field(0, ge=0, le=3)
     kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
     watchdog_seconds: PositiveFloat = 60.0
 
-
-class SpecDocument(Section):
-    """A spec as it is written."""
-
-    name: Name
-    description: str = Field("", max_length=2000)
-    baseline: str | None = None
-    """The contender that the others are compared with."""
-    contenders: dict[Name, ContenderSection] = Field(min_length=1)
-    objective: ObjectiveSlot = Unresolved(kind="causal_lm")
-    """Of contenders that name none."""
-    data: DataSection
-    scan: ScanSection
-    training: TrainingSection
-    evaluation: EvaluationSettings = EvaluationSettings()
-    execution: ExecutionSection = ExecutionSection()
+    @property
+    def fixed_micro_batch_rows(self) -> int | None:
+        """The number that is asked for; None where the run finds it."""
+        return self.micro_batch_rows if isinstance(self.micro_batch_rows, int) else None

@@ -4,7 +4,7 @@ Legend: N parameters without embeddings, D tokens, B batch (tokens), S steps, L 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,7 +106,7 @@ def ended_run(
     if overfits:
         turn = steps[np.searchsorted(share, 0.75)] / run.steps
         loss = lowest * (1.0 + 0.3 * np.log(share / turn) ** 2)
-    return _record(run, steps, loss)
+    return _record(run, steps, loss, stops_early=overfits)
 
 
 def batch_scan_runs(
@@ -136,7 +136,7 @@ def _evaluated(run: SyntheticRun) -> Array:
     return np.unique(np.append(np.round(np.geomspace(max(first, 1), run.steps, run.points)), 0.0))
 
 
-def _record(run: SyntheticRun, steps: Array, loss: Array) -> RunRecord:
+def _record(run: SyntheticRun, steps: Array, loss: Array, *, stops_early: bool = False) -> RunRecord:
     curve = tuple(
         CurvePoint(
             step=int(step),
@@ -166,5 +166,78 @@ def _record(run: SyntheticRun, steps: Array, loss: Array) -> RunRecord:
         unique_tokens=run.unique_tokens,
         state=RunState.DONE,
         curve=curve,
+        study=run.study,
         origin="synthetic",
+        details={"identity": {"training": {"early_stopping": {"patience": 5}}}} if stops_early else {},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class KaplanPlan:
+    """A made-up campaign: every study of Kaplan et al. 2020 at their order of magnitude."""
+
+    noise_std: float = 0.0
+    """Of ln L, from run to run."""
+    sizes: tuple[int, ...] = (10**6, 3 * 10**6, 10**7, 3 * 10**7, 10**8, 3 * 10**8, 10**9)
+    unique_tokens: tuple[int, ...] = (2 * 10**7, 6 * 10**7, 2 * 10**8, 6 * 10**8, 2 * 10**9, 6 * 10**9, 2 * 10**10)
+    batch_tokens: int = 2**19
+    batches: tuple[int, ...] = tuple(2**power for power in range(15, 25))
+    batch_scan_size: int = 10**8
+    target_nats: float = 3.1
+    curve_steps: int = 250_000
+    budgets: tuple[float, ...] = (1e18, 1e19, 1e20, 1e21)
+
+
+def kaplan_records(laws: PublishedLaws, plan: KaplanPlan, *, seed: int = 0) -> list[RunRecord]:
+    """Runs of the studies `scan`, `data`, `grid`, `isoflop`, `batches` and `curves`, each drawn from its own law."""
+    generator = np.random.default_rng(seed)
+    batch = plan.batch_tokens
+
+    def ended(run: SyntheticRun, loss: float, *, overfits: bool = False) -> RunRecord:
+        return ended_run(run, loss, generator, noise_std=plan.noise_std, overfits=overfits)
+
+    def on_subset(study: str, index: int, size: int, data: int) -> SyntheticRun:
+        # Five epochs, so that every run has seen all of its subset when it is at its best.
+        steps = -(-5 * data // batch) + 20
+        return SyntheticRun(study, size, batch, steps, unique_tokens=data, size_index=index, warmup_steps=10)
+
+    records = []
+    for index, size in enumerate(plan.sizes):
+        records.append(ended(SyntheticRun("scan", size, batch, 10_000, size_index=index), laws.converged_loss(size)))
+        records += [
+            ended(on_subset("grid", index, size, data), laws.joint_loss(size, data), overfits=True)
+            for data in plan.unique_tokens
+        ]
+        curve = SyntheticRun("curves", size, batch, plan.curve_steps, size_index=index, warmup_steps=1000)
+        records.append(constant_batch_run(curve, laws, generator, noise_std=plan.noise_std))
+    largest = len(plan.sizes) - 1
+    records += [
+        ended(on_subset("data", largest, plan.sizes[-1], data), laws.data_loss(data), overfits=True)
+        for data in plan.unique_tokens
+    ]
+    for budget in plan.budgets:
+        records += _isoflop_runs(laws, budget, ended)
+    records += batch_scan_runs(
+        laws,
+        plan.batches,
+        size=plan.batch_scan_size,
+        target_nats=plan.target_nats,
+        noise_std=plan.noise_std,
+        seed=seed + 1,
+    )
+    return records
+
+
+def _isoflop_runs(
+    laws: PublishedLaws, budget: float, ended: Callable[[SyntheticRun, float], RunRecord]
+) -> list[RunRecord]:
+    """Seven sizes about the best one of a budget, each with the tokens that the budget buys."""
+    sizes = np.geomspace(1e4, 1e13, 4000)
+    best = sizes[np.argmin([laws.joint_loss(size, budget / (6.0 * size)) for size in sizes])]
+    records = []
+    for index, size in enumerate(np.round(best * np.geomspace(0.25, 4.0, 7)).astype(int)):
+        steps = 2000
+        batch = max(1, round(budget / (6.0 * float(size) * steps)))
+        run = SyntheticRun("isoflop", int(size), batch, steps, size_index=index, warmup_steps=10)
+        records.append(ended(run, laws.joint_loss(float(size), float(batch * steps))))
+    return records

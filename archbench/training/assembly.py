@@ -77,7 +77,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     }
     module = _build(plan, architecture, objective)
     if identity.start is not None:
-        load_starting_weights(module, plan, directory)
+        load_starting_weights(module, architecture, plan, directory)
 
     # A copy from before the engine wraps the module.
     measured = identity.evaluation.noise_scale_every > 0

@@ -135,6 +135,7 @@ def _serve(
                 loss_nats=progress.loss_nats,
                 tokens_per_s=progress.tokens_per_s,
                 evaluation_seconds=progress.evaluation_seconds,
+                note=progress.note,
             )
 
         outcome = carry_out(RunDirectory(Path(run_dir)), registry, report, request.event, ranks)

@@ -1,10 +1,21 @@
 """BERT's hyperparameters, sizes and costs. Importing this loads no torch."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import (
+    ArchitectureConfig,
+    Attention,
+    ForwardFlops,
+    ModelDims,
+    ParamCount,
+    SavedModel,
+    Source,
+    nearest_dims,
+    require_settings,
+)
 
 if TYPE_CHECKING:
     from archbench_bert.model import Bert
@@ -12,6 +23,15 @@ if TYPE_CHECKING:
 
 NUM_TOKEN_TYPES = 2
 """Segments told apart: the first and the second sentence."""
+
+_VOCABULARY_TABLES = frozenset(
+    {
+        "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.bias",
+        "cls.predictions.decoder.bias",
+        "cls.predictions.decoder.weight",
+    }
+)
 
 
 class BertConfig(ArchitectureConfig):
@@ -79,4 +99,35 @@ class BertConfig(ArchitectureConfig):
             lambda dims: self.num_params(dims).non_embedding,
             vocab_size=vocab_size,
             seq_len=seq_len,
+        )
+
+    def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
+        """See `ArchitectureConfig.saved_model`; BertForMaskedLM, BertLMHeadModel, BertForPreTraining and BertModel."""
+        require_settings(
+            config,
+            {
+                "model_type": ("", "bert"),
+                "hidden_act": ("gelu",),
+                "layer_norm_eps": (1e-12,),
+                "type_vocab_size": (NUM_TOKEN_TYPES,),
+                "position_embedding_type": ("absolute",),
+                "add_cross_attention": (False,),
+                "tie_word_embeddings": (True,),
+            },
+        )
+        d_model = config.get("hidden_size", 768)
+        return SavedModel(
+            dims=ModelDims(
+                vocab_size=config.get("vocab_size", 30522),
+                seq_len=config.get("max_position_embeddings", 512),
+                d_model=d_model,
+                n_layers=config.get("num_hidden_layers", 12),
+                n_heads=config.get("num_attention_heads", 12),
+                d_ff=config.get("intermediate_size", 3072),
+            ),
+            module_prefix="model.",
+            base_prefix="bert.",
+            vocabulary_tables=_VOCABULARY_TABLES,
+            position_tables={"bert.embeddings.position_embeddings.weight": 0},
+            unused=(r"bert\.pooler\..*", r"cls\.seq_relationship\..*", r"bert\.embeddings\.position_ids"),
         )

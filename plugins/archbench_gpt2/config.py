@@ -1,10 +1,21 @@
 """GPT-2's hyperparameters, sizes and costs. Importing this loads no torch."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import (
+    ArchitectureConfig,
+    Attention,
+    ForwardFlops,
+    ModelDims,
+    ParamCount,
+    SavedModel,
+    Source,
+    nearest_dims,
+    require_settings,
+)
 
 if TYPE_CHECKING:
     from archbench_gpt2.model import Gpt2
@@ -64,4 +75,36 @@ class Gpt2Config(ArchitectureConfig):
             lambda dims: self.num_params(dims).non_embedding,
             vocab_size=vocab_size,
             seq_len=seq_len,
+        )
+
+    def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
+        """See `ArchitectureConfig.saved_model`; GPT2LMHeadModel and GPT2Model."""
+        require_settings(
+            config,
+            {
+                "model_type": ("", "gpt2"),
+                # Two names of one function.
+                "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+                "layer_norm_epsilon": (1e-5,),
+                "scale_attn_weights": (True,),
+                "scale_attn_by_inverse_layer_idx": (False,),
+                "add_cross_attention": (False,),
+                "tie_word_embeddings": (True,),
+            },
+        )
+        return SavedModel(
+            dims=ModelDims(
+                vocab_size=config.get("vocab_size", 50257),
+                seq_len=config.get("n_positions", 1024),
+                d_model=config.get("n_embd", 768),
+                n_layers=config.get("n_layer", 12),
+                n_heads=config.get("n_head", 12),
+                d_ff=config.get("n_inner") or 4 * config.get("n_embd", 768),
+            ),
+            module_prefix="model.",
+            base_prefix="transformer.",
+            vocabulary_tables=frozenset({"transformer.wte.weight", "lm_head.weight"}),
+            position_tables={"transformer.wpe.weight": 0},
+            # Causal masks, which older versions of the library saved.
+            unused=(r"transformer\.h\.\d+\.attn\.(masked_)?bias",),
         )

@@ -1,10 +1,21 @@
 """RoBERTa's hyperparameters, sizes and costs. Importing this loads no torch."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import (
+    ArchitectureConfig,
+    Attention,
+    ForwardFlops,
+    ModelDims,
+    ParamCount,
+    SavedModel,
+    Source,
+    nearest_dims,
+    require_settings,
+)
 
 if TYPE_CHECKING:
     from archbench_roberta.model import Roberta
@@ -12,6 +23,15 @@ if TYPE_CHECKING:
 
 NUM_TOKEN_TYPES = 1
 """RoBERTa keeps BERT's segment embedding with one row, added to every position."""
+
+_VOCABULARY_TABLES = frozenset(
+    {
+        "lm_head.bias",
+        "lm_head.decoder.bias",
+        "lm_head.decoder.weight",
+        "roberta.embeddings.word_embeddings.weight",
+    }
+)
 
 
 class RobertaConfig(ArchitectureConfig):
@@ -79,4 +99,39 @@ class RobertaConfig(ArchitectureConfig):
             lambda dims: self.num_params(dims).non_embedding,
             vocab_size=vocab_size,
             seq_len=seq_len,
+        )
+
+    def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
+        """See `ArchitectureConfig.saved_model`; RobertaForMaskedLM, RobertaForCausalLM and RobertaModel."""
+        require_settings(
+            config,
+            {
+                "model_type": ("", "roberta"),
+                "hidden_act": ("gelu",),
+                "position_embedding_type": ("absolute",),
+                "add_cross_attention": (False,),
+                "tie_word_embeddings": (True,),
+            },
+        )
+        # The library's own defaults are BERT's; what RoBERTa is published with stands in its config.
+        defaults = {"type_vocab_size": 2, "layer_norm_eps": 1e-12}
+        require_settings({**defaults, **config}, {"type_vocab_size": (NUM_TOKEN_TYPES,), "layer_norm_eps": (1e-5,)})
+        padding = config.get("pad_token_id", 1)
+        # Positions are counted from the one after the padding token's id.
+        first = 0 if padding is None else padding + 1
+        d_model = config.get("hidden_size", 768)
+        return SavedModel(
+            dims=ModelDims(
+                vocab_size=config.get("vocab_size", 50265),
+                seq_len=config.get("max_position_embeddings", 512) - first,
+                d_model=d_model,
+                n_layers=config.get("num_hidden_layers", 12),
+                n_heads=config.get("num_attention_heads", 12),
+                d_ff=config.get("intermediate_size", 3072),
+            ),
+            module_prefix="model.",
+            base_prefix="roberta.",
+            vocabulary_tables=_VOCABULARY_TABLES,
+            position_tables={"roberta.embeddings.position_embeddings.weight": first},
+            unused=(r"roberta\.pooler\..*", r"roberta\.embeddings\.position_ids"),
         )

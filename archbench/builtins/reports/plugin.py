@@ -11,21 +11,37 @@ from archbench.builtins.reports.sections import (
     MultiplierSection,
     RunSection,
 )
+from archbench.builtins.reports.study_sections import (
+    BatchSection,
+    DataSection,
+    GridSection,
+    IsoflopSection,
+    SizeSection,
+    StepSection,
+)
 from archbench.builtins.reports.transfer_section import TransferSection
+from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
 from archbench.hookspecs import hookimpl
 
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit and back-test, multipliers, learning curves, transfer, runs, how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, multipliers, curves, studies, runs, how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
         AuditSection,
         BacktestSection,
+        TuningSection,
         MultiplierSection,
         LearningCurveSection,
+        SizeSection,
+        DataSection,
+        GridSection,
+        IsoflopSection,
+        BatchSection,
+        StepSection,
         TransferSection,
         RunSection,
         EnvironmentSection,

@@ -22,7 +22,7 @@ class TransferSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """All transfer studies of the scan; None where there are none."""
         studies = [one for one in results.studies.values() if isinstance(one, TransferResult)]
-        parts = [self._study(one, figures_dir, len(studies) > 1) for one in studies if one.directions]
+        parts = [self._study(one, figures_dir, len(studies) > 1) for one in studies if one.directions or one.warnings]
         return "\n\n".join(parts) or None
 
     def _study(self, study: TransferResult, figures_dir: Path, named: bool) -> str:

@@ -48,6 +48,18 @@ def test_unified_law_comes_back_when_noise_free() -> None:
         assert found.params[name] == pytest.approx(truth[name], rel=1e-6)
 
 
+def test_three_sizes_and_amounts_identify_the_unified_law_once_training_from_scratch_is_known() -> None:
+    plan = SyntheticTransfer(
+        sizes=(1_000_000, 8_000_000, 64_000_000), finetune_tokens=(10**5, 10**6, 10**7), transferred_only=True
+    )
+    direction = analyse_transfer(synthetic_transfer_records(plan), FEW).directions[0]
+    found = direction.unified_law_given_scratch
+    assert found is not None
+    assert found.status is FitStatus.OK
+    for name, value in TEXT_TO_PYTHON.items():
+        assert found.params[name] == pytest.approx(value, rel=1e-6)
+
+
 @pytest.mark.parametrize("law", [TEXT_TO_PYTHON, TEXT_AND_CODE_TO_PYTHON])
 def test_intervals_hold_the_published_constants_under_noise(law: dict[str, float]) -> None:
     plan = SyntheticTransfer(law=law, noise_std=0.002, seeds=2)
@@ -199,3 +211,14 @@ def test_monotone_curve_pools_a_rise_and_keeps_its_ends() -> None:
     assert found[0] == -np.inf
     assert found[1] == pytest.approx(np.log(1e3))
     assert found[2] == np.inf
+
+
+def test_of_several_rates_the_best_run_of_each_seed_is_the_result() -> None:
+    records = synthetic_transfer_records(SyntheticTransfer(sizes=(1_000_000, 8_000_000), seeds=2))
+    worse = [
+        replace(_scaled(run, 1.1), run_id=f"worse{number}")
+        for number, run in enumerate(records)
+        if run.role in (SCRATCH, FINETUNE)
+    ]
+    with_trials = analyse_transfer([*worse, *records], FEW).directions[0]
+    assert with_trials.cells == analyse_transfer(records, FEW).directions[0].cells

@@ -14,8 +14,10 @@ from archbench.report.plotting import markdown_table
 from archbench.report.verdict import reservations, verdict
 from archbench.report.words import number
 from archbench.report.writer import write_report
-from archbench.results.runs import RunRecord, RunState
+from archbench.results.runs import RESULT, RunRecord, RunState
+from archbench.results.tuning import TRIAL
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+from archbench.testing.synthetic_tuning import synthetic_tuning
 
 LAW = SyntheticLaw(noise_std=0.003)
 
@@ -33,15 +35,17 @@ def results() -> ScanResults:
         state=RunState.DIVERGED,
         reason="loss is not finite at step 40",
     )
-    return results_of(
+    tuned = synthetic_tuning(synthetic_records("gpt2", LAW), best=9e-3)
+    untuned = results_of(
         [
-            *synthetic_records("gpt2", LAW),
+            *(record for record in tuned if record.role == RESULT),
             *synthetic_records("reformer", replace(LAW, A=12.6), seed=1),
             diverged,
             *synthetic_records("xl", LAW, seed=2, capacity_limit=40_000),
             *synthetic_records("bert", LAW, seed=3, track="masked"),
         ]
     )
+    return replace(untuned, trials=tuple(record for record in tuned if record.role == TRIAL))
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +172,23 @@ def test_figures_are_the_same_bytes_when_made_again(report: Path, results: ScanR
     assert again.read_text() == report.read_text()
     for path in (report.parent / "figures").iterdir():
         assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_tuning_of_each_size_is_told_with_its_optimum_and_its_cost(report: Path) -> None:
+    text = report.read_text().split("## Tuning")[1].split("\n## ")[0]
+    assert "the same number of trials: 40" in text
+    assert "| gpt2 | 1 | 10k | 5 + 3 | 0.00800 | 0.00900 |" in text
+    assert re.search(r"\| gpt2 \| 40 \| .* \| \d+ % \|", text)
+
+
+def test_a_rate_at_the_edge_of_its_grid_is_among_the_reservations() -> None:
+    tuned = synthetic_tuning(synthetic_records("gpt2", LAW), best=5e-2)
+    results = results_of([record for record in tuned if record.role == RESULT])
+    assert not [one for one in reservations(results) if "grid" in one]
+    results = replace(results, trials=tuple(record for record in tuned if record.role == TRIAL))
+    assert (
+        "the highest of its grid at gpt2 sizes 1, 2, 3, 4, 5: a higher one may be better." in reservations(results)[0]
+    )
 
 
 def test_excluded_runs_are_listed_with_their_reason(report: Path) -> None:

@@ -87,3 +87,9 @@ def test_a_study_whose_fine_tuning_failed_still_has_a_section(study: TransferRes
     words = TransferSection().render(results, tmp_path)
     assert words is not None
     assert "nothing ended" in words
+
+
+def test_a_study_whose_every_run_failed_says_so(tmp_path: Path) -> None:
+    lost = TransferResult("a", (), (), warnings=("gpt2, finetune 0123 is left out: diverged",))
+    words = TransferSection().render(ScanResults("demo", "", None, (), (), (), {}, {}, studies={"a": lost}), tmp_path)
+    assert words == "- gpt2, finetune 0123 is left out: diverged"

@@ -1,0 +1,81 @@
+"""What the studies' laws are fitted to: one point for each run, at its end or where it was best.
+
+Legend: N parameters without embeddings, D tokens, L validation loss (nats per predicted token).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archbench.analysis.fitting import Floor, LawFit, fit_law
+from archbench.analysis.laws.base import Law
+from archbench.analysis.power_sum import Array
+from archbench.analysis.robust import LEAST_SQUARES
+from archbench.results.runs import CurvePoint, RunRecord
+from archbench.results.studies import StudyPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """Runs that may enter a study, and how many may not."""
+
+    runs: tuple[RunRecord, ...]
+    left_out: dict[str, int]
+
+
+def usable(runs: Sequence[RunRecord]) -> Usable:
+    """The runs that are done and have been trained at all."""
+    kept = tuple(run for run in runs if run.usable and run.curve[-1].tokens > 0)
+    return Usable(kept, {"not done": len(runs) - len(kept)} if len(kept) < len(runs) else {})
+
+
+def stops_early(run: RunRecord) -> bool:
+    """Whether the run's result is its best point."""
+    training = run.details.get("identity", {}).get("training", {})
+    return training.get("early_stopping") is not None
+
+
+def result_point(run: RunRecord) -> StudyPoint:
+    """Where the run's result stands: at its end, or at its best point where it stops early."""
+    return study_point(run, run.best_point if stops_early(run) else run.curve[-1])
+
+
+def study_point(run: RunRecord, point: CurvePoint) -> StudyPoint:
+    """One evaluation of `run`."""
+    return StudyPoint(
+        run_id=run.run_id,
+        non_embedding_params=run.non_embedding_params,
+        batch_tokens=run.batch_tokens,
+        seed=run.seed,
+        steps=float(point.step),
+        tokens=float(point.tokens),
+        unique_tokens=run.unique_tokens,
+        kaplan_flops=point.kaplan_flops,
+        exact_flops=point.exact_flops,
+        loss_nats=point.validation_loss_nats,
+        finished=point.finished,
+    )
+
+
+def different_tokens(point: StudyPoint) -> float:
+    """D of L(D) and L(N,D): what there was to learn from, which is what was seen where no token was seen twice."""
+    return min(point.tokens, float(point.unique_tokens)) if point.unique_tokens else point.tokens
+
+
+def column(points: Sequence[StudyPoint], name: str) -> Array:
+    """One attribute of all points."""
+    return np.array([getattr(point, name) for point in points], dtype=float)
+
+
+def fit_study(law: Law, variables: dict[str, Array], points: Sequence[StudyPoint], floor: Floor) -> LawFit:
+    """`law` by least squares on ln L of `points`, runs as clusters."""
+    return fit_law(
+        law,
+        variables,
+        column(points, "loss_nats"),
+        floor=floor,
+        delta=LEAST_SQUARES,
+        clusters=[point.run_id for point in points],
+        param_convention="non_embedding" if "N" in law.variables else "",
+    )

@@ -1,0 +1,63 @@
+"""The same size on batches of different size: what B_crit is read from."""
+
+from collections.abc import Iterator
+
+from archbench.scans.run_planner import PlannedRun, RunRequest
+from archbench.scans.studies.ground import Rung, StudyGround
+from archbench.spec.rates import MAX_RATE
+from archbench.spec.studies import BatchScanStudy
+
+_POWER = {"same": 0.0, "sqrt": 0.5, "linear": 1.0}
+
+
+def batch_scan(study: BatchScanStudy, ground: StudyGround) -> Iterator[PlannedRun]:
+    """One run a size, batch and seed."""
+    _check_rows(study, ground)
+    for rung in ground.rungs(study.sizes):
+        for index, batch_tokens in enumerate(study.batch_tokens):
+            place = ("tokens", index) if isinstance(study.tokens, list) else ("tokens",)
+            for seed in range(study.seeds):
+                yield ground.plan(
+                    study.text,
+                    RunRequest(
+                        size_index=rung.size_index,
+                        size=rung.size,
+                        seed=seed,
+                        tokens=study.tokens_at(index),
+                        batch_tokens=batch_tokens,
+                        peak_learning_rate=_rate(study, ground, rung, index),
+                        schedule=study.schedule,
+                        loc=ground.loc("sizes"),
+                        budget_loc=ground.loc(*place),
+                    ),
+                )
+
+
+def _rate(study: BatchScanStudy, ground: StudyGround, rung: Rung, index: int) -> float:
+    if isinstance(study.learning_rate, list):
+        return study.learning_rate[index]
+    planner = ground.planner(study.text)
+    _, facts = planner.shape(rung.size_index, rung.size)
+    of_spec = planner.learning_rate(rung.size_index, facts.non_embedding_params)
+    ratio = study.batch_tokens[index] / planner.batch_tokens(rung.size_index, rung.size)
+    rate = of_spec * float(ratio ** _POWER[study.learning_rate])
+    if rate > MAX_RATE:
+        raise ground.error(
+            ground.loc("learning_rate"), f"gives {rate:.3g} at a batch of {study.batch_tokens[index]:,} tokens"
+        )
+    return rate
+
+
+def _check_rows(study: BatchScanStudy, ground: StudyGround) -> None:
+    seq_len, execution = ground.spec.training.seq_len, ground.spec.execution
+    share = execution.nproc * (execution.fixed_micro_batch_rows or 1)
+    for index, batch_tokens in enumerate(study.batch_tokens):
+        loc = ground.loc("batch_tokens", index)
+        rows = batch_tokens // seq_len
+        if batch_tokens % seq_len:
+            raise ground.spec.error(loc, f"got {batch_tokens}, which is not a multiple of seq_len {seq_len}")
+        if rows % share:
+            raise ground.spec.error(
+                loc,
+                f"has {rows} rows, which execution.nproc times execution.micro_batch_rows, {share}, does not divide",
+            )

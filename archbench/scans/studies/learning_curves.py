@@ -1,0 +1,31 @@
+"""Learning curves of all sizes on one batch: what L(N,S) is fitted to."""
+
+from collections.abc import Iterator
+
+from archbench.scans.run_planner import PlannedRun, RunRequest
+from archbench.scans.studies.ground import StudyGround
+from archbench.spec.studies import LearningCurvesStudy
+
+
+def learning_curves(study: LearningCurvesStudy, ground: StudyGround) -> Iterator[PlannedRun]:
+    """One run a size and seed. Raises SpecError where the spec's batch differs between sizes and the study has none."""
+    if study.batch_tokens is None and not isinstance(ground.spec.training.batch_tokens, int):
+        raise ground.spec.error(
+            ground.loc(),
+            "needs batch_tokens of its own: one batch for all sizes, and training.batch_tokens has several",
+        )
+    for rung in ground.rungs(study.sizes):
+        for seed in range(study.seeds):
+            yield ground.plan(
+                study.text,
+                RunRequest(
+                    size_index=rung.size_index,
+                    size=rung.size,
+                    seed=seed,
+                    tokens=study.tokens,
+                    batch_tokens=study.batch_tokens,
+                    schedule=study.schedule,
+                    loc=ground.loc("sizes"),
+                    budget_loc=ground.loc("tokens"),
+                ),
+            )

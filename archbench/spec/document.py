@@ -1,0 +1,36 @@
+"""A spec as it is written: all its sections."""
+
+from pydantic import Field
+
+from archbench.spec.identity import EvaluationSettings
+from archbench.spec.section import Section
+from archbench.spec.settings import (
+    ContenderSection,
+    DataSection,
+    ExecutionSection,
+    Name,
+    ObjectiveSlot,
+    ScanSection,
+    TrainingSection,
+    Unresolved,
+)
+from archbench.spec.studies import Study
+
+
+class SpecDocument(Section):
+    """A spec as it is written."""
+
+    name: Name
+    description: str = Field("", max_length=2000)
+    baseline: str | None = None
+    """The contender that the others are compared with."""
+    contenders: dict[Name, ContenderSection] = Field(min_length=1)
+    objective: ObjectiveSlot = Unresolved(kind="causal_lm")
+    """Of contenders that name none."""
+    data: DataSection
+    scan: ScanSection
+    studies: dict[Name, Study] = Field(default_factory=dict)
+    """What else is trained and analysed beside the scan of sizes, by name."""
+    training: TrainingSection
+    evaluation: EvaluationSettings = EvaluationSettings()
+    execution: ExecutionSection = ExecutionSection()
