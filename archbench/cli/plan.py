@@ -27,7 +27,8 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
-from archbench.results.runs import RunState
+from archbench.results.runs import RunState, purpose
+from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.run_planner import PlannedRun
@@ -122,8 +123,8 @@ def print_plan(costed: CostedPlan) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("contender", "N", "seeds", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
-        table.add_column(header, justify="left" if header in ("contender", "state") else "right", no_wrap=True)
+    for header in ("contender", "for", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
+        table.add_column(header, justify="left" if header in ("contender", "for", "state") else "right", no_wrap=True)
     previous = ""
     for group in by_size(costed.runs):
         first = group[0]
@@ -131,6 +132,7 @@ def print_plan(costed: CostedPlan) -> None:
         previous = first.run.contender
         table.add_row(
             name,
+            purpose(first.run),
             f"{first.run.plan.facts.non_embedding_params:,}",
             str(len(group)),
             human_count(first.run.tokens),
@@ -147,10 +149,11 @@ def print_plan(costed: CostedPlan) -> None:
 
 
 def by_size(runs: Sequence[CostedRun]) -> list[list[CostedRun]]:
-    """Runs grouped by contender and size, in the order of the plan."""
-    groups: dict[tuple[str, int], list[CostedRun]] = {}
+    """Runs of one contender, purpose, size and length together, in the order of the plan."""
+    groups: dict[tuple[str, str, int, int], list[CostedRun]] = {}
     for one in runs:
-        groups.setdefault((one.run.contender, one.run.size_index), []).append(one)
+        key = (one.run.contender, purpose(one.run), one.run.size_index, one.run.tokens)
+        groups.setdefault(key, []).append(one)
     return list(groups.values())
 
 
@@ -170,10 +173,14 @@ def _summary(costed: CostedPlan) -> list[str]:
     flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
     later = [f"later: {one.count} runs, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending]
+    trials = {one.run.run_id: one for one in costed.runs if one.run.role == TRIAL}
+    spent = human_count(sum(one.run.exact_flops for one in trials.values()))
+    tuning = f"of them {len(trials)} trials of learning rates, {spent} FLOPs; the best of each size is a result as well"
     lines = [
         "",
         f"{len(distinct)} runs, {len(missing)} to train: {flops} FLOPs, about {left}, "
         f"{human_bytes(costed.disk_bytes_left)}",
+        *([tuning] if trials else []),
         *later,
         f"text: {data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}, "
         f"hash {data['corpus_hash'][:12]}",
@@ -197,6 +204,8 @@ def _as_json(costed: CostedPlan) -> dict[str, Any]:
             {
                 "contender": one.run.contender,
                 "size_index": one.run.size_index,
+                "study": one.run.study,
+                "role": one.run.role,
                 "seed": one.run.seed,
                 "run_id": one.run.run_id,
                 "state": one.state.value,

@@ -181,6 +181,16 @@ def test_the_tuning_of_each_size_is_told_with_its_optimum_and_its_cost(report: P
     assert re.search(r"\| gpt2 \| 40 \| .* \| \d+ % \|", text)
 
 
+def test_a_rate_at_the_edge_of_its_grid_is_among_the_reservations() -> None:
+    tuned = synthetic_tuning(synthetic_records("gpt2", LAW), best=5e-2)
+    results = results_of([record for record in tuned if record.role == RESULT])
+    assert not [one for one in reservations(results) if "grid" in one]
+    results = replace(results, trials=tuple(record for record in tuned if record.role == TRIAL))
+    assert (
+        "the highest of its grid at gpt2 sizes 1, 2, 3, 4, 5: a higher one may be better." in reservations(results)[0]
+    )
+
+
 def test_excluded_runs_are_listed_with_their_reason(report: Path) -> None:
     assert "**left out**: diverged, loss is not finite at step 40" in report.read_text()
 
