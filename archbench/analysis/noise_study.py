@@ -12,7 +12,6 @@ from scipy.stats import t as student
 
 from archbench.analysis.critical_batch import BatchSamples
 from archbench.analysis.fitting import fit_law
-from archbench.analysis.law_bootstrap import Samples
 from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.power_sum import Array
 from archbench.analysis.residual_bootstrap import METHOD, with_residual_intervals
@@ -42,7 +41,7 @@ def study_noise(
     # A run that several studies share is one run.
     unique = list({run.run_id: run for run in measured}.values())
     windows = tuple(window for run in unique for window in noise_windows(run))
-    law, samples = _law(windows, seed)
+    law = _law(windows, seed)
     return NoiseScaleStudy(
         kind="noise_scale",
         study="noise_scale",
@@ -55,7 +54,7 @@ def study_noise(
         ),
         windows=windows,
         law=law,
-        agreement=_agreement(contender, windows, law, samples, batch),
+        agreement=_agreement(contender, windows, batch, np.random.default_rng((seed, 4))),
     )
 
 
@@ -149,45 +148,50 @@ def _loss_at(run: RunRecord, tokens: float) -> float:
     )
 
 
-def _law(windows: Sequence[NoiseScaleWindow], seed: int) -> tuple[FitResult, Samples | None]:
+def _law(windows: Sequence[NoiseScaleWindow], seed: int) -> FitResult:
     """B_simple(L) by least squares on ln B: windows do not share measurements, so each is one observation."""
     read = [window for window in windows if window.noise_scale_tokens is not None]
     losses = np.array([window.loss_nats for window in read])
     values = np.array([window.noise_scale_tokens.value for window in read if window.noise_scale_tokens is not None])
     fit = fit_law(CriticalBatch(), {"L": losses}, values, delta=LEAST_SQUARES)
-    judged, samples = with_residual_intervals(fit, seed=seed)
+    judged, _ = with_residual_intervals(fit, seed=seed)
     refused = len(windows) - len(read)
     left_out = {**judged.result.left_out, **({"window refused": refused} if refused else {})}
-    return replace(judged.result, left_out=left_out), samples
+    return replace(judged.result, left_out=left_out)
 
 
 def _agreement(
     contender: str,
     windows: Sequence[NoiseScaleWindow],
-    law: FitResult,
-    samples: Samples | None,
     batch: BatchSamples | None,
+    generator: np.random.Generator,
 ) -> StudyComparison | None:
-    """B_simple over B_crit in the middle of the losses that windows and targets both cover; None where none are."""
-    read = [window.loss_nats for window in windows if window.noise_scale_tokens is not None]
-    if samples is None or batch is None or not read:
+    """Geometric mean of B_simple over the scan's B_crit(L) in the windows at losses that the scan covers.
+
+    None without two such windows. The interval holds the windows' spread about the mean and the scan's resamples.
+    """
+    if batch is None:
         return None
-    low = max(min(np.log(read)), float(batch.log_losses.min()))
-    high = min(max(np.log(read)), float(batch.log_losses.max()))
-    if low > high:
+    low, high = batch.log_losses.min(), batch.log_losses.max()
+    read = [
+        (float(np.log(window.loss_nats)), float(np.log(window.noise_scale_tokens.value)))
+        for window in windows
+        if window.noise_scale_tokens is not None and low <= np.log(window.loss_nats) <= high
+    ]
+    if len(read) < 2:
         return None
-    middle = np.array([0.5 * (low + high)])
-    noise = np.log(samples.predict(L=np.exp(middle)))[:, 0]
-    scan = batch.log_critical_at(middle)[:, 0]
-    count = min(len(noise), len(scan))
-    drawn = noise[:count] - scan[:count]
-    value = float(np.log(samples.fit.predict(L=np.exp(middle)))[0] - batch.estimate_at(middle)[0])
+    log_loss, log_scale = np.array(read).T
+    ratios = log_scale - batch.estimate_at(log_loss)
+    error = float(ratios.std(ddof=1)) / np.sqrt(len(ratios))
+    scan = batch.log_critical_at(log_loss).mean(axis=1)
+    drawn = log_scale.mean() - scan + error * generator.standard_t(len(ratios) - 1, len(scan))
+    losses = np.exp([log_loss.min(), log_loss.max()])
     return StudyComparison(
         baseline="B_crit of the batch scan",
         contender=contender,
         quantity="noise scale over B_crit",
-        at=f"{float(np.exp(middle[0])):.3g} nats",
-        ratio=ratio_of(value, drawn),
+        at=f"{losses[0]:.3g} to {losses[1]:.3g} nats",
+        ratio=ratio_of(float(ratios.mean()), drawn),
         p_value=two_sided(drawn),
     )
 

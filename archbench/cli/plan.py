@@ -1,7 +1,7 @@
 """`archbench plan`: what a spec would train, and what that would cost."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
-from archbench.results.runs import RunState
+from archbench.results.runs import SIZE_SCAN, RunState, purpose
+from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.run_planner import PlannedRun
@@ -118,40 +119,69 @@ def plan(
 
 
 def print_plan(costed: CostedPlan) -> None:
-    """Prints the plan as a table with a summary below."""
+    """Prints the plan as a table, study by study, with a summary below."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("contender", "N", "seeds", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
-        table.add_column(header, justify="left" if header in ("contender", "state") else "right", no_wrap=True)
-    previous = ""
+    words = ("contender", "for", "state")
+    for header in ("for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
+        table.add_column(header, justify="left" if header in words else "right", no_wrap=True)
+    previous = ("", "")
     for group in by_size(costed.runs):
-        first = group[0]
-        name = first.run.contender if first.run.contender != previous else ""
-        previous = first.run.contender
+        first = group[0].run
+        what = purpose(first)
+        rough = "" if group[0].estimate.measured else "~"
         table.add_row(
-            name,
-            f"{first.run.plan.facts.non_embedding_params:,}",
+            what if what != previous[0] else "",
+            first.contender if (what, first.contender) != previous else "",
+            f"{first.plan.facts.non_embedding_params:,}",
             str(len(group)),
-            human_count(first.run.tokens),
-            f"{first.run.epochs:.2f}",
-            human_count(first.run.kaplan_flops),
-            human_count(first.run.exact_flops),
-            ("" if first.estimate.measured else "~") + human_seconds(first.estimate.seconds),
+            _span([one.run.tokens for one in group], human_count),
+            _span([one.run.epochs for one in group], lambda epochs: f"{epochs:.2f}"),
+            _span([one.run.kaplan_flops for one in group], human_count),
+            _span([one.run.exact_flops for one in group], human_count),
+            rough + _span([one.estimate.seconds for one in group], human_seconds),
             state_words([one.state for one in group]),
         )
+        previous = (what, first.contender)
     console = table_console()
     console.print(table)
-    for line in _summary(costed):
+    lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
+    for line in [*lines, *_summary(costed)]:
         console.print(line, soft_wrap=True, markup=False)
 
 
+def _span(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """Smallest and largest of `values`, or the one that all are."""
+    low, high = words(min(values)), words(max(values))
+    return low if low == high else f"{low}–{high}"
+
+
 def by_size(runs: Sequence[CostedRun]) -> list[list[CostedRun]]:
-    """Runs grouped by contender and size, in the order of the plan."""
-    groups: dict[tuple[str, int], list[CostedRun]] = {}
+    """Runs of one purpose, contender and size together, in the order of the plan; those of the scan by length too."""
+    groups: dict[str, dict[tuple[str, int, int], list[CostedRun]]] = {}
     for one in runs:
-        groups.setdefault((one.run.contender, one.run.size_index), []).append(one)
-    return list(groups.values())
+        length = one.run.tokens if one.run.study == SIZE_SCAN else 0
+        same = groups.setdefault(purpose(one.run), {})
+        same.setdefault((one.run.contender, one.run.size_index, length), []).append(one)
+    return [group for same in groups.values() for group in same.values()]
+
+
+def study_costs(costed: CostedPlan) -> list[str]:
+    """What each study adds to those before it, one a line: runs that are shared are counted where they come first."""
+    counted: set[str] = set()
+    lines = [""]
+    for study in dict.fromkeys(one.run.study for one in costed.runs):
+        own = {one.run.run_id: one for one in costed.runs if one.run.study == study}
+        new = [one for run_id, one in own.items() if run_id not in counted]
+        counted |= own.keys()
+        missing = [one for one in new if one.missing]
+        shared = f" ({len(own) - len(new)} shared with studies above)" if len(own) > len(new) else ""
+        seconds = scan_seconds([one.estimate.seconds for one in missing], costed.workers)
+        flops = human_count(sum(one.run.own_flops for one in missing))
+        cost = f": {flops} FLOPs, about {human_seconds(seconds)}" if missing else ""
+        lines.append(f"{study}: {len(own)} runs{shared}, {len(missing)} to train{cost}")
+    return lines
 
 
 def state_words(states: Sequence[RunState]) -> str:
@@ -170,14 +200,25 @@ def _summary(costed: CostedPlan) -> list[str]:
     flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
     later = [f"later: {one.count} runs, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending]
+    trials = {one.run.run_id: one for one in costed.runs if one.run.role == TRIAL}
+    spent = human_count(sum(one.run.exact_flops for one in trials.values()))
+    tuning = f"of them {len(trials)} trials of learning rates, {spent} FLOPs; the best of each size is a result as well"
     lines = [
         "",
         f"{len(distinct)} runs, {len(missing)} to train: {flops} FLOPs, about {left}, "
         f"{human_bytes(costed.disk_bytes_left)}",
+        *([tuning] if trials else []),
         *later,
         f"text: {data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}, "
         f"hash {data['corpus_hash'][:12]}",
     ]
+    texts = plan.index.environment.get("texts") or {}
+    lines += [
+        f"{name}: {one['unique_tokens']:,} training tokens, {one['bytes_per_token']:.2f} bytes a token"
+        for name, one in texts.items()
+    ]
+    if any(one.missing and one.run.plan.identity.training.early_stopping for one in distinct.values()):
+        lines.append("runs that stop early are counted with all tokens that they may see: the time is at most this")
     if costed.rough:
         lines.append("times with ~ are rough: no run of that architecture is in the store yet")
     return lines + [f"warning: {warning}" for warning in plan.warnings]
@@ -197,6 +238,9 @@ def _as_json(costed: CostedPlan) -> dict[str, Any]:
             {
                 "contender": one.run.contender,
                 "size_index": one.run.size_index,
+                "study": one.run.study,
+                "role": one.run.role,
+                "labels": dict(one.run.labels),
                 "seed": one.run.seed,
                 "run_id": one.run.run_id,
                 "state": one.state.value,
@@ -205,6 +249,8 @@ def _as_json(costed: CostedPlan) -> dict[str, Any]:
                 "dims": one.run.plan.identity.dims.model_dump(),
                 "peak_learning_rate": one.run.plan.identity.training.peak_learning_rate,
                 "tokens": one.run.tokens,
+                "unique_tokens": one.run.plan.facts.unique_tokens,
+                "batch_tokens": one.run.plan.identity.training.batch_tokens,
                 "epochs": one.run.epochs,
                 "kaplan_flops": one.run.kaplan_flops,
                 "exact_flops": one.run.exact_flops,

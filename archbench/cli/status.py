@@ -9,7 +9,7 @@ import click
 
 from archbench.cli.common import PATH, json_option, note, print_json, runs_option, wrapped
 from archbench.errors import StoreError
-from archbench.results.runs import RunRecord, RunState
+from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState, purpose
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.yaml_loader import load_yaml
@@ -93,9 +93,10 @@ def _line(record: RunRecord) -> str:
     elif record.state is RunState.RUNNING and step is not None:
         detail = f", step {step} of {record.details['total_steps']}"
     reason = f" ({record.reason})" if record.reason else ""
+    scan_result = (record.study, record.role) == (SIZE_SCAN, RESULT)
     return (
         f"{record.run_id[:16]}  {record.contender:<16} {record.non_embedding_params:>12,} parameters  "
-        f"seed {record.seed}  {record.state.value}{detail}{reason}"
+        f"seed {record.seed}  {'' if scan_result else f'{purpose(record)}  '}{record.state.value}{detail}{reason}"
     )
 
 
@@ -109,6 +110,8 @@ def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[
                 "run_id": record.run_id,
                 "contender": record.contender,
                 "size_index": record.size_index,
+                "study": record.study,
+                "role": record.role,
                 "non_embedding_params": record.non_embedding_params,
                 "seed": record.seed,
                 "state": record.state.value,

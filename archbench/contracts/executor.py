@@ -34,6 +34,8 @@ class Progress:
     total_steps: int
     loss_nats: float | None
     tokens_per_s: float | None
+    note: str | None = None
+    """Something that a person should be told, in one line."""
 
 
 @dataclass(frozen=True, slots=True)

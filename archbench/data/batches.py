@@ -61,9 +61,10 @@ class TrainingBatches:
         self.seed = seed
         needed = rows * objective.stride(seq_len) + objective.lookahead
         if self.unique_tokens < needed:
+            what = "training split" if subset_tokens is None else "subset of the training text"
             raise DataError(
-                f"the training split has {self.unique_tokens} tokens, one batch of {rows} rows needs {needed}; "
-                "give more text, or lower training.batch_tokens"
+                f"the {what} has {self.unique_tokens} tokens, one batch of {rows} rows needs {needed}; "
+                f"give more {'text' if subset_tokens is None else 'of it'}, or lower training.batch_tokens"
             )
 
     @cached_property

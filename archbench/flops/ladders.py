@@ -101,7 +101,7 @@ def ladders(specs: Iterable[Spec]) -> list[Ladder]:
     found: list[Ladder] = []
     for spec in specs:
         smallest = given_batch(spec.training.batch_tokens, 0, spec.scan.sizes[0], spec.training.seq_len)
-        rows = spec.execution.micro_batch_rows or smallest // spec.training.seq_len
+        rows = spec.execution.fixed_micro_batch_rows or smallest // spec.training.seq_len
         for contender in spec.contenders:
             ladder = Ladder(
                 architecture=contender.architecture,

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from archbench.analysis.tuning import TunedSize
 from archbench.report.plotting import new_figure, style_of, styled
+from archbench.report.words import number
 from archbench.results.runs import size_number
 from archbench.units import human_count
 
@@ -42,6 +43,10 @@ def tuning(sizes: Sequence[TunedSize], contenders: Sequence[str]) -> Figure:
                     elif rung == last and one.rate == size.rate:
                         panel.plot(one.rate, one.loss_nats, "o", color=style.color, markersize=10, fillstyle="none")
         panel.set_xscale("log")
+        rates = sorted({one.rate for size in here for one in size.trials})
+        shown = (rates[0], rates[len(rates) // 2], rates[-1])
+        panel.set_xticks(shown, [number(rate, 2) for rate in shown])
+        panel.set_xticks([], minor=True)
         panel.set_title(f"size {size_number(size_index)}, N {human_count(here[0].non_embedding_params)}")
         panel.set_xlabel("peak learning rate")
     panels[0].set_ylabel("final loss (nats per token)")

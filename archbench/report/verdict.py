@@ -1,6 +1,7 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
 from archbench.analysis.comparison import Conclusion, conclusion
+from archbench.analysis.tuning import analyse_tuning, tuning_warnings
 from archbench.contracts.report import ScanResults
 from archbench.report.words import (
     bits_per_byte_factor,
@@ -60,7 +61,12 @@ def reservations(results: ScanResults) -> list[str]:
     uncounted = without_executed_flops(results.records)
     if uncounted and axis is CostAxis.EXACT:
         named["executed FLOPs were not counted, 6ND stands in for them"] = uncounted
-    return [*results.warnings, *(f"{', '.join(names)}: {warning}." for warning, names in named.items())]
+    tuning = analyse_tuning((*results.records, *results.trials))
+    return [
+        *results.warnings,
+        *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
+        *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
+    ]
 
 
 def _against_baseline(results: ScanResults, comparison: Comparison) -> str:

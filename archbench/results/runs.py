@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 
 class RunState(StrEnum):
@@ -32,6 +32,18 @@ SIZE_SCAN = "scan"
 
 RESULT = "result"
 """Role of a run whose loss is the study's result."""
+
+
+class _InStudy(Protocol):
+    @property
+    def study(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+def purpose(run: _InStudy) -> str:
+    """What a run is for, in a word or two: its role, with its study where that is not the size scan."""
+    return run.role if run.study == SIZE_SCAN else f"{run.study}: {run.role}"
 
 
 def size_scan_results(records: Iterable["RunRecord"]) -> "tuple[RunRecord, ...]":

@@ -37,6 +37,11 @@ class RunDirectory:
         return self.path / "lease.json"
 
     @property
+    def memory_file(self) -> Path:
+        """How the batch had to be cut for want of memory; only while the run goes on."""
+        return self.path / "memory.json"
+
+    @property
     def checkpoints_dir(self) -> Path:
         """Committed checkpoints, the newest two."""
         return self.path / "checkpoints"

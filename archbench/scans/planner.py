@@ -178,7 +178,7 @@ def _check_batch(spec: Spec, size_index: int, size: float) -> None:
 def _check_execution(spec: Spec, rows: int) -> None:
     """Whether ranks and micro-batches divide the `rows` of a batch, and the ZeRO stage has ranks to divide among."""
     execution = spec.execution
-    nproc, micro, stage = execution.nproc, execution.micro_batch_rows, execution.zero_stage
+    nproc, micro, stage = execution.nproc, execution.fixed_micro_batch_rows, execution.zero_stage
     if rows % nproc:
         fitting = max(count for count in range(1, nproc) if rows % count == 0)
         raise spec.error(

@@ -12,6 +12,7 @@ from archbench.data.corpus import Corpus
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import Host
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
+from archbench.runs.files import DamagedFile
 from archbench.runs.model_folder import ModelFolder
 from archbench.runs.records import ENDED
 from archbench.runs.store import IndexedRun, RunStore
@@ -215,10 +216,16 @@ class RunPlanner:
         )
 
     def record(self, run: PlannedRun) -> RunRecord | None:
-        """What `run` left behind, whether done, failed or diverged; None while it has not ended."""
+        """What `run` left behind, whether done, failed or diverged; None while it has not ended.
+
+        A damaged record counts as none: the run is trained again.
+        """
         if self.store is None:
             return None
-        record = self.store.record(run.indexed())
+        try:
+            record = self.store.record(run.indexed())
+        except DamagedFile:
+            return None
         return record if record is not None and record.state in ENDED else None
 
     def shape(self, size_index: int, size: float, loc: Loc = ("scan", "sizes")) -> tuple[ModelDims, RunFacts]:
@@ -325,7 +332,7 @@ class RunPlanner:
             other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in request.also_validated},
             device=execution.device,
             threads=execution.threads,
-            micro_batch_rows=execution.micro_batch_rows,
+            micro_batch_rows=execution.fixed_micro_batch_rows,
             zero_stage=execution.zero_stage,
             nproc=execution.nproc,
             watchdog_seconds=execution.watchdog_seconds,

@@ -12,11 +12,13 @@ from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent
 from archbench.errors import PluginError, StoreError
 from archbench.host import Host
 from archbench.results.runs import RunState, size_number
+from archbench.results.tuning import TRIAL
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
 from archbench.scans.planner import ScanPlan
 from archbench.scans.run_planner import PlannedRun
+from archbench.units import human_count
 
 MAX_ATTEMPTS = 3
 """Times that a run is submitted before its loss is taken for a failure."""
@@ -226,6 +228,8 @@ class _Scheduler:
             return
         if isinstance(event, Progress):
             self.watcher.progressed(run, event)
+            if event.note is not None:
+                self.watcher.told(f"{label(run)}: {event.note}")
             return
         del self.in_flight[event.run_id]
         status = self.store.status(run.run_id)
@@ -300,4 +304,7 @@ class _Scheduler:
 def label(run: PlannedRun) -> str:
     """The run's name in messages."""
     num_params = run.plan.facts.non_embedding_params
-    return f"{run.contender} size {size_number(run.size_index)} ({num_params:,} parameters) seed {run.seed}"
+    name = f"{run.contender} size {size_number(run.size_index)} ({num_params:,} parameters) seed {run.seed}"
+    if run.role == TRIAL:
+        name += f" trial at rate {run.plan.identity.training.peak_learning_rate:.3g}, {human_count(run.tokens)} tokens"
+    return name

@@ -212,7 +212,7 @@ class ExecutionSettings(_Extended):
     threads: PositiveInt = 1
     """CPU threads of the process that trains."""
     micro_batch_rows: PositiveInt | None = None
-    """Rows per forward pass and rank; None: the whole batch."""
+    """Rows per forward pass and rank; None: all of them, or fewer where those do not fit into the memory."""
     nproc: PositiveInt = 1
     """Processes (ranks) that train the run together."""
     zero_stage: int = Field(0, ge=0, le=3)

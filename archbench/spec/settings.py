@@ -158,6 +158,10 @@ def _executor_form(value: Any) -> str:
     return f"{TAG_PREFIX}auto" if isinstance(value, str) else f"{TAG_PREFIX}component"
 
 
+def _rows_form(value: Any) -> str:
+    return f"{TAG_PREFIX}auto" if isinstance(value, str | None) else f"{TAG_PREFIX}number"
+
+
 class ExecutionSection(Section):
     """How runs are carried out; nothing here changes a number beyond rounding."""
 
@@ -167,9 +171,19 @@ class ExecutionSection(Section):
     ] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = Field(1, le=1024)
-    micro_batch_rows: PositiveInt | None = None
+    micro_batch_rows: Annotated[
+        Annotated[PositiveInt, Tag(f"{TAG_PREFIX}number")]
+        | Annotated[Literal["auto"] | None, Tag(f"{TAG_PREFIX}auto")],
+        Discriminator(_rows_form),
+    ] = "auto"
+    """Rows of one forward pass and rank; `auto`: all of them, or fewer where those do not fit into the memory."""
     nproc: PositiveInt = Field(1, le=4096)
     zero_stage: int = Field(0, ge=0, le=3)
     kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
     watchdog_seconds: PositiveFloat = 60.0
+
+    @property
+    def fixed_micro_batch_rows(self) -> int | None:
+        """The number that is asked for; None where the run finds it."""
+        return self.micro_batch_rows if isinstance(self.micro_batch_rows, int) else None

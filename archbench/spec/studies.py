@@ -117,6 +117,9 @@ class BatchScanStudy(TextStudySection):
     """The spec's rate belongs to the spec's batch; at another one it is scaled by this power of the ratio (`sqrt`:
     Malladi et al. 2022 for Adam; `linear`: Goyal et al. 2017 for SGD), left as it is, or given, one a batch."""
 
+    targets_nats: Annotated[list[PositiveFloat], Field(max_length=MAX_CELLS)] = Field(default_factory=list)
+    """Losses at which batches are compared; chosen from what the runs reach if none is given."""
+
     @model_validator(mode="after")
     def _one_a_batch(self) -> "BatchScanStudy":
         for name in ("tokens", "learning_rate"):

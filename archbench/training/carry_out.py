@@ -24,7 +24,18 @@ from archbench.training import checkpoint
 from archbench.training.assembly import Assembly, assemble
 from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
-from archbench.training.progress import Progress, resume
+from archbench.training.memory import (
+    MicroBatch,
+    OutOfMemory,
+    dumped,
+    forget_micro_batch,
+    free_memory,
+    is_exhaustion,
+    planned_micro_batch,
+    released,
+    store_micro_batch,
+)
+from archbench.training.progress import Progress, commit, resume
 from archbench.training.ranks import ALONE, Ranks
 from archbench.training.weights import keep_weights
 
@@ -127,7 +138,7 @@ def _train_contained(
 ) -> Outcome | None:
     """The outcome of training; `failed` where a plug-in or a library raised. StoreErrors pass through."""
     try:
-        return _train(directory, plan, registry, lease, report, stop, ranks)
+        return _train_fitting(directory, plan, registry, lease, report, stop, ranks)
     except Interrupted as error:
         log.info("run %s: %s", directory.path.name, error)
         return None
@@ -141,9 +152,48 @@ def _train_contained(
         return Outcome(RunState.FAILED, reason=failure_reason(error))
 
 
+def _train_fitting(
+    directory: RunDirectory,
+    plan: RunPlan,
+    registry: Registry,
+    lease: leases.Lease,
+    report: Callable[[Report], None],
+    stop: Event,
+    ranks: Ranks,
+) -> Outcome:
+    """`_train`, with the batch cut into more pieces each time that the memory does not suffice.
+
+    Raises OutOfMemory where it cannot be cut further.
+    """
+    cut = planned_micro_batch(directory, plan)
+    while True:
+        try:
+            return _train(directory, plan, cut, registry, lease, report, stop, ranks)
+        except Exception as error:
+            if not is_exhaustion(error):
+                raise
+            log.warning("run %s", directory.path.name, exc_info=True)
+            details = released(error)
+            exhausted = error if isinstance(error, OutOfMemory) else OutOfMemory(details)
+        smaller = cut.smaller(exhausted.step)
+        lease.check()
+        if smaller is None:
+            forget_micro_batch(directory)
+            raise OutOfMemory(f"{exhausted.details} {cut.remedy()}", exhausted.step)
+        cut = smaller
+        store_micro_batch(directory, cut)
+        if ranks.size > 1:
+            # The others wait for this one where it has left them: only a new group can go on.
+            raise OutOfMemory(f"{exhausted.details}; the same command goes on with {cut.rows} rows at a time")
+        free_memory()
+        note = f"{exhausted}; goes on from step {exhausted.step} with {cut.rows} of {cut.batch_rows} rows at a time"
+        report(Report(exhausted.step, plan.identity.training.total_steps, None, None, note))
+
+
 def _train(
     directory: RunDirectory,
     plan: RunPlan,
+    cut: MicroBatch,
     registry: Registry,
     lease: leases.Lease,
     report: Callable[[Report], None],
@@ -153,13 +203,18 @@ def _train(
     began = time.perf_counter()
     configure_torch(plan.execution.threads)
     kernels = allow_native_kernels(plan.execution.kernels == "auto")
-    assembly = assemble(plan, registry, directory, ranks)
+    assembly = assemble(cut.applied_to(plan), registry, directory, ranks)
     try:
         reset_peak_memory(assembly.device)
         progress = resume(directory, assembly)
         log.info("run %s: begins at step %d", directory.path.name, progress.step)
         ready = time.perf_counter()
-        outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+        try:
+            outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+        except Exception as error:
+            if not is_exhaustion(error):
+                raise
+            raise _saved(released(error), directory, lease, assembly, progress) from None
         keeping = plan.execution.keep_weights and outcome.state is RunState.DONE
         weights = assembly.engine.weights() if keeping else {}
         if not ranks.first:
@@ -167,7 +222,7 @@ def _train(
         lease.check()
         if keeping:
             keep_weights(directory, plan.identity.run_id, weights)
-        measured = _measured(plan, assembly, progress) | {
+        measured = _measured(plan, cut, assembly, progress) | {
             "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
@@ -175,9 +230,31 @@ def _train(
         write_timings(directory, outcome.curve, measured)
         write_record(directory, plan, outcome)
         checkpoint.discard_all(directory)
+        forget_micro_batch(directory)
         return outcome
     finally:
         assembly.engine.close()
+
+
+def _saved(
+    details: str, directory: RunDirectory, lease: leases.Lease, assembly: Assembly, progress: Progress
+) -> OutOfMemory:
+    """The error to raise where memory was exhausted, after a checkpoint of the steps that were taken.
+
+    Without one, the run goes on from the checkpoint before: where parameters were being changed, or where not even
+    this finds room.
+    """
+    free_memory()
+    step = progress.started_at
+    try:
+        if assembly.ranks.size == 1 and not progress.updating and progress.soundness.problem(progress.step) is None:
+            commit(directory, lease, assembly, progress)
+            step = progress.step
+    except Exception as error:
+        if not is_exhaustion(error):
+            raise
+        log.warning("run %s: no memory for a checkpoint of step %d: %s", directory.path.name, progress.step, error)
+    return OutOfMemory(details, step)
 
 
 def configure_torch(threads: int) -> None:
@@ -206,13 +283,10 @@ def keep_freed_memory() -> bool:
 def failure_reason(error: BaseException) -> str:
     """What went wrong, in one line."""
     message = " ".join(str(error).split())
-    exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message
-    if exhausted:
-        return f"out of memory: {message[:200] or 'no details'}; lower execution.micro_batch_rows or execution.workers"
     return f"{type(error).__name__}: {message[:400] or 'no message'}; the traceback is in the worker's log"
 
 
-def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str, Any]:
+def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Progress) -> dict[str, Any]:
     seconds = progress.device_seconds
     tokens = progress.step * plan.identity.training.batch_tokens
     return {
@@ -223,11 +297,14 @@ def _measured(plan: RunPlan, assembly: Assembly, progress: Progress) -> dict[str
         "nproc": plan.execution.nproc,
         "zero_stage": assembly.engine.zero_stage,
         "micro_batch_rows": assembly.settings.micro_batch_rows,
+        "micro_batch_halvings": dumped(cut.halvings),
         "peak_memory_bytes": peak_memory_bytes(assembly.device),
         "training_seconds": round(seconds, 3),
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
         "noise_scale_seconds": round(progress.noise_scale_seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
+        "energy_joules": None if progress.energy.joules is None else round(progress.energy.joules, 3),
+        "energy_scope": None if progress.energy.meter is None else progress.energy.meter.scope,
         "attempts": progress.attempts,
         **_utilisation(plan, assembly, tokens, seconds),
     }

@@ -198,14 +198,23 @@ class TrainingEngine:
         # DeepSpeed takes the mean over ranks, where the batch's loss is the sum of the shares.
         self._engine.backward(loss if self.settings.nproc == 1 else loss * self.settings.nproc, scale_wrt_gas=False)
 
-    def step(self, learning_rate: float) -> None:
-        """Ends a micro-batch; after the last one of a step clips the gradients and updates the parameters."""
-        if self._engine.is_gradient_accumulation_boundary():
+    def step(self, learning_rate: float) -> Tensor | float | None:
+        """Ends a micro-batch; after the last one of a step clips the gradients and updates the parameters.
+
+        Returns the norm of the step's gradient before it was clipped, on its device; None before the last micro-batch.
+        """
+        boundary: bool = self._engine.is_gradient_accumulation_boundary()
+        norm: Tensor | float | None = None
+        if boundary:
             for group in self._engine.optimizer.param_groups:
                 group["lr"] = learning_rate
             if self.zero_stage == 0:
-                nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
+                norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
         self._engine.step()
+        if boundary and norm is None:
+            # ZeRO's own; infinite where it found one that is not a number and left the step out.
+            norm = self._engine.get_global_grad_norm()
+        return norm
 
     def close(self) -> None:
         """Frees the engine; it is of no use afterwards."""

@@ -8,8 +8,9 @@ from threading import Event
 from typing import Any
 
 from archbench.contracts.architecture import Attention
-from archbench.contracts.objective import IGNORE_TARGET
+from archbench.contracts.objective import IGNORE_TARGET, LossParts
 from archbench.errors import ArchbenchError
+from archbench.nn.language_model import State
 from archbench.results.runs import CurvePoint, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
@@ -22,12 +23,10 @@ from archbench.training.prefix_audit import audit_prefixes
 from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
+from archbench.training.soundness import CHECK_STEPS, REMEDY, unsound_weights
 
 REPORT_SECONDS = 0.5
 """Least time between two progress reports; each reads the loss from the device."""
-
-CHECK_STEPS = 64
-"""Steps between two looks at whether the loss is a number. Fixed, so that a diverged run ends at the same step."""
 
 DIVERGED_MARGIN_NATS = 1.0
 """A validation loss that far above the untrained model's has diverged: only a rate that is too high does that."""
@@ -44,7 +43,9 @@ class Report:
     step: int
     total_steps: int
     loss_nats: float | None
-    tokens_per_s: float
+    tokens_per_s: float | None
+    note: str | None = None
+    """Something that a person should be told, in one line."""
 
 
 @dataclass(slots=True)
@@ -62,20 +63,26 @@ class Upkeep:
     reported_step: int | None = None
     committed: float = field(default_factory=time.monotonic)
 
-    def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> None:
-        """Called after each step. Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over."""
+    def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | None:
+        """Called after each step. Returns why the run has diverged, where it looked at that before a checkpoint.
+
+        Raises Interrupted after a last checkpoint, LeaseLost if the run was taken over.
+        """
         now = time.monotonic()
-        if progress.step in assembly.plan.execution.keep_steps:
-            with clock.paused():
-                progress.device_seconds = clock.seconds
-                keep(self.directory, self.lease, assembly, progress)
         # Each rank has its own clock; what they do, they do together.
         stopping, committing, reporting = assembly.ranks.any(
             self.stop.is_set(),
             now - self.committed >= assembly.plan.execution.checkpoint_seconds,
             assembly.ranks.first and now - self.reported >= REPORT_SECONDS,
         )
-        if stopping or committing:
+        keeping, committing = progress.step in assembly.plan.execution.keep_steps, committing or stopping
+        if (keeping or committing) and (problem := progress.soundness.problem(progress.step)):
+            return problem
+        if keeping:
+            with clock.paused():
+                progress.device_seconds = clock.seconds
+                keep(self.directory, self.lease, assembly, progress)
+        if committing:
             with clock.paused():
                 progress.device_seconds = clock.seconds
                 commit(self.directory, self.lease, assembly, progress)
@@ -84,6 +91,7 @@ class Upkeep:
             raise Interrupted(f"stopped at step {progress.step}; run the same command to go on")
         if reporting:
             self._report(assembly, progress, now)
+        return None
 
     def _report(self, assembly: Assembly, progress: Progress, now: float) -> None:
         training = assembly.plan.identity.training
@@ -98,6 +106,7 @@ class Upkeep:
             )
         )
         self.reported, self.reported_step = now, progress.step
+        progress.energy.glance()
         if not assembly.ranks.first:
             return
         self.lease.renew(progress.step)
@@ -111,30 +120,31 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     identity = assembly.plan.identity
     total_steps = identity.training.total_steps
     evaluated_after = frozenset(evaluation_steps(identity.training, identity.evaluation))
-    clock = Stopwatch(assembly.device, progress.device_seconds)
-    if not progress.curve and (problem := measure(assembly, progress, clock)):
-        return Outcome(RunState.DIVERGED, (), reason=problem)
+    clock = Stopwatch(assembly.device, progress.device_seconds, progress.energy)
+    # An attempt that was ended by a lack of memory may have left an evaluation to the next one.
+    due = not progress.curve or (progress.step in evaluated_after and progress.curve[-1].step != progress.step)
+    if due and (problem := measure(assembly, progress, clock)):
+        return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
     assembly.engine.train_mode()
     clock.start()
-    while progress.step < total_steps:
-        if measures_noise(assembly, progress.step):
-            with clock.paused():
-                measure_noise(assembly, progress)
-        train_step(assembly, progress)
-        problem = None
-        if progress.step in evaluated_after:
-            with clock.paused():
-                problem = measure(assembly, progress, clock)
-        elif progress.step % CHECK_STEPS == 0:
-            problem = non_finite(progress)
-        if problem is not None:
-            clock.stop()
-            return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
-        if progress.step in evaluated_after and stalled(progress.curve, identity.training.early_stopping):
-            break
-        upkeep.after_step(assembly, progress, clock)
-    clock.stop()
-    progress.device_seconds = clock.seconds
+    try:
+        while progress.step < total_steps and not stalled(progress.curve, identity.training.early_stopping):
+            if measures_noise(assembly, progress):
+                with clock.paused():
+                    measure_noise(assembly, progress)
+            train_step(assembly, progress)
+            problem = None
+            if progress.step in evaluated_after:
+                with clock.paused():
+                    problem = measure(assembly, progress, clock)
+            elif progress.step % CHECK_STEPS == 0:
+                problem = progress.soundness.problem(progress.step)
+            problem = problem or upkeep.after_step(assembly, progress, clock)
+            if problem is not None:
+                return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
+    finally:
+        clock.stop()
+        progress.device_seconds = clock.seconds
     return Outcome(
         RunState.DONE,
         tuple(progress.curve),
@@ -145,13 +155,19 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
 
 
 def train_step(assembly: Assembly, progress: Progress) -> None:
-    """One optimiser step: the batch in micro-batches, forward and backward each, then the update. Waits for nothing."""
+    """One optimiser step: the batch in micro-batches, forward and backward each, then the update. Waits for nothing.
+
+    `progress` is that of the step before until the step is whole.
+    """
     identity, engine = assembly.plan.identity, assembly.engine
     settings, ranks = assembly.settings, assembly.ranks
     arrays = assembly.batches.batch(progress.step, settings.rows_of(ranks.rank))
     num_predictions = max(1, ranks.total(int((arrays["targets"] != IGNORE_TARGET).sum())))
     batch = to_device(arrays, assembly.device)
     rate = learning_rate(identity.training, progress.step + 1)
+    last_part = settings.accumulation_steps - 1
+    states: dict[int, State | None] = {}
+    losses: list[LossParts] = []
     for part, micro in row_slices(batch, settings.micro_batch_rows):
         # The same on every rank, as for every micro-batch.
         seed_generators(identity.seed, Purpose.TRAINING, progress.step)
@@ -161,12 +177,13 @@ def train_step(assembly: Assembly, progress: Progress) -> None:
         if parts.auxiliary is not None:
             loss = loss + parts.auxiliary / (settings.accumulation_steps * settings.nproc)
         engine.backward(loss)
-        engine.step(rate)
+        progress.updating = part == last_part
+        norm = engine.step(rate)
         if assembly.architecture.carries_state:
-            progress.states[part] = parts.state
-        progress.nats += parts.nats.detach()
-        progress.predictions += parts.predictions
-    progress.step += 1
+            states[part] = parts.state
+        losses.append(parts._replace(nats=parts.nats.detach()))
+    # Only now: a step that the memory did not suffice for is taken again from where it began.
+    progress.took_step(losses, states, norm)
 
 
 def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | None:
@@ -176,7 +193,7 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
     """
     began = time.perf_counter()
     plan, step = assembly.plan, progress.step
-    if problem := non_finite(progress):
+    if problem := progress.soundness.problem(step):
         return problem
     assembly.engine.eval_mode()
     result = evaluate(assembly.engine.module, assembly.evaluation_set, assembly.device)
@@ -184,7 +201,8 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
     if not result.finite:
         if step == 0:
             return "the validation loss of the untrained model is not finite; the architecture or objective is broken"
-        return f"the validation loss is not finite after step {step}; lower training.learning_rate"
+        culprit = "a weight" if unsound_weights(assembly.engine.module) else "the validation loss"
+        return f"{culprit} is not finite after step {step}, though losses and gradients were; {REMEDY}"
     tokens = step * plan.identity.training.batch_tokens
     progress.curve.append(
         CurvePoint(
@@ -206,15 +224,17 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
     if result.loss_nats > untrained + DIVERGED_MARGIN_NATS:
         return (
             f"the validation loss is {result.loss_nats:.3g} nats after step {step}, the untrained model's was "
-            f"{untrained:.3g}; lower training.learning_rate"
+            f"{untrained:.3g}; {REMEDY}"
         )
     return None
 
 
-def measures_noise(assembly: Assembly, step: int) -> bool:
-    """Whether gradient noise is measured on the batch of the step that follows `step` taken ones."""
-    every = assembly.plan.identity.evaluation.noise_scale_every
-    return every > 0 and step > 0 and step % every == 0
+def measures_noise(assembly: Assembly, progress: Progress) -> bool:
+    """Whether gradient noise is to be measured on the batch of the next step, and was not measured before."""
+    every, step = assembly.plan.identity.evaluation.noise_scale_every, progress.step
+    if every == 0 or step == 0 or step % every:
+        return False
+    return not progress.noise_scale or progress.noise_scale[-1].step != step
 
 
 def measure_noise(assembly: Assembly, progress: Progress) -> None:
@@ -241,14 +261,6 @@ def stalled(curve: Sequence[CurvePoint], settings: EarlyStopping | None) -> bool
         return False
     losses = [point.validation_loss_nats for point in curve]
     return min(losses[-settings.patience :]) >= min(losses[: -settings.patience])
-
-
-def non_finite(progress: Progress) -> str | None:
-    """Why the run has diverged if its training loss is not a number, None if it is."""
-    loss = progress.mean_loss_nats
-    if loss is None or math.isfinite(loss):
-        return None
-    return f"the training loss is not finite after step {progress.step}; lower training.learning_rate"
 
 
 def _other_losses(assembly: Assembly) -> dict[str, float]:

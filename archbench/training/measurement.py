@@ -12,12 +12,18 @@ from typing import Any
 import psutil
 import torch
 
+from archbench.training.energy import EnergyCount
+
 
 class Stopwatch:
-    """Time spent in training steps. Starting and stopping wait for the device; nothing in between does."""
+    """Time, and energy where it is told, spent in training steps.
 
-    def __init__(self, device: torch.device, seconds: float = 0.0) -> None:
+    Starting and stopping wait for the device; nothing in between does.
+    """
+
+    def __init__(self, device: torch.device, seconds: float = 0.0, energy: EnergyCount | None = None) -> None:
         self._device = device
+        self._energy = energy or EnergyCount(None)
         self._seconds = seconds
         self._started: float | None = None
 
@@ -30,6 +36,7 @@ class Stopwatch:
     def start(self) -> None:
         """Goes on."""
         self._synchronise()
+        self._energy.start()
         self._started = time.perf_counter()
 
     def stop(self) -> None:
@@ -37,6 +44,7 @@ class Stopwatch:
         self._synchronise()
         self._seconds = self.seconds
         self._started = None
+        self._energy.stop()
 
     @contextmanager
     def paused(self) -> Iterator[None]:

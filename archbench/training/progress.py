@@ -1,11 +1,13 @@
 """How far a run has come: all that a checkpoint holds beside the engine's own tensors."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
 
+from archbench.contracts.objective import LossParts
 from archbench.errors import StoreError
 from archbench.nn.language_model import State
 from archbench.results.runs import CurvePoint, NoiseMeasurement
@@ -14,7 +16,9 @@ from archbench.runs.lease import Lease
 from archbench.runs.records import curve_point, noise_measurement
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly
+from archbench.training.energy import EnergyCount, find_meter
 from archbench.training.ranks import ALONE, Ranks
+from archbench.training.soundness import Soundness
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,8 @@ class Progress:
     """Training loss of this rank's rows, summed since the last point of the curve; float64 scalar."""
     predictions: Tensor
     """Tokens predicted in them since then; float64 scalar."""
+    soundness: Soundness
+    """Of losses and gradients since the last look; a checkpoint is only made of steps that were sound."""
     ranks: Ranks = ALONE
     step: int = 0
     states: dict[int, State | None] = field(default_factory=dict)
@@ -38,11 +44,15 @@ class Progress:
     device_seconds: float = 0.0
     """Measured time in training steps, over all attempts."""
     evaluation_seconds: float = 0.0
+    energy: EnergyCount = field(default_factory=lambda: EnergyCount(None))
+    """Energy in training steps, over all attempts."""
     noise_scale_seconds: float = 0.0
     attempts: int = 1
     """How often the run was taken up, the first time included."""
     started_at: int = 0
     """Step at which this attempt began."""
+    updating: bool = False
+    """Whether parameters are being changed: only outside of that do they belong to `step`."""
 
     @property
     def mean_loss_nats(self) -> float | None:
@@ -53,6 +63,20 @@ class Progress:
         nats, predictions = self.ranks.summed(torch.stack([self.nats, self.predictions])).tolist()
         return nats / predictions if predictions else None
 
+    def took_step(
+        self, losses: Sequence[LossParts], states: dict[int, State | None], norm: Tensor | float | None
+    ) -> None:
+        """One more step was taken: losses and memory of its micro-batches, and the norm of its gradient."""
+        for parts in losses:
+            self.nats += parts.nats
+            self.predictions += parts.predictions
+            self.soundness.note_loss(self.step, parts.nats)
+        if norm is not None:
+            self.soundness.note_gradient(self.step, norm)
+        self.states |= states
+        self.step += 1
+        self.updating = False
+
     def forget_losses(self) -> None:
         """Begins a new mean."""
         self.nats.zero_()
@@ -62,7 +86,8 @@ class Progress:
 def fresh_progress(device: torch.device, ranks: Ranks = ALONE) -> Progress:
     """A run before its first step."""
     zero = torch.zeros((), dtype=torch.float64, device=device)
-    return Progress(nats=zero, predictions=zero.clone(), ranks=ranks)
+    soundness, energy = Soundness(device, ranks), EnergyCount(find_meter(device))
+    return Progress(nats=zero, predictions=zero.clone(), soundness=soundness, ranks=ranks, energy=energy)
 
 
 def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
@@ -90,6 +115,7 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
         "noise_scale": [asdict(one) for one in progress.noise_scale],
         "device_seconds": progress.device_seconds,
         "evaluation_seconds": progress.evaluation_seconds,
+        "energy_joules": progress.energy.joules,
         "noise_scale_seconds": progress.noise_scale_seconds,
         "attempts": progress.attempts,
     }
@@ -126,6 +152,7 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress.noise_scale = [noise_measurement(one) for one in stored.progress.get("noise_scale", [])]
     progress.device_seconds = float(stored.progress["device_seconds"])
     progress.evaluation_seconds = float(stored.progress["evaluation_seconds"])
+    progress.energy = EnergyCount(progress.energy.meter, stored.progress.get("energy_joules"))
     progress.noise_scale_seconds = float(stored.progress.get("noise_scale_seconds", 0.0))
     progress.attempts = int(stored.progress["attempts"]) + 1
     return progress

@@ -129,6 +129,7 @@ def _serve(
                 total_steps=progress.total_steps,
                 loss_nats=progress.loss_nats,
                 tokens_per_s=progress.tokens_per_s,
+                note=progress.note,
             )
 
         outcome = carry_out(RunDirectory(Path(run_dir)), registry, report, request.event, ranks)

@@ -1,6 +1,7 @@
 """Batches over random sizes: who sees which token, when, and how often."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from archbench.contracts.objective import IGNORE_TARGET, ObjectiveConfig
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus, CorpusStatistics, MappedTokens
 from archbench.data.hashing import permuted
+from archbench.errors import DataError
 
 _END = 999_999
 OBJECTIVES: list[ObjectiveConfig] = [
@@ -162,6 +164,52 @@ def test_masked_evaluation_has_the_same_masks_each_time(objective: ObjectiveConf
     for index in range(len(first)):
         for name, values in first[index].items():
             assert np.array_equal(values, second[index][name])
+
+
+@given(sizes, st.sampled_from(OBJECTIVES), st.sampled_from(["stream", "shuffled"]), st.integers(0, 2**31))
+def test_a_subset_is_read_as_if_there_were_no_other_text(
+    size: tuple[int, int, int], objective: ObjectiveConfig, order: Literal["stream", "shuffled"], seed: int
+) -> None:
+    seq_len, rows, extra = size[0] + 7, size[1], size[2]
+    subset = rows * objective.stride(seq_len) + objective.lookahead + extra
+    whole, alone = corpus_of(subset + 1000, [1]), corpus_of(subset, [1])
+    settings_: dict[str, Any] = {"seq_len": seq_len, "rows": rows, "order": order, "seed": seed}
+    of_whole = TrainingBatches(whole, objective, subset_tokens=subset, **settings_)
+    of_alone = TrainingBatches(alone, objective, **settings_)
+    # Two epochs and a bit: the end of the subset is followed by its beginning.
+    for step in range(2 * max(1, subset // of_alone.tokens_per_step) + 2):
+        ours, theirs = of_whole.batch(step), of_alone.batch(step)
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            assert np.array_equal(ours[name], theirs[name])
+        if isinstance(objective, CausalLmConfig):  # the others put random ids in
+            assert ours["tokens"].max() < subset
+    assert of_whole.epochs(7) == of_alone.epochs(7)
+
+
+@given(st.integers(20, 300), st.integers(0, 300))
+def test_a_smaller_subset_lies_inside_every_larger_one(smaller: int, more: int) -> None:
+    corpus = corpus_of(smaller + more + 10, [1])
+
+    def seen(subset: int) -> set[int]:
+        batches = TrainingBatches(
+            corpus, CausalLmConfig(), seq_len=4, rows=1, order="shuffled", seed=0, subset_tokens=subset
+        )
+        steps = range(6 * (subset // 4))
+        return set(np.concatenate([batches.batch(step)["tokens"].ravel() for step in steps]).tolist())
+
+    # Six epochs of windows that begin at other places each time show every token.
+    assert seen(smaller) == set(range(smaller))
+    assert seen(smaller) <= seen(smaller + more)
+
+
+def test_a_subset_that_is_too_small_or_too_large_is_refused() -> None:
+    corpus = corpus_of(1000, [1])
+    shape: dict[str, Any] = {"seq_len": 16, "rows": 4, "order": "stream", "seed": 0}
+    with pytest.raises(DataError, match=r"the subset of the training text has 64 tokens, one batch of 4 rows needs 65"):
+        TrainingBatches(corpus, CausalLmConfig(), subset_tokens=64, **shape)
+    with pytest.raises(DataError, match=r"a subset of 1001 tokens was asked for, the training text has 1000; give"):
+        TrainingBatches(corpus, CausalLmConfig(), subset_tokens=1001, **shape)
 
 
 def _tokens_of(corpus: Corpus, documents: NDArray[np.int64]) -> NDArray[np.int64]:

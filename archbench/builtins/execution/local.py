@@ -239,6 +239,7 @@ class LocalExecutor:
                     total_steps=message["total_steps"],
                     loss_nats=message["loss_nats"],
                     tokens_per_s=message["tokens_per_s"],
+                    note=message.get("note"),
                 )
             case "ended":
                 worker.job = None

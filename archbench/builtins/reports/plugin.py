@@ -11,6 +11,14 @@ from archbench.builtins.reports.sections import (
     MultiplierSection,
     RunSection,
 )
+from archbench.builtins.reports.study_sections import (
+    BatchSection,
+    DataSection,
+    GridSection,
+    IsoflopSection,
+    SizeSection,
+    StepSection,
+)
 from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
@@ -19,7 +27,7 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit, back-test, tuning, multipliers, curves, transfer, runs, how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, multipliers, curves, studies, runs, how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
@@ -28,6 +36,12 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         TuningSection,
         MultiplierSection,
         LearningCurveSection,
+        SizeSection,
+        DataSection,
+        GridSection,
+        IsoflopSection,
+        BatchSection,
+        StepSection,
         TransferSection,
         RunSection,
         EnvironmentSection,

@@ -50,7 +50,7 @@ def _rate(study: BatchScanStudy, ground: StudyGround, rung: Rung, index: int) ->
 
 def _check_rows(study: BatchScanStudy, ground: StudyGround) -> None:
     seq_len, execution = ground.spec.training.seq_len, ground.spec.execution
-    share = execution.nproc * (execution.micro_batch_rows or 1)
+    share = execution.nproc * (execution.fixed_micro_batch_rows or 1)
     for index, batch_tokens in enumerate(study.batch_tokens):
         loc = ground.loc("batch_tokens", index)
         rows = batch_tokens // seq_len

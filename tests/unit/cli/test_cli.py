@@ -189,7 +189,8 @@ def test_bundled_specs_share_the_runs_of_their_baseline() -> None:
         specs = [
             load_spec(path, default_host().registry) for path in folder.glob("*.yaml") if path.stem != "quickstart"
         ]
-        resolved = [spec.resolved() for spec in specs]
+        # Specs of studies alone need no run of the scans.
+        resolved = [spec.resolved() for spec in specs if spec.scan.trained]
         assert len(resolved) >= 6
         for part in ("data", "scan", "training", "evaluation"):
             assert all(one[part] == resolved[0][part] for one in resolved), part

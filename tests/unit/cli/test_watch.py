@@ -13,7 +13,7 @@ from archbench.contracts.executor import Progress
 
 def a_run(contender: str) -> Any:
     plan = SimpleNamespace(facts=SimpleNamespace(non_embedding_params=349_123_456))
-    return SimpleNamespace(contender=contender, size_index=4, seed=2, run_id=contender, plan=plan)
+    return SimpleNamespace(contender=contender, size_index=4, seed=2, run_id=contender, plan=plan, role="result")
 
 
 def drawn(width: int, *contenders: str) -> list[str]:

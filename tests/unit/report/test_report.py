@@ -156,7 +156,9 @@ def test_the_report_opens_with_the_verdict_and_shows_every_section(report: Path,
     text = report.read_text()
     assert text.index(verdict(results).splitlines()[0]) < text.index("## Compute-efficient frontiers")
     for section in register_report_sections():
-        assert f"## {section().title}" in text
+        # Studies and tuning have sections where a scan holds some; this one is a size scan alone.
+        elsewhere = section().kind in ("transfer", "tuning") or section().kind.startswith("study_")
+        assert (f"## {section().title}" in text) is not elsewhere, section().kind
 
 
 def test_every_figure_that_the_report_shows_exists_as_svg_and_png(report: Path) -> None:
@@ -179,6 +181,16 @@ def test_the_tuning_of_each_size_is_told_with_its_optimum_and_its_cost(report: P
     assert "the same number of trials: 40" in text
     assert "| gpt2 | 1 | 10k | 5 + 3 | 0.00800 | 0.00900 |" in text
     assert re.search(r"\| gpt2 \| 40 \| .* \| \d+ % \|", text)
+
+
+def test_a_rate_at_the_edge_of_its_grid_is_among_the_reservations() -> None:
+    tuned = synthetic_tuning(synthetic_records("gpt2", LAW), best=5e-2)
+    results = results_of([record for record in tuned if record.role == RESULT])
+    assert not [one for one in reservations(results) if "grid" in one]
+    results = replace(results, trials=tuple(record for record in tuned if record.role == TRIAL))
+    assert (
+        "the highest of its grid at gpt2 sizes 1, 2, 3, 4, 5: a higher one may be better." in reservations(results)[0]
+    )
 
 
 def test_excluded_runs_are_listed_with_their_reason(report: Path) -> None:

@@ -154,6 +154,17 @@ def test_a_failed_trial_keeps_its_size_waiting_and_no_other(text_folder: Path, t
     assert plan.pending
 
 
+def test_a_trial_whose_record_is_damaged_is_planned_again(text_folder: Path, tmp_path: Path) -> None:
+    scan = Scan(text_folder, tmp_path, "{around: 3e-3}")
+    first = scan.plan()
+    for run in first.runs:
+        scan.end(run, 3e-3)
+    scan.store.directory(first.runs[0].run_id).record_file.write_text("{")
+    plan = scan.plan()
+    assert len([run for run in of(plan, TRIAL) if run.size_index == 0]) == 5
+    assert plan.pending
+
+
 def test_extrapolation_tunes_two_sizes_and_the_law_gives_the_others(text_folder: Path, tmp_path: Path) -> None:
     def best(run: PlannedRun) -> float:
         return float(0.5 * run.plan.facts.non_embedding_params**-0.43)

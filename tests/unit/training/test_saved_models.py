@@ -191,7 +191,7 @@ def test_a_run_begins_with_the_loss_that_transformers_has(
             ).item()
     assert outcome.curve[-1].validation_loss_nats == pytest.approx(total / batches.num_predictions, abs=1e-5)
     fresh = train_to_end(plan("fresh", training={"peak_learning_rate": 1e-12}, total_steps=4))
-    assert abs(fresh.curve[-1].validation_loss_nats - outcome.curve[-1].loss_nats) > 0.05
+    assert abs(fresh.curve[-1].validation_loss_nats - outcome.curve[-1].validation_loss_nats) > 0.05
 
 
 def test_another_model_in_the_folder_fails_the_run_in_one_line(plan: Any, train_to_end: Any, tmp_path: Path) -> None:

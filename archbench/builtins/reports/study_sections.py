@@ -1,0 +1,219 @@
+"""The sections of the studies of Kaplan et al. 2020: loss against N and D, L(N,D), isoFLOP, batches, L(N,S)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar
+
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.report.plotting import save
+from archbench.results.studies import (
+    BatchStudy,
+    DataStudy,
+    GridStudy,
+    IsoflopStudy,
+    LearningCurveStudy,
+    NoiseScaleStudy,
+    SizeStudy,
+    StudyOfContender,
+)
+
+# Figures are imported where they are drawn: registering sections must stay cheap.
+
+S = TypeVar("S", bound=StudyOfContender)
+
+
+class SizeSection(ReportSection):
+    """L(N) of the size scan."""
+
+    kind: Literal["study_size"] = "study_size"
+    title: str = "Loss against size, L(N)"
+    order: int = 310
+    summary: ClassVar[str] = "Loss at the end of training against N, with L(N) of Kaplan et al. 2020"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """Figure, laws and comparisons."""
+        return _single_laws(list(_studies(results, SizeStudy)), figures_dir)
+
+
+class DataSection(ReportSection):
+    """L(D) by early stopping on nested subsets."""
+
+    kind: Literal["study_data"] = "study_data"
+    title: str = "Loss against data, L(D)"
+    order: int = 320
+    summary: ClassVar[str] = "Lowest loss against different tokens, with L(D) of Kaplan et al. 2020"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """Figure, laws and comparisons."""
+        return _single_laws(list(_studies(results, DataStudy)), figures_dir)
+
+
+class GridSection(ReportSection):
+    """L(N,D) and overfitting."""
+
+    kind: Literal["study_grid"] = "study_grid"
+    title: str = "Size and data together, L(N,D)"
+    order: int = 330
+    summary: ClassVar[str] = "Contours of L(N,D), what too little data costs, how data must grow with size"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """A figure, two laws and the rule of each contender."""
+        from archbench.report import study_figures as figures
+        from archbench.report.study_text import comparisons_table, laws_table, notes_text, overfitting_text
+
+        parts = []
+        for study in _studies(results, GridStudy):
+            parts += [
+                f"### {study.contender}",
+                save(figures.overfitting(study), figures_dir, _name("grid", study)) if study.points else "",
+                overfitting_text(study),
+                laws_table([(study.law.law, study.law), (study.law_with_floor.law, study.law_with_floor)]),
+                comparisons_table(study.comparisons),
+                notes_text(study),
+            ]
+        return _joined(parts)
+
+
+class IsoflopSection(ReportSection):
+    """Best size at each budget."""
+
+    kind: Literal["study_isoflop"] = "study_isoflop"
+    title: str = "Best size at equal compute"
+    order: int = 335
+    summary: ClassVar[str] = "isoFLOP parabolas with their bias named, and the allocation by every approach"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """A figure and two tables of each contender."""
+        from archbench.report import study_figures as figures
+        from archbench.report.study_text import isoflop_table, notes_text
+
+        parts = []
+        for study in _studies(results, IsoflopStudy):
+            parts += [
+                f"### {study.contender}",
+                save(figures.isoflop(study), figures_dir, _name("isoflop", study)) if study.budgets else "",
+                isoflop_table(study),
+                notes_text(study),
+            ]
+        return _joined(parts)
+
+
+class BatchSection(ReportSection):
+    """B_crit by batch scan and by gradient noise."""
+
+    kind: Literal["study_batch"] = "study_batch"
+    title: str = "Critical batch"
+    order: int = 340
+    summary: ClassVar[str] = "Steps against tokens at equal loss, B_crit against loss, gradient noise scale beside it"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """B_crit against loss of all contenders, then each one's trade-offs and noise."""
+        from archbench.analysis.noise_study import AGREEMENT_FACTOR
+        from archbench.report import batch_figures as figures
+        from archbench.report.study_text import (
+            agreement_text,
+            comparisons_table,
+            laws_table,
+            noise_table,
+            notes_text,
+            trade_off_table,
+        )
+
+        scans, noises = list(_studies(results, BatchStudy)), list(_studies(results, NoiseScaleStudy))
+        if not scans and not noises:
+            return None
+        parts = [save(figures.critical_batches(scans, noises), figures_dir, "critical_batch")]
+        laws = [(f"{one.contender}: B_crit, batch scan", one.law) for one in scans]
+        laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
+        parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
+        parts += [agreement_text(one, AGREEMENT_FACTOR) for one in noises]
+        for study in scans:
+            parts += [
+                f"### {study.contender}",
+                save(figures.trade_offs(study), figures_dir, _name("trade_offs", study)),
+                trade_off_table(study),
+                notes_text(study),
+            ]
+        for noise in noises:
+            parts.append(
+                f"<details><summary>{noise.contender}: every window of gradient noise</summary>\n\n"
+                f"{noise_table(noise)}\n\n{notes_text(noise)}\n\n</details>"
+            )
+        return _joined(parts)
+
+
+class StepSection(ReportSection):
+    """L(N,S), L(C_min) and the best use of compute."""
+
+    kind: Literal["study_steps"] = "study_steps"
+    title: str = "Size and steps together, L(N,S)"
+    order: int = 345
+    summary: ClassVar[str] = "Learning curves collapsed by S_min, L(C_min), exponents of the best allocation"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """Two figures, three laws and the identity of the exponents of each contender."""
+        from archbench.report import study_figures as figures
+        from archbench.report.study_text import allocation_text, laws_table, notes_text
+
+        parts = []
+        for study in _studies(results, LearningCurveStudy):
+            compute = figures.least_compute(study)
+            laws = [
+                ("L(N,S_min)" if study.critical_batch else "L(N,S), S not corrected", study.law),
+                ("L(C), C as spent", study.naive_compute_law),
+                ("L(C_min)", study.compute_law),
+            ]
+            parts += [
+                f"### {study.contender}",
+                save(figures.steps(study), figures_dir, _name("steps", study)) if study.points else "",
+                save(compute, figures_dir, _name("least_compute", study)) if compute else "",
+                allocation_text(study),
+                laws_table(laws),
+                notes_text(study),
+            ]
+        return _joined(parts)
+
+
+def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) -> str | None:
+    """One figure a study and track, a table of laws, the comparisons and each contender's notes."""
+    from archbench.report import study_figures as figures
+    from archbench.report.study_text import comparisons_table, laws_table, notes_text
+
+    parts = []
+    for name, track in dict.fromkeys((one.study, one.track) for one in studies):
+        members = [one for one in studies if (one.study, one.track) == (name, track) and one.points]
+        if not members:
+            continue
+        if len({(one.study, one.track) for one in studies}) > 1:
+            parts.append(f"### {name}, {track} track")
+        parts.append(save(figures.single_law(members), figures_dir, _slug(f"{members[0].kind}_{name}_{track}")))
+        laws = [
+            (f"{one.contender}, {words}", law)
+            for one in members
+            for words, law in (("no floor", one.law), ("floor free", one.law_with_floor))
+        ]
+        parts += [
+            laws_table(laws),
+            comparisons_table([pair for one in members for pair in one.comparisons]),
+            *(f"{one.contender}:\n\n{notes_text(one)}" for one in members),
+        ]
+    return _joined(parts)
+
+
+def _studies(results: ScanResults, kind: type[S]) -> Iterator[S]:
+    """All results of one kind, in the order of the spec."""
+    for found in results.studies.values():
+        if isinstance(found, tuple):
+            yield from (one for one in found if isinstance(one, kind))
+
+
+def _joined(parts: list[str]) -> str | None:
+    return "\n\n".join(part for part in parts if part) or None
+
+
+def _name(prefix: str, study: StudyOfContender) -> str:
+    return _slug(f"{prefix}_{study.study}_{study.contender}")
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in text)

@@ -1,0 +1,101 @@
+"""Sections of the studies of Kaplan et al. 2020: what they print, and that no small study breaks them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archbench.analysis.studies import analyse_studies
+from archbench.builtins.reports.plugin import register_report_sections
+from archbench.contracts.report import ReportSection, ScanResults
+from archbench.results.runs import NoiseMeasurement, RunRecord
+from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
+
+SPEC = {
+    "studies": {
+        "data": {"kind": "data_scan"},
+        "grid": {"kind": "grid"},
+        "isoflop": {"kind": "isoflop"},
+        "batches": {"kind": "batch_scan"},
+        "curves": {"kind": "learning_curves"},
+    }
+}
+
+
+def sections() -> list[ReportSection]:
+    found = [kind.model_validate({"kind": kind.model_fields["kind"].default}) for kind in register_report_sections()]
+    return [section for section in found if section.kind.startswith("study_")]
+
+
+def results_of(records: Sequence[RunRecord]) -> ScanResults:
+    studies: Mapping[str, Any] = analyse_studies(records, SPEC, baseline="gpt2")
+    return ScanResults("made up", "", "gpt2", tuple(records), (), (), SPEC, {}, studies=studies)
+
+
+def rendered(results: ScanResults, folder: Path) -> dict[str, str | None]:
+    return {section.kind: section.render(results, folder / "figures") for section in sections()}
+
+
+@pytest.fixture(scope="module")
+def records() -> list[RunRecord]:
+    runs = kaplan_records(PublishedLaws(), KaplanPlan(noise_std=0.002), seed=1)
+    generator = np.random.default_rng(0)
+    return [with_noise(run, generator) if run.study == "batches" else run for run in runs]
+
+
+def with_noise(run: RunRecord, generator: np.random.Generator) -> RunRecord:
+    steps = np.unique(np.geomspace(350, run.curve[-1].step, 40).astype(int))
+    squared, trace = generator.normal(1.0, 0.2, len(steps)), generator.normal(2e5, 1e4, len(steps))
+    measured = tuple(
+        NoiseMeasurement(int(step), int(step) * run.batch_tokens, float(g), float(t), 1, 8)
+        for step, g, t in zip(steps, squared, trace, strict=True)
+    )
+    return replace(run, noise_scale=measured)
+
+
+@pytest.fixture(scope="module")
+def texts(records: list[RunRecord], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    return rendered(results_of(records), tmp_path_factory.mktemp("report"))
+
+
+def test_every_study_has_its_section_with_a_figure(texts: dict[str, str | None]) -> None:
+    assert set(texts) == {f"study_{kind}" for kind in ("size", "data", "grid", "isoflop", "batch", "steps")}
+    assert all(text is not None and "![" in text for text in texts.values())
+
+
+def test_laws_are_printed_with_constants_intervals_and_conventions(texts: dict[str, str | None]) -> None:
+    grid = texts["study_grid"] or ""
+    assert "alpha_D 0.10" in grid
+    assert "least squares on residuals of ln L" in grid
+    assert "Kaplan et al. 2020, eq 1.5" in grid
+    assert "about 5e3·N^0.74" in grid
+    assert "the two agree" in (texts["study_steps"] or "")
+    assert "within the factor of 3 that was set beforehand" in (texts["study_batch"] or "")
+    assert "biased" in (texts["study_isoflop"] or "")
+
+
+def test_same_results_give_the_same_bytes(records: list[RunRecord], tmp_path: Path) -> None:
+    results = results_of([run for run in records if run.study in ("grid", "batches")])
+    for folder in ("one", "two"):
+        rendered(results, tmp_path / folder)
+    names = sorted(path.name for path in (tmp_path / "one" / "figures").iterdir())
+    assert names
+    for name in names:
+        assert (tmp_path / "one" / "figures" / name).read_bytes() == (tmp_path / "two" / "figures" / name).read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_studies_of_a_few_runs_are_refused_and_never_fail(records: list[RunRecord], tmp_path: Path, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    few = [records[index] for index in generator.permutation(len(records))[: int(generator.integers(1, 12))]]
+    cut = [replace(run, curve=run.curve[: int(generator.integers(1, len(run.curve) + 1))]) for run in few]
+    renamed = [replace(run, contender=str(generator.choice(["gpt2", "reformer"]))) for run in cut]
+    for text in rendered(results_of(renamed), tmp_path).values():
+        assert text is None or "nan" not in text.replace("contenders", "")
+
+
+def test_scan_without_studies_has_no_such_section(tmp_path: Path) -> None:
+    assert not any(rendered(replace(results_of([]), studies={}), tmp_path).values())
