@@ -1,5 +1,6 @@
 """Runs carried out by worker processes on this machine, each of which serves many runs one after another."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
+import psutil
 from pydantic import PositiveInt
 
 from archbench.api import (
@@ -26,7 +28,15 @@ from archbench.api import (
     RunState,
     SpecError,
 )
+<<<<<<< HEAD
 from archbench.builtins.execution.machine import cuda_devices, cuda_memory_bytes, free_memory_bytes, usable_cores
+=======
+from archbench.builtins.execution.machine import cuda_devices, usable_cores
+from archbench.builtins.execution.watchdog import Watchdog
+
+ANSWER_SECONDS = 0.5
+"""How long a worker that hangs may take to write down where."""
+>>>>>>> main
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
@@ -93,6 +103,8 @@ class Worker:
     process: subprocess.Popen[bytes]
     log_file: Path
     job: Job | None = None
+    watchdog: Watchdog | None = None
+    """Of the job."""
     retiring: bool = False
     """Whether it takes no further job."""
     cause: str | None = None
@@ -125,6 +137,7 @@ class LocalExecutor:
         self._waiting: deque[Job] = deque()
         self._workers: dict[int, Worker] = {}
         self._selector = selectors.DefaultSelector()
+        self._looked = time.monotonic()
 
     @property
     def capacity(self) -> int:
@@ -152,6 +165,7 @@ class LocalExecutor:
                 break
         if not self._workers and not events:
             time.sleep(max(0.0, deadline - time.monotonic()))
+        events += self._end_hung()
         self._dispatch()
         return events
 
@@ -175,9 +189,26 @@ class LocalExecutor:
             # Also where a second Ctrl-C cuts the waiting short.
             for worker in list(self._workers.values()):
                 if worker.process.poll() is None:
-                    worker.process.kill()
+                    end_processes(worker.process.pid)
                 self._forget(worker)
             self._selector.close()
+
+    def _end_hung(self) -> list[ExecutorEvent]:
+        """Kills the workers whose runs take no steps any more; they are replaced like any that died."""
+        now = time.monotonic()
+        passed, self._looked = now - self._looked, now
+        events: list[ExecutorEvent] = []
+        for worker in self._workers.values():
+            if worker.job is None or worker.watchdog is None:
+                continue
+            worker.watchdog.passed(passed)
+            if worker.watchdog.hangs:
+                stopped = end_processes(worker.process.pid, ask_where=True)
+                who = f"; stopped: process {', '.join(map(str, stopped))}" if stopped else ""
+                reason = f"it {worker.watchdog.finding}{who}; {worker.log_file} ends with what it was doing"
+                events.append(Lost(worker.job.run_id, reason))
+                worker.job, worker.retiring = None, True
+        return events
 
     def _dispatch(self) -> None:
         while self._waiting:
@@ -190,6 +221,7 @@ class LocalExecutor:
                 return
             worker = worker or self._start(slot)
             worker.job = self._waiting.popleft()
+            worker.watchdog = Watchdog(worker.job.watchdog_seconds)
             assert worker.process.stdin is not None
             try:
                 worker.process.stdin.write(json.dumps({"run_dir": str(worker.job.run_dir)}).encode() + b"\n")
@@ -264,6 +296,8 @@ class LocalExecutor:
             return None
         match message["event"]:
             case "progress":
+                assert worker.watchdog is not None
+                worker.watchdog.heard(message["step"], message.get("evaluation_seconds") or 0.0)
                 return Progress(
                     run_id=job.run_id,
                     step=message["step"],
@@ -300,6 +334,33 @@ class LocalExecutor:
         _close_input(worker)
         worker.process.wait()
         del self._workers[worker.slot]
+
+
+def end_processes(pid: int, *, ask_where: bool = False) -> list[int]:
+    """Kills process `pid` and its children (the ranks of a group); returns those that somebody had stopped.
+
+    With `ask_where` they first write to their log what each thread was doing, if they still can.
+    """
+    try:
+        first = psutil.Process(pid)
+        children = first.children()
+    except psutil.Error:
+        return []
+    stopped: list[int] = []
+    for process in (*children, first):
+        with contextlib.suppress(psutil.Error):
+            if process.status() == psutil.STATUS_STOPPED:
+                stopped.append(process.pid)
+    if ask_where:
+        # What starts ranks would die of the signal before they have answered.
+        for process in children or (first,):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGUSR1)
+        time.sleep(ANSWER_SECONDS)
+    for process in (first, *children):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return stopped
 
 
 def worker_environment(
