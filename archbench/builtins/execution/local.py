@@ -28,15 +28,11 @@ from archbench.api import (
     RunState,
     SpecError,
 )
-<<<<<<< HEAD
 from archbench.builtins.execution.machine import cuda_devices, cuda_memory_bytes, free_memory_bytes, usable_cores
-=======
-from archbench.builtins.execution.machine import cuda_devices, usable_cores
 from archbench.builtins.execution.watchdog import Watchdog
 
 ANSWER_SECONDS = 0.5
 """How long a worker that hangs may take to write down where."""
->>>>>>> main
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
