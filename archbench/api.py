@@ -23,6 +23,7 @@ from archbench.contracts.objective import (
     Windows,
 )
 from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.tracker import Tracker, TrackerConfig
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, StoreError
 from archbench.hookspecs import HOOK_API_VERSION, hookimpl
 from archbench.results.fits import (
@@ -88,6 +89,8 @@ __all__ = [
     "TokenSource",
     "Tokenizer",
     "TokenizerConfig",
+    "Tracker",
+    "TrackerConfig",
     "Windows",
     "hookimpl",
     "nearest_dims",

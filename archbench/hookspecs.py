@@ -16,6 +16,7 @@ from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.tracker import TrackerConfig
 from archbench.results.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ def register_tokenizers() -> Sequence[type[TokenizerConfig]]:
 @hookspec
 def register_executors() -> Sequence[type[ExecutorConfig]]:
     """Executors to make known, as config classes."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_trackers() -> Sequence[type[TrackerConfig]]:
+    """Trackers to make known, as config classes: where runs are shown, chosen in `execution.trackers`."""
     raise NotImplementedError
 
 

@@ -19,6 +19,7 @@ from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
+from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
 from archbench.registry import Catalog, Registered, Registry
 
@@ -190,6 +191,7 @@ def _build_registry(manager: pluggy.PluginManager, plugins: Sequence[PluginInfo]
         datasets=collect("register_datasets", "dataset", DatasetConfig),
         tokenizers=collect("register_tokenizers", "tokenizer", TokenizerConfig),
         executors=collect("register_executors", "executor", ExecutorConfig),
+        trackers=collect("register_trackers", "tracker", TrackerConfig),
         report_sections=collect("register_report_sections", "report section", ReportSection),
     )
 

@@ -10,6 +10,7 @@ from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
+from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
 
 T = TypeVar("T", bound=ComponentConfig)
@@ -54,4 +55,5 @@ class Registry:
     datasets: Catalog[DatasetConfig]
     tokenizers: Catalog[TokenizerConfig]
     executors: Catalog[ExecutorConfig]
+    trackers: Catalog[TrackerConfig]
     report_sections: Catalog[ReportSection]

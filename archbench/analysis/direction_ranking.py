@@ -16,7 +16,7 @@ from archbench.analysis.effective_data import Effective, exponential_interval
 from archbench.analysis.power_sum import Array
 from archbench.analysis.tiers import LEVEL, holm
 from archbench.results.fits import Interval
-from archbench.results.transfer import Censoring, DirectionPair, DirectionRanking, DirectionScore
+from archbench.results.transfer import DirectionPair, DirectionRanking, DirectionScore
 
 Direction = tuple[str, str]
 """(source, target)."""
@@ -45,8 +45,8 @@ def rank_directions(
 
 
 def mean_multiplier(cells: Sequence[Effective]) -> Interval | None:
-    """Geometric mean of D_E/D_F over the uncensored ones of `cells`; None where there are none."""
-    usable = [one for one in cells if one.censored is Censoring.NONE]
+    """Geometric mean of D_E/D_F over those of `cells` whose interval lies within the data; None without any."""
+    usable = [one for one in cells if one.inside]
     if not usable:
         return None
     mean = _mean(("", ""), usable)
@@ -60,9 +60,9 @@ def _ranking(
         direction: {(one.cell.size_index, one.cell.tokens): one for one in cells} for direction, cells in group.items()
     }
     shared = set.intersection(*(set(cells) for cells in by_key.values()))
-    usable = sorted(key for key in shared if all(cells[key].censored is Censoring.NONE for cells in by_key.values()))
+    usable = sorted(key for key in shared if all(cells[key].inside for cells in by_key.values()))
     if not usable:
-        reason = "no order: no size and D_F is uncensored in all of them"
+        reason = "no order: at no size and D_F do the intervals of all of them lie within the data"
         return DirectionRanking(contender, common, 0, len(shared), (), (), reason)
     means = [_mean(direction, [cells[key] for key in usable]) for direction, cells in by_key.items()]
     means.sort(key=lambda mean: -mean.value)
@@ -79,7 +79,7 @@ def _ranking(
 
 
 def _mean(direction: Direction, cells: Sequence[Effective]) -> _Mean:
-    """Draws that leave the data stand at its edge: a mean of infinities would hide all other cells."""
+    """The few draws that leave the data stand at its edge: a mean of infinities would hide all other cells."""
     value = float(np.mean([one.log_multiplier for one in cells]))
     drawn = [np.clip(one.draws, *one.log_ends) - np.log(one.cell.tokens) for one in cells if one.draws is not None]
     return _Mean(direction, value, np.mean(drawn, axis=0) if len(drawn) == len(cells) else None)

@@ -43,6 +43,14 @@ class Effective:
         return Censoring.NONE
 
     @property
+    def inside(self) -> bool:
+        """Whether D_E lies within the data, and its 95 % interval too where noise is known."""
+        if self.draws is None:
+            return self.censored is Censoring.NONE
+        beyond = max(float(np.mean(self.draws == np.inf)), float(np.mean(self.draws == -np.inf)))
+        return self.censored is Censoring.NONE and beyond <= 0.025
+
+    @property
     def log_bounded(self) -> float:
         """ln D_E, or the bound where it is censored."""
         return float(np.clip(self.log_effective, *self.log_ends))

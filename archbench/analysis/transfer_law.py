@@ -57,6 +57,9 @@ def fit_transfer_law(cells: Sequence[Effective], is_low: Callable[[Cell], bool] 
     )
     result = replace(fit.result, left_out={**fit.result.left_out, **left_out})
     fit = replace(fit, result=result)
+    if not used and left_out:
+        words = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        return fit.refused(FitStatus.TOO_FEW_POINTS, f"no point may enter: {words}"), np.empty((0, 3))
     if not fit.ok:
         return fit, np.empty((0, 3))
     if not known:
@@ -71,12 +74,12 @@ def _why_left_out(one: Effective, is_low: Callable[[Cell], bool] | None) -> str:
         return f"D_E censored {one.censored.value}"
     if one.log_multiplier <= 0:
         return "D_T not positive"
-    error = _log_error(one)
-    return "D_T not told from 0" if np.isfinite(error) and error * _LEAST_CERTAIN > 1.0 else ""
+    certain = one.draws is None or _log_error(one) * _LEAST_CERTAIN <= 1.0  # an error without end is not certain
+    return "" if certain else "D_T not told from 0"
 
 
 def _log_error(one: Effective) -> float:
-    """Standard deviation of ln D_T by run-to-run noise, NaN where that is not known.
+    """Standard deviation of ln D_T by run-to-run noise, NaN or infinite where that is not known.
 
     From the quartiles of the draws of ln D_E, which censored draws do not move, by the delta method.
     """

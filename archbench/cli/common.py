@@ -81,6 +81,17 @@ def nproc_option(function: F) -> F:
     )(function)
 
 
+def tracker_option(function: F) -> F:
+    """`--tracker KIND`: shows runs there, beside those of the spec's `execution.trackers`."""
+    return click.option(
+        "--tracker",
+        "trackers",
+        multiple=True,
+        metavar="KIND",
+        help="Show runs in this tracker too, with its default settings: tensorboard, wandb, or a plug-in's.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """`--json`: machine-readable output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

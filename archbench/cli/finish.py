@@ -40,8 +40,9 @@ def finish_scan(
     click.echo("")
     print_verdict(results)
     click.echo("")
-    print_exponents(results.frontiers)
-    click.echo("")
+    if results.frontiers:
+        print_exponents(results.frontiers)
+        click.echo("")
     report = write_report(results, reports_dir / index.name, report_sections(host))
     click.echo(f"report       {report}")
     for entry in make_entries(results):

@@ -70,6 +70,7 @@ def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
         registry.datasets,
         registry.tokenizers,
         registry.executors,
+        registry.trackers,
         registry.report_sections,
     ):
         for kind, registered in catalog.entries.items():

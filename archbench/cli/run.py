@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
+from pydantic import ValidationError
 
 from archbench.cli.common import (
     cache_option,
@@ -17,14 +18,18 @@ from archbench.cli.common import (
     reports_option,
     runs_option,
     spec_argument,
+    tracker_option,
 )
 from archbench.cli.main import EXIT_INTERRUPTED
 from archbench.cli.plan import cost_plan
 from archbench.cli.watch import Pace, make_watcher
+from archbench.contracts.tracker import TrackerConfig
+from archbench.errors import PluginError
 from archbench.host import Host
 from archbench.runs.store import RunStore
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
+from archbench.scans.tracking import Tracking
 from archbench.spec.models import Spec, load_spec
 from archbench.units import human_seconds
 
@@ -39,6 +44,7 @@ EXIT_RUNS_FAILED = 1
 @cache_option
 @plugin_option
 @nproc_option
+@tracker_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -49,6 +55,7 @@ def run(
     cache_dir: Path,
     plugin_files: tuple[Path, ...],
     nproc: int | None,
+    trackers: tuple[str, ...],
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
@@ -59,8 +66,10 @@ def run(
     store = RunStore(runs_dir)
     store.create()
     _stop_when_told()
+    tracking = Tracking((*loaded.trackers, *_named_trackers(host, trackers)), scan=loaded.name, folder=store.logs_dir)
     try:
-        stages = _stages(loaded, store, host, cache_dir, [path.resolve() for path in plugin_files])
+        with tracking.telling(note):
+            stages = _stages(loaded, store, host, cache_dir, [path.resolve() for path in plugin_files], tracking)
     except KeyboardInterrupt:
         note(f"interrupted; finished runs are kept in {runs_dir}, and `archbench run {spec}` goes on from here")
         ctx.exit(EXIT_INTERRUPTED)
@@ -72,8 +81,19 @@ def run(
     ctx.exit(_say_failures(outcome, spec))
 
 
+def _named_trackers(host: Host, kinds: Sequence[str]) -> list[TrackerConfig]:
+    """Trackers with their default settings. Raises PluginError for one that there is not, or that needs settings."""
+    configs = []
+    for kind in kinds:
+        try:
+            configs.append(host.registry.trackers[kind].config.model_validate({"kind": kind}))
+        except ValidationError as error:
+            raise PluginError(f"tracker {kind!r} needs settings; write them into execution.trackers") from error
+    return configs
+
+
 def _stages(
-    spec: Spec, store: RunStore, host: Host, cache_dir: Path, plugin_files: Sequence[Path]
+    spec: Spec, store: RunStore, host: Host, cache_dir: Path, plugin_files: Sequence[Path], tracking: Tracking
 ) -> tuple[ScanPlan, ScanOutcome]:
     """Plans and trains until nothing waits for runs that have ended; the whole plan, and how its last stage ended."""
     told: set[str] = set()
@@ -91,13 +111,15 @@ def _stages(
             for pending in plan.pending:
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
-        outcome = _stage(spec, plan, store, host, plugin_files)
+        outcome = _stage(spec, plan, store, host, plugin_files, tracking)
         if not plan.pending:
             return plan, outcome
         previous = planned
 
 
-def _stage(spec: Spec, plan: ScanPlan, store: RunStore, host: Host, plugin_files: Sequence[Path]) -> ScanOutcome:
+def _stage(
+    spec: Spec, plan: ScanPlan, store: RunStore, host: Host, plugin_files: Sequence[Path], tracking: Tracking
+) -> ScanOutcome:
     costed = cost_plan(spec, plan, store)
     if costed.seconds_left:
         rough = " (rough: nothing was measured here yet)" if costed.rough else ""
@@ -105,7 +127,9 @@ def _stage(spec: Spec, plan: ScanPlan, store: RunStore, host: Host, plugin_files
         note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
     watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
     with watcher:
-        return carry_out(plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files)
+        return carry_out(
+            plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files, tracking=tracking
+        )
 
 
 def _stop_when_told() -> None:

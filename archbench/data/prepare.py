@@ -112,8 +112,17 @@ def _dataset_key(dataset: DatasetConfig) -> str:
 
 def _different(datasets: Mapping[str, DatasetConfig]) -> dict[str, DatasetConfig]:
     """`datasets` without repetitions, in an order that does not depend on names."""
-    by_key = {_dataset_key(dataset): (name, dataset) for name, dataset in reversed(list(datasets.items()))}
+    by_key: dict[str, tuple[str, DatasetConfig]] = {}
+    for name, dataset in datasets.items():
+        try:
+            by_key.setdefault(_dataset_key(dataset), (name, dataset))
+        except DataError as error:
+            raise _labelled(name, error) from error
     return dict(by_key[key] for key in sorted(by_key))
+
+
+def _labelled(name: str, error: DataError) -> DataError:
+    return DataError(f"{name}: {error}") if name else error
 
 
 def _request_key(sides: Mapping[str, DatasetConfig], tokenizer: TokenizerConfig, fraction: float) -> tuple[str, bool]:
@@ -180,7 +189,7 @@ class _Builder:
         try:
             spooled = spool_documents(dataset.documents(), path, self._fraction)
         except DataError as error:
-            raise DataError(f"{label}{error}") from error
+            raise _labelled(name, error) from error
         if spooled.split_was_forced:
             self._report(
                 f"{label}data.validation_fraction {self._fraction} of {len(spooled.starts)} documents leaves one side "

@@ -1,6 +1,7 @@
 """The module that every architecture builds."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -32,6 +33,13 @@ class LanguageModel(nn.Module, ABC):
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, [..., vocab_size], of hidden states [..., d_model]."""
+
+    def recomputing(self) -> Sequence[nn.Module]:
+        """Submodules whose backward pass runs parts of them again by itself (reversible layers); usually none.
+
+        Where ZeRO 3 spreads weights over several processes, those of such a module are fetched as a whole.
+        """
+        return ()
 
     def forward(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Tensor:
         """Logits of every position, [rows, seq_len, vocab_size]."""

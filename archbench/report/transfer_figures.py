@@ -240,7 +240,7 @@ def _map(axes: Axes, one: DirectionResult) -> None:
 
 @styled
 def matrix(directions: Sequence[DirectionResult]) -> Figure:
-    """Geometric mean of D_E/D_F for each source and target, each over its own uncensored cells."""
+    """Geometric mean of D_E/D_F for each source and target, each over the cells whose interval lies within the data."""
     sources = list(dict.fromkeys(one.source for one in directions))
     targets = list(dict.fromkeys(one.target for one in directions))
     figure, (axes,) = new_figure(2.2 + 1.15 * len(targets), 1.5 + 0.6 * len(sources))
@@ -250,7 +250,7 @@ def matrix(directions: Sequence[DirectionResult]) -> Figure:
         row, column = sources.index(one.source), targets.index(one.target)
         mean = one.mean_multiplier
         if mean is None:
-            axes.text(column, row, "censored", ha="center", va="center", fontsize=7)
+            axes.text(column, row, "not known", ha="center", va="center", fontsize=7)
             continue
         grid[row, column] = np.log2(mean.value)
         span = f"\n[{number(mean.low, 2)}, {number(mean.high, 2)}]" if known(mean) else ""

@@ -12,11 +12,32 @@ from archbench.results.transfer import (
     DirectionResult,
     Effect,
     TransferCell,
+    TransferResult,
 )
 from archbench.units import human_count
 
 _SIGNS = {Censoring.NONE: "", Censoring.ABOVE: "> ", Censoring.BELOW: "< "}
 _FALLING = {Censoring.NONE: "", Censoring.ABOVE: "< ", Censoring.BELOW: "> "}
+
+
+def verdict_lines(study: TransferResult) -> list[str]:
+    """One sentence on each direction and one on each order of directions."""
+    lines = []
+    for one in study.directions:
+        helps, hurts = (
+            sum(cell.effect is effect for cell in one.cells) for effect in (Effect.TRANSFER, Effect.OSSIFICATION)
+        )
+        worth = "D_E/D_F is known at none of them"
+        if one.mean_multiplier is not None:
+            worth = (
+                f"a target token is worth {with_interval(one.mean_multiplier)} from scratch (geometric mean of D_E/D_F)"
+            )
+        lines.append(
+            f"{one.contender}, {one.name}: pre-training helps at {helps} of {len(one.cells)} pairs of N and D_F and "
+            f"hurts at {hurts}; {worth}."
+        )
+    lines += [f"{one.contender}, {one.common}: {one.statement}." for one in study.rankings]
+    return lines
 
 
 def headline(one: DirectionResult) -> str:
@@ -30,7 +51,9 @@ def headline(one: DirectionResult) -> str:
     if censored:
         words.append(f"D_E is a bound at {censored} of them: the loss lies outside what was trained from scratch.")
     if one.mean_multiplier is not None:
-        words.append(f"Geometric mean of D_E/D_F over the others: {with_interval(one.mean_multiplier)}.")
+        words.append(
+            f"Geometric mean of D_E/D_F where the interval lies within the data: {with_interval(one.mean_multiplier)}."
+        )
     noise = (
         f"Run-to-run noise of ln L: {number(one.noise_std_log, 2)} ({one.noise_source})."
         if one.noise_std_log is not None
@@ -121,7 +144,7 @@ def ranking_text(one: DirectionRanking) -> str:
         f"{one.num_cells} shared pairs of N and D_F (`>`: told apart, `~`: not)."
     )
     if one.censored_cells:
-        words += f" {one.censored_cells} more are left out, since one direction is censored there."
+        words += f" {one.censored_cells} more are left out, since an interval of D_E leaves the data there."
     rows = [
         [
             f"{' → '.join(pair.first)} over {' → '.join(pair.second)}",

@@ -3,6 +3,7 @@
 from archbench.analysis.comparison import Conclusion, conclusion
 from archbench.analysis.tuning import analyse_tuning, tuning_warnings
 from archbench.contracts.report import ScanResults
+from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
     bits_per_byte_factor,
     crossover_text,
@@ -16,6 +17,7 @@ from archbench.report.words import (
 )
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 from archbench.results.runs import CostAxis, size_number
+from archbench.results.transfer import TransferResult
 
 _COST_WORDS = {
     CostAxis.EXACT: "compute (executed FLOPs)",
@@ -42,6 +44,11 @@ def verdict(results: ScanResults) -> str:
     lines += [_frontier_words(frontier) for frontier in results.frontiers if frontier.cost_axis is axis]
     without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
     lines += [f"{name} has no finished run, and so no frontier." for name in without]
+    lines += [
+        line for study in results.studies.values() if isinstance(study, TransferResult) for line in verdict_lines(study)
+    ]
+    if not lines and results.studies:
+        return "The spec trains no size scan: its studies stand below."
     if not lines:
         return "No run has finished, so there is nothing to compare yet."
     return "\n".join(f"- {line}" for line in lines)

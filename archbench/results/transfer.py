@@ -173,7 +173,7 @@ class DirectionResult:
     unified_law_given_scratch: FitResult | None
     """The same with `scratch_law` given, so that k, alpha and beta alone are fitted; None without that law."""
     mean_multiplier: Interval | None
-    """Geometric mean of D_E/D_F over the uncensored cells; None where all are censored."""
+    """Geometric mean of D_E/D_F over the cells whose interval lies within the data; None where there is none."""
     frontiers: tuple[CostFrontier, ...]
     forgetting: tuple[ForgettingPoint, ...]
     source_bytes_per_token: float | None = None
@@ -220,9 +220,9 @@ class DirectionRanking:
     common: str
     """`from en` or `to py`: the end that is the same."""
     num_cells: int
-    """Pairs of size and D_F that all directions have uncensored."""
+    """Pairs of size and D_F at which the intervals of D_E of all directions lie within the data from scratch."""
     censored_cells: int
-    """Shared pairs that are left out since a direction is censored there."""
+    """Shared pairs that are left out since one of the intervals does not."""
     scores: tuple[DirectionScore, ...]
     """Most help first."""
     pairs: tuple[DirectionPair, ...]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archbench.data.corpus import Corpus
-from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
-from archbench.errors import DataError
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
@@ -14,6 +12,7 @@ from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
 from archbench.scans.size_scan import ladder, size_scan
 from archbench.scans.studies.check import check_studies, study_warnings
 from archbench.scans.studies.expand import study_runs
+from archbench.scans.texts import prepared_texts
 from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate, given_batch
@@ -65,7 +64,7 @@ def plan_scan(
     line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
-    corpora = _prepared_corpora(spec, cache_dir, report)
+    corpora = prepared_texts(spec, cache_dir, report)
     runs: list[PlannedRun] = []
     pending: list[PendingRuns] = []
     for contender in spec.contenders:
@@ -110,33 +109,6 @@ def _apart(planned: Iterable[PlannedRun | PendingRuns]) -> tuple[list[PlannedRun
         else:
             runs.append(one)
     return runs, pending
-
-
-def _prepared_corpora(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> dict[str, Corpus]:
-    """Every text of the spec by its name, all under one tokenizer."""
-    data = spec.data
-    try:
-        if not data.texts:
-            corpus = prepare_corpus(
-                data.dataset,
-                data.tokenizer,
-                validation_fraction=data.validation_fraction,
-                cache_dir=cache_dir,
-                report=report,
-            )
-            return {data.name: corpus}
-        corpora = prepare_corpora(
-            data.all_texts,
-            data.tokenizer,
-            validation_fraction=data.validation_fraction,
-            cache_dir=cache_dir,
-            report=report,
-        )
-        require_same_tokenizer(corpora)
-        return corpora
-    except DataError as error:
-        place = ("data",) if data.texts else ("data", "dataset")
-        raise DataError(f"{spec.file.where(place)}: data: {error}") from error
 
 
 def _check_protocol(spec: Spec) -> None:

@@ -154,7 +154,9 @@ class RunRequest:
     noise_scale_every: int | None = None
     """Steps between two measurements of the gradient noise scale."""
     start: PlannedRun | None = None
-    """The run whose final weights this one begins from."""
+    """The run whose final weights this one begins from; None: as the contender has it."""
+    fresh: bool = False
+    """Whether it begins freshly initialised, though the contender starts from saved models."""
     also_validated: tuple[Corpus, ...] = ()
     keep_weights: bool = False
     study: str = SIZE_SCAN
@@ -358,7 +360,7 @@ class RunPlanner:
         """What the run begins from, and the folder that holds it if it is no run of the store."""
         if request.start is not None:
             return StartingPoint(run_id=request.start.run_id), None
-        started = self._starting_model(request.size)
+        started = None if request.fresh else self._starting_model(request.size)
         if started is None:
             return None, None
         return StartingPoint(weights_sha256=started[0].weights_sha256), str(started[0].path)

@@ -16,8 +16,10 @@ from archbench.results.tuning import TRIAL
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.memory import expected_memory_bytes
 from archbench.scans.planner import ScanPlan
 from archbench.scans.run_planner import PlannedRun
+from archbench.scans.tracking import Tracking
 from archbench.units import human_count
 
 MAX_ATTEMPTS = 3
@@ -98,6 +100,7 @@ def carry_out(
     *,
     executor: ExecutorConfig | None = None,
     plugin_files: Sequence[Path] = (),
+    tracking: Tracking | None = None,
 ) -> ScanOutcome:
     """Trains every run of `plan` that the store does not hold yet.
 
@@ -113,7 +116,9 @@ def carry_out(
             watcher.told(f"{label(run)}: {status.reason}")
     missing_ids = {run.run_id for run in missing}
     ready = [run for run in runs if run.run_id not in missing_ids]
-    scheduler = _Scheduler(store, host, watcher, {run.run_id: run for run in runs}, missing)
+    scheduler = _Scheduler(
+        store, host, watcher, {run.run_id: run for run in runs}, missing, tracking=tracking or Tracking()
+    )
     for run in ready:
         status = store.status(run.run_id)
         if status.state is not RunState.DONE:
@@ -166,6 +171,7 @@ class _Scheduler:
     watcher: Watcher
     runs: dict[str, PlannedRun]
     waiting: list[PlannedRun]
+    tracking: Tracking
     failures: list[Failure] = field(default_factory=list)
     num_trained: int = 0
     attempts: Counter[str] = field(default_factory=Counter)
@@ -218,6 +224,7 @@ class _Scheduler:
                 directory.path.resolve(),
                 run.exact_flops,
                 nproc=run.plan.execution.nproc,
+                memory_bytes=expected_memory_bytes(run.plan),
                 watchdog_seconds=run.plan.execution.watchdog_seconds,
             )
         )
@@ -228,6 +235,8 @@ class _Scheduler:
             return
         if isinstance(event, Progress):
             self.watcher.progressed(run, event)
+            self.tracking.progressed(event)
+            self._tell_of_trackers()
             if event.note is not None:
                 self.watcher.told(f"{label(run)}: {event.note}")
             return
@@ -291,6 +300,10 @@ class _Scheduler:
         if here:
             self._notify(run)
 
+    def _tell_of_trackers(self) -> None:
+        for line in self.tracking.problems():
+            self.watcher.told(line)
+
     def _notify(self, run: PlannedRun) -> None:
         try:
             record = self.store.record(run.indexed())
@@ -298,6 +311,8 @@ class _Scheduler:
             self.watcher.told(str(error))
             return
         if record is not None:
+            self.tracking.run_ended(record)
+            self._tell_of_trackers()
             self.host.notify("run_finished", record=record)
 
 

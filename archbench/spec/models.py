@@ -12,6 +12,7 @@ from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError, nearest
 from archbench.registry import Catalog, Registered, Registry
 from archbench.spec.document import SpecDocument
@@ -77,6 +78,7 @@ class Spec:
     execution: ExecutionSection
     executor: ExecutorConfig | None
     """None where the choice is left to plug-ins (`executor: auto`)."""
+    trackers: tuple[TrackerConfig, ...]
     file: YamlFile
     """Where it was written, so that the planner can name lines as well."""
 
@@ -120,6 +122,7 @@ class Spec:
             "execution": {
                 **dump(self.execution),
                 "executor": "auto" if self.executor is None else dump(self.executor),
+                "trackers": [dump(tracker) for tracker in self.trackers],
             },
         }
 
@@ -181,6 +184,10 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         evaluation=document.evaluation,
         execution=execution,
         executor=executor,
+        trackers=tuple(
+            resolve(registry.trackers, tracker, ("execution", "trackers", index))
+            for index, tracker in enumerate(execution.trackers)
+        ),
         file=file,
     )
 

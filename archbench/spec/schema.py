@@ -13,7 +13,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a spec under the components of `registry`."""
     schema = SpecDocument.model_json_schema(ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
-    for attribute in ("architectures", "objectives", "datasets", "tokenizers", "executors"):
+    for attribute in ("architectures", "objectives", "datasets", "tokenizers", "executors", "trackers"):
         catalog: Catalog[Any] = getattr(registry, attribute)
         for kind, registered in catalog.entries.items():
             _add_component(definitions, catalog.noun, kind, registered.config)

@@ -38,6 +38,7 @@ ArchitectureSlot = Annotated[Unresolved, ComponentSlot("architectures")]
 ObjectiveSlot = Annotated[Unresolved, ComponentSlot("objectives")]
 DatasetSlot = Annotated[Unresolved, ComponentSlot("datasets")]
 TokenizerSlot = Annotated[Unresolved, ComponentSlot("tokenizers")]
+TrackerSlot = Annotated[Unresolved, ComponentSlot("trackers")]
 ExecutorSlot = Annotated[Unresolved, ComponentSlot("executors")]
 
 
@@ -182,6 +183,8 @@ class ExecutionSection(Section):
     kernels: Literal["auto", "torch"] = "auto"
     checkpoint_seconds: PositiveFloat = 60.0
     watchdog_seconds: PositiveFloat = 60.0
+    trackers: list[TrackerSlot] = Field([], max_length=16)
+    """Where runs are shown beside archbench's own report."""
 
     @property
     def fixed_micro_batch_rows(self) -> int | None:

@@ -3,6 +3,7 @@
 The rest of archbench sees `TrainingEngine`: forward, backward, step, and the tensors that a checkpoint must hold.
 """
 
+import copy
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from archbench.contracts.objective import LossParts, ObjectiveConfig
 from archbench.errors import SpecError, StoreError
 from archbench.nn.language_model import LanguageModel, State
 from archbench.spec.identity import OptimizerSettings, TrainingSettings
+from archbench.training.spread import SpreadWeights, follow_masters, masters
 
 
 class TrainedModule(nn.Module):
@@ -75,8 +77,6 @@ def engine_settings(
     if rows // nproc % micro:
         whose = "the batch's" if nproc == 1 else f"each of {nproc} ranks'"
         raise SpecError(f"execution.micro_batch_rows: got {micro}, expected a divisor of {whose} {rows // nproc} rows")
-    if zero_stage > 2 and nproc == 1:
-        raise SpecError(f"execution.zero_stage: got {zero_stage}, a run in one process takes 0, 1 or 2")
     return EngineSettings(rows, micro, training.precision, zero_stage, training.optimizer.max_grad_norm, nproc)
 
 
@@ -96,12 +96,20 @@ def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
         # the process group although there is nobody to share it with. ZeRO clips its own flat gradients.
         "gradient_clipping": settings.max_grad_norm if stage > 0 else 0.0,
         "bf16": {"enabled": bf16},
-        "zero_optimization": {"stage": stage},
+        "zero_optimization": {"stage": stage} | (_SPREAD if stage == 3 else {}),
         # Timers synchronise with the device in every step.
         "wall_clock_breakdown": False,
         "timers": {"throughput": {"enabled": False}},
         "steps_per_print": None,
     }
+
+
+_SPREAD = {
+    # Norms and biases stay whole on every rank: fetching one costs a message, and saves next to nothing.
+    "stage3_param_persistence_threshold": 4096,
+    # In elements. By default DeepSpeed sets two gigabytes aside for gradients on their way.
+    "reduce_bucket_size": 25_000_000,
+}
 
 
 def adamw(module: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
@@ -160,6 +168,10 @@ class TrainingEngine:
         self.settings = settings
         self.device = device
         self._config = deepspeed_config(settings)
+        self._spread = SpreadWeights(copy.deepcopy(module), device) if self.zero_stage == 3 else None
+        if self._spread is not None:
+            for part in module.model.recomputing():
+                deepspeed.utils.set_z3_leaf_module(part, True)
         self._engine, _, _, _ = deepspeed.initialize(
             model=module, optimizer=adamw(module.to(device), optimizer), config=self._config
         )
@@ -170,9 +182,15 @@ class TrainingEngine:
 
     @property
     def module(self) -> TrainedModule:
-        """The module itself, for evaluation."""
+        """The module with whole weights, for evaluation; asked for by all ranks at the same point."""
         module: TrainedModule = self._engine.module
-        return module
+        if self._spread is None:
+            return module
+        import deepspeed
+
+        whole = self._spread.whole(module, deepspeed.zero.GatheredParameters)
+        assert isinstance(whole, TrainedModule)
+        return whole
 
     @property
     def zero_stage(self) -> int:
@@ -211,6 +229,8 @@ class TrainingEngine:
             if self.zero_stage == 0:
                 norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
         self._engine.step()
+        if self._spread is not None:
+            self._spread.changed()
         if boundary and norm is None:
             # ZeRO's own; infinite where it found one that is not a number and left the step out.
             norm = self._engine.get_global_grad_norm()
@@ -250,8 +270,11 @@ class TrainingEngine:
         with torch.no_grad():
             for name, tensor in expected.items():
                 tensor.copy_(stored[name])
+        if self._spread is not None:
+            follow_masters(self._engine.optimizer)
+            self._spread.changed()
         base = self._engine.basic_optimizer
-        for index, parameter in enumerate(_optimised(base)):
+        for index, parameter in enumerate(self._optimised()):
             prefix = f"optimizer.{index}."
             base.state[parameter] = {
                 name.removeprefix(prefix): tensor.to(parameter.device, copy=True)
@@ -260,18 +283,22 @@ class TrainingEngine:
             }
 
     def _live_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        yield from ((f"parameter.{name}", tensor) for name, tensor in self.module.named_parameters())
-        persistent = self.module.state_dict().keys()
-        yield from ((f"buffer.{name}", tensor) for name, tensor in self.module.named_buffers() if name in persistent)
+        module = self._engine.module
+        if self._spread is None:
+            yield from ((f"parameter.{name}", tensor) for name, tensor in module.named_parameters())
+        persistent = module.state_dict().keys()
+        yield from ((f"buffer.{name}", tensor) for name, tensor in module.named_buffers() if name in persistent)
         base = self._engine.basic_optimizer
-        for index, parameter in enumerate(_optimised(base)):
+        for index, parameter in enumerate(self._optimised()):
             if self.zero_stage > 0:
                 # ZeRO optimises its own flat fp32 copy of the parameters.
                 yield f"master.{index}", parameter
             for name, value in base.state.get(parameter, {}).items():
                 yield f"optimizer.{index}.{name}", value
 
-
-def _optimised(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
-    for group in optimizer.param_groups:
-        yield from group["params"]
+    def _optimised(self) -> Iterator[Tensor]:
+        if self._spread is not None:
+            yield from masters(self._engine.optimizer)
+            return
+        for group in self._engine.basic_optimizer.param_groups:
+            yield from group["params"]

@@ -46,6 +46,8 @@ class Report:
     tokens_per_s: float | None
     note: str | None = None
     """Something that a person should be told, in one line."""
+    evaluation_seconds: float = 0.0
+    """What one evaluation takes, on average: nothing is reported meanwhile."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ class Upkeep:
                 total_steps=training.total_steps,
                 loss_nats=loss if loss is not None and math.isfinite(loss) else None,
                 tokens_per_s=steps * training.batch_tokens / (now - self.reported),
+                evaluation_seconds=progress.evaluation_seconds / max(1, len(progress.curve)),
             )
         )
         self.reported, self.reported_step = now, progress.step

@@ -14,6 +14,7 @@ progress then stops after its current step with a checkpoint, or is cut off afte
 import argparse
 import contextlib
 import ctypes
+import faulthandler
 import json
 import logging
 import os
@@ -74,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", action="append", default=[], type=Path, metavar="DIRECTORY", help="run to carry out")
     options = parser.parse_args(arguments)
 
+    # Whoever finds that the run hangs can have it say where, even from inside a library.
+    faulthandler.register(signal.SIGUSR1)
     request = StopRequest()
     events = Events(_claim_stdout(), request.event)
     one_of_many = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -97,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(capture=True)
     warnings.simplefilter("default")
+    # DeepSpeed calls what torch.distributed is about to rename, several times a step.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     return _serve(jobs, events, request, options.plugin)
 
 
@@ -129,6 +134,7 @@ def _serve(
                 total_steps=progress.total_steps,
                 loss_nats=progress.loss_nats,
                 tokens_per_s=progress.tokens_per_s,
+                evaluation_seconds=progress.evaluation_seconds,
                 note=progress.note,
             )
 

@@ -1,5 +1,6 @@
 """Reformer as a language model: reformer-pytorch's LSH attention and feed-forward in reversible layers."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
@@ -53,6 +54,10 @@ class Reformer(LanguageModel):
         positions = torch.arange(seq_len, device=tokens.device)
         embedded = self.token_embedding(tokens) + self.position_embedding(positions)
         return Encoded(hidden=self.norm(self.layers(embedded)), state=None)
+
+    def recomputing(self) -> Sequence[nn.Module]:
+        """The reversible stack."""
+        return (self.layers,)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits by a matrix of their own, with a bias."""

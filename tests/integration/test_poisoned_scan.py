@@ -1,5 +1,6 @@
 """Runs whose numbers are none are told, listed, and left out; the runs beside them do not notice."""
 
+import importlib.util
 import json
 import os
 import random
@@ -55,8 +56,15 @@ def records(runs: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_poisoned_runs_are_listed_and_left_out_and_sound_ones_keep_their_bits(tmp_path: Path) -> None:
     poisons = ["loss", "gradient", "weight", "evaluation"]
-    alone = archbench(tmp_path, *RUN, str(write_spec(tmp_path, "alone", [])), "--runs", "alone")
+    alone = archbench(
+        tmp_path, *RUN, str(write_spec(tmp_path, "alone", [])), "--runs", "alone", "--tracker", "tensorboard"
+    )
     assert alone.returncode == 0, alone.stderr
+    if importlib.util.find_spec("tensorboard") is None:
+        assert "warning: tracker 'tensorboard': PluginError: No module named 'tensorboard'" in alone.stdout
+    else:
+        shown = {path.parent.name for path in (tmp_path / "alone" / "logs" / "tensorboard").rglob("*tfevents*")}
+        assert {run_id[:8] for run_id in records(tmp_path / "alone")} <= {name[-8:] for name in shown}
     spec = write_spec(tmp_path, "together", poisons)
     together = archbench(tmp_path, *RUN, str(spec), "--runs", "together")
     assert together.returncode == 1, together.stderr

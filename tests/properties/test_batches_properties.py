@@ -166,6 +166,7 @@ def test_masked_evaluation_has_the_same_masks_each_time(objective: ObjectiveConf
             assert np.array_equal(values, second[index][name])
 
 
+@settings(deadline=None)  # epochs of batches, on a machine with other work
 @given(sizes, st.sampled_from(OBJECTIVES), st.sampled_from(["stream", "shuffled"]), st.integers(0, 2**31))
 def test_a_subset_is_read_as_if_there_were_no_other_text(
     size: tuple[int, int, int], objective: ObjectiveConfig, order: Literal["stream", "shuffled"], seed: int
@@ -187,6 +188,7 @@ def test_a_subset_is_read_as_if_there_were_no_other_text(
     assert of_whole.epochs(7) == of_alone.epochs(7)
 
 
+@settings(deadline=None)  # epochs of batches, on a machine with other work
 @given(st.integers(20, 300), st.integers(0, 300))
 def test_a_smaller_subset_lies_inside_every_larger_one(smaller: int, more: int) -> None:
     corpus = corpus_of(smaller + more + 10, [1])

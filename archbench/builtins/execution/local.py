@@ -1,5 +1,6 @@
 """Runs carried out by worker processes on this machine, each of which serves many runs one after another."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
+import psutil
 from pydantic import PositiveInt
 
 from archbench.api import (
@@ -26,7 +28,11 @@ from archbench.api import (
     RunState,
     SpecError,
 )
-from archbench.builtins.execution.machine import cuda_devices, usable_cores
+from archbench.builtins.execution.machine import cuda_devices, cuda_memory_bytes, free_memory_bytes, usable_cores
+from archbench.builtins.execution.watchdog import Watchdog
+
+ANSWER_SECONDS = 0.5
+"""How long a worker that hangs may take to write down where."""
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
@@ -41,7 +47,9 @@ class LocalExecutorConfig(ExecutorConfig):
     summary: ClassVar[str] = "worker processes on this machine: one per core, or one per CUDA device"
 
     workers: PositiveInt | Literal["auto"] = "auto"
-    """Processes at once; `auto`: one per CUDA device, or as many as the cores allow."""
+    """Processes at once; `auto`: `runs_per_device` per CUDA device, or as many as the cores allow."""
+    runs_per_device: PositiveInt = 1
+    """Runs that share a CUDA device, for models too small to fill it. Device seconds then hold the neighbours' work."""
     threads_per_worker: PositiveInt = 1
     """CPU threads that a worker starts with; what a run trains with is in its plan."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -59,7 +67,7 @@ class LocalExecutorConfig(ExecutorConfig):
         if self.workers != "auto":
             capacity = self.workers
         elif devices:
-            capacity = len(devices)
+            capacity = len(devices) * self.runs_per_device
         else:
             capacity = max(1, usable_cores() // self.threads_per_worker)
         if nproc > len(devices) > 0:
@@ -75,7 +83,12 @@ class LocalExecutorConfig(ExecutorConfig):
             devices=devices,
             log_dir=log_dir,
             plugin_files=plugin_files,
+            memory_bytes=cuda_memory_bytes(devices) if devices else {_HOST: free_memory_bytes()},
         )
+
+
+_HOST = ""
+"""Where runs on the CPU hold their memory, beside the names of CUDA devices."""
 
 
 @dataclass(slots=True)
@@ -86,6 +99,8 @@ class Worker:
     process: subprocess.Popen[bytes]
     log_file: Path
     job: Job | None = None
+    watchdog: Watchdog | None = None
+    """Of the job."""
     retiring: bool = False
     """Whether it takes no further job."""
     cause: str | None = None
@@ -106,7 +121,9 @@ class LocalExecutor:
         log_dir: Path,
         plugin_files: Sequence[Path],
         nproc: int = 1,
+        memory_bytes: Mapping[str, int] | None = None,
     ) -> None:
+        self._memory_bytes = dict(memory_bytes or {})
         self._capacity = capacity
         self._nproc = nproc
         self._threads = threads
@@ -116,6 +133,7 @@ class LocalExecutor:
         self._waiting: deque[Job] = deque()
         self._workers: dict[int, Worker] = {}
         self._selector = selectors.DefaultSelector()
+        self._looked = time.monotonic()
 
     @property
     def capacity(self) -> int:
@@ -143,6 +161,7 @@ class LocalExecutor:
                 break
         if not self._workers and not events:
             time.sleep(max(0.0, deadline - time.monotonic()))
+        events += self._end_hung()
         self._dispatch()
         return events
 
@@ -166,19 +185,39 @@ class LocalExecutor:
             # Also where a second Ctrl-C cuts the waiting short.
             for worker in list(self._workers.values()):
                 if worker.process.poll() is None:
-                    worker.process.kill()
+                    end_processes(worker.process.pid)
                 self._forget(worker)
             self._selector.close()
+
+    def _end_hung(self) -> list[ExecutorEvent]:
+        """Kills the workers whose runs take no steps any more; they are replaced like any that died."""
+        now = time.monotonic()
+        passed, self._looked = now - self._looked, now
+        events: list[ExecutorEvent] = []
+        for worker in self._workers.values():
+            if worker.job is None or worker.watchdog is None:
+                continue
+            worker.watchdog.passed(passed)
+            if worker.watchdog.hangs:
+                stopped = end_processes(worker.process.pid, ask_where=True)
+                who = f"; stopped: process {', '.join(map(str, stopped))}" if stopped else ""
+                reason = f"it {worker.watchdog.finding}{who}; {worker.log_file} ends with what it was doing"
+                events.append(Lost(worker.job.run_id, reason))
+                worker.job, worker.retiring = None, True
+        return events
 
     def _dispatch(self) -> None:
         while self._waiting:
             free = (worker for worker in self._workers.values() if worker.job is None and not worker.retiring)
             worker = next(free, None)
-            if worker is None:
-                if len(self._workers) >= self._capacity:
-                    return
-                worker = self._start()
+            if worker is None and len(self._workers) >= self._capacity:
+                return
+            slot = self._free_slot() if worker is None else worker.slot
+            if not self._has_room(slot, self._waiting[0]):
+                return
+            worker = worker or self._start(slot)
             worker.job = self._waiting.popleft()
+            worker.watchdog = Watchdog(worker.job.watchdog_seconds)
             assert worker.process.stdin is not None
             try:
                 worker.process.stdin.write(json.dumps({"run_dir": str(worker.job.run_dir)}).encode() + b"\n")
@@ -187,8 +226,28 @@ class LocalExecutor:
                 # It has just died: the end of its output says so, and `poll` reports the job as lost.
                 return
 
-    def _start(self) -> Worker:
-        slot = next(slot for slot in range(self._capacity) if slot not in self._workers)
+    def _free_slot(self) -> int:
+        return next(slot for slot in range(self._capacity) if slot not in self._workers)
+
+    def _place(self, slot: int) -> str:
+        return self._devices[slot % len(self._devices)] if self._devices else _HOST
+
+    def _has_room(self, slot: int, job: Job) -> bool:
+        """Whether `job` fits beside its neighbours into the memory there was. A job without neighbours always starts.
+
+        What it needs is an estimate, and a run that fails says so better than one that waits for ever.
+        """
+        place = self._place(slot)
+        neighbours = [
+            worker.job for worker in self._workers.values() if worker.job and self._place(worker.slot) == place
+        ]
+        if not neighbours or place not in self._memory_bytes:
+            return True
+        processes = job.nproc if place == _HOST else 1  # on CUDA each process of a group has a device of its own
+        needed = sum(neighbour.memory_bytes for neighbour in (*neighbours, job)) * processes
+        return needed <= self._memory_bytes[place]
+
+    def _start(self, slot: int) -> Worker:
         log_file = self._log_dir / f"worker-{slot}.log"
         command = [sys.executable, "-m", "archbench.training.worker"]
         if self._nproc > 1:
@@ -233,6 +292,8 @@ class LocalExecutor:
             return None
         match message["event"]:
             case "progress":
+                assert worker.watchdog is not None
+                worker.watchdog.heard(message["step"], message.get("evaluation_seconds") or 0.0)
                 return Progress(
                     run_id=job.run_id,
                     step=message["step"],
@@ -269,6 +330,33 @@ class LocalExecutor:
         _close_input(worker)
         worker.process.wait()
         del self._workers[worker.slot]
+
+
+def end_processes(pid: int, *, ask_where: bool = False) -> list[int]:
+    """Kills process `pid` and its children (the ranks of a group); returns those that somebody had stopped.
+
+    With `ask_where` they first write to their log what each thread was doing, if they still can.
+    """
+    try:
+        first = psutil.Process(pid)
+        children = first.children()
+    except psutil.Error:
+        return []
+    stopped: list[int] = []
+    for process in (*children, first):
+        with contextlib.suppress(psutil.Error):
+            if process.status() == psutil.STATUS_STOPPED:
+                stopped.append(process.pid)
+    if ask_where:
+        # What starts ranks would die of the signal before they have answered.
+        for process in children or (first,):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGUSR1)
+        time.sleep(ANSWER_SECONDS)
+    for process in (first, *children):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return stopped
 
 
 def worker_environment(

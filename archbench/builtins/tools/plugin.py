@@ -1,8 +1,16 @@
-"""A journal of finished runs and scans, and the command that shows it."""
+"""A journal of finished runs and scans with the command that shows it, and trackers."""
 
 import click
 
-from archbench.api import RunRecord, ScanResults, hookimpl
+from archbench.api import RunRecord, ScanResults, TrackerConfig, hookimpl
+from archbench.builtins.tools.tensorboard import TensorBoardConfig
+from archbench.builtins.tools.wandb import WandbConfig
+
+
+@hookimpl
+def register_trackers() -> list[type[TrackerConfig]]:
+    """TensorBoard, and Weights & Biases."""
+    return [TensorBoardConfig, WandbConfig]
 
 
 @hookimpl

@@ -109,6 +109,7 @@ def test_a_mistake_is_one_line_with_the_agreed_code(
         (("plan", tmp_path / "none.yaml"), 2, "no such file"),
         (("plan", unknown), 3, "architecture 'gtp2' is not registered; did you mean 'gpt2'?"),
         (("plugins", "show", "reformr"), 3, "did you mean 'reformer'?"),
+        (("run", spec, "--tracker", "tensorbord"), 3, "is not registered; did you mean 'tensorboard'?"),
         (("run", spec, "--runs", tmp_path / "file" / "runs"), 4, "cannot hold runs"),
         (("status",), 4, "holds no scan"),
         (("runs", "show", "abc"), 4, "no run begins with 'abc'"),

@@ -10,6 +10,7 @@ from archbench.analysis.transfer import TransferSettings, analyse_transfer
 from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.contracts.report import ScanResults
 from archbench.report.transfer_text import headline, ranking_text
+from archbench.report.verdict import verdict
 from archbench.report.words import number
 from archbench.results.transfer import TransferResult
 from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
@@ -63,6 +64,14 @@ def test_the_order_of_languages_is_said_with_its_test(text: str, study: Transfer
     assert "en → de over en → zh" in text
     (ranking,) = study.rankings
     assert ranking_text(ranking) in text
+
+
+def test_the_verdict_says_what_pretraining_is_worth_and_in_which_order(study: TransferResult) -> None:
+    lines = verdict(ScanResults("demo", "", None, (), (), (), {}, {}, studies={"languages": study})).splitlines()
+    mean = study.directions[0].mean_multiplier
+    assert mean is not None
+    assert f"is worth {number(mean.value)} [" in lines[0]
+    assert lines[-1] == "- gpt2, from en: de > zh."
 
 
 def test_censored_figures_are_printed_as_bounds(study: TransferResult) -> None:

@@ -194,3 +194,20 @@ def test_a_truth_value_is_not_taken_for_a_number(old: str, new: str, place: str)
 )
 def test_what_is_allowed_is_said_in_words(old: str, new: str, said: str) -> None:
     assert said in message_of(TEXT.replace(old, new))
+
+
+def test_trackers_and_micro_batches_are_chosen_in_the_execution_section() -> None:
+    def execution(written: str) -> str:
+        return TEXT.replace("scan:\n", f"execution: {written}\nscan:\n")
+
+    spec = spec_of(execution("{trackers: [{kind: tensorboard, dir: events}, {kind: wandb, init: {mode: offline}}]}"))
+    assert [tracker.kind for tracker in spec.trackers] == ["tensorboard", "wandb"]
+    assert spec.resolved()["execution"]["trackers"][1]["init"] == {"mode": "offline"}
+    assert (spec.execution.micro_batch_rows, spec.execution.fixed_micro_batch_rows) == ("auto", None)
+    assert spec_of(execution("{micro_batch_rows: 4}")).execution.fixed_micro_batch_rows == 4
+    assert "execution.trackers[0].dirr" in message_of(execution("{trackers: [{kind: tensorboard, dirr: x}]}"))
+    assert "did you mean 'wandb'?" in message_of(execution("{trackers: [{kind: wanb}]}"), PluginError)
+    said = message_of(execution("{micro_batch_rows: few}"))
+    assert 'execution.micro_batch_rows: got "few"' in said
+    assert "auto" in said
+    assert "execution.micro_batch_rows" in message_of(execution("{micro_batch_rows: 0}"))

@@ -114,7 +114,11 @@ def test_bf16_is_raised_to_zero_stage_1() -> None:
     [
         ({"batch_tokens": 100}, "training.batch_tokens: got 100, expected a multiple of the context 32"),
         ({"micro_batch_rows": 3}, "execution.micro_batch_rows: got 3, expected a divisor of the batch's 4 rows"),
-        ({"zero_stage": 3}, "execution.zero_stage: got 3, a run in one process takes 0, 1 or 2"),
+        ({"nproc": 3}, "execution.nproc: got 3, expected a divisor of the batch's 4 rows"),
+        (
+            {"nproc": 2, "micro_batch_rows": 4},
+            "execution.micro_batch_rows: got 4, expected a divisor of each of 2 ranks' 2 rows",
+        ),
     ],
 )
 def test_settings_that_cannot_be_carried_out_are_refused(changes: dict[str, int], message: str) -> None:
@@ -124,7 +128,8 @@ def test_settings_that_cannot_be_carried_out_are_refused(changes: dict[str, int]
             training,
             seq_len=32,
             micro_batch_rows=changes.get("micro_batch_rows"),
-            zero_stage=changes.get("zero_stage", 0),
+            zero_stage=0,
+            nproc=changes.get("nproc", 1),
         )
 
 
@@ -134,7 +139,9 @@ def test_weight_decay_spares_vectors() -> None:
     assert shapes == {0.3: [(2, 3)], 0.0: [(2,), (2,), (2,)]}
 
 
-@pytest.mark.parametrize(("precision", "zero_stage"), [("fp32", 0), ("fp32", 1), ("bf16", 0), ("bf16", 2)])
+@pytest.mark.parametrize(
+    ("precision", "zero_stage"), [("fp32", 0), ("fp32", 1), ("fp32", 3), ("bf16", 0), ("bf16", 2), ("bf16", 3)]
+)
 def test_first_adam_update_has_the_size_of_the_rate(precision: str, zero_stage: int) -> None:
     """Trap: under bf16 at stage 0, DeepSpeed's first update is 0.735 of the rate."""
     engine = build(precision=precision, zero_stage=zero_stage)
@@ -152,7 +159,7 @@ def test_first_adam_update_has_the_size_of_the_rate(precision: str, zero_stage: 
     engine.close()
 
 
-@pytest.mark.parametrize("zero_stage", [0, 1, 2])
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
 def test_engine_equals_plain_torch(zero_stage: int) -> None:
     engine = build(zero_stage=zero_stage, optimizer=SMOOTH_ADAM)
     torch.manual_seed(0)
@@ -173,7 +180,7 @@ def test_engine_equals_plain_torch(zero_stage: int) -> None:
     engine.close()
 
 
-@pytest.mark.parametrize("zero_stage", [0, 1, 2])
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
 def test_gradient_accumulation_changes_nothing_but_rounding(zero_stage: int) -> None:
     whole = build(4, 4, zero_stage=zero_stage, optimizer=SMOOTH_ADAM)
     halves = build(4, 2, zero_stage=zero_stage, optimizer=SMOOTH_ADAM)
@@ -188,7 +195,10 @@ def test_gradient_accumulation_changes_nothing_but_rounding(zero_stage: int) -> 
     halves.close()
 
 
-@pytest.mark.parametrize(("precision", "zero_stage"), [("fp32", 0), ("fp32", 1), ("fp32", 2), ("bf16", 1), ("bf16", 2)])
+@pytest.mark.parametrize(
+    ("precision", "zero_stage"),
+    [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 1), ("bf16", 2), ("bf16", 3)],
+)
 def test_restored_engine_goes_on_with_the_same_bits(precision: str, zero_stage: int) -> None:
     engine = build(precision=precision, zero_stage=zero_stage)
     for seed in range(3):

@@ -1,0 +1,76 @@
+"""`archbench data SPEC`: what text there is, and into how many tokens it is cut."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archbench.cli.common import cache_option, host_with, json_option, note, plugin_option, print_json, spec_argument
+from archbench.data.corpus import Corpus
+from archbench.scans.texts import prepared_texts
+from archbench.spec.models import load_spec
+from archbench.units import human_bytes
+
+
+@click.command()
+@spec_argument
+@cache_option
+@plugin_option
+@json_option
+def data(spec: Path, cache_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Prepare the texts of SPEC and show their sizes, tokens and bytes per token.
+
+    Text is prepared if it is not yet in the cache; nothing is planned or trained.
+    """
+    loaded = load_spec(spec, host_with(plugin_files).registry)
+    corpora = prepared_texts(loaded, cache_dir, note)
+    content = {name: _described(corpus) for name, corpus in corpora.items()}
+    first = next(iter(corpora.values()))
+    tokenizer = {
+        "kind": first.tokenizer["kind"],
+        "vocab_size": first.text_vocab_size,
+        "fingerprint": first.tokenizer_fingerprint,
+    }
+    if as_json:
+        print_json({"texts": content, "tokenizer": tokenizer})
+    else:
+        _print(content, tokenizer)
+
+
+def _described(corpus: Corpus) -> dict[str, Any]:
+    statistics = corpus.statistics
+    return {
+        "dataset": corpus.dataset["kind"],
+        "train_documents": statistics.train_documents,
+        "train_bytes": statistics.train_bytes,
+        "train_tokens": statistics.train_tokens,
+        "validation_documents": statistics.validation_documents,
+        "validation_tokens": statistics.validation_tokens,
+        "duplicates_removed": statistics.duplicates_removed,
+        "bytes_per_token": corpus.bytes_per_token,
+        "corpus_hash": corpus.corpus_hash,
+    }
+
+
+def _print(texts: Mapping[str, Mapping[str, Any]], tokenizer: Mapping[str, Any]) -> None:
+    rows = [("text", "dataset", "documents", "bytes", "tokens", "validation", "bytes a token")]
+    rows += [
+        (
+            name,
+            text["dataset"],
+            f"{text['train_documents']:,}",
+            human_bytes(text["train_bytes"]),
+            f"{text['train_tokens']:,}",
+            f"{text['validation_tokens']:,}",
+            f"{text['bytes_per_token']:.2f}",
+        )
+        for name, text in texts.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        click.echo("  ".join((*left, *right)))
+    ids = f"{tokenizer['kind']} of {tokenizer['vocab_size']:,} ids ({tokenizer['fingerprint'][:12]})"
+    click.echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")

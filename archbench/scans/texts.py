@@ -1,0 +1,36 @@
+"""The texts of a spec, prepared: every one its own corpus, all under one tokenizer."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from archbench.data.corpus import Corpus
+from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
+from archbench.errors import DataError
+from archbench.spec.models import Spec
+
+
+def prepared_texts(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> dict[str, Corpus]:
+    """Name -> corpus, that of `data.dataset` first. Raises DataError with the place in the spec."""
+    data = spec.data
+    try:
+        if not data.texts:
+            corpus = prepare_corpus(
+                data.dataset,
+                data.tokenizer,
+                validation_fraction=data.validation_fraction,
+                cache_dir=cache_dir,
+                report=report,
+            )
+            return {data.name: corpus}
+        corpora = prepare_corpora(
+            data.all_texts,
+            data.tokenizer,
+            validation_fraction=data.validation_fraction,
+            cache_dir=cache_dir,
+            report=report,
+        )
+        require_same_tokenizer(corpora)
+        return corpora
+    except DataError as error:
+        place = ("data",) if data.texts else ("data", "dataset")
+        raise DataError(f"{spec.file.where(place)}: data: {error}") from error
