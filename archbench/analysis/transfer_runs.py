@@ -17,8 +17,8 @@ from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, SOURCE, T
 _ENOUGH_FREEDOM = 3
 """Degrees of freedom from which a role's own seeds give its noise."""
 _WINDOW = 4
-_OVERLAP = 2.31
-"""How many overlapping windows say as much as one alone: 1 + 2·sum of squared correlations of third differences."""
+_CORRELATIONS = (-0.75, 0.3, -0.05)
+"""Of third differences one, two and three windows apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +161,51 @@ def _of_seeds(cells: Sequence[Cell], source: str) -> RunNoise | None:
 
 
 def _of_curves(cells: Sequence[Cell]) -> RunNoise | None:
-    """Departure of ln L from a parabola in ln D through each four neighbouring amounts of data, size by size."""
+    """Departure of ln L from a parabola in ln D through each four neighbouring amounts of data, less its mean over
+    all sizes.
+
+    A curve bends by itself, at all sizes much alike; only what differs between sizes is taken for noise. With one size
+    the bend counts too.
+    """
+    windows = _contrasts(cells)
+    several = [found for found in windows.values() if len(found) > 1]
+    if several:
+        squares = sum(float(((np.array(found) - np.mean(found)) ** 2).sum()) for found in several)
+        freedom = sum(len(found) - 1 for found in several)
+    else:
+        squares = sum(value**2 for found in windows.values() for value in found)
+        freedom = sum(len(found) for found in windows.values())
+    if not freedom:
+        return None
+    curves = len({key[:-1] for key in windows})
+    independent = max(1, round(freedom / _overlap(len(windows) / curves)))
+    source = "what departs from smooth curves: no cell has two seeds"
+    return RunNoise(float(np.sqrt(squares / freedom)), independent, source)
+
+
+def _contrasts(cells: Sequence[Cell]) -> dict[tuple[object, ...], list[float]]:
+    """For each text and window of four amounts of data, what each size departs by: noise, and the curve's bend."""
     curves: dict[tuple[str, str, str, str, int], list[Cell]] = defaultdict(list)
     for cell in cells:
         curves[(cell.role, cell.contender, cell.source, cell.target, cell.size_index)].append(cell)
-    contrasts: list[float] = []
-    for curve in curves.values():
+    found: dict[tuple[object, ...], list[float]] = defaultdict(list)
+    for (*text, _), curve in curves.items():
         curve.sort(key=lambda cell: cell.tokens)
         for start in range(len(curve) - _WINDOW + 1):
             window = curve[start : start + _WINDOW]
-            x = np.log([cell.tokens for cell in window])
-            # The one direction that no parabola has, of length 1: its size is one draw of the noise.
+            tokens = tuple(cell.tokens for cell in window)
+            x = np.log(tokens)
+            # The one direction that no parabola has, of length 1.
             direction = np.linalg.svd(np.vander(x - x.mean(), _WINDOW - 1).T)[2][-1]
-            contrasts.append(float(direction @ np.array([cell.log_loss for cell in window])))
-    if not contrasts:
-        return None
-    freedom = max(1, round(len(contrasts) / _OVERLAP))
-    source = "departure from smooth curves: no cell has two seeds"
-    return RunNoise(float(np.sqrt(np.mean(np.square(contrasts)))), freedom, source)
+            direction = direction * np.sign(direction[-1])
+            found[(*text, tokens)].append(float(direction @ np.array([cell.log_loss for cell in window])))
+    return found
+
+
+def _overlap(windows: float) -> float:
+    """How many of `windows` overlapping ones say as much as one alone, for evenly spaced ln D (Bartlett 1946)."""
+    pairs = ((1, _CORRELATIONS[0]), (2, _CORRELATIONS[1]), (3, _CORRELATIONS[2]))
+    return 1.0 + 2.0 * sum(rho**2 * max(0.0, 1.0 - lag / windows) for lag, rho in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from archbench.results.tuning import TRIAL
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.memory import expected_memory_bytes
 from archbench.scans.planner import ScanPlan
 from archbench.scans.run_planner import PlannedRun
 from archbench.scans.tracking import Tracking
@@ -223,6 +224,7 @@ class _Scheduler:
                 directory.path.resolve(),
                 run.exact_flops,
                 nproc=run.plan.execution.nproc,
+                memory_bytes=expected_memory_bytes(run.plan),
                 watchdog_seconds=run.plan.execution.watchdog_seconds,
             )
         )

@@ -204,6 +204,20 @@ def test_without_seeds_or_curves_there_are_no_intervals() -> None:
     assert any("no intervals" in warning for warning in direction.warnings)
 
 
+def test_a_bend_that_all_sizes_share_is_no_noise() -> None:
+    # Noise-free losses at amounts a factor 10 apart: all that departs from a parabola is the bend of the law.
+    plan = SyntheticTransfer(
+        sizes=(1_000_000, 1_100_000, 1_200_000), scratch_tokens=tuple(10**power for power in range(4, 11)),
+        finetune_tokens=(10**5, 10**6),
+    )  # fmt: skip
+    records = synthetic_transfer_records(plan)
+    together = analyse_transfer(records, FEW).directions[0].noise_std_log
+    alone = analyse_transfer([run for run in records if run.size_index == 0], FEW).directions[0].noise_std_log
+    assert together is not None
+    assert alone is not None
+    assert together < 0.2 * alone
+
+
 def test_monotone_curve_pools_a_rise_and_keeps_its_ends() -> None:
     curve = MonotoneCurve.through(np.log([1e3, 1e4, 1e5]), np.log([5.0, 3.9, 4.0]), np.ones(3))
     assert np.all(np.diff(curve.log_loss) <= 0)
