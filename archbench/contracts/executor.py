@@ -21,6 +21,8 @@ class Job:
     """Exact FLOPs planned: longest first keeps all workers busy to the end."""
     nproc: int = 1
     """Processes that train it together, the same for all jobs of one executor."""
+    memory_bytes: int = 0
+    """Most memory that each process is expected to hold, on the device or of the host; 0 where nobody knows."""
     watchdog_seconds: float = 60.0
     """A run that takes no step for so long hangs; `ExecutionSettings.watchdog_seconds` says it in full."""
 

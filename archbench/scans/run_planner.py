@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
@@ -21,6 +21,7 @@ from archbench.spec.identity import (
     Branch,
     DataIdentity,
     EarlyStopping,
+    EvaluationSettings,
     ExecutionSettings,
     RunFacts,
     RunIdentity,
@@ -150,8 +151,12 @@ class RunRequest:
     early_stopping: EarlyStopping | None = None
     spacing: Literal["log", "linear"] | None = None
     """Of the evaluations."""
+    noise_scale_every: int | None = None
+    """Steps between two measurements of the gradient noise scale."""
     start: PlannedRun | None = None
-    """The run whose final weights this one begins from."""
+    """The run whose final weights this one begins from; None: as the contender has it."""
+    fresh: bool = False
+    """Whether it begins freshly initialised, though the contender starts from saved models."""
     also_validated: tuple[Corpus, ...] = ()
     keep_weights: bool = False
     study: str = SIZE_SCAN
@@ -191,9 +196,7 @@ class RunPlanner:
                 also_validated=tuple(corpus.corpus_hash for corpus in request.also_validated),
             ),
             training=training,
-            evaluation=self.spec.evaluation.model_copy(update={"spacing": request.spacing})
-            if request.spacing
-            else self.spec.evaluation,
+            evaluation=self._evaluation(request, training.batch_tokens),
             seed=request.seed,
             start=start,
             plugin_versions=self.contender.plugin_versions,
@@ -275,6 +278,18 @@ class RunPlanner:
             unique_tokens=self.corpus.unique_tokens,
         )
 
+    def _evaluation(self, request: RunRequest, batch_tokens: int) -> EvaluationSettings:
+        asked: dict[str, Any] = {"spacing": request.spacing, "noise_scale_every": request.noise_scale_every}
+        changes = {name: value for name, value in asked.items() if value is not None}
+        settings = self.spec.evaluation.model_copy(update=changes) if changes else self.spec.evaluation
+        if settings.noise_scale_every and batch_tokens < 2 * self.spec.training.seq_len:
+            raise self.spec.error(
+                request.loc if request.noise_scale_every else ("evaluation", "noise_scale_every"),
+                f"gradient noise needs two rows in a batch, one of {batch_tokens:,} tokens has one; raise "
+                "batch_tokens, or leave noise_scale_every at 0",
+            )
+        return settings
+
     def _training(self, request: RunRequest, num_params: int) -> TrainingSettings:
         training = self.spec.training
         batch_tokens = request.batch_tokens or self.batch_tokens(request.size_index, request.size)
@@ -345,7 +360,7 @@ class RunPlanner:
         """What the run begins from, and the folder that holds it if it is no run of the store."""
         if request.start is not None:
             return StartingPoint(run_id=request.start.run_id), None
-        started = self._starting_model(request.size)
+        started = None if request.fresh else self._starting_model(request.size)
         if started is None:
             return None, None
         return StartingPoint(weights_sha256=started[0].weights_sha256), str(started[0].path)

@@ -9,6 +9,7 @@ from pydantic import (
     Discriminator,
     Field,
     FiniteFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     Tag,
@@ -67,6 +68,13 @@ class RepeatedTextSettings(Section):
         return max(self.max_epochs * unique_tokens, self.min_tokens or 0.0)
 
 
+class NoiseScaleSettings(Section):
+    """Runs that measure their gradient noise although the spec's other runs do not."""
+
+    noise_scale_every: NonNegativeInt | None = Field(None, le=1_000_000_000)
+    """Steps between two measurements; `evaluation.noise_scale_every` if none is given."""
+
+
 class DataScanStudy(TextStudySection, RepeatedTextSettings):
     """L(D): the loss of one size, or several, against the different tokens there are to learn from."""
 
@@ -97,7 +105,7 @@ class IsoflopStudy(TextStudySection):
     """Whether FLOPs are 6·N·D, or those that the architecture executes."""
 
 
-class BatchScanStudy(TextStudySection):
+class BatchScanStudy(TextStudySection, NoiseScaleSettings):
     """B_crit: what larger batches save in steps and cost in tokens."""
 
     kind: Literal["batch_scan"]
@@ -135,7 +143,7 @@ class BatchScanStudy(TextStudySection):
         return self.tokens[index] if isinstance(self.tokens, list) else self.tokens
 
 
-class LearningCurvesStudy(TextStudySection):
+class LearningCurvesStudy(TextStudySection, NoiseScaleSettings):
     """L(N,S): learning curves of all sizes on one batch."""
 
     kind: Literal["learning_curves"]

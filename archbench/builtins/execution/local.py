@@ -28,7 +28,7 @@ from archbench.api import (
     RunState,
     SpecError,
 )
-from archbench.builtins.execution.machine import cuda_devices, usable_cores
+from archbench.builtins.execution.machine import cuda_devices, cuda_memory_bytes, free_memory_bytes, usable_cores
 from archbench.builtins.execution.watchdog import Watchdog
 
 ANSWER_SECONDS = 0.5
@@ -47,7 +47,9 @@ class LocalExecutorConfig(ExecutorConfig):
     summary: ClassVar[str] = "worker processes on this machine: one per core, or one per CUDA device"
 
     workers: PositiveInt | Literal["auto"] = "auto"
-    """Processes at once; `auto`: one per CUDA device, or as many as the cores allow."""
+    """Processes at once; `auto`: `runs_per_device` per CUDA device, or as many as the cores allow."""
+    runs_per_device: PositiveInt = 1
+    """Runs that share a CUDA device, for models too small to fill it. Device seconds then hold the neighbours' work."""
     threads_per_worker: PositiveInt = 1
     """CPU threads that a worker starts with; what a run trains with is in its plan."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -65,7 +67,7 @@ class LocalExecutorConfig(ExecutorConfig):
         if self.workers != "auto":
             capacity = self.workers
         elif devices:
-            capacity = len(devices)
+            capacity = len(devices) * self.runs_per_device
         else:
             capacity = max(1, usable_cores() // self.threads_per_worker)
         if nproc > len(devices) > 0:
@@ -81,7 +83,12 @@ class LocalExecutorConfig(ExecutorConfig):
             devices=devices,
             log_dir=log_dir,
             plugin_files=plugin_files,
+            memory_bytes=cuda_memory_bytes(devices) if devices else {_HOST: free_memory_bytes()},
         )
+
+
+_HOST = ""
+"""Where runs on the CPU hold their memory, beside the names of CUDA devices."""
 
 
 @dataclass(slots=True)
@@ -114,7 +121,9 @@ class LocalExecutor:
         log_dir: Path,
         plugin_files: Sequence[Path],
         nproc: int = 1,
+        memory_bytes: Mapping[str, int] | None = None,
     ) -> None:
+        self._memory_bytes = dict(memory_bytes or {})
         self._capacity = capacity
         self._nproc = nproc
         self._threads = threads
@@ -201,10 +210,12 @@ class LocalExecutor:
         while self._waiting:
             free = (worker for worker in self._workers.values() if worker.job is None and not worker.retiring)
             worker = next(free, None)
-            if worker is None:
-                if len(self._workers) >= self._capacity:
-                    return
-                worker = self._start()
+            if worker is None and len(self._workers) >= self._capacity:
+                return
+            slot = self._free_slot() if worker is None else worker.slot
+            if not self._has_room(slot, self._waiting[0]):
+                return
+            worker = worker or self._start(slot)
             worker.job = self._waiting.popleft()
             worker.watchdog = Watchdog(worker.job.watchdog_seconds)
             assert worker.process.stdin is not None
@@ -215,8 +226,28 @@ class LocalExecutor:
                 # It has just died: the end of its output says so, and `poll` reports the job as lost.
                 return
 
-    def _start(self) -> Worker:
-        slot = next(slot for slot in range(self._capacity) if slot not in self._workers)
+    def _free_slot(self) -> int:
+        return next(slot for slot in range(self._capacity) if slot not in self._workers)
+
+    def _place(self, slot: int) -> str:
+        return self._devices[slot % len(self._devices)] if self._devices else _HOST
+
+    def _has_room(self, slot: int, job: Job) -> bool:
+        """Whether `job` fits beside its neighbours into the memory there was. A job without neighbours always starts.
+
+        What it needs is an estimate, and a run that fails says so better than one that waits for ever.
+        """
+        place = self._place(slot)
+        neighbours = [
+            worker.job for worker in self._workers.values() if worker.job and self._place(worker.slot) == place
+        ]
+        if not neighbours or place not in self._memory_bytes:
+            return True
+        processes = job.nproc if place == _HOST else 1  # on CUDA each process of a group has a device of its own
+        needed = sum(neighbour.memory_bytes for neighbour in (*neighbours, job)) * processes
+        return needed <= self._memory_bytes[place]
+
+    def _start(self, slot: int) -> Worker:
         log_file = self._log_dir / f"worker-{slot}.log"
         command = [sys.executable, "-m", "archbench.training.worker"]
         if self._nproc > 1:

@@ -27,6 +27,7 @@ def batch_scan(study: BatchScanStudy, ground: StudyGround) -> Iterator[PlannedRu
                         batch_tokens=batch_tokens,
                         peak_learning_rate=_rate(study, ground, rung, index),
                         schedule=study.schedule,
+                        noise_scale_every=study.noise_scale_every,
                         loc=ground.loc("sizes"),
                         budget_loc=ground.loc(*place),
                     ),

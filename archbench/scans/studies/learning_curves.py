@@ -25,6 +25,7 @@ def learning_curves(study: LearningCurvesStudy, ground: StudyGround) -> Iterator
                     tokens=study.tokens,
                     batch_tokens=study.batch_tokens,
                     schedule=study.schedule,
+                    noise_scale_every=study.noise_scale_every,
                     loc=ground.loc("sizes"),
                     budget_loc=ground.loc("tokens"),
                 ),

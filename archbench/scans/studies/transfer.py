@@ -25,7 +25,9 @@ def transfer(study: TransferStudy, ground: StudyGround) -> Iterator[PlannedRun]:
             yield from pretrained.values()
             for target in dict.fromkeys(target for _, target in pairs):
                 scratch = _on_target(study, ground, rung, seed, SCRATCH)
-                yield from _cells(study, ground, target, "scratch_tokens", replace(scratch, labels={TARGET: target}))
+                yield from _cells(
+                    study, ground, target, "scratch_tokens", replace(scratch, labels={TARGET: target}, fresh=True)
+                )
             for source, target in pairs:
                 finetune = replace(
                     _on_target(study, ground, rung, seed, FINETUNE),

@@ -1,11 +1,12 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from archbench.api import Job, Lost
+from archbench.api import ExecutorEvent, Job, Lost, SpecError
 from archbench.builtins.execution import local, machine
-from archbench.builtins.execution.local import LocalExecutorConfig, worker_environment
+from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig, worker_environment
 from archbench.host import load_host
 
 
@@ -42,6 +43,48 @@ def test_capacity_follows_cores_and_devices(
         assert executor.capacity == expected
 
 
+@pytest.mark.parametrize(
+    ("workers", "devices", "nproc", "expected"),
+    [
+        ("auto", (), 2, 4),
+        ("auto", (), 3, 2),
+        ("auto", (), 16, 1),
+        (4, (), 2, 2),
+        ("auto", ("0", "1", "2", "3"), 2, 2),
+        ("auto", ("0", "1", "2"), 3, 1),
+    ],
+)
+def test_groups_share_out_cores_and_devices(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    workers: int | str,
+    devices: tuple[str, ...],
+    nproc: int,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    monkeypatch.setattr(local, "cuda_devices", lambda environment: devices)
+    config = LocalExecutorConfig.model_validate({"workers": workers})
+    with config.open(num_jobs=20, log_dir=tmp_path, nproc=nproc) as executor:
+        assert executor.capacity == expected
+
+
+def test_group_larger_than_the_devices_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local, "cuda_devices", lambda environment: ("0", "1"))
+    with pytest.raises(SpecError, match=r"execution.nproc: got 4, but there are 2 CUDA devices here.*device: cpu"):
+        LocalExecutorConfig().open(num_jobs=1, log_dir=tmp_path, nproc=4)
+    with LocalExecutorConfig(device="cpu").open(num_jobs=1, log_dir=tmp_path, nproc=4) as executor:
+        assert executor.capacity == 1
+
+
+def test_each_group_has_devices_of_its_own() -> None:
+    devices = ("a", "b", "c", "d")
+    assert worker_environment({}, 1, devices, 0, nproc=2)["CUDA_VISIBLE_DEVICES"] == "a,b"
+    assert worker_environment({}, 1, devices, 1, nproc=2)["CUDA_VISIBLE_DEVICES"] == "c,d"
+
+
 def test_each_worker_has_a_device_of_its_own_and_its_share_of_threads() -> None:
     environment = worker_environment({"HOME": "/home"}, 2, ("GPU-a", "3"), 1)
     assert environment["CUDA_VISIBLE_DEVICES"] == "3"
@@ -72,3 +115,79 @@ def test_worker_that_cannot_start_loses_its_run_with_the_log_named(tmp_path: Pat
         assert events == [Lost("r", f"its worker ended with exit code 1; see {tmp_path}/worker-0.log")]
         assert executor.worker_pids == ()
     assert "no such plug-in file" in (tmp_path / "worker-0.log").read_text()
+
+
+@pytest.mark.parametrize(("memory_bytes", "at_once"), [(0, 2), (400, 2), (600, 1), (5000, 1)])
+def test_runs_that_do_not_fit_together_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, at_once: int
+) -> None:
+    """A run that is too large for the machine starts all the same, alone."""
+    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path)))
+    with LocalExecutor(
+        capacity=2, threads=1, devices=(), log_dir=tmp_path, plugin_files=(), memory_bytes={"": 1000}
+    ) as executor:
+        for name in ("a", "b"):
+            executor.submit(Job(name, tmp_path / name, 1.0, memory_bytes=memory_bytes))
+        assert len(executor.worker_pids) == at_once
+
+
+def test_waiting_run_starts_when_its_neighbour_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path)))
+    with LocalExecutor(
+        capacity=2, threads=1, devices=(), log_dir=tmp_path, plugin_files=(), memory_bytes={"": 1000}
+    ) as executor:
+        for name in ("a", "b"):
+            executor.submit(Job(name, tmp_path / name, 1.0, memory_bytes=600))
+        (first,) = executor.worker_pids
+        os.kill(first, signal.SIGKILL)
+        (lost,) = _poll_until_something(executor)
+        assert (lost.run_id, type(lost)) == ("a", Lost)
+        (second,) = executor.worker_pids
+        assert second != first
+
+
+def test_memory_counts_for_each_device_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path)))
+    with LocalExecutor(
+        capacity=4,
+        threads=1,
+        devices=("0", "1"),
+        log_dir=tmp_path,
+        plugin_files=(),
+        memory_bytes={"0": 1000, "1": 1000},
+    ) as executor:
+        for name in "abcd":
+            executor.submit(Job(name, tmp_path / name, 1.0, memory_bytes=600))
+        assert len(executor.worker_pids) == 2
+
+
+def test_runs_share_a_device_where_asked_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(local, "cuda_devices", lambda environment: ("0", "1"))
+    monkeypatch.setattr(local, "cuda_memory_bytes", lambda devices: {})
+    with LocalExecutorConfig(runs_per_device=3).open(num_jobs=20, log_dir=tmp_path) as executor:
+        assert executor.capacity == 6
+    assert [worker_environment({}, 1, ("0", "1"), slot)["CUDA_VISIBLE_DEVICES"] for slot in range(4)] == list("0101")
+
+
+def test_free_memory_is_at_most_what_the_container_leaves(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert machine.free_memory_bytes(tmp_path) == 2_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.free_memory_bytes(tmp_path) > 2_000_000
+    assert machine.free_memory_bytes(tmp_path / "no such folder") > 2_000_000
+
+
+def _patient_program(folder: Path) -> Path:
+    """Stands in for a worker that is at work until its input ends."""
+    program = folder / "patient"
+    program.write_text("#!/bin/sh\nexec cat > /dev/null\n")
+    program.chmod(0o755)
+    return program
+
+
+def _poll_until_something(executor: LocalExecutor) -> list[ExecutorEvent]:
+    for _ in range(100):
+        if events := list(executor.poll(0.1)):
+            return events
+    return []

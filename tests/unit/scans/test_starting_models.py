@@ -91,3 +91,39 @@ def test_a_model_with_its_own_tokenizer_is_accepted(planned: Planned, tmp_path: 
         ("tokenizer: {kind: bytes}", f"tokenizer: {{kind: pretrained, path: {folder}}}"),
     )
     assert plan.runs[0].plan.identity.start is not None
+
+
+def test_in_a_transfer_study_pre_training_goes_on_from_the_model_and_scratch_runs_are_fresh(
+    planned: Planned, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path / "model", 20)
+    study = """
+studies:
+  to_code:
+    kind: transfer
+    directions: [{source: main, target: code}]
+    pretraining_tokens: 8192
+    finetune_tokens: [1000]
+    scratch_tokens: [1000, 4000]
+"""
+    plan = planned(
+        ("{architecture: {kind: gpt2}}", f"{{architecture: {{kind: gpt2}}, start: [{folder}]}}"),
+        ("[1e4, 2e4, 4e4]", "[10048]"),
+        (
+            "  tokenizer: {kind: bytes}",
+            '  texts: {code: {kind: text_files, paths: ["FOLDER/1*.txt"]}}\n  tokenizer: {kind: bytes}',
+        ),
+        ("evaluation:", f"{study}evaluation:"),
+    )
+    by_role: dict[str, list[Any]] = {}
+    for run in plan.runs:
+        if run.study == "to_code":
+            by_role.setdefault(run.role, []).append(run)
+    assert set(by_role) == {"pretraining", "scratch", "finetune"}
+    sha256 = read_model_folder(folder).weights_sha256
+    (pretraining,) = by_role["pretraining"]
+    assert pretraining.plan.identity.start.weights_sha256 == sha256
+    assert {run.plan.identity.start for run in by_role["scratch"]} == {None}
+    assert {run.plan.execution.start_dir for run in by_role["scratch"]} == {None}
+    assert {run.plan.identity.start.run_id for run in by_role["finetune"]} == {pretraining.run_id}
+    assert len({run.plan.identity.dims for runs in by_role.values() for run in runs}) == 1

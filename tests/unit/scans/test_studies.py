@@ -253,3 +253,19 @@ def test_too_few_points_are_told(planned: Plan) -> None:
 def test_a_spec_needs_a_size_scan_or_studies(planned: Plan) -> None:
     with pytest.raises(SpecError, match="only a spec with studies needs neither"):
         planned(("  tokens: 40000\n", ""))
+
+
+BATCH_SCAN = "  batches: {{kind: batch_scan, sizes: [1e4], batch_tokens: [{}, 512, 1024], tokens: 4e4{}}}\n"
+
+
+def test_a_batch_scan_may_measure_its_gradient_noise_where_other_runs_do_not(planned: Plan) -> None:
+    plan = planned(*with_studies(BATCH_SCAN.format(256, ", noise_scale_every: 25"), size_scan=True))
+    every = {run.plan.identity.evaluation.noise_scale_every for run in of_study(plan, "batches")}
+    assert every == {25}
+    assert {run.plan.identity.evaluation.noise_scale_every for run in of_study(plan, "scan")} == {0}
+
+
+def test_noise_of_a_batch_of_one_row_is_refused_before_anything_is_trained(planned: Plan) -> None:
+    one_row = planned(*with_studies(BATCH_SCAN.format(256, ""))).runs[0].plan.identity.dims.seq_len
+    with pytest.raises(SpecError, match="gradient noise needs two rows in a batch"):
+        planned(*with_studies(BATCH_SCAN.format(one_row, ", noise_scale_every: 25")))
