@@ -1,12 +1,12 @@
 """One trunk with decays against separate cosine runs: the loss at each token budget, and the FLOPs that are saved.
 
-GPT-2 at two sizes and four budgets, three seeds each, trained twice from the same initial weights on the same tokens:
+GPT-2 at two sizes and three budgets, three seeds each, trained twice from the same initial weights on the same tokens:
 under a cosine schedule, where every budget is a run of its own, and under warm-up, stable, decay, where the shorter
 budgets branch off the longest run at its peak rate (Hägele et al. 2024, section 3). FLOPs of a branch are those after
 its branching point, so that the trunk counts once. Differences are paired by seed.
 
 Run: `python benchmarks/bench_schedules.py RUNS [peak rate of warm-up, stable, decay over that of cosine]`, with RUNS a
-folder for the run store; what is finished there is not trained again. About three minutes on two quiet cores.
+folder for the run store; what is finished there is not trained again. About a minute and a half on two quiet cores.
 """
 
 import statistics
@@ -30,7 +30,7 @@ data:
 scan:
   sizes: [1e4, 2e4]
   seeds: {{default: 3, smallest_two: 3}}
-  tokens: [1.25e5, 2.5e5, 5e5, 1e6]
+  tokens: [1.25e5, 2.5e5, 5e5]
 training:
   seq_len: 128
   batch_tokens: 1024

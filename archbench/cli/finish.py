@@ -27,6 +27,7 @@ def finish_scan(
 ) -> ScanResults | None:
     """Analyses the runs of `index`, writes report and leaderboard, and says what came out.
 
+    A scan without a usable run of sizes, as one that is made of studies alone, has no entry on the leaderboard.
     None, and a line that says so, where no run is usable.
     """
     records, problems = store.records(index)
@@ -45,10 +46,11 @@ def finish_scan(
         click.echo("")
     report = write_report(results, reports_dir / index.name, report_sections(host))
     click.echo(f"report       {report}")
-    for entry in make_entries(results):
-        write_entry(leaderboard_dir, entry)
-    write_page(leaderboard_dir)
-    click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
+    if entries := make_entries(results):
+        for entry in entries:
+            write_entry(leaderboard_dir, entry)
+        write_page(leaderboard_dir)
+        click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     click.echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)
     return results

@@ -7,14 +7,52 @@ from archbench.report.words import number, with_interval
 from archbench.results.fits import FitResult, FitStatus
 from archbench.results.studies import (
     BatchStudy,
+    DataStudy,
     GridStudy,
     IsoflopStudy,
     LearningCurveStudy,
     NoiseScaleStudy,
+    SizeStudy,
     StudyComparison,
     StudyOfContender,
+    StudyResult,
 )
 from archbench.units import human_count
+
+
+def study_lines(study: StudyResult) -> list[str]:
+    """One sentence on each law of `study`: its constants, or why there are none."""
+    return [f"{study.contender}, {study.study}: {label} {_said(law)}." for label, law in _laws(study)]
+
+
+def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
+    match study:
+        case SizeStudy():
+            return [("L(N)", study.law)]
+        case DataStudy():
+            return [("L(D)", study.law)]
+        case GridStudy():
+            return [("L(N,D)", study.law)]
+        case LearningCurveStudy():
+            return [("L(N,S)", study.law), ("L(C_min)", study.compute_law)]
+        case BatchStudy():
+            return [("B_crit(L)", study.law)]
+        case NoiseScaleStudy():
+            return [("B_simple(L)", study.law)]
+        case IsoflopStudy():
+            return []
+
+
+def _said(law: FitResult) -> str:
+    """The exponents of a law, which is what studies are compared by; its scales are in the tables."""
+    if law.status is not FitStatus.OK:
+        return f"was refused (`{law.status.value}`: {law.reason})"
+    exponents = {name: value for name, value in law.params.items() if name.startswith("alpha")}
+    words = [
+        f"{name} {with_interval(law.intervals[name]) if name in law.intervals else number(value)}"
+        for name, value in exponents.items()
+    ]
+    return f"has {' and '.join(words)}"
 
 
 def laws_table(rows: Sequence[tuple[str, FitResult]]) -> str:

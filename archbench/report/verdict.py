@@ -1,8 +1,11 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
+from typing import get_args
+
 from archbench.analysis.comparison import Conclusion, conclusion
 from archbench.analysis.tuning import analyse_tuning, tuning_warnings
 from archbench.contracts.report import ScanResults
+from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
     bits_per_byte_factor,
@@ -17,6 +20,7 @@ from archbench.report.words import (
 )
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 from archbench.results.runs import CostAxis, size_number
+from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
 
 _COST_WORDS = {
@@ -44,14 +48,20 @@ def verdict(results: ScanResults) -> str:
     lines += [_frontier_words(frontier) for frontier in results.frontiers if frontier.cost_axis is axis]
     without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
     lines += [f"{name} has no finished run, and so no frontier." for name in without]
-    lines += [
-        line for study in results.studies.values() if isinstance(study, TransferResult) for line in verdict_lines(study)
-    ]
+    lines += [line for study in results.studies.values() for line in _study_words(study)]
     if not lines and results.studies:
         return "The spec trains no size scan: its studies stand below."
     if not lines:
         return "No run has finished, so there is nothing to compare yet."
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _study_words(study: object) -> list[str]:
+    """What a study found; a plug-in's own sort of result speaks in its section alone."""
+    if isinstance(study, TransferResult):
+        return verdict_lines(study)
+    ones = study if isinstance(study, tuple) else ()
+    return [line for one in ones if isinstance(one, get_args(StudyResult)) for line in study_lines(one)]
 
 
 def reservations(results: ScanResults) -> list[str]:

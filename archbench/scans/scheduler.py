@@ -11,7 +11,7 @@ from typing import Protocol
 from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.errors import PluginError, StoreError
 from archbench.host import Host
-from archbench.results.runs import RunState, size_number
+from archbench.results.runs import SIZE_SCAN, RunState, purpose, size_number
 from archbench.results.tuning import TRIAL
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
@@ -322,4 +322,7 @@ def label(run: PlannedRun) -> str:
     name = f"{run.contender} size {size_number(run.size_index)} ({num_params:,} parameters) seed {run.seed}"
     if run.role == TRIAL:
         name += f" trial at rate {run.plan.identity.training.peak_learning_rate:.3g}, {human_count(run.tokens)} tokens"
+    elif run.study != SIZE_SCAN:
+        training, facts = run.plan.identity.training, run.plan.facts
+        name += f", {purpose(run)}: {human_count(facts.unique_tokens)} different tokens, batch {training.batch_tokens}"
     return name

@@ -117,8 +117,10 @@ class KillServer:
     ) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
 
 @dataclass(slots=True)

@@ -146,8 +146,8 @@ def _record(run: SyntheticRun, steps: Array, loss: Array, *, stops_early: bool =
             train_loss_nats=None if step == 0 else float(value),
             validation_loss_nats=float(value),
             bits_per_byte=None,
-            in_warmup=step < run.warmup_steps,
-            finished=int(step) == run.steps,
+            in_warmup=bool(step < run.warmup_steps),
+            finished=bool(int(step) == run.steps),
         )
         for step, value in zip(steps, loss, strict=True)
     )

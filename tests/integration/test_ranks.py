@@ -268,6 +268,7 @@ def undisturbed(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accident", "stage"), [(signal.SIGKILL, 3), (signal.SIGSTOP, 2)])
 def test_group_that_loses_a_rank_is_ended_and_its_run_goes_on_to_the_same_bits(
     tmp_path: Path,
@@ -317,6 +318,7 @@ def wait_for_first_report_and_checkpoint(directory: RunDirectory, executor: Loca
     pytest.fail("no checkpoint within a minute")
 
 
+@pytest.mark.slow
 def test_run_that_hangs_in_one_process_is_ended_and_tried_again(
     tmp_path: Path, corpus: Corpus, host: Host, plugin: Path
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from archbench.api import ExecutorEvent, Job, Lost
+from archbench.api import ExecutorEvent, Job, Lost, SpecError
 from archbench.builtins.execution import local, machine
 from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig, worker_environment
 from archbench.host import load_host
@@ -41,6 +41,48 @@ def test_capacity_follows_cores_and_devices(
     config = LocalExecutorConfig.model_validate({"workers": workers, "threads_per_worker": threads})
     with config.open(num_jobs=num_jobs, log_dir=tmp_path) as executor:
         assert executor.capacity == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "devices", "nproc", "expected"),
+    [
+        ("auto", (), 2, 4),
+        ("auto", (), 3, 2),
+        ("auto", (), 16, 1),
+        (4, (), 2, 2),
+        ("auto", ("0", "1", "2", "3"), 2, 2),
+        ("auto", ("0", "1", "2"), 3, 1),
+    ],
+)
+def test_groups_share_out_cores_and_devices(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    workers: int | str,
+    devices: tuple[str, ...],
+    nproc: int,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
+    monkeypatch.setattr(local, "cuda_devices", lambda environment: devices)
+    config = LocalExecutorConfig.model_validate({"workers": workers})
+    with config.open(num_jobs=20, log_dir=tmp_path, nproc=nproc) as executor:
+        assert executor.capacity == expected
+
+
+def test_group_larger_than_the_devices_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local, "cuda_devices", lambda environment: ("0", "1"))
+    with pytest.raises(SpecError, match=r"execution.nproc: got 4, but there are 2 CUDA devices here.*device: cpu"):
+        LocalExecutorConfig().open(num_jobs=1, log_dir=tmp_path, nproc=4)
+    with LocalExecutorConfig(device="cpu").open(num_jobs=1, log_dir=tmp_path, nproc=4) as executor:
+        assert executor.capacity == 1
+
+
+def test_each_group_has_devices_of_its_own() -> None:
+    devices = ("a", "b", "c", "d")
+    assert worker_environment({}, 1, devices, 0, nproc=2)["CUDA_VISIBLE_DEVICES"] == "a,b"
+    assert worker_environment({}, 1, devices, 1, nproc=2)["CUDA_VISIBLE_DEVICES"] == "c,d"
 
 
 def test_each_worker_has_a_device_of_its_own_and_its_share_of_threads() -> None:

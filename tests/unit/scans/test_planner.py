@@ -29,7 +29,8 @@ def test_names_and_execution_change_no_run_id_and_numbers_do(planned: Plan) -> N
     ids = [run.run_id for run in planned().runs]
     same = planned(("name: trial", "name: other"), ("  gpt2:", "  base:"), ("baseline: gpt2", "baseline: base"))
     assert [run.run_id for run in same.runs] == ids
-    threads = planned(("evaluation:", "execution: {threads: 2, micro_batch_rows: 4}\nevaluation:"))
+    settings = "execution: {threads: 2, micro_batch_rows: 2, nproc: 4, zero_stage: 3, watchdog_seconds: 9}"
+    threads = planned(("evaluation:", f"{settings}\nevaluation:"))
     assert [run.run_id for run in threads.runs] == ids
     for old, new in (("3e-3", "2e-3"), ("tokens: 40000", "tokens: 50000"), ("points: 4", "points: 5")):
         assert not set(ids) & {run.run_id for run in planned((old, new)).runs}
@@ -92,6 +93,17 @@ def test_tokens_per_parameter_follow_the_real_size(planned: Plan) -> None:
         ("{kind: gpt2}", "{kind: reformer, bucket_size: 48}", "seq_len 64 is not divisible by twice bucket_size 48"),
         ("{kind: gpt2}}", "{kind: roberta}, objective: {kind: bert_pretraining}}", "lacks; choose another objective"),
         ("evaluation:", "execution: {micro_batch_rows: 3}\nevaluation:", "got 3, which does not divide the 8 rows"),
+        (
+            "evaluation:",
+            "execution: {nproc: 3}\nevaluation:",
+            "s.yaml:18: execution.nproc: got 3, which does not divide the 8 rows of a batch; choose 2, or another",
+        ),
+        (
+            "evaluation:",
+            "execution: {nproc: 2, micro_batch_rows: 8}\nevaluation:",
+            "s.yaml:18: execution.micro_batch_rows: got 8, which does not divide the 4 rows that each of 2 ranks takes",
+        ),
+        ("evaluation:", "execution: {zero_stage: 3}\nevaluation:", "one process has nobody to share its parameters"),
     ],
 )
 def test_what_cannot_be_trained_is_told_with_its_place(planned: Plan, old: str, new: str, message: str) -> None:

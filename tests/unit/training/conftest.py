@@ -12,6 +12,7 @@ from archbench.runs.directory import RunDirectory
 from archbench.runs.records import Outcome
 from archbench.testing.small_runs import plan_small_run, small_corpus
 from archbench.training.carry_out import carry_out
+from archbench.training.loop import Report
 
 Plan = Callable[..., RunDirectory]
 CarryOut = Callable[..., Outcome | None]
@@ -42,7 +43,9 @@ def plan(tmp_path: Path, corpus: Corpus, registry: Registry) -> Plan:
 def train_to_end(registry: Registry) -> CarryOut:
     """Carries out a planned run in this process."""
 
-    def run(directory: RunDirectory, stop: Event | None = None) -> Outcome | None:
-        return carry_out(directory, registry, lambda report: None, stop or Event())
+    def run(
+        directory: RunDirectory, stop: Event | None = None, report: Callable[[Report], None] = lambda report: None
+    ) -> Outcome | None:
+        return carry_out(directory, registry, report, stop or Event())
 
     return run

@@ -218,13 +218,30 @@ def test_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert damaged.record_file.read_bytes() == undisturbed.record_file.read_bytes()
 
 
-def test_checkpoint_of_another_zero_stage_is_left_unused(plan: Any, train_to_end: Any) -> None:
+def test_checkpoint_of_another_zero_stage_is_left_unused_and_that_is_told(plan: Any, train_to_end: Any) -> None:
     first = plan("first")
     train_to_end(first, StopAfter(5))
     again = plan("first", execution={"zero_stage": 1})
     assert again.path == first.path
-    assert train_to_end(again).state is RunState.DONE
+    reports: list[Report] = []
+    assert train_to_end(again, report=reports.append).state is RunState.DONE
     assert read_record(again, contender="x", size_index=0).details["timings"]["attempts"] == 1
+    notes = [report.note for report in reports if report.note]
+    assert notes == [
+        "its checkpoints are damaged, or of another nproc or zero_stage: it begins anew; the log says more"
+    ]
+
+
+def test_checkpoint_of_several_ranks_is_passed_over_by_one_process(
+    plan: Any, train_to_end: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = plan()
+    train_to_end(directory, StopAfter(5))
+    (manifest,) = directory.checkpoints_dir.glob("*/manifest.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()) | {"ranks": 2}))
+    assert train_to_end(directory).state is RunState.DONE
+    assert "it was stored by 2 processes, the run is now trained by 1" in caplog.text
+    assert read_record(directory, contender="x", size_index=0).details["timings"]["attempts"] == 1
 
 
 def test_only_the_newest_two_checkpoints_are_kept(plan: Any, train_to_end: Any) -> None:
