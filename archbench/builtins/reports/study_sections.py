@@ -123,7 +123,7 @@ class BatchSection(ReportSection):
         if not scans and not noises:
             return None
         parts = []
-        if any(figures.has_critical_batch(one) for one in (*scans, *noises)):
+        if any(map(figures.has_critical_batch, scans)) or any(map(figures.has_critical_batch, noises)):
             parts.append(save(figures.critical_batches(scans, noises), figures_dir, "critical_batch"))
         laws = [(f"{one.contender}: B_crit, batch scan", one.law) for one in scans]
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
