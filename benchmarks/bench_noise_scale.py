@@ -41,6 +41,7 @@ def measurement(assembly: Assembly) -> Step:
 def main() -> None:
     """Prints one line for each architecture and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}; all without any")
     parser.add_argument("--sizes", type=float, nargs="+", default=SIZES)
     parser.add_argument("--alternations", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each in each alternation")
@@ -52,9 +53,9 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         corpus = small_corpus(Path(folder), registry)
-        for name, case in CASES.items():
+        for name in arguments.cases or CASES:
             for size in arguments.sizes:
-                directory, assembly = prepare(Path(folder), corpus, registry, case, size)
+                directory, assembly = prepare(Path(folder), corpus, registry, CASES[name], size)
                 loops = {"step": archbench_step(directory, assembly), "measurement": measurement(assembly)}
                 result = alternate(loops, alternations=arguments.alternations, seconds=arguments.seconds)
                 ratio = result.ratio("measurement", "step")

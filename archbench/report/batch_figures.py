@@ -32,8 +32,9 @@ def trade_offs(study: BatchStudy) -> Figure:
         members = [one for one in study.trade_offs if one.non_embedding_params == size and _measured(one)]
         for index, one in enumerate(members[:: max(1, -(-len(members) // _MOST))]):
             _trade_off(axes, one, index)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        if members:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
         axes.set_xlabel("steps, S")
         axes.set_ylabel("tokens, E = B·S")
         axes.set_title(f"{study.contender}, N {human_count(size)}")
@@ -67,6 +68,13 @@ def _trade_off(axes: Axes, one: BatchTradeOff, index: int) -> None:
     if grid[0] < critical < grid[-1]:
         # At B = B_crit both are twice their least values.
         axes.plot(2 * one.steps_min.value, 2 * one.tokens_min.value, "+", color="black", markersize=9)
+
+
+def has_critical_batch(study: BatchStudy | NoiseScaleStudy) -> bool:
+    """Whether there is a point of `study` to draw: logarithmic axes without one cannot be."""
+    if isinstance(study, BatchStudy):
+        return any(one.critical_batch_tokens is not None for one in study.trade_offs)
+    return any(window.noise_scale_tokens is not None for window in study.windows)
 
 
 @styled

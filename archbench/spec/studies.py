@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from archbench.errors import nearest
+from archbench.results.transfer import FINETUNE
 from archbench.spec.identity import EarlyStopping, ScheduleSettings
 from archbench.spec.rates import BatchTokens, Rate
 from archbench.spec.section import TAG_PREFIX, Section
@@ -194,8 +195,26 @@ class TransferStudy(StudySection, RepeatedTextSettings):
     )
     """Times the spec's peak rate of the size: every cell, fine-tuned or from scratch, is tried at all of them, and the
     one of the lowest validation loss is its result."""
+    finetune_rate_factors: (
+        Annotated[list[PositiveFloat], Field(min_length=1, max_length=16), AfterValidator(rising)] | None
+    ) = None
+    """Of fine-tuned cells, where these are to be others: weights that know a text already take lower rates. As many as
+    `rate_factors`, so that both sides are tuned alike."""
     forgetting: bool = True
     """Whether the loss on the source is measured after fine-tuning."""
+
+    @model_validator(mode="after")
+    def _equal_trials(self) -> "TransferStudy":
+        if self.finetune_rate_factors and len(self.finetune_rate_factors) != len(self.rate_factors):
+            raise ValueError(
+                f"{len(self.finetune_rate_factors)} finetune_rate_factors and {len(self.rate_factors)} rate_factors; "
+                "give as many of each, so that both sides are tuned alike"
+            )
+        return self
+
+    def factors(self, role: str) -> list[float]:
+        """The rates that a cell of `role` is tried at, as multiples of the spec's."""
+        return (self.finetune_rate_factors if role == FINETUNE else None) or self.rate_factors
 
     def pairs(self) -> list[tuple[str, str]]:
         """(source, target) of every direction, each once."""

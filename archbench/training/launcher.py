@@ -7,6 +7,7 @@ the driver dies, rank 0 sees the end of its input, and the group stops with a ch
 `LINGER_SECONDS` (a rank that hangs) is killed.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         code = failure.exitcode
         cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         line = json.dumps({"event": "rank_lost", "rank": rank, "cause": cause})
-        os.write(1, line.encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # the driver may be gone as well
+            os.write(1, line.encode() + b"\n")
         return 1
     return 0
 

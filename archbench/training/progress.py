@@ -10,6 +10,7 @@ from torch import Tensor
 from archbench.contracts.objective import LossParts
 from archbench.errors import StoreError
 from archbench.nn.language_model import State
+from archbench.nn.native.switch import kernels_in_use
 from archbench.results.runs import CurvePoint, NoiseMeasurement
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
@@ -118,6 +119,7 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
         "energy_joules": progress.energy.joules,
         "noise_scale_seconds": progress.noise_scale_seconds,
         "attempts": progress.attempts,
+        "kernels": kernels_in_use(),
     }
     return checkpoint.Checkpoint(progress.step, tensors, content, own)
 
@@ -126,7 +128,8 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     """The progress stored in the newest checkpoint that is whole, loaded into the engine; a fresh one without any.
 
     A run that has none yet begins from the checkpoint that it may branch off, if that is there. A checkpoint of other
-    execution settings (another ZeRO stage) is logged and left unused.
+    execution settings (another ZeRO stage, other kernels) is logged and left unused: the run would end in bits that no
+    undisturbed run has.
     """
     ranks = assembly.ranks
     stored = checkpoint.load_newest(directory, assembly.plan.identity.run_id, ranks)
@@ -135,6 +138,11 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
         stored = checkpoint.load_kept(directory.sibling(branch.run_id), branch.run_id, branch.step, ranks)
     progress = fresh_progress(assembly.device, ranks)
     if stored is None:
+        return progress
+    if (made_with := stored.progress.get("kernels")) != (here := kernels_in_use()):
+        log.warning(
+            "%s: made with kernels %s, here are %s; the run begins anew", directory.checkpoints_dir, made_with, here
+        )
         return progress
     tensors = {**stored.tensors, **stored.own}
     progress.nats.copy_(tensors.pop(_NATS))

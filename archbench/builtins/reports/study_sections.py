@@ -122,7 +122,9 @@ class BatchSection(ReportSection):
         scans, noises = list(_studies(results, BatchStudy)), list(_studies(results, NoiseScaleStudy))
         if not scans and not noises:
             return None
-        parts = [save(figures.critical_batches(scans, noises), figures_dir, "critical_batch")]
+        parts = []
+        if any(map(figures.has_critical_batch, scans)) or any(map(figures.has_critical_batch, noises)):
+            parts.append(save(figures.critical_batches(scans, noises), figures_dir, "critical_batch"))
         laws = [(f"{one.contender}: B_crit, batch scan", one.law) for one in scans]
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
         parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
@@ -130,7 +132,7 @@ class BatchSection(ReportSection):
         for study in scans:
             parts += [
                 f"### {study.contender}",
-                save(figures.trade_offs(study), figures_dir, _name("trade_offs", study)),
+                save(figures.trade_offs(study), figures_dir, _name("trade_offs", study)) if study.trade_offs else "",
                 trade_off_table(study),
                 notes_text(study),
             ]

@@ -14,7 +14,12 @@ def allow_native_kernels(allowed: bool) -> str:
     """Lets this process use the native kernels, or keeps it from it; the name of the kernels in use."""
     global _allowed
     _allowed = allowed
-    built = kernels() if allowed else None
+    return kernels_in_use()
+
+
+def kernels_in_use() -> str:
+    """The name of the kernels that this process works with on a CPU; `torch` for torch's own."""
+    built = kernels() if _allowed else None
     return built.name if built else "torch"
 
 

@@ -76,9 +76,10 @@ def _cells(
     planner = ground.planner(target)
     _, facts = planner.shape(request.size_index, request.size)
     rate = planner.learning_rate(request.size_index, facts.non_embedding_params)
-    several = len(study.rate_factors) > 1
+    factors = study.factors(request.role)
+    several = len(factors) > 1
     for index, unique_tokens in enumerate(getattr(study, key)):
-        for factor in study.rate_factors:
+        for factor in factors:
             yield ground.plan(
                 target,
                 replace(

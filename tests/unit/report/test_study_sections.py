@@ -97,5 +97,16 @@ def test_studies_of_a_few_runs_are_refused_and_never_fail(records: list[RunRecor
         assert text is None or "nan" not in text.replace("contenders", "")
 
 
+def test_a_batch_scan_that_gives_no_critical_batch_has_its_table_all_the_same(
+    records: list[RunRecord], tmp_path: Path
+) -> None:
+    batches = [replace(run, noise_scale=()) for run in records if run.study == "batches"]
+    few = sorted({run.batch_tokens for run in batches})[:2]
+    text = rendered(results_of([run for run in batches if run.batch_tokens in few]), tmp_path)["study_batch"]
+    assert text is not None
+    assert "B_crit, batch scan" in text
+    assert "critical_batch" not in text
+
+
 def test_scan_without_studies_has_no_such_section(tmp_path: Path) -> None:
     assert not any(rendered(replace(results_of([]), studies={}), tmp_path).values())

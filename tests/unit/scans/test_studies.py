@@ -269,3 +269,15 @@ def test_noise_of_a_batch_of_one_row_is_refused_before_anything_is_trained(plann
     one_row = planned(*with_studies(BATCH_SCAN.format(256, ""))).runs[0].plan.identity.dims.seq_len
     with pytest.raises(SpecError, match="gradient noise needs two rows in a batch"):
         planned(*with_studies(BATCH_SCAN.format(one_row, ", noise_scale_every: 25")))
+
+
+def test_fine_tuning_tries_rates_of_its_own_but_as_many(planned: Plan) -> None:
+    factors = "rate_factors: [0.5, 1], finetune_rate_factors: [0.1, 0.3], min_tokens"
+    plan = planned(*with_studies(TRANSFER.replace("min_tokens", factors), texts=True))
+    tried = {
+        role: {run.labels["rate_factor"] for run in plan.runs if run.role == role} for role in ("scratch", "finetune")
+    }
+    assert tried == {"scratch": {"0.5", "1"}, "finetune": {"0.1", "0.3"}}
+    unequal = factors.replace("[0.1, 0.3]", "[0.1]")
+    with pytest.raises(SpecError, match="give as many of each"):
+        planned(*with_studies(TRANSFER.replace("min_tokens", unequal), texts=True))

@@ -1,5 +1,6 @@
 """Runs that share their first steps, begin from another's weights, stop early, or see a part of the text."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -131,3 +132,17 @@ def test_loss_on_another_corpus_is_measured_at_the_end(
     )
     outcome = train_to_end(directory)
     assert outcome.other_losses_nats == {corpus.corpus_hash: outcome.curve[-1].validation_loss_nats}
+
+
+def test_checkpoint_of_other_kernels_is_left_unused(plan: Any, train_to_end: Any) -> None:
+    """Half a run with one set of kernels and half with another would have bits that no undisturbed run has."""
+    undisturbed = plan("torch", execution={"kernels": "torch"})
+    moved = plan("moved")
+    assert train_to_end(undisturbed).state is RunState.DONE
+    stop = threading.Event()
+    stop.set()
+    assert train_to_end(moved, stop) is None
+    assert moved.checkpoints_dir.is_dir()
+    moved.write_plan(undisturbed.read_plan())
+    assert train_to_end(moved).state is RunState.DONE
+    assert moved.record_file.read_bytes() == undisturbed.record_file.read_bytes()
