@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from archbench.contracts.architecture import ModelDims
@@ -118,3 +119,16 @@ def plan_small_run(
     directory = RunDirectory(folder / identity.run_id)
     directory.write_plan(plan)
     return directory
+
+
+class StopAfter(Event):
+    """A request to stop that is made after `steps` steps: the training loop looks at it once after each."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
+
+    def is_set(self) -> bool:
+        """Whether it has been looked at often enough."""
+        self._left -= 1
+        return self._left <= 0
