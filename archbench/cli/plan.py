@@ -30,8 +30,8 @@ from archbench.planning.estimate import (
 from archbench.results.runs import SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
-from archbench.scans.run_planner import PlannedRun
 from archbench.spec.models import Spec, load_spec
 from archbench.units import human_bytes, human_count, human_seconds
 

@@ -8,7 +8,8 @@ from archbench.data.corpus import Corpus
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
-from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
+from archbench.scans.planned_run import PendingRuns, PlannedRun
+from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import ladder, size_scan
 from archbench.scans.studies.check import check_studies, study_warnings
 from archbench.scans.studies.expand import study_runs

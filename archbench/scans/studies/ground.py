@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archbench.errors import ArchbenchError
-from archbench.scans.run_planner import PlannedRun, RunPlanner, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunPlanner, RunRequest
 from archbench.spec.models import Spec
 from archbench.spec.yaml_loader import Loc
 

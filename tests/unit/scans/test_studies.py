@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from archbench.errors import SpecError
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
-from archbench.scans.run_planner import PlannedRun
 
 Plan = Callable[..., ScanPlan]
 
