@@ -72,6 +72,18 @@ class RunRequest:
     """Place in the spec that asks for the tokens."""
 
 
+def require_whole_rows(spec: Spec, batch_tokens: int, loc: Loc) -> None:
+    """Raises SpecError at `loc` where a batch is not made of whole rows of the context."""
+    seq_len = spec.training.seq_len
+    if batch_tokens % seq_len:
+        below = batch_tokens // seq_len * seq_len
+        raise spec.error(
+            loc,
+            f"got {batch_tokens}, which is not a multiple of seq_len {seq_len}; "
+            f"choose {f'{below} or ' if below else ''}{below + seq_len}",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class RunPlanner:
     """Plans runs of one contender on one corpus."""
@@ -236,7 +248,11 @@ class RunPlanner:
             )
         peak = given_rate(rate, size_index, num_params)
         if not 0.0 < peak <= MAX_RATE:
-            raise self.error(("training", "learning_rate"), f"gives {peak:.3g} at {num_params:,} parameters")
+            raise self.error(
+                ("training", "learning_rate"),
+                f"gives {peak:.3g} at {num_params:,} parameters, expected a rate above 0 and up to {MAX_RATE:g}; "
+                "give a number, a list or another law",
+            )
         return peak
 
     def batch_tokens(self, size_index: int, size: float) -> int:

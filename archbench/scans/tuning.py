@@ -50,7 +50,9 @@ def check_tuning(spec: Spec) -> None:
         return
     tune, num_sizes = rate.tune, len(spec.scan.sizes)
     if isinstance(tune.around, list) and len(tune.around) != num_sizes:
-        raise spec.error((*TUNE_LOC, "around"), f"has {len(tune.around)} entries for {num_sizes} sizes")
+        raise spec.error(
+            (*TUNE_LOC, "around"), f"has {len(tune.around)} entries for {num_sizes} sizes; give one for each"
+        )
     if tune.mode == "per_size":
         if tune.check_size is not None:
             raise spec.error((*TUNE_LOC, "check_size"), "is of mode extrapolate only; leave it out")
