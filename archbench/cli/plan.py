@@ -123,9 +123,9 @@ def print_plan(costed: CostedPlan) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    words = ("contender", "for", "state")
+    left_aligned = ("contender", "for", "state")
     for header in ("for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
-        table.add_column(header, justify="left" if header in words else "right", no_wrap=True)
+        table.add_column(header, justify="left" if header in left_aligned else "right", no_wrap=True)
     previous = ("", "")
     for group in by_size(costed.runs):
         first = group[0].run

@@ -70,8 +70,8 @@ def plan_small_run(
 ) -> RunDirectory:
     """A run directory inside `folder`, named by its run id, whose plan a worker can carry out in seconds.
 
-    Without `architecture` and `objective` it is GPT-2 under `causal_lm`; `training`, `evaluation`,
-    `execution` and `data` replace single settings.
+    Without `architecture` and `objective` it is GPT-2 under `causal_lm`; `training`, `evaluation`, `execution` and
+    `data` replace single settings.
     """
     architecture = architecture or {"kind": "gpt2"}
     objective = objective or {"kind": "causal_lm"}
