@@ -16,6 +16,7 @@ from archbench.analysis.descent import Descent, common_targets, descent
 from archbench.analysis.fitting import fit_law
 from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.power_sum import Array
+from archbench.analysis.residual_bootstrap import METHOD, NUM_RESAMPLES, exp_interval
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.trade_off import Hyperbolas, fit_hyperbolas
 from archbench.results.fits import FitResult, FitStatus, Interval
@@ -25,8 +26,6 @@ from archbench.results.studies import BatchPoint, BatchStudy, BatchTradeOff
 MIN_BATCHES = 3
 """Batch sizes that must reach a target: two parameters, and one to contradict them."""
 NUM_TARGETS = 8
-NUM_RESAMPLES = 1000
-METHOD = "bootstrap-run-residuals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,15 +222,10 @@ def _judged(
         return replace(blank, status=FitStatus.NOT_IDENTIFIABLE, reason=reason)
     return replace(
         blank,
-        steps_min=_interval(steps_min, drawn.log_steps_min),
-        tokens_min=_interval(steps_min + critical, drawn.log_steps_min + drawn.log_critical),
-        critical_batch_tokens=_interval(critical, drawn.log_critical),
+        steps_min=exp_interval(steps_min, drawn.log_steps_min),
+        tokens_min=exp_interval(steps_min + critical, drawn.log_steps_min + drawn.log_critical),
+        critical_batch_tokens=exp_interval(critical, drawn.log_critical),
     )
-
-
-def _interval(log_value: float, log_drawn: Array) -> Interval:
-    low, high = np.exp(np.percentile(log_drawn, [2.5, 97.5]))
-    return Interval(float(np.exp(log_value)), float(low), float(high), method=METHOD)
 
 
 def _law(found: Sequence[_SizeResult]) -> tuple[FitResult, BatchSamples | None]:

@@ -14,7 +14,7 @@ from archbench.analysis.critical_batch import BatchSamples
 from archbench.analysis.fitting import fit_law
 from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import METHOD, with_residual_intervals
+from archbench.analysis.residual_bootstrap import exp_interval, with_residual_intervals
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import NoiseMeasurement, RunRecord
@@ -191,15 +191,9 @@ def _agreement(
         contender=contender,
         quantity="noise scale over B_crit",
         at=f"{losses[0]:.3g} to {losses[1]:.3g} nats",
-        ratio=ratio_of(float(ratios.mean()), drawn),
+        ratio=exp_interval(float(ratios.mean()), drawn),
         p_value=two_sided(drawn),
     )
-
-
-def ratio_of(log_value: float, log_drawn: Array) -> Interval:
-    """A ratio with its percentile interval."""
-    low, high = np.exp(np.nanpercentile(log_drawn, [2.5, 97.5]))
-    return Interval(float(np.exp(log_value)), float(low), float(high), method=METHOD)
 
 
 def two_sided(log_drawn: Array) -> float:

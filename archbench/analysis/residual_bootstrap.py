@@ -78,6 +78,12 @@ def with_residual_intervals(
     return fit.with_intervals(named(percentile_intervals(fit.result.params, samples.params()))), samples
 
 
+def exp_interval(log_value: float, log_drawn: Array) -> Interval:
+    """e to a value, with the 95 % percentile interval of those of its draws that are numbers."""
+    low, high = np.exp(np.nanpercentile(log_drawn, [2.5, 97.5]))
+    return Interval(float(np.exp(log_value)), float(low), float(high), method=METHOD)
+
+
 def named(intervals: dict[str, Interval]) -> dict[str, Interval]:
     """The same intervals under the name of this method."""
     return {name: replace(interval, method=METHOD) for name, interval in intervals.items()}

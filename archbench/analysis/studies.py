@@ -12,8 +12,9 @@ import numpy as np
 
 from archbench.analysis.critical_batch import BatchSamples, study_batches
 from archbench.analysis.isoflop_study import study_isoflop
-from archbench.analysis.noise_study import ratio_of, study_noise, two_sided
+from archbench.analysis.noise_study import study_noise, two_sided
 from archbench.analysis.power_sum import Array
+from archbench.analysis.residual_bootstrap import exp_interval
 from archbench.analysis.size_data_studies import LawSamples, study_data, study_grid, study_sizes
 from archbench.analysis.step_study import Correction, study_steps
 from archbench.analysis.transfer import TransferSettings, analyse_transfer
@@ -153,7 +154,7 @@ def _compare_batches(one: str, other: str, drawn: Mapping[str, _Batches]) -> Stu
         contender=other,
         quantity="B_crit at equal loss",
         at=f"{float(np.exp(middle[0])):.3g} nats",
-        ratio=ratio_of(value, difference),
+        ratio=exp_interval(value, difference),
         p_value=two_sided(difference),
     )
 
@@ -195,7 +196,7 @@ def _compare_exponents(
         contender=other,
         quantity=parameter,
         at="",
-        ratio=ratio_of(float(np.log(b) - np.log(a)), difference),
+        ratio=exp_interval(float(np.log(b) - np.log(a)), difference),
         p_value=two_sided(difference),
     )
 

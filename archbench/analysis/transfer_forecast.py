@@ -7,7 +7,8 @@ one first; and how large. By the laws that a transfer study fitted.
 with L(N,D) the study's law from scratch. A run is taken to its early stop: how many tokens it sees until then is a
 power of N and D through the study's own runs, and so is what pre-training saw at each N. The size is the best that
 the budget affords, looked for up to ten times the largest one of the study. Intervals hold the resamples of both laws
-and their residuals; they do not hold that a law may end outside its data, which `beyond_data` counts.
+and their residuals; they do not hold that a law may end outside its data: how far outside a forecast lies,
+`params_beyond_data` and `tokens_beyond_data` tell.
 
 Legend: N parameters, D tokens from scratch, D_F fine-tuning tokens, C compute, L loss, R resamples.
 """

@@ -27,6 +27,7 @@ from archbench.results.transfer import Censoring
 
 _LEAST_CERTAIN = 2.0
 """A point enters where D_T is at least so many standard deviations above 0: below, its logarithm says nothing."""
+_OUTSIDE = "outside the low-data regime"
 
 
 def fit_transfer_law(cells: Sequence[Effective], is_low: Callable[[Cell], bool] | None) -> tuple[LawFit, Array]:
@@ -69,7 +70,7 @@ def fit_transfer_law(cells: Sequence[Effective], is_low: Callable[[Cell], bool] 
 
 def _why_left_out(one: Effective, is_low: Callable[[Cell], bool] | None) -> str:
     if is_low is not None and not is_low(one.cell):
-        return "outside the low-data regime"
+        return _OUTSIDE
     if one.censored is not Censoring.NONE:
         return f"D_E censored {one.censored.value}"
     if one.log_multiplier <= 0:
@@ -138,10 +139,7 @@ def fit_unified_law(cells: Sequence[Cell], is_low: Callable[[Cell], bool] | None
         clusters=list(range(len(used))),
         param_convention="non_embedding",
     )
-    if len(used) < len(cells):
-        left_out = {**fit.result.left_out, "outside the low-data regime": len(cells) - len(used)}
-        fit = replace(fit, result=replace(fit.result, left_out=left_out))
-    return with_bootstrap(fit, seed, resamples)
+    return with_bootstrap(_without_outside(fit, len(cells) - len(used)), seed, resamples)
 
 
 def fit_given_scratch(
@@ -165,10 +163,15 @@ def fit_given_scratch(
         clusters=list(range(len(used))),
         param_convention="non_embedding",
     )
-    if len(used) < len(cells):
-        left_out = {**fit.result.left_out, "outside the low-data regime": len(cells) - len(used)}
-        fit = replace(fit, result=replace(fit.result, left_out=left_out))
-    return with_bootstrap(fit, seed, resamples)
+    return with_bootstrap(_without_outside(fit, len(cells) - len(used)), seed, resamples)
+
+
+def _without_outside(fit: LawFit, num_outside: int) -> LawFit:
+    """`fit`, with the cells outside the low-data regime that it never saw counted as left out."""
+    if not num_outside:
+        return fit
+    left_out = {**fit.result.left_out, _OUTSIDE: num_outside}
+    return replace(fit, result=replace(fit.result, left_out=left_out))
 
 
 def with_bootstrap(fit: LawFit, seed: int, resamples: int) -> LawFit:

@@ -59,14 +59,14 @@ def forecast(
         raise SpecError("--budget: expected a positive number of FLOPs, for example 1e21")
     if transfer:
         if scan is None or target_tokens is None:
-            raise SpecError("--transfer: needs --scan NAME and --target-tokens D_F")
+            raise SpecError("--transfer: needs --scan NAME and --target-tokens D_F, for example --target-tokens 3e5")
         question = TransferQuestion(
             contender, direction, budgets, target_tokens, axis, max(options["resamples"], 100), options["random_seed"]
         )
         answer_transfer(runs_dir, scan, question, as_json)
         return
     if target_tokens is not None or direction is not None:
-        raise SpecError("--target-tokens and --direction: are read with --transfer only")
+        raise SpecError("--target-tokens and --direction: are read with --transfer only; add it, or leave them out")
     if scan is not None:
         if file is not None:
             raise SpecError(f"{file} and --scan {scan}: name one of the two")

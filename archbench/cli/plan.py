@@ -30,8 +30,8 @@ from archbench.planning.estimate import (
 from archbench.results.runs import SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
-from archbench.scans.run_planner import PlannedRun
 from archbench.spec.models import Spec, load_spec
 from archbench.units import human_bytes, human_count, human_seconds
 
@@ -123,9 +123,9 @@ def print_plan(costed: CostedPlan) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    words = ("contender", "for", "state")
+    left_aligned = ("contender", "for", "state")
     for header in ("for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
-        table.add_column(header, justify="left" if header in words else "right", no_wrap=True)
+        table.add_column(header, justify="left" if header in left_aligned else "right", no_wrap=True)
     previous = ("", "")
     for group in by_size(costed.runs):
         first = group[0].run

@@ -16,7 +16,7 @@ from archbench.cli.common import interactive
 from archbench.contracts.executor import Progress
 from archbench.results.runs import size_number
 from archbench.runs.store import RunStatus
-from archbench.scans.run_planner import PlannedRun
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.scheduler import label
 from archbench.units import counted, human_count, human_seconds
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archbench.contracts.data import DatasetConfig, Tokenizer, TokenizerConfig
-from archbench.data.cache import write_durably
+from archbench.data.cache import Report, write_durably
 from archbench.data.corpus import (
     FORMAT,
     MANIFEST,
@@ -30,8 +30,6 @@ from archbench.errors import DataError
 from archbench.units import human_bytes, human_count
 
 _ENCODE_BATCH_BYTES = 4 << 20
-
-Report = Callable[[str], None]
 
 
 @runtime_checkable

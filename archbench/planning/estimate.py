@@ -11,7 +11,7 @@ from archbench.errors import StoreError
 from archbench.results.runs import CostAxis
 from archbench.runs.records import read_record
 from archbench.runs.store import RunStore
-from archbench.scans.run_planner import PlannedRun
+from archbench.scans.planned_run import PlannedRun
 
 # One thread of a server reached 1e10 to 2.3e10 FLOP/s in training steps of the bundled architectures at 10 thousand
 # parameters, where Python and small matrices rule, and 3e10 to 5.4e10 at 160 thousand (`timings.json` of the

@@ -126,6 +126,11 @@ def save(figure: "Figure", directory: Path, name: str) -> str:
     return f"![{name.replace('_', ' ')}]({directory.name}/{name}.svg)"
 
 
+def file_name(text: str) -> str:
+    """`text` as part of a figure's name: letters and digits, all else an underscore."""
+    return "".join(letter if letter.isalnum() else "_" for letter in text)
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """A Markdown table; columns numbered in `right` are right-aligned."""
     rules = ["---:" if number in right else "---" for number in range(len(header))]

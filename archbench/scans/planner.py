@@ -8,7 +8,8 @@ from archbench.data.corpus import Corpus
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.environment import describe_environment
-from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
+from archbench.scans.planned_run import PendingRuns, PlannedRun
+from archbench.scans.run_planner import RunPlanner, require_whole_rows
 from archbench.scans.size_scan import ladder, size_scan
 from archbench.scans.studies.check import check_studies, study_warnings
 from archbench.scans.studies.expand import study_runs
@@ -137,13 +138,7 @@ def _check_batch(spec: Spec, size_index: int, size: float) -> None:
     if isinstance(training.batch_tokens, list):
         loc = (*loc, size_index)
     batch_tokens = given_batch(training.batch_tokens, size_index, size, training.seq_len)
-    if batch_tokens % training.seq_len:
-        below = batch_tokens // training.seq_len * training.seq_len
-        raise spec.error(
-            loc,
-            f"got {batch_tokens}, which is not a multiple of seq_len {training.seq_len}; "
-            f"choose {f'{below} or ' if below else ''}{below + training.seq_len}",
-        )
+    require_whole_rows(spec, batch_tokens, loc)
     _check_execution(spec, batch_tokens // training.seq_len)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archbench.contracts.architecture import ModelDims
@@ -15,10 +15,10 @@ from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
 from archbench.runs.files import DamagedFile
 from archbench.runs.model_folder import ModelFolder
 from archbench.runs.records import ENDED
-from archbench.runs.store import IndexedRun, RunStore
+from archbench.runs.store import RunStore
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.starting_models import starting_model
 from archbench.spec.identity import (
-    Branch,
     DataIdentity,
     EarlyStopping,
     EvaluationSettings,
@@ -35,104 +35,6 @@ from archbench.spec.rates import MAX_RATE, TunedRate, given_batch, given_rate
 from archbench.spec.yaml_loader import Loc
 
 MAX_STEPS = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """One run and its place in the scan."""
-
-    contender: str
-    size_index: int
-    plan: RunPlan
-    run_id: str
-    study: str = SIZE_SCAN
-    role: str = RESULT
-    labels: Mapping[str, str] = field(default_factory=dict)
-    after: tuple[str, ...] = ()
-    """Ids of runs that must have ended before this one is submitted."""
-    one_of_budgets: bool = False
-    """Whether its size is trained on several token budgets, so that its name must hold its own."""
-
-    @property
-    def seed(self) -> int:
-        """Of the initial weights, and of what the objective draws."""
-        return self.plan.identity.seed
-
-    @property
-    def tokens(self) -> int:
-        """D: tokens seen."""
-        return self.plan.identity.training.total_tokens
-
-    @property
-    def epochs(self) -> float:
-        """Times that the training text is read."""
-        return self.tokens / self.plan.facts.unique_tokens
-
-    @property
-    def exact_flops(self) -> float:
-        """FLOPs executed in training."""
-        return self.plan.facts.exact_flops_per_token * self.tokens
-
-    @property
-    def own_flops(self) -> float:
-        """Of these, what remains where the first steps are taken from another run."""
-        branch = self.plan.execution.branch_from
-        shared = branch.step / self.plan.identity.training.total_steps if branch else 0.0
-        return self.exact_flops * (1.0 - shared)
-
-    @property
-    def kaplan_flops(self) -> float:
-        """6·N·D."""
-        return self.plan.facts.kaplan_flops_per_token * self.tokens
-
-    def indexed(self) -> IndexedRun:
-        """The run as the scan's index names it."""
-        return IndexedRun(
-            contender=self.contender,
-            size_index=self.size_index,
-            seed=self.seed,
-            run_id=self.run_id,
-            study=self.study,
-            role=self.role,
-            labels=dict(self.labels),
-        )
-
-    def branching_off(self, trunk: "PlannedRun", step: int) -> "PlannedRun":
-        """This run, with its first `step` steps taken from `trunk` where they are the same."""
-        execution = self.plan.execution.model_copy(update={"branch_from": Branch(run_id=trunk.run_id, step=step)})
-        return replace(
-            self, plan=self.plan.model_copy(update={"execution": execution}), after=(*self.after, trunk.run_id)
-        )
-
-    def keeping(self, steps: tuple[int, ...]) -> "PlannedRun":
-        """This run, with the checkpoints of `steps` kept for others to branch off."""
-        execution = self.plan.execution.model_copy(update={"keep_steps": steps})
-        return replace(self, plan=self.plan.model_copy(update={"execution": execution}))
-
-    def merged(self, other: "PlannedRun") -> "PlannedRun":
-        """This run under what it and `other`, the same run asked for by another study, must leave behind."""
-        mine, theirs = self.plan.execution, other.plan.execution
-        execution = mine.model_copy(
-            update={
-                "keep_weights": mine.keep_weights or theirs.keep_weights,
-                "keep_steps": tuple(sorted({*mine.keep_steps, *theirs.keep_steps})),
-                "branch_from": mine.branch_from or theirs.branch_from,
-                "other_corpora": {**mine.other_corpora, **theirs.other_corpora},
-            }
-        )
-        after = tuple(dict.fromkeys((*self.after, *other.after)))
-        return replace(self, plan=self.plan.model_copy(update={"execution": execution}), after=after)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRuns:
-    """Runs that can be planned only when others have ended."""
-
-    what: str
-    """What they are and what they wait for, in words."""
-    count: int
-    exact_flops: float
-    """Of all of them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +70,18 @@ class RunRequest:
     """Place in the spec that asks for the size."""
     budget_loc: Loc = ("scan", "tokens")
     """Place in the spec that asks for the tokens."""
+
+
+def require_whole_rows(spec: Spec, batch_tokens: int, loc: Loc) -> None:
+    """Raises SpecError at `loc` where a batch is not made of whole rows of the context."""
+    seq_len = spec.training.seq_len
+    if batch_tokens % seq_len:
+        below = batch_tokens // seq_len * seq_len
+        raise spec.error(
+            loc,
+            f"got {batch_tokens}, which is not a multiple of seq_len {seq_len}; "
+            f"choose {f'{below} or ' if below else ''}{below + seq_len}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +248,11 @@ class RunPlanner:
             )
         peak = given_rate(rate, size_index, num_params)
         if not 0.0 < peak <= MAX_RATE:
-            raise self.error(("training", "learning_rate"), f"gives {peak:.3g} at {num_params:,} parameters")
+            raise self.error(
+                ("training", "learning_rate"),
+                f"gives {peak:.3g} at {num_params:,} parameters, expected a rate above 0 and up to {MAX_RATE:g}; "
+                "give a number, a list or another law",
+            )
         return peak
 
     def batch_tokens(self, size_index: int, size: float) -> int:

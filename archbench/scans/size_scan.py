@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from archbench.contracts.architecture import ModelDims
-from archbench.scans.run_planner import PlannedRun, RunPlanner, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunPlanner, RunRequest
 from archbench.spec.identity import RunFacts
 from archbench.spec.yaml_loader import Loc
 from archbench.training.schedule import decay_start

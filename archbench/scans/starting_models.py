@@ -27,7 +27,9 @@ def starting_model(contender: Contender, size: float, *, seq_len: int, corpus: C
             return folder, dims
         found[str(folder.path)] = count
     have = ", ".join(f"{path} has {human_count(count)} ({count:.4g})" for path, count in found.items())
-    raise SpecError(f"no model to start from has {size:g} parameters without embeddings: {have}; list these sizes")
+    raise SpecError(
+        f"no model to start from has {size:g} parameters without embeddings: {have}; write these into scan.sizes"
+    )
 
 
 def _dims(contender: Contender, folder: ModelFolder, *, seq_len: int, corpus: Corpus) -> ModelDims:

@@ -1,15 +1,15 @@
 """The texts of a spec, prepared: every one its own corpus, all under one tokenizer."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
 from archbench.errors import DataError
 from archbench.spec.models import Spec
 
 
-def prepared_texts(spec: Spec, cache_dir: Path, report: Callable[[str], None]) -> dict[str, Corpus]:
+def prepared_texts(spec: Spec, cache_dir: Path, report: Report) -> dict[str, Corpus]:
     """Name -> corpus, that of `data.dataset` first. Raises DataError with the place in the spec."""
     data = spec.data
     try:

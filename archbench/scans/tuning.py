@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from archbench.results.runs import RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Trial, by_merit, optimum, rate_law, survivors
-from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner, RunRequest
+from archbench.scans.planned_run import PendingRuns, PlannedRun
+from archbench.scans.run_planner import RunPlanner, RunRequest
 from archbench.scans.size_scan import SizeRung, ladder, result_runs
 from archbench.spec.models import Spec
 from archbench.spec.rates import MAX_RATE, TunedRate, TuneSettings, given_rate
@@ -49,7 +50,9 @@ def check_tuning(spec: Spec) -> None:
         return
     tune, num_sizes = rate.tune, len(spec.scan.sizes)
     if isinstance(tune.around, list) and len(tune.around) != num_sizes:
-        raise spec.error((*TUNE_LOC, "around"), f"has {len(tune.around)} entries for {num_sizes} sizes")
+        raise spec.error(
+            (*TUNE_LOC, "around"), f"has {len(tune.around)} entries for {num_sizes} sizes; give one for each"
+        )
     if tune.mode == "per_size":
         if tune.check_size is not None:
             raise spec.error((*TUNE_LOC, "check_size"), "is of mode extrapolate only; leave it out")

@@ -57,10 +57,6 @@ class DataChoice:
         """Every text by its name, that of `dataset` first."""
         return {self.name: self.dataset, **self.texts}
 
-    def loc(self, text: str) -> Loc:
-        """Where the spec names `text`."""
-        return ("data", "dataset") if text == self.name else ("data", "texts", text)
-
 
 @dataclass(frozen=True, slots=True)
 class Spec:

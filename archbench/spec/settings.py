@@ -179,10 +179,15 @@ class ExecutionSection(Section):
     ] = "auto"
     """Rows of one forward pass and rank; `auto`: all of them, or fewer where those do not fit into the memory."""
     nproc: PositiveInt = Field(1, le=4096)
+    """Processes (ranks) that train each run together."""
     zero_stage: int = Field(0, ge=0, le=3)
+    """What ranks share out: 1 the optimiser, 2 gradients too, 3 weights too."""
     kernels: Literal["auto", "torch"] = "auto"
+    """`auto`: archbench's own for small models on a CPU, where a C++ compiler can build them."""
     checkpoint_seconds: PositiveFloat = 60.0
+    """Least time between two checkpoints."""
     watchdog_seconds: PositiveFloat = 60.0
+    """A run that takes no step for so long, and for ten times its longest pause so far, hangs."""
     trackers: list[TrackerSlot] = Field([], max_length=16)
     """Where runs are shown beside archbench's own report."""
 

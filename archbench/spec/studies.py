@@ -239,7 +239,7 @@ def _known_kind(value: Any) -> Any:
     kind = value.get("kind")
     if kind not in _BY_KIND:
         got = "kind is missing" if kind is None else f"there is no kind {kind!r} of study"
-        raise ValueError(f"{got}{nearest(str(kind), _BY_KIND)}")
+        raise ValueError(f"{got}{nearest(str(kind or ''), _BY_KIND)}")
     return value
 
 

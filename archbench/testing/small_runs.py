@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from archbench.contracts.architecture import ModelDims
@@ -69,8 +70,8 @@ def plan_small_run(
 ) -> RunDirectory:
     """A run directory inside `folder`, named by its run id, whose plan a worker can carry out in seconds.
 
-    Without `architecture` and `objective` it is GPT-2 under `causal_lm`; `training`, `evaluation`,
-    `execution` and `data` replace single settings.
+    Without `architecture` and `objective` it is GPT-2 under `causal_lm`; `training`, `evaluation`, `execution` and
+    `data` replace single settings.
     """
     architecture = architecture or {"kind": "gpt2"}
     objective = objective or {"kind": "causal_lm"}
@@ -118,3 +119,16 @@ def plan_small_run(
     directory = RunDirectory(folder / identity.run_id)
     directory.write_plan(plan)
     return directory
+
+
+class StopAfter(Event):
+    """A request to stop that is made after `steps` steps: the training loop looks at it once after each."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
+
+    def is_set(self) -> bool:
+        """Whether it has been looked at often enough."""
+        self._left -= 1
+        return self._left <= 0

@@ -54,8 +54,8 @@ def carry_out(
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
 
     A run that has ended well is not trained again, unless for final weights that are to be kept and are not there; a
-    failed one is. Nothing that goes wrong is raised: the outcome says
-    `failed` with the reason in one line, and the traceback is logged. None if the run was asked to stop on the way.
+    failed one is. Nothing that goes wrong is raised: the outcome says `failed` with the reason in one line, and the
+    traceback is logged. None if the run was asked to stop on the way.
 
     Called by all ranks of a group. Rank 0 says how the run ended; another one does so only where it is the one that
     failed. A group in which a run failed is out of step, and of no further use.

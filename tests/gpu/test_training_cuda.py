@@ -11,25 +11,13 @@ from archbench.api import Ended, Job
 from archbench.builtins.execution.local import LocalExecutorConfig
 from archbench.host import load_host
 from archbench.results.runs import RunState
-from archbench.testing.small_runs import plan_small_run, small_corpus
+from archbench.testing.small_runs import StopAfter, plan_small_run, small_corpus
 from archbench.training.carry_out import carry_out
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-
-
-class StopAfter(threading.Event):
-    """An event that is set once it has been looked at `steps` times."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

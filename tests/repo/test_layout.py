@@ -50,6 +50,7 @@ def test_the_public_names_are_sorted_and_there() -> None:
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_documented_and_used_by_a_bundled_plugin(hook: str) -> None:
     assert inspect.getdoc(getattr(hookspecs, hook))
+    assert f"`{hook}(" in (ROOT / "docs" / "plugins.md").read_text(), f"docs/plugins.md does not name {hook}"
     assert re.search(rf"@hookimpl\S*\ndef {hook}\(", bundled_sources()), f"no bundled plug-in implements {hook}"
 
 
@@ -71,6 +72,13 @@ def test_the_constraints_pin_every_direct_dependency_exactly() -> None:
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if "==" in line
     }
-    wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["test"]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = [*PROJECT["project"]["dependencies"], *(one for extra in extras for one in extra)]
     names = {re.split(r"[<>=\[]", requirement)[0].lower() for requirement in wanted}
     assert names - pinned == set()
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    pages = (path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+    assert not [page for page in pages if not page.startswith("docs/decisions/") and f"({page})" not in readme]

@@ -6,17 +6,13 @@ from typing import ClassVar, Literal
 
 from archbench.analysis.comparison import Contender
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report.plotting import AXIS_NAMES, markdown_table, save
+from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
 from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import human_count, human_seconds
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
-
-
-def _slug(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in text)
 
 
 class FrontierSection(ReportSection):
@@ -37,11 +33,11 @@ class FrontierSection(ReportSection):
             return None
         parts = []
         for track, members in by_track(contenders).items():
-            parts.append(save(figures.overview(members), figures_dir, f"overview_{_slug(track)}"))
+            parts.append(save(figures.overview(members), figures_dir, f"overview_{file_name(track)}"))
         for index, one in enumerate(contenders):
             parts += [
                 f"### {one.name}",
-                save(figures.frontier(one, index), figures_dir, f"frontier_{_slug(one.name)}"),
+                save(figures.frontier(one, index), figures_dir, f"frontier_{file_name(one.name)}"),
                 self._sizes(one),
             ]
             parts += [f"- {warning}" for warning in one.result.warnings]
@@ -203,7 +199,7 @@ class LearningCurveSection(ReportSection):
         if not contenders:
             return None
         return "\n\n".join(
-            save(figures.learning_curves(members), figures_dir, f"learning_curves_{_slug(track)}")
+            save(figures.learning_curves(members), figures_dir, f"learning_curves_{file_name(track)}")
             for track, members in by_track(contenders).items()
         )
 

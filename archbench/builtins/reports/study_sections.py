@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
 
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report.plotting import save
+from archbench.report.plotting import file_name, save
 from archbench.results.studies import (
     BatchStudy,
     DataStudy,
@@ -188,7 +188,7 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
             continue
         if len({(one.study, one.track) for one in studies}) > 1:
             parts.append(f"### {name}, {track} track")
-        parts.append(save(figures.single_law(members), figures_dir, _slug(f"{members[0].kind}_{name}_{track}")))
+        parts.append(save(figures.single_law(members), figures_dir, file_name(f"{members[0].kind}_{name}_{track}")))
         laws = [
             (f"{one.contender}, {words}", law)
             for one in members
@@ -214,8 +214,4 @@ def _joined(parts: list[str]) -> str | None:
 
 
 def _name(prefix: str, study: StudyOfContender) -> str:
-    return _slug(f"{prefix}_{study.study}_{study.contender}")
-
-
-def _slug(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in text)
+    return file_name(f"{prefix}_{study.study}_{study.contender}")

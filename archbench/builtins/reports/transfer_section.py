@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report.plotting import save
+from archbench.report.plotting import file_name, save
 from archbench.results.runs import CostAxis
 from archbench.results.transfer import DirectionResult, TransferResult
 
@@ -33,7 +33,7 @@ class TransferSection(ReportSection):
         parts.append(warnings_text(study.warnings))
         for contender in dict.fromkeys(one.contender for one in study.directions):
             mine = [one for one in study.directions if one.contender == contender]
-            name = _slug(f"{study.study}_{contender}")
+            name = file_name(f"{study.study}_{contender}")
             if len(mine) > 1:
                 parts.append(save(figures.matrix(mine), figures_dir, f"transfer_matrix_{name}"))
             parts += [ranking_text(one) for one in study.rankings if one.contender == contender]
@@ -49,7 +49,7 @@ class TransferSection(ReportSection):
         from archbench.report import transfer_figures as figures
         from archbench.report.transfer_text import cells_table, headline, laws_table, warnings_text
 
-        name = _slug(f"{study.study}_{one.contender}_{one.source}_{one.target}")
+        name = file_name(f"{study.study}_{one.contender}_{one.source}_{one.target}")
         parts = [f"#### {one.contender}: {one.name}", headline(one), warnings_text(one.warnings)]
         if one.cells:
             parts += [save(figures.direction(one), figures_dir, f"transfer_{name}"), laws_table(one)]
@@ -59,7 +59,3 @@ class TransferSection(ReportSection):
         if one.cells:
             parts.append(f"<details><summary>All cells</summary>\n\n{cells_table(one)}\n\n</details>")
         return parts
-
-
-def _slug(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in text)

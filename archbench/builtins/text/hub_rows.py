@@ -27,6 +27,8 @@ class RowSource:
     streaming: bool
     local_key: str
     """The key of the spec that takes a local folder instead of the hub."""
+    text_key: str | None = None
+    """The key of the spec that names the column of the text; None where the data set's layout fixes it."""
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All rows as column -> value. Raises DataError, in one line, where they cannot be had."""
@@ -51,7 +53,7 @@ class RowSource:
         if not isinstance(text, str):
             raise DataError(
                 f"{self.words}: row {number}: column {field!r} holds a {type(text).__name__}, expected text; "
-                "set data.dataset.text_field"
+                + (f"set {self.text_key}" if self.text_key else "name an earlier data.dataset.revision")
             )
         return text
 

@@ -57,4 +57,5 @@ class HuggingFaceConfig(DatasetConfig):
             revision=self.revision,
             streaming=self.streaming,
             local_key="data.dataset.path",
+            text_key="data.dataset.text_field",
         )

@@ -32,7 +32,9 @@ class WandbConfig(TrackerConfig):
             hint = "; pip install 'archbench[wandb]'" if self.module == "wandb" else ""
             raise PluginError(f"{error}{hint}") from error
         if lacking := [name for name in ("init", "log", "finish") if not callable(getattr(module, name, None))]:
-            raise PluginError(f"module {self.module!r} has no function {lacking[0]!r}")
+            raise PluginError(
+                f"module {self.module!r} has no function {lacking[0]!r}; name one that has init, log and finish"
+            )
         options: dict[str, Any] = {"project": self.project, "group": scan, **self.init}
         if self.module == "wandb" and "dir" not in options:
             folder.mkdir(parents=True, exist_ok=True)

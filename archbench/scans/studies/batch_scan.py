@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from archbench.scans.run_planner import PlannedRun, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import Rung, StudyGround
 from archbench.spec.rates import MAX_RATE
 from archbench.spec.studies import BatchScanStudy
@@ -12,7 +13,8 @@ _POWER = {"same": 0.0, "sqrt": 0.5, "linear": 1.0}
 
 def batch_scan(study: BatchScanStudy, ground: StudyGround) -> Iterator[PlannedRun]:
     """One run a size, batch and seed."""
-    _check_rows(study, ground)
+    for index, batch_tokens in enumerate(study.batch_tokens):
+        ground.require_rows(batch_tokens, ground.loc("batch_tokens", index))
     for rung in ground.rungs(study.sizes):
         for index, batch_tokens in enumerate(study.batch_tokens):
             place = ("tokens", index) if isinstance(study.tokens, list) else ("tokens",)
@@ -44,21 +46,8 @@ def _rate(study: BatchScanStudy, ground: StudyGround, rung: Rung, index: int) ->
     rate = of_spec * float(ratio ** _POWER[study.learning_rate])
     if rate > MAX_RATE:
         raise ground.error(
-            ground.loc("learning_rate"), f"gives {rate:.3g} at a batch of {study.batch_tokens[index]:,} tokens"
+            ground.loc("learning_rate"),
+            f"gives {rate:.3g} at a batch of {study.batch_tokens[index]:,} tokens, expected at most {MAX_RATE:g}; "
+            "choose same, or list a rate for each batch",
         )
     return rate
-
-
-def _check_rows(study: BatchScanStudy, ground: StudyGround) -> None:
-    seq_len, execution = ground.spec.training.seq_len, ground.spec.execution
-    share = execution.nproc * (execution.fixed_micro_batch_rows or 1)
-    for index, batch_tokens in enumerate(study.batch_tokens):
-        loc = ground.loc("batch_tokens", index)
-        rows = batch_tokens // seq_len
-        if batch_tokens % seq_len:
-            raise ground.spec.error(loc, f"got {batch_tokens}, which is not a multiple of seq_len {seq_len}")
-        if rows % share:
-            raise ground.spec.error(
-                loc,
-                f"has {rows} rows, which execution.nproc times execution.micro_batch_rows, {share}, does not divide",
-            )

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from archbench.scans.run_planner import PlannedRun, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import Rung, StudyGround
 from archbench.spec.studies import DataScanStudy, GridStudy
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from archbench.data.corpus import Corpus
 from archbench.host import Host
 from archbench.runs.store import RunStore
-from archbench.scans.run_planner import PendingRuns, PlannedRun, RunPlanner
+from archbench.scans.planned_run import PendingRuns, PlannedRun
+from archbench.scans.run_planner import RunPlanner
 from archbench.scans.studies.batch_scan import batch_scan
 from archbench.scans.studies.data_scan import data_scan, grid
 from archbench.scans.studies.ground import StudyGround

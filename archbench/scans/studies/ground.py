@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archbench.errors import ArchbenchError
-from archbench.scans.run_planner import PlannedRun, RunPlanner, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunPlanner, RunRequest, require_whole_rows
 from archbench.spec.models import Spec
 from archbench.spec.yaml_loader import Loc
 
@@ -43,6 +44,18 @@ class StudyGround:
     def error(self, loc: Loc, problem: str) -> ArchbenchError:
         """An error about the place `loc` of the spec that names the contender."""
         return self.planner(None).error(loc, problem)
+
+    def require_rows(self, batch_tokens: int, loc: Loc) -> None:
+        """Raises SpecError at `loc` where a batch of the study's own is not made of whole rows, or cannot be cut."""
+        require_whole_rows(self.spec, batch_tokens, loc)
+        seq_len, execution = self.spec.training.seq_len, self.spec.execution
+        share = execution.nproc * (execution.fixed_micro_batch_rows or 1)
+        if batch_tokens // seq_len % share:
+            raise self.spec.error(
+                loc,
+                f"has {batch_tokens // seq_len} rows, which execution.nproc times execution.micro_batch_rows, {share}, "
+                f"does not divide; choose a multiple of {share * seq_len} tokens",
+            )
 
     def rungs(self, sizes: Sequence[float] | None) -> list[Rung]:
         """The rungs of `sizes`, which are known to be in the spec's ladder; all where none is named."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from archbench.scans.run_planner import PlannedRun, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import StudyGround
 from archbench.spec.studies import LearningCurvesStudy
 
@@ -14,6 +15,8 @@ def learning_curves(study: LearningCurvesStudy, ground: StudyGround) -> Iterator
             ground.loc(),
             "needs batch_tokens of its own: one batch for all sizes, and training.batch_tokens has several",
         )
+    if study.batch_tokens is not None:
+        ground.require_rows(study.batch_tokens, ground.loc("batch_tokens"))
     for rung in ground.rungs(study.sizes):
         for seed in range(study.seeds):
             yield ground.plan(

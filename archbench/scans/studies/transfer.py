@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Literal
 
 from archbench.results.transfer import FINETUNE, PRETRAINING, RATE_FACTOR, SCRATCH, SOURCE, TARGET
-from archbench.scans.run_planner import PlannedRun, RunRequest
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import Rung, StudyGround
 from archbench.spec.studies import TransferStudy
 

@@ -17,8 +17,8 @@ from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
-from archbench.scans.run_planner import PlannedRun
 from archbench.scans.scheduler import MAX_ATTEMPTS, ScanOutcome, carry_out
 from archbench.spec.identity import StartingPoint
 

@@ -56,7 +56,11 @@ def test_the_same_weights_in_another_folder_are_the_same_runs(planned: Planned, 
 @pytest.mark.parametrize(
     ("options", "sizes", "message"),
     [
-        ({"d_model": 20}, "[2e4, 4e4]", r"no model to start from has 20000 parameters .*model has 10\.\d*k? .*list"),
+        (
+            {"d_model": 20},
+            "[2e4, 4e4]",
+            r"no model to start from has 20000 parameters .*model has 10\.\d*k? .*write these",
+        ),
         ({"d_model": 20, "positions": 32}, "[10048]", r"has a context of 32 tokens; lower training\.seq_len"),
         ({"d_model": 20, "vocab_size": 300}, "[10048]", r"has a vocabulary of 300 ids, the tokenizer 'bytes' of the"),
     ],

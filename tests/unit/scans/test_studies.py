@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from archbench.errors import SpecError
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
-from archbench.scans.run_planner import PlannedRun
 
 Plan = Callable[..., ScanPlan]
 
@@ -190,7 +190,10 @@ def test_studies_may_name_their_contenders(planned: Plan) -> None:
             "  a: {kind: data_skan}\n",
             "s.yaml:13: studies.a: there is no kind 'data_skan' of study; did you mean 'data_",
         ),
-        ("  a: {unique_tokens: [1]}\n", "s.yaml:13: studies.a: kind is missing"),
+        (
+            "  a: {unique_tokens: [1]}\n",
+            "s.yaml:13: studies.a: kind is missing; known: batch_scan, data_scan, grid, isoflop, learning_",
+        ),
         ("  a: {kind: data_scan, uniqe_tokens: [1]}\n", "studies.a.uniqe_tokens: unknown key; did you mean 'unique_to"),
         ("  a:\n    kind: grid\n    unique_tokens: [2e3, 1e3]\n", "s.yaml:15: studies.a.unique_tokens: got 1000 after"),
         (
@@ -219,6 +222,10 @@ def test_studies_may_name_their_contenders(planned: Plan) -> None:
         (
             "  a: {kind: batch_scan, batch_tokens: [64, 100], tokens: 4e4}\n",
             "studies.a.batch_tokens[1]: got 100, which",
+        ),
+        (
+            "  a: {kind: learning_curves, batch_tokens: 100, tokens: 4e4}\n",
+            "studies.a.batch_tokens: got 100, which is not a multiple of seq_len 64; choose 64 or 128",
         ),
         ("  a: {kind: batch_scan, batch_tokens: [64, 128], tokens: [4e4]}\n", "tokens has 1 entries for 2 batches"),
         ("  a: {kind: isoflop, budgets: [1e9, 1e14]}\n", "studies.a.budgets[1]: gpt2: 1.64e+09 tokens are"),

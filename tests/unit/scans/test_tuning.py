@@ -12,8 +12,8 @@ from archbench.results.runs import RESULT, CurvePoint, RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStore
+from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
-from archbench.scans.run_planner import PlannedRun
 from archbench.spec.models import spec_from_yaml
 from archbench.spec.yaml_loader import parse_yaml
 

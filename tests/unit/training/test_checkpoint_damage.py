@@ -6,7 +6,6 @@ import random
 import resource
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -17,23 +16,12 @@ import pytest
 
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
+from archbench.testing.small_runs import StopAfter
 from archbench.training import checkpoint
 
 OLDER, NEWER = "step-0000000005", "step-0000000009"
 DAMAGES_EACH = 60
 """Of every region of a checkpoint, per sort of damage and seed."""
-
-
-class StopAfter(threading.Event):
-    """An event that is set once it has been looked at `steps` times: the loop looks once after each step."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 @pytest.fixture

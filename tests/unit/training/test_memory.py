@@ -13,22 +13,11 @@ import torch
 from archbench.builtins.objectives.causal_lm import CausalLmConfig
 from archbench.results.runs import RunState
 from archbench.runs.records import read_record
+from archbench.testing.small_runs import StopAfter
 from archbench.training import engine
 from archbench.training.memory import MicroBatch, is_exhaustion
 
 REFUSED = "CUDA out of memory. Tried to allocate\n2 GiB"
-
-
-class StopAfter(threading.Event):
-    """An event that is set once it has been looked at `steps` times: the loop looks once after each step."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 class Memory:

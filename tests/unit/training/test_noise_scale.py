@@ -1,7 +1,6 @@
 """Gradient noise: unbiased where it is known in closed form, and without effect on the run that is measured."""
 
 import json
-import threading
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from archbench.errors import SpecError
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs.records import read_record
+from archbench.testing.small_runs import StopAfter
 from archbench.training.assembly import assemble
 from archbench.training.evaluation import to_device
 from archbench.training.noise_scale import MAX_PARTS, NoiseMeter, num_parts, unbiased
@@ -105,18 +105,6 @@ def test_gradient_that_is_not_finite_gives_no_measurement() -> None:
     broken = examples(np.random.default_rng(0), 4)
     broken["targets"][0] = np.inf
     assert meter.measure(model, broken, None, seed=0, step=0, tokens_per_row=1) is None
-
-
-class StopAfter(threading.Event):
-    """An event that is set once it has been looked at `steps` times: the loop looks once after each step."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 RUNS = [

@@ -15,23 +15,12 @@ from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import Outcome, read_record
 from archbench.spec.identity import ScheduleSettings
+from archbench.testing.small_runs import StopAfter
 from archbench.training import checkpoint
 from archbench.training.carry_out import carry_out, failure_reason
 from archbench.training.loop import Report
 
 REFORMER = {"kind": "reformer", "bucket_size": 16}
-
-
-class StopAfter(threading.Event):
-    """An event that is set once it has been looked at `steps` times: the loop looks once after each step."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import Outcome, read_record
-from archbench.testing.small_runs import plan_small_run
+from archbench.testing.small_runs import StopAfter, plan_small_run
 from archbench.training.carry_out import carry_out
 from archbench.training.soundness import CHECK_STEPS, Soundness
 
@@ -29,18 +29,6 @@ REASONS = {
         "lower training.learning_rate"
     ),
 }
-
-
-class StopAfter(threading.Event):
-    """An event that is set once it has been looked at `steps` times: the loop looks once after each step."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 @pytest.fixture(scope="module")
