@@ -36,6 +36,11 @@ def human_count(value: float) -> str:
     return f"{value:.3g}"
 
 
+def counted(count: int, what: str) -> str:
+    """`count` things called `what` in the singular: `1 run`, `2 runs`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def human_seconds(seconds: float) -> str:
     """`seconds` as a person says it: `42 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

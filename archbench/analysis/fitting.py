@@ -286,7 +286,8 @@ def _judge(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:
     for index, names in law.exponents.items():
         label = f"the exponent of {' and '.join(names)}"
         if theta[index] <= lower[index] + 1e-9:
-            return FitStatus.BOUND_HIT, f"{label} is at 0: {law.response} does not fall with it"
+            trend = "rise" if law.rises else "fall"
+            return FitStatus.BOUND_HIT, f"{label} is at 0: {law.response} does not {trend} with it"
         if theta[index] >= upper[index] * (1 - 1e-6):
             return FitStatus.BOUND_HIT, f"{label} is at its bound {upper[index]:g}"
     if law.outer is not None and not 0.011 < theta[law.outer] < MAX_EXPONENT * (1 - 1e-6):

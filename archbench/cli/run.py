@@ -31,7 +31,7 @@ from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
 from archbench.scans.tracking import Tracking
 from archbench.spec.models import Spec, load_spec
-from archbench.units import human_seconds
+from archbench.units import counted, human_seconds
 
 EXIT_RUNS_FAILED = 1
 
@@ -123,7 +123,7 @@ def _stage(
     costed = cost_plan(spec, plan, store)
     if costed.seconds_left:
         rough = " (rough: nothing was measured here yet)" if costed.rough else ""
-        later = f", then {sum(one.count for one in plan.pending)} more runs" if plan.pending else ""
+        later = f", then {counted(sum(one.count for one in plan.pending), 'more run')}" if plan.pending else ""
         note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
     watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
     with watcher:
@@ -148,5 +148,7 @@ def _say_failures(outcome: ScanOutcome, spec: Path) -> int:
         note(f"{failure.state.value}: {label(failure.run)}: {failure.reason}")
     if not outcome.failures:
         return 0
-    note(f"{len(outcome.failures)} runs enter no fit; `archbench run {spec}` tries failed ones again")
+    num_lost = len(outcome.failures)
+    enter = "enters" if num_lost == 1 else "enter"
+    note(f"{counted(num_lost, 'run')} {enter} no fit; `archbench run {spec}` tries failed ones again")
     return EXIT_RUNS_FAILED

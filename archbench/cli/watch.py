@@ -18,7 +18,7 @@ from archbench.results.runs import size_number
 from archbench.runs.store import RunStatus
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.scheduler import label
-from archbench.units import human_count, human_seconds
+from archbench.units import counted, human_count, human_seconds
 
 LINE_SECONDS = 60.0
 """Pause between two plain lines about runs that go on."""
@@ -186,15 +186,17 @@ def make_watcher(pace: Pace) -> LineWatcher:
 
 def short_label(run: PlannedRun) -> str:
     """The run's name where there is little room."""
-    return f"{run.contender} size {size_number(run.size_index)} seed {run.seed}"
+    budget = f", {human_count(run.tokens)} tokens" if run.one_of_budgets else ""
+    return f"{run.contender} size {size_number(run.size_index)} seed {run.seed}{budget}"
 
 
 def schedule_words(missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> str:
     """What will be trained, in words."""
     if not missing:
-        return f"all {len(done)} runs are in the store; nothing to train"
-    kept = f", {len(done)} are in the store" if done else ""
-    return f"{len(missing)} runs to train{kept}; {capacity} at once"
+        stored = "the only run is" if len(done) == 1 else f"all {len(done)} runs are"
+        return f"{stored} in the store; nothing to train"
+    kept = f", {len(done)} {'is' if len(done) == 1 else 'are'} in the store" if done else ""
+    return f"{counted(len(missing), 'run')} to train{kept}; {capacity} at once"
 
 
 def progress_words(run: PlannedRun, progress: Progress) -> str:

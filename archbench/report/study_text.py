@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from archbench.report.plotting import markdown_table
-from archbench.report.words import number, with_interval
+from archbench.report.words import law_words, number, with_interval
 from archbench.results.fits import FitResult, FitStatus
 from archbench.results.studies import (
+    Allocation,
     BatchStudy,
     DataStudy,
     GridStudy,
@@ -22,7 +23,15 @@ from archbench.units import human_count
 
 def study_lines(study: StudyResult) -> list[str]:
     """One sentence on each law of `study`: its constants, or why there are none."""
+    if isinstance(study, IsoflopStudy):
+        return [f"{study.contender}, {study.study}: {_allocation_words(one)}." for one in study.allocations]
     return [f"{study.contender}, {study.study}: {label} {_said(law)}." for label, law in _laws(study)]
+
+
+def _allocation_words(one: Allocation) -> str:
+    if one.status is not FitStatus.OK or one.params_exponent is None:
+        return f"the best N by {one.approach} was refused (`{one.status.value}`: {one.reason})"
+    return f"the best N by {one.approach} grows as C^{with_interval(one.params_exponent)}"
 
 
 def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
@@ -45,14 +54,7 @@ def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
 
 def _said(law: FitResult) -> str:
     """The exponents of a law, which is what studies are compared by; its scales are in the tables."""
-    if law.status is not FitStatus.OK:
-        return f"was refused (`{law.status.value}`: {law.reason})"
-    exponents = {name: value for name, value in law.params.items() if name.startswith("alpha")}
-    words = [
-        f"{name} {with_interval(law.intervals[name]) if name in law.intervals else number(value)}"
-        for name, value in exponents.items()
-    ]
-    return f"has {' and '.join(words)}"
+    return law_words(law, [name for name in law.params if name.startswith("alpha")])
 
 
 def laws_table(rows: Sequence[tuple[str, FitResult]]) -> str:

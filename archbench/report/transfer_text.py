@@ -1,9 +1,10 @@
 """The words and tables of a transfer study."""
 
+import math
 from collections.abc import Sequence
 
 from archbench.report.plotting import markdown_table
-from archbench.report.words import known, number, with_interval
+from archbench.report.words import known, law_words, number, with_interval
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import size_number
 from archbench.results.transfer import (
@@ -21,13 +22,13 @@ _FALLING = {Censoring.NONE: "", Censoring.ABOVE: "< ", Censoring.BELOW: "> "}
 
 
 def verdict_lines(study: TransferResult) -> list[str]:
-    """One sentence on each direction and one on each order of directions."""
+    """One sentence on each direction, on each of its laws, and on each order of directions."""
     lines = []
     for one in study.directions:
         helps, hurts = (
             sum(cell.effect is effect for cell in one.cells) for effect in (Effect.TRANSFER, Effect.OSSIFICATION)
         )
-        worth = "D_E/D_F is known at none of them"
+        worth = _bounds_text(one)
         if one.mean_multiplier is not None:
             worth = (
                 f"a target token is worth {with_interval(one.mean_multiplier)} from scratch (geometric mean of D_E/D_F)"
@@ -36,8 +37,45 @@ def verdict_lines(study: TransferResult) -> list[str]:
             f"{one.contender}, {one.name}: pre-training helps at {helps} of {len(one.cells)} pairs of N and D_F and "
             f"hurts at {hurts}; {worth}."
         )
+        lines += [f"{one.contender}, {words}." for words in _law_lines(one)]
+    lines = list(dict.fromkeys(lines))  # directions with one target share its law from scratch
     lines += [f"{one.contender}, {one.common}: {one.statement}." for one in study.rankings]
     return lines
+
+
+def _law_lines(one: DirectionResult) -> list[str]:
+    exponents = ("alpha", "beta", "alpha_N", "alpha_D")
+    return [
+        f"{one.name}: D_T(D_F,N) {law_words(one.law, exponents)}",
+        f"{one.target} from scratch: L(N,D) {law_words(one.scratch_law, exponents)}",
+        f"{one.name}: L(N,D_F) of fine-tuned models {law_words(one.unified_law, exponents)}",
+    ]
+
+
+def _bounds_text(one: DirectionResult) -> str:
+    """What is known of D_E/D_F where no interval of it lies within the data from scratch."""
+    least = [cell.multiplier.value for cell in one.cells if cell.censored is Censoring.ABOVE]
+    most = [cell.multiplier.value for cell in one.cells if cell.censored is Censoring.BELOW]
+    for cell in one.cells:
+        if cell.censored is Censoring.NONE and known(cell.multiplier):
+            # An end beyond the data is 0 or infinite; the other end is what the data show.
+            if math.isinf(cell.multiplier.high) and cell.multiplier.low > 0:
+                least.append(cell.multiplier.low)
+            elif cell.multiplier.low <= 0 and math.isfinite(cell.multiplier.high):
+                most.append(cell.multiplier.high)
+    said = [
+        f"at {words} {_range_text(bounds)} at {len(bounds)}"
+        for words, bounds in (("least", least), ("most", most))
+        if bounds
+    ]
+    if not said:
+        return "D_E/D_F is known at none of them"
+    return f"of D_E/D_F only bounds are known: {' and '.join(said)} of them"
+
+
+def _range_text(values: Sequence[float]) -> str:
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def headline(one: DirectionResult) -> str:

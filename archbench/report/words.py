@@ -1,7 +1,7 @@
 """Figures as text: values with their intervals, or the status where there is no figure to read."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
@@ -41,6 +41,18 @@ def alpha_text(fit: FitResult) -> str:
         return f"`{fit.status.value}`"
     found = fit.intervals.get("alpha_C")
     return with_interval(found) if found is not None else number(fit.params["alpha_C"])
+
+
+def law_words(fit: FitResult, exponents: Sequence[str]) -> str:
+    """`has alpha 0.3 [0.2, 0.4] and ...` of those of `exponents` that the law has; or that it was refused, and why."""
+    if fit.status is not FitStatus.OK:
+        return f"was refused (`{fit.status.value}`: {fit.reason})"
+    found = [
+        f"{name} {with_interval(fit.intervals[name]) if name in fit.intervals else number(fit.params[name])}"
+        for name in exponents
+        if name in fit.params
+    ]
+    return f"has {' and '.join(found)}"
 
 
 def tiers_text(frontier: FrontierResult) -> str:

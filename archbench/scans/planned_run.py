@@ -21,6 +21,8 @@ class PlannedRun:
     labels: Mapping[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     """Ids of runs that must have ended before this one is submitted."""
+    one_of_budgets: bool = False
+    """Whether its size is trained on several token budgets, so that its name must hold its own."""
 
     @property
     def seed(self) -> int:

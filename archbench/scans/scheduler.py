@@ -325,4 +325,6 @@ def label(run: PlannedRun) -> str:
     elif run.study != SIZE_SCAN:
         training, facts = run.plan.identity.training, run.plan.facts
         name += f", {purpose(run)}: {human_count(facts.unique_tokens)} different tokens, batch {training.batch_tokens}"
+    elif run.one_of_budgets:
+        name += f", {human_count(run.tokens)} tokens"
     return name

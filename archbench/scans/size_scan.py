@@ -1,7 +1,7 @@
 """The scan itself: every size with its seeds, at every token budget."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archbench.contracts.architecture import ModelDims
 from archbench.scans.planned_run import PlannedRun
@@ -62,7 +62,8 @@ def result_runs(planner: RunPlanner, rung: SizeRung, peak_learning_rate: float |
             )
             for tokens, budget_loc in rung.budgets
         ]
-        yield from with_branches(runs)
+        several = len(runs) > 1
+        yield from with_branches([replace(run, one_of_budgets=several) for run in runs])
 
 
 def with_branches(runs: list[PlannedRun]) -> list[PlannedRun]:

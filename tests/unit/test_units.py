@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from archbench.units import bits_per_byte, human_bytes, human_count, human_seconds, kaplan_train_flops, pf_days
+from archbench.units import bits_per_byte, counted, human_bytes, human_count, human_seconds, kaplan_train_flops, pf_days
 
 
 def test_a_petaflop_day_is_a_day_at_a_petaflop_per_second() -> None:
@@ -16,6 +16,10 @@ def test_a_uniform_model_over_bytes_needs_eight_bits_per_byte() -> None:
 def test_bits_per_byte_of_no_text_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one byte"):
         bits_per_byte(1.0, 0)
+
+
+def test_one_thing_is_counted_in_the_singular() -> None:
+    assert [counted(count, "run") for count in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
 
 
 def test_kaplan_flops_are_six_n_d() -> None:

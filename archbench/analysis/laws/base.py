@@ -30,6 +30,8 @@ class Law(ABC):
     """Formula and source."""
     variables: ClassVar[tuple[str, ...]]
     response: ClassVar[str] = "L"
+    rises: ClassVar[bool] = False
+    """Whether the response grows with its variables; a loss falls."""
     num_params: ClassVar[int]
     amplitudes: ClassVar[tuple[int, ...]]
     """Index in theta of each term's size."""

@@ -20,6 +20,7 @@ class DataTransferred(Law):
     equation = "D_T = k·D_F^alpha·N^beta (Hernandez et al. 2021, eq 1.1)"
     variables = ("D_F", "N")
     response = "D_T"
+    rises = True
     num_params = 3
     amplitudes = (0,)
     exponents: ClassVar[Exponents] = {1: ("D_F",), 2: ("N",)}

@@ -9,6 +9,8 @@ from archbench.analysis.law_bootstrap import bootstrap_law
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.catalogue import LAWS, law_named
 from archbench.analysis.laws.chinchilla import Chinchilla
+from archbench.analysis.laws.kaplan import CriticalBatch
+from archbench.analysis.laws.transfer import DataTransferred
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 
@@ -135,6 +137,19 @@ def test_nan_and_negative_losses_are_left_out_and_counted() -> None:
 def test_loss_that_rises_with_size_hits_a_bound_or_is_refused() -> None:
     variables, loss = noisy()
     assert fit_law(Chinchilla(), variables, 1 / loss).result.status is not FitStatus.OK
+
+
+def test_a_refusal_says_which_way_the_response_should_have_gone() -> None:
+    points = [(tokens, size) for tokens in (1e4, 1e5, 1e6) for size in (1e4, 1e5, 1e6)]
+    tokens, size = np.array(points).T
+    falling = fit_law(DataTransferred(), {"D_F": tokens, "N": size}, 1e9 * size**0.5 / tokens**0.3).result
+    assert (falling.status, falling.reason) == (
+        FitStatus.BOUND_HIT,
+        "the exponent of D_F is at 0: D_T does not rise with it",
+    )
+    loss = np.linspace(2.0, 4.0, 8)
+    rising = fit_law(CriticalBatch(), {"L": loss}, 1e3 * loss**2).result
+    assert rising.reason == "the exponent of L is at 0: B does not fall with it"
 
 
 def test_bootstrap_interval_of_exponent_holds_the_truth() -> None:

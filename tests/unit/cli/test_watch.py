@@ -7,13 +7,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from archbench.cli.watch import LiveWatcher, Pace
+from archbench.cli.watch import LiveWatcher, Pace, schedule_words
 from archbench.contracts.executor import Progress
 
 
 def a_run(contender: str) -> Any:
     plan = SimpleNamespace(facts=SimpleNamespace(non_embedding_params=349_123_456))
-    return SimpleNamespace(contender=contender, size_index=4, seed=2, run_id=contender, plan=plan, role="result")
+    return SimpleNamespace(
+        contender=contender,
+        size_index=4,
+        seed=2,
+        run_id=contender,
+        plan=plan,
+        study="scan",
+        role="result",
+        one_of_budgets=False,
+    )
 
 
 def drawn(width: int, *contenders: str) -> list[str]:
@@ -52,3 +61,10 @@ def test_there_is_no_table_before_a_run_has_made_a_step() -> None:
     with watcher._live.console.capture() as capture:
         watcher._live.console.print(watcher._table())
     assert capture.get().startswith("0 of 2 runs")
+
+
+def test_one_run_is_counted_in_the_singular() -> None:
+    one, two = [a_run("gpt2")], [a_run("gpt2"), a_run("xl")]
+    assert schedule_words(one, [], 1) == "1 run to train; 1 at once"
+    assert schedule_words(two, one, 2) == "2 runs to train, 1 is in the store; 2 at once"
+    assert schedule_words([], one, 0) == "the only run is in the store; nothing to train"

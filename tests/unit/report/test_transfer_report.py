@@ -1,5 +1,6 @@
 """The report of a transfer study."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from archbench.analysis.transfer import TransferSettings, analyse_transfer
 from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.contracts.report import ScanResults
-from archbench.report.transfer_text import headline, ranking_text
+from archbench.report.transfer_text import headline, ranking_text, verdict_lines
 from archbench.report.verdict import verdict
 from archbench.report.words import number
-from archbench.results.transfer import TransferResult
+from archbench.results.fits import FitStatus, Interval
+from archbench.results.transfer import Censoring, TransferCell, TransferResult
 from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
 
 AMOUNTS = tuple(int(value) for value in np.geomspace(3e4, 1e8, 7))
@@ -72,6 +74,39 @@ def test_the_verdict_says_what_pretraining_is_worth_and_in_which_order(study: Tr
     assert mean is not None
     assert f"is worth {number(mean.value)} [" in lines[0]
     assert lines[-1] == "- gpt2, from en: de > zh."
+
+
+def test_the_verdict_has_a_line_for_each_law_and_says_why_one_was_refused(study: TransferResult) -> None:
+    refused = replace(
+        study.directions[0].law, status=FitStatus.BOUND_HIT, reason="D_T does not rise with it", params={}, intervals={}
+    )
+    mended = replace(study, directions=(replace(study.directions[0], law=refused), *study.directions[1:]))
+    lines = verdict_lines(mended)
+    name = study.directions[0].name
+    assert f"gpt2, {name}: D_T(D_F,N) was refused (`bound_hit`: D_T does not rise with it)." in lines
+    other = study.directions[1]
+    (words,) = [line for line in lines if line.startswith(f"gpt2, {other.name}: D_T(D_F,N)")]
+    assert f"has alpha {number(other.law.params['alpha'])} [" in words
+    assert f" and beta {number(other.law.params['beta'])} [" in words
+    for target in ("de", "zh"):
+        assert sum(line.startswith(f"gpt2, {target} from scratch: L(N,D) ") for line in lines) == 1
+
+
+def test_where_every_cell_is_censored_the_verdict_gives_the_bounds(study: TransferResult) -> None:
+    one = study.directions[0]
+    cell = next(cell for cell in one.cells if cell.censored is Censoring.NONE)
+
+    def bound(value: float, censored: Censoring, high: float = math.inf) -> TransferCell:
+        return replace(cell, censored=censored, multiplier=Interval(value, value * 0.9, high))
+
+    cells = (
+        bound(10.0, Censoring.ABOVE),
+        bound(100.0, Censoring.ABOVE),
+        bound(300.0, Censoring.NONE),  # at least the low end of its interval: 270
+        bound(0.25, Censoring.BELOW, high=0.3),
+    )
+    words = verdict_lines(replace(study, directions=(replace(one, cells=cells, mean_multiplier=None),)))[0]
+    assert "of D_E/D_F only bounds are known: at least 10.0 to 270 at 3 and at most 0.250 at 1 of them." in words
 
 
 def test_censored_figures_are_printed_as_bounds(study: TransferResult) -> None:

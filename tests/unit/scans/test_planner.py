@@ -9,6 +9,7 @@ import pytest
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import default_host
 from archbench.scans.planner import ScanPlan
+from archbench.scans.scheduler import label
 
 Plan = Callable[..., ScanPlan]
 
@@ -164,6 +165,13 @@ def test_each_budget_is_a_run_and_shorter_ones_branch_off_the_longest(planned: P
     assert trunk.own_flops == trunk.exact_flops
     separate = planned(("tokens: 40000", "tokens: [1e4, 2e4]"))
     assert all(run.plan.execution.branch_from is None for run in separate.runs)
+
+
+def test_runs_that_differ_in_their_budget_alone_are_named_by_it(planned: Plan) -> None:
+    names = [label(run) for run in planned(("tokens: 40000", "tokens: [1e4, 2e4]")).runs]
+    assert len(set(names)) == len(names)
+    assert names[0].endswith(" seed 0, 10.2k tokens")
+    assert not any("tokens" in label(run) for run in planned().runs)
 
 
 def test_budgets_must_rise(planned: Plan) -> None:
