@@ -21,7 +21,6 @@ from archbench.results.transfer import (
 from archbench.units import human_count
 
 _PANELS = 3
-_DENSE = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)
 _KIND_STYLES = {FrontierKind.SCRATCH: 0, FrontierKind.FINETUNE: 2, FrontierKind.FINETUNE_ALL: 1}
 
 
@@ -72,11 +71,11 @@ def _effective(axes: Axes, one: DirectionResult) -> None:
 
 
 def _reading(axes: Axes, one: DirectionResult) -> None:
-    """How D_E is read, on the cell in the middle of those that are not censored."""
+    """How D_E is read, on the cell where it is furthest from D_F of those that are not censored."""
     shown = [cell for cell in one.cells if cell.censored is Censoring.NONE and cell.multiplier.value > 1.5]
     if not shown:
         return
-    cell = shown[len(shown) // 2]
+    cell = max(shown, key=lambda cell: cell.multiplier.value)
     axes.annotate(
         "",
         (cell.effective_tokens.value, cell.loss_nats),
@@ -84,7 +83,8 @@ def _reading(axes: Axes, one: DirectionResult) -> None:
         arrowprops={"arrowstyle": "->", "color": "0.35", "linewidth": 1.0},
     )
     middle = float(np.sqrt(cell.effective_tokens.value * cell.finetune_tokens))
-    axes.annotate("D_T", (middle, cell.loss_nats), textcoords="offset points", xytext=(0, 4), fontsize=8, color="0.35")
+    axes.annotate("D_T", (middle, cell.loss_nats), textcoords="offset points", xytext=(0, 4), fontsize=8, color="0.35",
+                  ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
 
 
 def _transferred(axes: Axes, one: DirectionResult) -> None:
@@ -97,13 +97,13 @@ def _transferred(axes: Axes, one: DirectionResult) -> None:
             if cell.transferred_tokens.value <= 0:
                 negative += 1
                 continue
-            _mark(axes, cell, cell.transferred_tokens, style.color, style.marker, bound="^")
+            _mark(axes, cell, cell.transferred_tokens, one, bound="^")
         _law_line(axes, one, curve.non_embedding_params, style.color)
     _log(axes, "x", "y")
     axes.set_xlabel("fine-tuning tokens D_F")
-    axes.set_ylabel("effective data transferred D_T (tokens)")
+    axes.set_ylabel("D_T (tokens)")
     law = one.law
-    title = "D_T"
+    title = "Effective data transferred, D_T"
     if law.status is FitStatus.OK:
         p = law.params
         title = f"D_T = {p['k']:.2g}·D_F^{p['alpha']:.2f}·N^{p['beta']:.2f}"
@@ -111,7 +111,8 @@ def _transferred(axes: Axes, one: DirectionResult) -> None:
     axes.plot([], [], "o", color="0.4", markersize=4, label="low data")
     axes.plot([], [], "o", color="0.4", markersize=4, markerfacecolor="white", label="beyond, or regime unknown")
     axes.plot([], [], "^", color="0.4", markersize=6, label="at least (censored)")
-    axes.legend(loc="best", fontsize=7)
+    # Below the axes: bars reach everywhere above.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, fontsize=7, columnspacing=1.0)
 
 
 def _law_line(axes: Axes, one: DirectionResult, params: int, color: str) -> None:
@@ -122,17 +123,25 @@ def _law_line(axes: Axes, one: DirectionResult, params: int, color: str) -> None
     axes.plot(ends, DataTransferred().predict(one.law.params, D_F=ends, N=params), color=color, linewidth=0.9)
 
 
-def _mark(axes: Axes, cell: TransferCell, value: Interval, color: str, marker: str, *, bound: str) -> None:
+def _beside(cell: TransferCell, one: DirectionResult) -> float:
+    """Where a cell is drawn: sizes at the same D_F stand side by side about it."""
+    sizes = [curve.size_index for curve in one.scratch]
+    return float(cell.finetune_tokens * 1.06 ** (sizes.index(cell.size_index) - (len(sizes) - 1) / 2))
+
+
+def _mark(axes: Axes, cell: TransferCell, value: Interval, one: DirectionResult, *, bound: str) -> None:
     """A value with its interval; a censored one as an arrow head at its bound."""
+    style, x = style_of(cell.size_index), _beside(cell, one)
+    color, marker = style.color, style.marker
     if cell.censored is not Censoring.NONE:
-        axes.plot(cell.finetune_tokens, value.value, bound, color=color, markersize=6)
+        axes.plot(x, value.value, bound, color=color, markersize=6)
         return
     if known(value):
         low, high = value.low, value.high
         top = high if np.isfinite(high) else value.value * 3
-        axes.plot([cell.finetune_tokens] * 2, [max(low, value.value / 30), top], color=color, linewidth=0.9, alpha=0.7)
+        axes.plot([x] * 2, [max(low, value.value / 30), top], color=color, linewidth=0.9, alpha=0.7)
     face = color if cell.low_data else "white"
-    axes.plot(cell.finetune_tokens, value.value, marker, color=color, markersize=5, markerfacecolor=face)
+    axes.plot(x, value.value, marker, color=color, markersize=5, markerfacecolor=face)
 
 
 def _fraction(axes: Axes, one: DirectionResult) -> None:
@@ -141,14 +150,14 @@ def _fraction(axes: Axes, one: DirectionResult) -> None:
         style = style_of(curve.size_index)
         cells = [cell for cell in one.cells if cell.size_index == curve.size_index]
         axes.plot(
-            [cell.finetune_tokens for cell in cells],
+            [_beside(cell, one) for cell in cells],
             [cell.fraction.value for cell in cells],
             color=style.color,
             linewidth=0.8,
             linestyle=style.dashes,
         )
         for cell in cells:
-            _mark(axes, cell, cell.fraction, style.color, style.marker, bound="v")
+            _mark(axes, cell, cell.fraction, one, bound="v")
     _log(axes, "x", "y")
     axes.set_xlabel("fine-tuning tokens D_F")
     axes.set_ylabel("fraction from fine-tuning, D_F/D_E")
@@ -271,7 +280,7 @@ def _reach(multipliers: Sequence[float]) -> float:
 
 
 def _log(axes: Axes, *which: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     texts: dict[str, Callable[[float, object], str]] = {
         "x": lambda value, _: human_count(value),
@@ -281,7 +290,12 @@ def _log(axes: Axes, *which: str) -> None:
         getattr(axes, f"set_{name}scale")("log")
         low, high = getattr(axes, f"get_{name}lim")()
         axis = getattr(axes, f"{name}axis")
-        if high / low < 30:
-            axis.set_major_locator(LogLocator(subs=_DENSE if high / low < 8 else (1, 2, 5)))
+        if high / low < 4:
+            # Less than a decade holds too few round powers: round steps instead.
+            ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
+            axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+        elif high / low < 1000:
+            subs = (1, 2, 3, 5) if high / low < 12 else (1, 2, 5) if high / low < 60 else (1, 3)
+            axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter(FuncFormatter(texts[name]))
         axis.set_minor_formatter(NullFormatter())
