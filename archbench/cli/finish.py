@@ -78,6 +78,7 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
         environment=index.environment,
         warnings=index.warnings,
         studies=analyse_studies(records, index.spec, index.environment, baseline=index.baseline),
+        study_records=tuple(record for record in records if record.study != SIZE_SCAN),
         trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
     )
 

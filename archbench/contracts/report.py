@@ -19,7 +19,7 @@ class ScanResults:
     description: str
     baseline: str | None
     records: tuple[RunRecord, ...]
-    """Every planned run, usable or not."""
+    """Every planned run of the size scan, usable or not."""
     frontiers: tuple[FrontierResult, ...]
     """One for each contender and cost axis."""
     comparisons: tuple[Comparison, ...]
@@ -32,6 +32,8 @@ class ScanResults:
     """Name of a study beside the size scan -> what its analysis returned, for example a `TransferResult`."""
     trials: tuple[RunRecord, ...] = ()
     """Runs that helped to choose learning rates and are no results."""
+    study_records: tuple[RunRecord, ...] = ()
+    """Every planned run of the studies beside the size scan, whatever its role, usable or not."""
 
 
 class ReportSection(ComponentConfig):

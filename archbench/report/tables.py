@@ -27,7 +27,7 @@ def curves_csv(records: Sequence[RunRecord]) -> str:
         for run in records
         for point in run.curve
     ]  # fmt: skip
-    return _csv(CURVE_COLUMNS, rows)
+    return csv_text(CURVE_COLUMNS, rows)
 
 
 def frontiers_csv(results: ScanResults) -> str:
@@ -43,7 +43,7 @@ def frontiers_csv(results: ScanResults) -> str:
         for frontier in results.frontiers
         for point in frontier.points
     ]  # fmt: skip
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def laws_csv(results: ScanResults) -> str:
@@ -57,7 +57,7 @@ def laws_csv(results: ScanResults) -> str:
         for frontier in results.frontiers
         for fit in (frontier.law, frontier.law_with_floor)
     ]
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def multipliers_csv(results: ScanResults) -> str:
@@ -75,7 +75,7 @@ def multipliers_csv(results: ScanResults) -> str:
         for pair in results.comparisons
         for point in pair.multipliers
     ]  # fmt: skip
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def _law_cells(fit: FitResult) -> tuple[object, ...]:
@@ -88,7 +88,8 @@ def _law_cells(fit: FitResult) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """`rows` under `header` as CSV; what is None is an empty cell."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)

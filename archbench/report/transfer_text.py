@@ -24,7 +24,12 @@ _FALLING = {Censoring.NONE: "", Censoring.ABOVE: "< ", Censoring.BELOW: "> "}
 def verdict_lines(study: TransferResult) -> list[str]:
     """One sentence on each direction, on each of its laws, and on each order of directions."""
     lines = []
+    if not study.directions:
+        return [f"Study {study.study}: no direction has a fine-tuned run that finished."]
     for one in study.directions:
+        if not one.cells:
+            lines.append(f"{one.contender}, {one.name}: no pair of N and D_F has a result yet.")
+            continue
         helps, hurts = (
             sum(cell.effect is effect for cell in one.cells) for effect in (Effect.TRANSFER, Effect.OSSIFICATION)
         )

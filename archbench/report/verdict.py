@@ -51,6 +51,9 @@ def verdict(results: ScanResults) -> str:
     lines += [line for study in results.studies.values() for line in _study_words(study)]
     if not lines and results.studies:
         return "The spec trains no size scan: its studies stand below."
+    if lines or results.study_records:
+        absent = [name for name in results.spec.get("studies") or () if name not in results.studies]
+        lines += [f"Study {name}: no run has finished that it could speak of." for name in absent]
     if not lines:
         return "No run has finished, so there is nothing to compare yet."
     return "\n".join(f"- {line}" for line in lines)

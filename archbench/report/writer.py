@@ -6,6 +6,7 @@ from pathlib import Path
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
+from archbench.report.study_tables import study_curves_csv, study_tables
 from archbench.report.tables import curves_csv, frontiers_csv, laws_csv, multipliers_csv
 from archbench.report.verdict import reservations, verdict
 
@@ -29,12 +30,7 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
             text = _render(section, results, directory / FIGURES)
             if text is not None:
                 body += [f"## {section.title}", text.strip()]
-        tables = {
-            "curves.csv": curves_csv(results.records),
-            "frontiers.csv": frontiers_csv(results),
-            "laws.csv": laws_csv(results),
-            "multipliers.csv": multipliers_csv(results),
-        }
+        tables = _tables(results)
         for name, content in tables.items():
             (directory / "data" / name).write_text(content, encoding="utf-8")
         listed = ", ".join(f"[{name}](data/{name})" for name in tables)
@@ -46,6 +42,21 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
             f"{directory}: the report cannot be written: {error.strerror}; choose another --reports"
         ) from error
     return path
+
+
+def _tables(results: ScanResults) -> dict[str, str]:
+    """Name of a file -> CSV. Where studies are all there is, the tables of the size scan are left out."""
+    found: dict[str, str] = {}
+    if results.records or not results.study_records:
+        found = {
+            "curves.csv": curves_csv(results.records),
+            "frontiers.csv": frontiers_csv(results),
+            "laws.csv": laws_csv(results),
+            "multipliers.csv": multipliers_csv(results),
+        }
+    if results.study_records:
+        found["study_curves.csv"] = study_curves_csv(results.study_records)
+    return found | study_tables(results)
 
 
 def _render(section: ReportSection, results: ScanResults, figures: Path) -> str | None:

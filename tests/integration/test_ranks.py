@@ -132,11 +132,11 @@ def end_of(executor: LocalExecutor, directory: RunDirectory) -> Ended | Lost:
 
 
 def wait_for_end(executor: LocalExecutor) -> Ended | Lost:
-    for _ in range(1200):
+    for _ in range(2400):
         for event in executor.poll(0.1):
             if isinstance(event, Ended | Lost):
                 return event
-    pytest.fail("no end within two minutes")
+    pytest.fail("no end within four minutes")
 
 
 def record_of(directory: RunDirectory) -> RunRecord:
@@ -279,7 +279,7 @@ def test_group_that_loses_a_rank_is_ended_and_its_run_goes_on_to_the_same_bits(
     accident: signal.Signals,
     stage: int,
 ) -> None:
-    settings = {"checkpoint_seconds": 0.1, "watchdog_seconds": 6.0}
+    settings = {"checkpoint_seconds": 0.1, "watchdog_seconds": 10.0}
     directory = plan(
         tmp_path, corpus, host, "transformer_xl", 2, stage, dims=None, total_steps=LONG, execution=settings
     )
@@ -295,12 +295,13 @@ def test_group_that_loses_a_rank_is_ended_and_its_run_goes_on_to_the_same_bits(
     assert isinstance(lost, Lost)
     if accident == signal.SIGKILL:
         assert "lost rank 1 of 2, which was killed by SIGKILL" in lost.reason
-        assert seconds < 6.0
+        # gloo alone would wait for half an hour.
+        assert seconds < 60.0
     else:
         assert "hung after step" in lost.reason
         assert f"stopped: process {second.pid}" in lost.reason
-        assert seconds < 12.0
-    _, alive = psutil.wait_procs(ranks, timeout=5.0)
+        assert seconds < 120.0
+    _, alive = psutil.wait_procs(ranks, timeout=30.0)
     assert not alive, "no rank outlives its group"
     assert end_of(group, directory) == Ended(directory.path.name, RunState.DONE, None)
     assert directory.record_file.read_bytes() == undisturbed[stage]
@@ -309,13 +310,13 @@ def test_group_that_loses_a_rank_is_ended_and_its_run_goes_on_to_the_same_bits(
 
 def wait_for_first_report_and_checkpoint(directory: RunDirectory, executor: LocalExecutor) -> None:
     reported = False
-    for _ in range(6000):
+    for _ in range(24000):
         events = executor.poll(0.01)
         assert not any(isinstance(event, Ended | Lost) for event in events)
         reported = reported or any(isinstance(event, Progress) for event in events)
         if reported and list(directory.checkpoints_dir.glob("step-*")):
             return
-    pytest.fail("no checkpoint within a minute")
+    pytest.fail("no checkpoint within four minutes")
 
 
 @pytest.mark.slow
@@ -323,7 +324,7 @@ def test_run_that_hangs_in_one_process_is_ended_and_tried_again(
     tmp_path: Path, corpus: Corpus, host: Host, plugin: Path
 ) -> None:
     architecture = {"kind": "faulty", "fault": f"hangs{tmp_path / 'once'}"}
-    settings = {"checkpoint_seconds": 0.01, "watchdog_seconds": 5.0}
+    settings = {"checkpoint_seconds": 0.01, "watchdog_seconds": 10.0}
     directory = plan(
         tmp_path, corpus, host, "", 1, 0, architecture=architecture, execution=settings, total_steps=400, dims=None
     )

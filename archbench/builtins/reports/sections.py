@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 from archbench.analysis.comparison import Contender
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
+from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import CostAxis, RunRecord, size_number
-from archbench.units import human_count, human_seconds
+from archbench.units import counted, human_count, human_seconds
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
 
@@ -213,11 +214,16 @@ class RunSection(ReportSection):
     summary: ClassVar[str] = "Every run with its state; excluded ones with the reason"
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
-        """Counts, then a table."""
+        """Counts, then a table of the size scan's runs; those of each study are folded away below it."""
+        parts = [self._scan(results)] if results.records or not results.study_records else []
+        parts += study_runs(results.study_records)
+        return "\n\n".join(parts)
+
+    def _scan(self, results: ScanResults) -> str:
         left_out = [run for run in results.records if not run.usable]
-        words = f"{len(results.records)} runs, {len(results.records) - len(left_out)} of them used."
+        words = f"{counted(len(results.records), 'run')}, {len(results.records) - len(left_out)} of them used."
         if left_out:
-            words += f" {len(left_out)} enter no fit: see the last column."
+            words += f" {len(left_out)} {'enters' if len(left_out) == 1 else 'enter'} no fit: see the last column."
         rows = [self._row(run) for run in sorted(results.records, key=lambda r: (r.contender, r.size_index, r.seed))]
         header = ["contender", "size", "N", "seed", "tokens", "epochs", "FLOPs executed", "time", "final loss (nats)",
                   "bits per byte", "prefix audit gain (nats)", "run", "state"]  # fmt: skip
@@ -241,15 +247,8 @@ class RunSection(ReportSection):
             number(bits, 4) if bits is not None else "-",
             f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]" if audit else "-",
             f"`{run.run_id[:12]}`",
-            _state(run),
+            state_text(run),
         ]
-
-
-def _state(run: RunRecord) -> str:
-    """The state of a run, and why it is left out if it is."""
-    if run.usable:
-        return run.state.value
-    return f"**left out**: {run.state.value}" + (f", {run.reason}" if run.reason else "")
 
 
 class EnvironmentSection(ReportSection):

@@ -187,7 +187,7 @@ def _patient_program(folder: Path) -> Path:
 
 
 def _poll_until_something(executor: LocalExecutor) -> list[ExecutorEvent]:
-    for _ in range(100):
+    for _ in range(600):
         if events := list(executor.poll(0.1)):
             return events
     return []

@@ -11,6 +11,7 @@ from archbench.api import PluginError, Progress, RunRecord, Tracker, TrackerConf
 from archbench.scans.tracking import WAITING_POINTS, Tracking
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 
+PATIENCE_SECONDS = 60.0
 RECORD = synthetic_records("gpt2", SyntheticLaw())[0]
 
 
@@ -61,19 +62,33 @@ def fresh() -> None:
     KeptConfig.release.clear()
 
 
-def track(misbehaves: str, tell: list[str], *, points: int = 3, seconds: float = 0.3) -> float:
+def track(misbehaves: str, tell: list[str]) -> float:
     """Two runs are shown to a sound tracker and to one that misbehaves; how long the driver took."""
     configs = [KeptConfig(), KeptConfig(misbehaves=misbehaves)]
     began = time.monotonic()
-    tracking = Tracking(configs, scan="trial", folder=Path("logs"), start_seconds=0.05, close_seconds=seconds)
+    # Short only where the full time passes: elsewhere a busy machine must not run out of it.
+    start_seconds = 0.0 if misbehaves == "hangs at start" else PATIENCE_SECONDS
+    close_seconds = 1.0 if misbehaves.startswith("hangs") else PATIENCE_SECONDS
+    tracking = Tracking(
+        configs, scan="trial", folder=Path("logs"), start_seconds=start_seconds, close_seconds=close_seconds
+    )
     with tracking.telling(tell.append):
-        for step in range(points):
-            tracking.progressed(Progress("a", step, points, 3.0, 100.0))
+        for step in range(3):
+            tracking.progressed(Progress("a", step, 3, 3.0, 100.0))
         tracking.run_ended(RECORD)
-        time.sleep(0.1)
+        wait_for_records(1)
         tell += tracking.problems()
         tracking.run_ended(RECORD)
+        wait_for_records(2)
     return time.monotonic() - began
+
+
+def wait_for_records(count: int) -> None:
+    """Waits until the sound tracker has been given so many."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(not one.misbehaves and len(one.records) >= count for one in KeptConfig.opened):
+        assert time.monotonic() < deadline, "the sound tracker was not served"
+        time.sleep(0.01)
 
 
 def sound() -> Kept:
@@ -106,7 +121,7 @@ def test_one_that_misbehaves_costs_one_line_and_disturbs_no_other(misbehaves: st
     assert told == [f"warning: tracker 'kept': {line}"]
     assert sound().records == [RECORD, RECORD]
     assert sound().closed == 1
-    assert seconds < 5.0, "nobody waits for a tracker that hangs"
+    assert seconds < PATIENCE_SECONDS, "nobody waits for a tracker that hangs"
     KeptConfig.release.set()
 
 

@@ -10,7 +10,7 @@ import torch
 
 from archbench.results.runs import RunState
 from archbench.runs.records import read_record
-from archbench.training import energy, progress
+from archbench.training import progress
 from archbench.training.energy import BoardMeter, EnergyCount, PackageMeter, find_meter, package_zones
 
 CPU = torch.device("cpu")
@@ -86,7 +86,6 @@ def test_energy_is_unknown_as_soon_as_a_part_of_it_is(powercap: Path) -> None:
 def test_a_run_records_the_joules_of_its_training_steps(
     plan: Any, train_to_end: Any, powercap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(energy, "POWERCAP", powercap)
     counter = powercap / "intel-rapl:0" / "energy_uj"
 
     class Ticking(PackageMeter):

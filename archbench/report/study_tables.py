@@ -1,0 +1,157 @@
+"""What studies are made of as CSV files: the curves of their runs, and every figure that their analyses returned."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from archbench.contracts.report import ScanResults
+from archbench.report.tables import csv_text
+from archbench.results.fits import FitResult, Interval
+from archbench.results.runs import RunRecord
+
+_CURVE_COLUMNS = (
+    "study", "role", "labels", "contender", "track", "size_index", "non_embedding_params", "seed", "batch_tokens",
+    "unique_tokens", "planned_tokens", "run_id", "state", "reason", "step", "tokens", "kaplan_flops", "exact_flops",
+    "device_seconds", "train_loss_nats", "validation_loss_nats", "bits_per_byte", "in_warmup", "finished",
+)  # fmt: skip
+
+Row = dict[str, object]
+
+
+@dataclass(slots=True)
+class _Tables:
+    """Rows by the name of the table that they belong to, in the order in which they came."""
+
+    laws: list[Row] = field(default_factory=list)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+
+    def add(self, table: str, row: Row) -> None:
+        self.rows.setdefault(table, []).append(row)
+
+
+def study_curves_csv(records: Sequence[RunRecord]) -> str:
+    """Every evaluated point of every run of a study, one a row; losses in nats per predicted token."""
+    rows = [
+        (
+            run.study, run.role, labels_text(run), run.contender, run.track, run.size_index, run.non_embedding_params,
+            run.seed, run.batch_tokens, run.unique_tokens, run.planned_tokens, run.run_id, run.state.value, run.reason,
+            point.step, point.tokens, point.kaplan_flops, point.exact_flops, point.device_seconds,
+            point.train_loss_nats, point.validation_loss_nats, point.bits_per_byte, point.in_warmup, point.finished,
+        )
+        for run in records
+        for point in run.curve
+    ]  # fmt: skip
+    return csv_text(_CURVE_COLUMNS, rows)
+
+
+def labels_text(run: RunRecord) -> str:
+    """What its study tells a run apart by: `source text, target python`; ids of runs are shortened."""
+    return ", ".join(f"{name} {_short(value)}" for name, value in run.labels.items())
+
+
+def study_tables(results: ScanResults) -> dict[str, str]:
+    """Name of a file -> CSV: what each study returned, a file for each sort of row, and `study_laws.csv`.
+
+    Columns are the fields of the values in `archbench.results`. An interval takes three columns: its value and its two
+    ends. What is not made of dataclasses, as a plug-in's own result may be, is left out.
+    """
+    found: dict[str, str] = {}
+    laws: list[Row] = []
+    for study, result in results.studies.items():
+        tables = _Tables()
+        for one in result if isinstance(result, tuple) else (result,):
+            if is_dataclass(one):
+                _collect(one, "", {"study": study}, tables)
+        laws += tables.laws
+        for name, rows in tables.rows.items():
+            found[f"study_{_slug(study)}_{name}.csv"] = _csv(rows)
+    if laws:
+        found["study_laws.csv"] = _csv(laws)
+    return found
+
+
+def _collect(value: Any, table: str, keys: Mapping[str, object], tables: _Tables) -> None:
+    """`value` as a row of `table` under `keys`; values inside it become rows of their own, under what names it."""
+    own = {**keys, **_plain(value, taken=keys)}
+    laws = {one.name: law for one in fields(value) if isinstance(law := getattr(value, one.name), FitResult)}
+    inner = {one.name: tuple(_dataclasses(getattr(value, one.name))) for one in fields(value)}
+    # The root of a study is told by what it is about; its other figures are rows of `summary`.
+    names = {name: cell for name, cell in own.items() if table or name in _NAMES}
+    if set(own) - set(names) or table:
+        tables.add(table or "summary", own)
+    for name, law in laws.items():
+        tables.laws += _law_rows({key: cell for key, cell in own.items() if key in _NAMES}, name, law)
+    for name, ones in inner.items():
+        is_root = not table and name in _ROOTS
+        for one in ones:
+            _collect(one, "" if is_root else _joined(table, name), names, tables)
+
+
+_NAMES = ("study", "kind", "contender", "track", "source", "target")
+"""Fields that say what a result is about."""
+
+_ROOTS = ("directions",)
+"""Fields whose values are results of their own, such as the directions of a transfer study."""
+
+
+def _dataclasses(value: object) -> Iterator[Any]:
+    """The dataclasses that `value` is or holds, but for those that become columns or laws."""
+    for one in value if isinstance(value, tuple) else (value,):
+        if is_dataclass(one) and not isinstance(one, (Interval, FitResult)):
+            yield one
+
+
+def _plain(value: Any, taken: Mapping[str, object]) -> Row:
+    """The fields of `value` that fit into cells."""
+    row: Row = {}
+    for one in fields(value):
+        content = getattr(value, one.name)
+        name = one.name
+        if name in taken and name in _NAMES:
+            continue
+        if name in taken:
+            name = f"point_{name}"
+        if isinstance(content, Interval):
+            row |= {name: content.value, f"{name}_low": content.low, f"{name}_high": content.high}
+        elif isinstance(content, Mapping):
+            row[name] = "; ".join(f"{key}: {cell}" for key, cell in content.items())
+        elif isinstance(content, tuple) and content and not any(map(is_dataclass, content)):
+            row[name] = "; ".join(map(str, content))
+        elif not isinstance(content, tuple) and not is_dataclass(content):
+            row[name] = content
+    return row
+
+
+def _law_rows(keys: Mapping[str, object], name: str, law: FitResult) -> Iterator[Row]:
+    """A row for each parameter; one without a parameter where the law was refused."""
+    told: Row = {
+        **keys, "law": name, "equation": law.equation, "status": law.status.value, "reason": law.reason,
+        "floor": law.floor, "objective": law.objective, "points_used": law.points_used,
+        "left_out": "; ".join(f"{count} {reason}" for reason, count in law.left_out.items()),
+        "residual_std": law.residual_std,
+    }  # fmt: skip
+    if law.status.value != "ok" or not law.params:
+        yield {**told, "parameter": None, "value": None, "low": None, "high": None}
+        return
+    for parameter, value in law.params.items():
+        found = law.intervals.get(parameter)
+        low, high = (None, None) if found is None else (found.low, found.high)
+        yield {**told, "parameter": parameter, "value": value, "low": low, "high": high}
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_text(header, [[row.get(name) for name in header] for row in rows])
+
+
+def _joined(table: str, name: str) -> str:
+    return f"{table}_{name}" if table else name
+
+
+def _short(value: str) -> str:
+    is_run_id = len(value) == 64 and set(value) <= set("0123456789abcdef")
+    return value[:12] if is_run_id else value
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in text)
