@@ -209,7 +209,9 @@ def _train(
         progress = resume(directory, assembly)
         log.info("run %s: begins at step %d", directory.path.name, progress.step)
         if progress.attempts == 1 and any(directory.checkpoints_dir.glob("step-*")):
-            note = "its checkpoints are damaged, or of another nproc, zero_stage or other kernels: it begins anew; the log says more"
+            note = (
+                "its checkpoints are damaged, or of another nproc, stage or kernels: it begins anew; the log says more"
+            )
             report(Report(0, plan.identity.training.total_steps, None, None, note))
         ready = time.perf_counter()
         try:
