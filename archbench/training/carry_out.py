@@ -208,8 +208,10 @@ def _train(
         reset_peak_memory(assembly.device)
         progress = resume(directory, assembly)
         log.info("run %s: begins at step %d", directory.path.name, progress.step)
-        if progress.step == 0 and any(directory.checkpoints_dir.glob("step-*")):
-            note = "its checkpoints are damaged, or of another nproc or zero_stage: it begins anew; the log says more"
+        if progress.attempts == 1 and any(directory.checkpoints_dir.glob("step-*")):
+            note = (
+                "its checkpoints are damaged, or of another nproc, stage or kernels: it begins anew; the log says more"
+            )
             report(Report(0, plan.identity.training.total_steps, None, None, note))
         ready = time.perf_counter()
         try:
