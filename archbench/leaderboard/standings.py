@@ -15,6 +15,7 @@ import numpy as np
 from archbench.analysis.comparison import Contender, interval
 from archbench.analysis.frontier_audit import AuditSummary, audit_frontiers, summarise
 from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier, last_error
+from archbench.analysis.noise import ENOUGH_FREEDOM
 from archbench.analysis.resampling import no_draw
 from archbench.analysis.study import StudyOptions, compare_all, study_contenders
 from archbench.errors import SpecError
@@ -81,10 +82,9 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
     records = entry.records()
     problems = []
     errors = back_test_errors(records)
-    frontiers = [
-        one.result for axis in CostAxis for one in study_contenders(records, axis, baseline=None, options=_FIGURES)
-    ]
-    for frontier in frontiers:
+    contenders = [one for axis in CostAxis for one in study_contenders(records, axis, baseline=None, options=_FIGURES)]
+    for one in contenders:
+        frontier = one.result
         stated, found = (
             entry.figures.get(frontier.cost_axis.value),
             figure_of(frontier, errors.get(frontier.cost_axis.value)),
@@ -93,9 +93,7 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
             problems.append(f"figures on {frontier.cost_axis.value} are missing")
             continue
         borrowed = stated.noise_std_nats is not None and not _near(stated.noise_std_nats, found.noise_std_nats)
-        own = any(
-            count > 1 for count in Counter(run.size_index for run in entry.runs if run.state.value == "done").values()
-        )
+        own = one.noise is not None and one.noise.degrees_of_freedom >= ENOUGH_FREEDOM
         unstated = set() if entry.format == FORMAT else {"back_test_error"}
         if borrowed and not own:
             unstated |= _HANG_ON_NOISE

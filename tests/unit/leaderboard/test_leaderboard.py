@@ -15,7 +15,7 @@ from archbench.leaderboard.entry import make_entries, read_entry, write_entry
 from archbench.leaderboard.standings import check_figures, make_tables
 from archbench.results.runs import PrefixAudit, RunRecord, RunState
 from archbench.spec.identity import DataIdentity, EvaluationSettings, RunIdentity, TrainingSettings
-from archbench.testing.synthetic import SyntheticLaw, synthetic_records
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
 LAW = SyntheticLaw(noise_std=0.003)
 
@@ -245,3 +245,16 @@ def test_the_reference_compute_is_what_every_entry_has_spent(results: ScanResult
         for row in main.rows
     ]
     assert main.reference_cost == min(ends)
+
+
+def test_noise_that_few_seeds_borrow_from_the_other_contenders_is_no_forgery(tmp_path: Path) -> None:
+    """Two seeds at one size are not enough for noise of their own, and an entry holds no other contender's runs."""
+    few = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(2, 1, 1))
+    records = [
+        *synthetic_records("gpt2", LAW, few),
+        *synthetic_records("reformer", replace(LAW, noise_std=0.03), few, seed=1),
+    ]
+    for entry in make_entries(scan("few", [identified(record) for record in records])):
+        assert check_figures(entry) == []
+        write_entry(tmp_path, entry)
+    page.write(tmp_path)
