@@ -78,7 +78,10 @@ def test_the_constraints_pin_every_direct_dependency_exactly() -> None:
     assert names - pinned == set()
 
 
-def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    pages = (path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+def test_every_page_of_the_documentation_is_linked_from_the_readme_and_every_report_from_its_page() -> None:
+    docs = ROOT / "docs"
+    readme, studies = (ROOT / "README.md").read_text(), (docs / "studies" / "README.md").read_text()
+    reports = {path.relative_to(docs / "studies").as_posix() for path in docs.glob("studies/*/report.md")}
+    assert not [report for report in reports if f"({report})" not in studies]
+    pages = (path.relative_to(ROOT).as_posix() for path in docs.rglob("*.md") if path.name != "report.md")
     assert not [page for page in pages if not page.startswith("docs/decisions/") and f"({page})" not in readme]
