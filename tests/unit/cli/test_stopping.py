@@ -69,8 +69,7 @@ def test_a_scan_that_is_told_to_stop_closes_its_executor_and_says_how_to_go_on(
     (tmp_path / "spec.yaml").write_text(SPEC)
     (tmp_path / "idle.py").write_text(IDLE)
     command = [sys.executable, "-m", "archbench.cli.main", "run", "spec.yaml", "--plugin", "idle.py", "--cache", "c"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=tmp_path, text=True, preexec_fn=_heed_ctrl_c, **pipes) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("submitted"):
@@ -81,11 +80,6 @@ def test_a_scan_that_is_told_to_stop_closes_its_executor_and_says_how_to_go_on(
     assert "closed" in out
     assert "`archbench run spec.yaml` goes on from here" in err
     assert "Traceback" not in err
-
-
-def _heed_ctrl_c() -> None:
-    """What is started in the background of a script ignores Ctrl-C, and hands that on."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_verdict_is_broken_between_words_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
