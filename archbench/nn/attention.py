@@ -146,7 +146,7 @@ def _library() -> CDLL:
     """The kernels, which the caller knows to be there."""
     built = kernels()
     assert built is not None, "native attention was chosen without its kernels"
-    return built.library
+    return built.shared_object
 
 
 def _rows_contiguous(tensor: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ class _NativeGelu(torch.autograd.Function):
         x = x.contiguous()
         out = torch.empty_like(x)
         ctx.save_for_backward(x)
-        ctx.library, ctx.sizes = native.library, (c_long(x.numel()), c_long(torch.get_num_threads()))
-        ctx.library.archbench_gelu(*ctx.sizes, pointer(x), pointer(out))
+        ctx.shared_object, ctx.sizes = native.shared_object, (c_long(x.numel()), c_long(torch.get_num_threads()))
+        ctx.shared_object.archbench_gelu(*ctx.sizes, pointer(x), pointer(out))
         return out
 
     @staticmethod
@@ -45,5 +45,5 @@ class _NativeGelu(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         above, back = grads[0].contiguous(), torch.empty_like(x)
-        ctx.library.archbench_gelu_backward(*ctx.sizes, pointer(x), pointer(above), pointer(back))
+        ctx.shared_object.archbench_gelu_backward(*ctx.sizes, pointer(x), pointer(above), pointer(back))
         return back

@@ -58,7 +58,7 @@ def _native(native: Kernels, logits: Tensor, targets: Tensor, ignored: int) -> t
     """softmax - one_hot(target), and the nats of all rows. Raises IndexError for a target that is no class."""
     rows, num_classes = logits.shape
     gradient, nats = torch.empty_like(logits), logits.new_empty(rows)
-    unknown = native.library.archbench_cross_entropy(
+    unknown = native.shared_object.archbench_cross_entropy(
         *(c_long(number) for number in (rows, num_classes, torch.get_num_threads())),
         pointer(logits),
         pointer(targets),

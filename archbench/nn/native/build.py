@@ -30,7 +30,7 @@ BUILD_SECONDS = 120.0
 class Kernels:
     """The kernels, loaded."""
 
-    library: ctypes.CDLL
+    shared_object: ctypes.CDLL
     name: str
     """Names source, compiler and processor: equal names mean equal bits."""
 
