@@ -78,10 +78,18 @@ def with_residual_intervals(
     return fit.with_intervals(named(percentile_intervals(fit.result.params, samples.params()))), samples
 
 
+def percentile_interval(value: float, drawn: Array) -> Interval:
+    """`value` with the 95 % percentile interval of those of its draws that are finite; without bounds where none is."""
+    finite = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (-np.inf, np.inf)
+    return Interval(float(value), float(low), float(high), method=METHOD)
+
+
 def exp_interval(log_value: float, log_drawn: Array) -> Interval:
-    """e to a value, with the 95 % percentile interval of those of its draws that are numbers."""
-    low, high = np.exp(np.nanpercentile(log_drawn, [2.5, 97.5]))
-    return Interval(float(np.exp(log_value)), float(low), float(high), method=METHOD)
+    """e to a value, with e to its percentile interval."""
+    logs = percentile_interval(log_value, log_drawn)
+    value, low, high = np.exp([logs.value, logs.low, logs.high])
+    return Interval(float(value), float(low), float(high), method=METHOD)
 
 
 def named(intervals: dict[str, Interval]) -> dict[str, Interval]:
