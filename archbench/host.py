@@ -1,9 +1,7 @@
 """Discovers plug-ins, contains those that fail, and builds the registry of what they offer."""
 
 import importlib.metadata
-import importlib.util
 import logging
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -21,14 +19,12 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
+from archbench.plugin_sources import FILE_DISTRIBUTION, file_version, import_file
 from archbench.registry import Catalog, Registered, Registry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=ComponentConfig)
-
-FILE_DISTRIBUTION = "file"
-"""Distribution that a plug-in given by path is said to come from."""
 
 _CONTAINED = (Exception, SystemExit)
 """What a plug-in may throw without ending archbench."""
@@ -117,11 +113,9 @@ def load_host(entry_points: Iterable[importlib.metadata.EntryPoint] | None = Non
         plugins.append(info)
         _load(manager, info, entry_point.load)
     for path in files:
-        if not path.is_file():
-            raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
-        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unversioned")
+        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
         plugins.append(info)
-        _load(manager, info, partial(_import_file, path))
+        _load(manager, info, partial(_load_file, info, path))
     return Host(manager, plugins, _build_registry(manager, plugins))
 
 
@@ -131,15 +125,9 @@ def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, s
     return distribution != hookspecs.PROJECT_NAME, distribution, entry_point.name
 
 
-def _import_file(path: Path) -> Any:
-    name = f"archbench_plugin_file_{path.stem}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise ImportError(f"{path} is not a Python module")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    module_spec.loader.exec_module(module)
-    return module
+def _load_file(info: PluginInfo, path: Path) -> Any:
+    info.version = file_version(path)
+    return import_file(path)
 
 
 def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], Any]) -> None:

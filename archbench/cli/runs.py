@@ -7,7 +7,7 @@ import click
 
 from archbench.cli.common import json_option, print_json, runs_option
 from archbench.errors import StoreError
-from archbench.results.runs import RunRecord
+from archbench.results.runs import RunRecord, origin_text
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import read_record
 from archbench.runs.store import RunStore, directory_bytes
@@ -74,10 +74,13 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
         for point in record.curve
     ]
     if as_json:
-        print_json({**row, "curve": curve, "identity": record.details.get("identity")})
+        identity = record.details.get("identity")
+        print_json({**row, "plugins": record.plugin_origins, "curve": curve, "identity": identity})
         return
     for name, value in row.items():
         click.echo(f"{name}: {value}")
+    for what, origin in record.plugin_origins.items():
+        click.echo(f"{what} plug-in: {origin_text(origin)}")
     click.echo(f"{'step':>8} {'tokens':>8} {'exact FLOPs':>12} {'seconds':>8} {'train':>8} {'validation':>10}")
     for point in record.curve:
         seconds = "" if point.device_seconds is None else f"{point.device_seconds:.1f}"

@@ -14,7 +14,7 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError, nearest
-from archbench.registry import Catalog, Registered, Registry
+from archbench.registry import Catalog, Registered, Registry, plugin_versions
 from archbench.spec.document import SpecDocument
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.problems import refuse_flags, spec_error
@@ -203,7 +203,7 @@ def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "
         name=name,
         architecture=architecture,
         objective=resolved_objective,
-        plugin_versions={origin.distribution: origin.version for origin in origins},
+        plugin_versions=plugin_versions(origins),
         start=tuple(resolve.file.path.parent / folder for folder in section.start),
     )
 

@@ -15,7 +15,7 @@ from archbench.contracts.objective import ObjectiveConfig, model_vocab_size
 from archbench.data.batches import TrainingBatches
 from archbench.data.corpus import Corpus, open_corpus
 from archbench.errors import DataError, PluginError, SpecError
-from archbench.registry import Catalog, Registry
+from archbench.registry import Catalog, Registered, Registry, plugin_versions
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunIdentity, RunPlan
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
@@ -139,16 +139,22 @@ def _component(catalog: Catalog[T], content: Mapping[str, Any]) -> T:
         ) from error
 
 
-def _check_versions(identity: RunIdentity, registry: Registry) -> None:
-    entries = (
+def components_of(
+    identity: RunIdentity, registry: Registry
+) -> tuple[Registered[ArchitectureConfig], Registered[ObjectiveConfig]]:
+    """The architecture and the objective that the run is made of. Raises PluginError where one is not registered."""
+    return (
         registry.architectures[str(identity.architecture["kind"])],
         registry.objectives[str(identity.objective["kind"])],
     )
-    for entry in entries:
-        planned = identity.plugin_versions.get(entry.distribution, entry.version)
-        if planned != entry.version:
+
+
+def _check_versions(identity: RunIdentity, registry: Registry) -> None:
+    for distribution, version in plugin_versions(components_of(identity, registry)).items():
+        planned = identity.plugin_versions.get(distribution, version)
+        if planned != version:
             raise PluginError(
-                f"{entry.distribution}: the run was planned with version {planned}, installed is {entry.version}; "
+                f"{distribution}: the run was planned with version {planned}, installed is {version}; "
                 "run the scan's command again, it plans anew"
             )
 

@@ -21,7 +21,7 @@ from archbench.runs.files import DamagedFile
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
-from archbench.training.assembly import Assembly, assemble
+from archbench.training.assembly import Assembly, assemble, components_of
 from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.memory import (
@@ -227,7 +227,9 @@ def _train(
         lease.check()
         if keeping:
             keep_weights(directory, plan.identity.run_id, weights)
+        architecture, objective = components_of(plan.identity, registry)
         measured = _measured(plan, cut, assembly, progress) | {
+            "plugins": {"architecture": architecture.origin(), "objective": objective.origin()},
             "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
