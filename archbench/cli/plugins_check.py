@@ -4,13 +4,13 @@ import importlib.util
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from archbench.cli.common import cache_option, json_option, note, print_json, wrapped
+from archbench.cli.outputs import CheckOutput, CheckRow
 from archbench.errors import PluginError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def check_plugin(
         findings = _findings(found, Path(scratch), limit_seconds, None if no_train else cache_dir.resolve(), tell)
     counts = Counter(finding.outcome.value for finding in findings)
     if as_json:
-        print_json({"target": found.title, "counts": counts, "findings": [asdict(finding) for finding in findings]})
+        rows = [CheckRow(one.check, one.outcome.value, one.problem, one.where) for one in findings]
+        print_json(CheckOutput(found.title, dict(counts), rows))
     else:
         click.echo(f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} to mend")
     ctx.exit(PluginError.exit_code if counts["failed"] else 0)
