@@ -11,6 +11,7 @@ import click
 
 from archbench import errors
 
+PROGRAM = "archbench"
 EXIT_USAGE = 2
 EXIT_PLUGIN = errors.PluginError.exit_code
 EXIT_DEFECT = 70
@@ -31,7 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("archbench.cli.plugins:plugins", "List plug-ins: what they offer and what failed."),
     "doctor": ("archbench.cli.doctor:doctor", "Check this machine, with a remedy for each problem."),
     "schema": ("archbench.cli.schema:schema", "Print the JSON Schema of specs, for editors."),
-    "runs": ("archbench.cli.runs:runs", "List stored runs, or show one."),
+    "runs": ("archbench.cli.runs:runs", "List stored runs, show one, train one again, make room."),
+    "export": ("archbench.cli.export:export", "Write a finished run's model for others to load."),
+    "completion": ("archbench.cli.completion:completion", "Print the script that completes commands in a shell."),
 }
 """Name -> where the command is, and what it does; the text stands here so that `--help` imports no command."""
 
@@ -91,7 +94,7 @@ class LazyGroup(click.Group):
         default_host().notify("register_commands", cli=self)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(package_name="archbench", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of any error.")
 def cli(debug: bool) -> None:
@@ -106,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
     try:
-        result: Any = cli.main(args=list(arguments), prog_name="archbench", standalone_mode=False)
+        result: Any = cli.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as ending:
         return ending.exit_code

@@ -15,6 +15,11 @@ class RunState(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to an end, good or bad."""
+        return self in (RunState.DONE, RunState.FAILED, RunState.DIVERGED)
+
 
 class CostAxis(StrEnum):
     """The three cost axes; they are never mixed in one fit."""

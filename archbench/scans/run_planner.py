@@ -273,7 +273,7 @@ class RunPlanner:
             watchdog_seconds=execution.watchdog_seconds,
             kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
-            keep_weights=request.keep_weights,
+            keep_weights=request.keep_weights or execution.keep_weights,
         )
 
     def _start(self, request: RunRequest) -> tuple[StartingPoint | None, str | None]:
