@@ -12,7 +12,9 @@ from types import ModuleType
 FILE_DISTRIBUTION = "file"
 """Distribution that a plug-in given by path is said to come from."""
 
-_FILE_MODULE = "archbench_plugin_file_"
+FILE_MODULE = "archbench_plugin_file_"
+"""What the names of modules that are given by path begin with."""
+
 _SOURCE_SUFFIXES = frozenset({".py", ".c", ".cc", ".cpp", ".cu", ".h", ".hpp"})
 _VERSION_DIGITS = 16
 _NOT_BESIDE = sys.stdlib_module_names | {"archbench"}
@@ -28,7 +30,7 @@ def import_file(path: Path) -> ModuleType:
     path = path.resolve()
     place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     stem = "".join(letter if letter.isalnum() else "_" for letter in path.stem)
-    name = f"{_FILE_MODULE}{stem}_{place}"
+    name = f"{FILE_MODULE}{stem}_{place}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python module")
@@ -46,7 +48,7 @@ def import_file(path: Path) -> ModuleType:
 def file_of(module_name: str) -> Path | None:
     """The file of a module that `import_file` made; None for any other, which can be imported by its name."""
     module = sys.modules.get(module_name)
-    if not module_name.startswith(_FILE_MODULE) or module is None or module.__file__ is None:
+    if not module_name.startswith(FILE_MODULE) or module is None or module.__file__ is None:
         return None
     return Path(module.__file__)
 

@@ -152,6 +152,8 @@ def host_with(plugin_files: Sequence[Path]) -> Host:
     for info in host.plugins:
         if info.name in given and info.failures:
             note(f"warning: plug-in {info.name} failed: {info.failures[0]}")
+        elif info.name in given and info.notes:
+            note(f"warning: plug-in {info.name}: {info.notes[0]}")
     return host
 
 

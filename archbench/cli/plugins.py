@@ -40,8 +40,7 @@ def list_plugins(plugin_files: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{info.name}  ({info.distribution} {info.version}){state}")
         if offered:
             click.echo(wrapped(f"    {offered}"))
-        for failure in info.failures:
-            click.echo(wrapped(f"    failed: {failure}"))
+        _print_problems(info)
 
 
 @plugins.command("show")
@@ -61,10 +60,16 @@ def show_plugin(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> Non
         return
     if info is not None:
         click.echo(f"{info.name}  ({info.distribution} {info.version}), {info.target}")
-        for failure in info.failures:
-            click.echo(wrapped(f"    failed: {failure}"))
+        _print_problems(info)
     for component in components:
         _print_component(component)
+
+
+def _print_problems(info: PluginInfo) -> None:
+    for failure in info.failures:
+        click.echo(wrapped(f"    failed: {failure}"))
+    for line in info.notes:
+        click.echo(wrapped(f"    note: {line}"))
 
 
 def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
@@ -135,4 +140,5 @@ def _as_json(info: PluginInfo) -> dict[str, Any]:
         "version": info.version,
         "registered": info.registered,
         "failures": info.failures,
+        "notes": info.notes,
     }
