@@ -21,6 +21,7 @@ from archbench.analysis.study_points import about, column, different_tokens, fit
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import RunRecord
 from archbench.results.studies import DataStudy, GridStudy, SizeStudy, StudyPoint
+from archbench.units import counted
 
 MIN_SIZES = 3
 _SAME = 0.1
@@ -124,7 +125,7 @@ def _law(law: Law, variables: dict[str, Array], points: Sequence[StudyPoint], fl
     fit = fit_study(law, variables, points, floor)
     sizes = len({point.non_embedding_params for point in points})
     if "N" in law.variables and sizes < MIN_SIZES:
-        reason = f"{sizes} sizes; a law of N needs at least {MIN_SIZES}"
+        reason = f"{counted(sizes, 'size')}; a law of N needs at least {MIN_SIZES}"
         return LawSamples(fit.refused(FitStatus.TOO_FEW_SIZES, reason), None)
     if law.variables == ("D",) and len(np.unique(variables["D"])) < MIN_SIZES:
         reason = f"{len(np.unique(variables['D']))} amounts of data; a law of D needs at least {MIN_SIZES}"
