@@ -227,7 +227,7 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
         lease.check()
         if keeping:
             keep_weights(directory, plan.identity.run_id, weights)
-        architecture, objective = components_of(plan.identity, registry)
+        architecture, objective = components_of(plan.identity, attempt.registry)
         measured = _measured(plan, cut, assembly, progress) | {
             "plugins": {"architecture": architecture.origin(), "objective": objective.origin()},
             "kernels": kernels,
