@@ -5,19 +5,24 @@ from pathlib import Path
 
 from archbench.analysis.comparison import Conclusion
 from archbench.errors import StoreError
-from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
-from archbench.leaderboard.standings import Row, Table, make_tables, refuse_forged
+from archbench.leaderboard.entry import FORMAT, EntryFigure, LeaderboardEntry, read_entry, upgraded, write_entry
+from archbench.leaderboard.standings import Row, Table, make_standings, refuse_forged
 from archbench.report.figures import overview
 from archbench.report.plotting import AXIS_NAMES, markdown_table, svg_bytes
 from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
 from archbench.results.fits import FitStatus, Interval
+from archbench.results.runs import CostAxis
 from archbench.units import human_count
 
 PAGE = "README.md"
 FIGURES = "figures"
 OWN_ORIGIN = "archbench"
 
-_TRACK_TITLES = {"causal": "Causal language models", "masked": "Masked language models"}
+_TRACK_TITLES = {
+    "causal": "Causal language models",
+    "masked": "Masked language models",
+    "controlled": "One backbone, one mechanism changed",
+}
 
 _INTRODUCTION = """# Leaderboard
 
@@ -38,12 +43,14 @@ _LEGEND = """## How to read it
   its 95 % interval missed.
 - **Multiplier**: compute of the baseline divided by this architecture's at the lowest loss that both reach; above 1, it
   needs less.
-- **Tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
+- **Size tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
 - **Prefix audit**: what the largest model gains from later tokens, which a causal model must not see, in nats per
   token. Zero for an honest causal model; marked **!** where its interval lies above zero.
+- **Compute tier**: what the largest run takes about a day on: *laptop* up to 1e15 executed FLOPs, *accelerator* up to
+  1e19, *cluster* beyond. Entries of different tiers do not share a table.
 - **Compute axis**: *executed* FLOPs count what the architecture really runs, attention, hashing and recomputation
-  included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time. A ranking that hangs
-  on the axis shows in the second table."""
+  included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time, which compares on one
+  machine only. A ranking that hangs on the axis shows in the second table."""
 
 _EMPTY = """There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
 
@@ -64,20 +71,23 @@ def render(directory: Path) -> dict[Path, bytes]:
 
 
 def _render(directory: Path, entries: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
-    tables = make_tables(entries)
+    standings = make_standings(entries)
     files: dict[Path, bytes] = {}
     parts = [_INTRODUCTION]
-    if not tables:
+    if not standings:
         parts.append(_EMPTY)
-    for number_, (main, others) in enumerate(_by_text(tables)):
-        name = f"loss_against_compute_{number_ + 1}_{main.track}.svg"
+    for place, standing in enumerate(standings):
+        main = standing.main
+        name = f"loss_against_compute_{place + 1}_{main.track}.svg"
         files[directory / FIGURES / name] = svg_bytes(overview(list(main.contenders)))
         parts += [_heading(main), f"![Loss against compute]({FIGURES}/{name})", _table(main)]
         if origins := _origins(main):
             parts.append(origins)
-        if others:
-            parts.append(_axes_table([main, *others]))
-    if tables:
+        if standing.others:
+            parts.append(_axes_table(standing.tables))
+    if history := _history(entries):
+        parts.append(history)
+    if standings:
         parts.append(_LEGEND)
     files[directory / PAGE] = ("\n\n".join(parts) + "\n").encode()
     return files
@@ -127,18 +137,9 @@ def _stale(directory: Path, files: dict[Path, bytes]) -> list[Path]:
     return sorted(path for path in (directory / FIGURES).glob("*.svg") if path not in files)
 
 
-def _by_text(tables: Sequence[Table]) -> list[tuple[Table, list[Table]]]:
-    """The main table of each group of comparable entries, with the same group on the other cost axes."""
-    groups: dict[tuple[str, frozenset[str]], list[Table]] = {}
-    for table in tables:
-        members = frozenset(f"{row.entry.scan}/{row.name}" for row in table.rows)
-        groups.setdefault((table.track, members), []).append(table)
-    return [(group[0], group[1:]) for group in groups.values()]
-
-
 def _heading(table: Table) -> str:
     title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
-    facts = [f"text: {table.dataset}"]
+    facts = [f"compute tier: {table.tier.value}"]
     if table.corpus_hash:
         facts.append(f"corpus `{table.corpus_hash[:12]}`")
     if table.seq_len:
@@ -146,7 +147,7 @@ def _heading(table: Table) -> str:
     facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
     if table.baseline:
         facts.append(f"baseline {table.baseline}")
-    return f"## {title} on {table.dataset}\n\n{'; '.join(facts[1:])}."
+    return f"## {title} on {table.dataset}\n\n{'; '.join(facts)}."
 
 
 def _origins(table: Table) -> str:
@@ -157,6 +158,34 @@ def _origins(table: Table) -> str:
     uncounted = without_executed_flops(record for row in table.rows for record in row.entry.records())
     mind = f" Executed FLOPs were not counted, 6ND stands in for them: {', '.join(uncounted)}." if uncounted else ""
     return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}"
+
+
+def _history(entries: Sequence[LeaderboardEntry]) -> str:
+    """What entries stated before they were replaced, latest first; empty where none was."""
+    axis = CostAxis.EXACT.value
+    changes = [
+        (past.until.isoformat(), entry, past, after)
+        for entry in entries
+        for past, after in zip(entry.history, (*entry.history[1:], entry), strict=False)
+    ]
+    rows = [
+        [
+            day,
+            f"[{entry.contender} of {entry.scan}](entries/{entry.file_name})",
+            f"{past.num_runs} runs, {_stated_alpha(past.figures.get(axis))}",
+            _stated_alpha(after.figures.get(axis)),
+        ]
+        for day, entry, past, after in sorted(changes, key=lambda change: change[0], reverse=True)
+    ]
+    if not rows:
+        return ""
+    return "## History\n\n" + markdown_table(["replaced on", "entry", "before: alpha on executed FLOPs", "then"], rows)
+
+
+def _stated_alpha(figure: EntryFigure | None) -> str:
+    if figure is None:
+        return "-"
+    return number(figure.alpha) if figure.alpha is not None else f"`{figure.law_status.value}`"
 
 
 def _table(table: Table) -> str:
@@ -170,7 +199,7 @@ def _table(table: Table) -> str:
         "conventions",
         "back-test",
         "multiplier",
-        "tiers",
+        "size tiers",
     ]
     audited = any(row.audit for row in table.rows)
     if audited:
@@ -202,8 +231,12 @@ def _axes_table(tables: Sequence[Table]) -> str:
     for name in (row.name for row in tables[0].rows):
         cells = [name]
         for table, axis in zip(tables, by_axis, strict=True):
-            row = axis[name]
-            cells.append(f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}")
+            row = axis.get(name)
+            cells.append(
+                f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}"
+                if row
+                else "other machine"
+            )
         rows.append(cells)
     return "The same on each compute axis:\n\n" + markdown_table(header, rows)
 

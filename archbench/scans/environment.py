@@ -37,6 +37,7 @@ def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) 
             "version": registered.version,
             "paper": source.paper,
             "implementation": source.implementation,
+            **({"family": contender.architecture.family} if contender.architecture.family else {}),
         }
     return {
         "versions": library_versions(),
