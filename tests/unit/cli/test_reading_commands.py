@@ -200,5 +200,5 @@ def test_imported_runs_stand_on_the_leaderboard_with_their_origin(tmp_path: Path
     page = (board / "README.md").read_text()
     assert "theirs from published.csv (N non_embedding)" in page
     assert "6ND stands in for them: ours, theirs." in page
-    assert "[theirs](entries/published--theirs.json)" in page
+    assert "[theirs](evidence/published--theirs.md)" in page
     assert invoke(leaderboard, "--leaderboard", str(board), "--check").exit_code == 0

@@ -91,7 +91,7 @@ def test_an_entry_names_only_its_own_plug_in(board: Path) -> None:
 def test_the_page_ranks_by_loss_and_gives_a_range_where_intervals_overlap(board: Path) -> None:
     page.write(board)
     text = (board / "README.md").read_text()
-    rows = [line for line in text.splitlines() if "](entries/" in line]
+    rows = [line for line in text.splitlines() if "](evidence/" in line]
     assert [row.split("[")[1].split("]")[0] for row in rows][-1] == "bert"
     by_name = {row.split("[")[1].split("]")[0]: row.split("|")[1].strip() for row in rows}
     assert by_name == {"gpt2": "1-2", "twin": "1-2", "reformer": "3", "bert": "1"}
@@ -118,12 +118,13 @@ def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Pat
     for entry in make_entries(again):
         write_entry(board, entry)
     text = page.render(board)[board / "README.md"].decode()
-    assert sum("[gpt2](entries/" in line for line in text.splitlines()) == 1
+    assert sum("[gpt2](evidence/" in line for line in text.splitlines()) == 1
 
 
 def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path) -> None:
     assert page.check(board)
-    assert len(page.write(board)) == 3
+    made = {path.relative_to(board).parts[0] for path in page.write(board)}
+    assert made == {"README.md", "evidence", "figures"}
     assert page.write(board) == []
     assert page.check(board) == []
 
@@ -224,7 +225,7 @@ def test_a_forged_back_test_is_refused(board: Path) -> None:
 
 def test_the_page_says_what_holds_the_back_test_and_who_trained(board: Path) -> None:
     text = page.render(board)[board / "README.md"].decode()
-    row = next(line for line in text.splitlines() if "[reformer](entries/" in line)
+    row = next(line for line in text.splitlines() if "[reformer](evidence/" in line)
     assert re.search(r"\| not told apart, holds \d/\d \| [+-]\d\.\d % \|", row)
     assert "reformer from synthetic" in text
 
@@ -237,7 +238,7 @@ def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path) 
     for entry in make_entries(replace(results, records=tuple(leaking))):
         write_entry(tmp_path, entry)
     text = page.render(tmp_path)[tmp_path / "README.md"].decode()
-    rows = {line.split("[")[1].split("]")[0]: line for line in text.splitlines() if "](entries/" in line}
+    rows = {line.split("[")[1].split("]")[0]: line for line in text.splitlines() if "](evidence/" in line}
     assert "0.05 [0.03, 0.07] **!**" in rows["reformer"]
     assert "**!**" not in rows["gpt2"]
 
@@ -285,7 +286,7 @@ def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(results: 
     assert stored.history[0].figures == old.figures
     text = page.render(tmp_path)[tmp_path / "README.md"].decode()
     history = text.split("## History")[1].split("##")[0]
-    assert "| 2026-02-01 | [gpt2 of demo](entries/demo--gpt2.json) |" in history
+    assert "| 2026-02-01 | [gpt2 of demo](evidence/demo--gpt2.md) |" in history
 
 
 def test_entries_of_another_order_of_compute_are_never_in_one_table(results: ScanResults, board: Path) -> None:
@@ -314,8 +315,8 @@ def test_a_controlled_family_has_a_track_to_itself(results: ScanResults, board: 
         write_entry(board, entry)
     text = page.render(board)[board / "README.md"].decode()
     title = "## One backbone, one mechanism changed"
-    assert "[linear](entries/" in text.split(title)[1]
-    assert "[linear](entries/" not in text.split(title)[0]
+    assert "[linear](evidence/" in text.split(title)[1]
+    assert "[linear](evidence/" not in text.split(title)[0]
 
 
 def test_seconds_of_different_machines_are_never_compared(results: ScanResults, tmp_path: Path) -> None:
