@@ -26,7 +26,6 @@ def evidence(entry: LeaderboardEntry) -> list[str]:
 def _facts(entry: LeaderboardEntry) -> str:
     plugin = entry.environment.get("plugins", {}).get(entry.contender, {})
     lines = [
-        f"{entry.description}" if entry.description else "",
         f"* scan `{entry.scan}`, contender `{entry.contender}`: architecture `{entry.architecture}`, objective"
         f" `{entry.objective}`, track `{entry.track}`",
         f"* origin: {'trained by archbench' if entry.origin == OWN_ORIGIN else f'imported from {entry.origin}'}"
@@ -37,7 +36,8 @@ def _facts(entry: LeaderboardEntry) -> str:
         else "",
         f"* timed on {' and '.join(sorted(entry.machines))}" if entry.machines else "",
     ]
-    return "\n".join(line for line in lines if line)
+    listed = "\n".join(line for line in lines if line)
+    return f"{entry.description}\n\n{listed}" if entry.description else listed
 
 
 def _figures(entry: LeaderboardEntry) -> str:
