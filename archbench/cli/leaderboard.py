@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from archbench.cli import complete
 from archbench.cli.common import (
     PATH,
     host_with,
@@ -15,6 +16,7 @@ from archbench.cli.common import (
     print_json,
     runs_option,
 )
+from archbench.cli.outputs import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
 
 EXIT_DIFFERS = 1
 
@@ -22,34 +24,38 @@ EXIT_DIFFERS = 1
 @click.group(invoke_without_command=True)
 @leaderboard_option
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
+@json_option
 @click.pass_context
-def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool) -> None:
+def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool, as_json: bool) -> None:
     """Render the leaderboard, or check it.
 
     Without a command, the pages are rendered from the entries. Every figure is computed anew from the learning curves
     in the entries; an entry that states another is refused.
     """
     if context.invoked_subcommand is not None:
-        if only_check:
-            raise click.UsageError("--check is for the pages; it does not go with a command")
+        if only_check or as_json:
+            raise click.UsageError("--check and --json are for the pages; give them without a command")
         context.obj = leaderboard_dir
         return
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
 
-    if not only_check:
-        _render(leaderboard_dir)
-        return
-    problems = page.check(leaderboard_dir)
+    problems = page.check(leaderboard_dir) if only_check else []
+    changed = [] if only_check else page.write(leaderboard_dir)
     for problem in problems:
         note(problem)
     if problems:
-        note(f"{len(problems)} files are out of date; `archbench leaderboard` renders them again")
-        context.exit(EXIT_DIFFERS)
+        are = "file is" if len(problems) == 1 else "files are"
+        note(f"{len(problems)} {are} out of date; `archbench leaderboard` renders them again")
+    if as_json:
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(leaderboard_dir)))
+    elif not only_check:
+        _tell_changed(changed)
+    context.exit(EXIT_DIFFERS if problems else 0)
 
 
 @leaderboard.command()
-@click.argument("scan", type=PATH, metavar="SCAN")
+@click.argument("scan", type=PATH, metavar="SCAN", shell_complete=complete.specs_and_scans)
 @runs_option
 @click.pass_obj
 def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
@@ -60,6 +66,7 @@ def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
     """
     from archbench.cli.finish import scan_results
     from archbench.cli.status import records_of, scan_name
+    from archbench.leaderboard import page
     from archbench.leaderboard.build import make_entries
     from archbench.leaderboard.entry import add_entry
     from archbench.runs.store import RunStore
@@ -67,11 +74,10 @@ def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
     store = RunStore(runs_dir)
     index = store.scan(scan_name(scan))
     entries = make_entries(scan_results(index, records_of(store, index)))
-    for entry in entries:
-        click.echo(str(add_entry(leaderboard_dir, entry, datetime.date.today())))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
-    _render(leaderboard_dir)
+    written = [add_entry(leaderboard_dir, entry, datetime.date.today()) for entry in entries]
+    _tell_changed([*written, *page.write(leaderboard_dir)])
 
 
 @leaderboard.command()
@@ -91,14 +97,8 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     paths = entries or tuple(sorted((context.obj / "entries").glob("*.json")))
     checked = [check_submission(path, host) for path in paths]
     if as_json:
-        print_json(
-            {
-                "entries": [
-                    {"path": str(one.path), "problems": list(one.problems), "unchecked": list(one.unchecked)}
-                    for one in checked
-                ]
-            }
-        )
+        rows = [CheckedEntry(str(one.path), list(one.problems), list(one.unchecked)) for one in checked]
+        print_json(SubmissionOutput(rows))
     else:
         for one in checked:
             click.echo(f"{one.path}: {'refused' if one.problems else 'good'}")
@@ -107,11 +107,31 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     context.exit(EXIT_DIFFERS if any(one.problems for one in checked) else 0)
 
 
-def _render(leaderboard_dir: Path) -> None:
-    from archbench.leaderboard import page
+def _standings(leaderboard_dir: Path) -> list[Standing]:
+    from archbench.leaderboard.page import read_entries
+    from archbench.leaderboard.standings import make_standings
 
-    changed = page.write(leaderboard_dir)
-    for path in changed:
+    return [
+        Standing(
+            track=table.track,
+            tier=table.tier.value,
+            dataset=table.dataset,
+            cost_axis=table.axis.value,
+            reference_cost=table.reference_cost,
+            name=row.name,
+            rank=row.rank,
+            loss_nats=row.loss_nats,
+            law=row.frontier.law,
+            multiplier=row.multiplier,
+        )
+        for standing in make_standings(read_entries(leaderboard_dir))
+        for table in standing.tables
+        for row in table.rows
+    ]
+
+
+def _tell_changed(paths: list[Path]) -> None:
+    for path in paths:
         click.echo(str(path))
-    if not changed:
+    if not paths:
         note("nothing has changed")
