@@ -49,19 +49,18 @@ def origins(table: Table) -> str:
 def history(entries: Sequence[LeaderboardEntry], link: Link) -> str:
     """What entries stated before they were replaced, latest first; empty where none was."""
     axis = CostAxis.EXACT.value
-    changes = [
-        (past.until.isoformat(), entry, past, after)
-        for entry in entries
-        for past, after in zip(entry.history, (*entry.history[1:], entry), strict=False)
-    ]
+    changes = []
+    for entry in entries:
+        figures = [*(past.figures for past in entry.history), entry.figures]
+        changes += [(past, entry, after.get(axis)) for past, after in zip(entry.history, figures[1:], strict=True)]
     rows = [
         [
-            day,
+            past.until.isoformat(),
             f"[{entry.contender} of {entry.scan}]({link(entry)})",
             f"{past.num_runs} runs, {_stated_alpha(past.figures.get(axis))}",
-            _stated_alpha(after.figures.get(axis)),
+            _stated_alpha(after),
         ]
-        for day, entry, past, after in sorted(changes, key=lambda change: change[0], reverse=True)
+        for past, entry, after in sorted(changes, key=lambda change: change[0].until, reverse=True)
     ]
     if not rows:
         return ""
