@@ -219,6 +219,8 @@ class Standing:
     """Where a contender stands in a table of the leaderboard, on one cost axis."""
 
     track: str
+    tier: str
+    """`laptop`, `accelerator` or `cluster`, by the executed FLOPs of the largest run."""
     dataset: str
     cost_axis: str
     reference_cost: float
@@ -244,6 +246,24 @@ class LeaderboardOutput:
     """With --check: what is out of date."""
     standings: list[Standing]
     """By rank inside each table."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEntry:
+    """What checking one entry of the leaderboard showed."""
+
+    path: str
+    problems: list[str]
+    """Why it is refused; empty where it is good."""
+    unchecked: list[str]
+    """What could not be checked here, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionOutput:
+    """`archbench leaderboard check`."""
+
+    entries: list[CheckedEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +355,7 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "forecast-transfer": ("one", "archbench.cli.outputs_analysis:TransferForecastOutput"),
     "report": ("one", "archbench.cli.outputs:ReportOutput"),
     "leaderboard": ("one", "archbench.cli.outputs:LeaderboardOutput"),
+    "leaderboard-check": ("one", "archbench.cli.outputs:SubmissionOutput"),
     "plugins-list": ("one", "archbench.cli.outputs:PluginsOutput"),
     "plugins-check": ("one", "archbench.cli.outputs:CheckOutput"),
     "doctor": ("list", "archbench.cli.outputs:Finding"),
