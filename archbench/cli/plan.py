@@ -20,6 +20,7 @@ from archbench.cli.common import (
     table_console,
 )
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
+from archbench.cli.plan_sizes import size_table
 from archbench.planning.estimate import (
     RunEstimate,
     estimate_run,
@@ -146,6 +147,9 @@ def print_plan(costed: CostedPlan) -> None:
         previous = (what, first.contender)
     console = table_console()
     console.print(table)
+    sizes = size_table(costed.plan.runs, costed.plan.index.baseline)
+    if sizes is not None:
+        console.print("", sizes, sep="\n")
     lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
     for line in [*lines, *_summary(costed)]:
         console.print(line, soft_wrap=True, markup=False)
@@ -246,6 +250,7 @@ def _as_json(costed: CostedPlan) -> dict[str, Any]:
                 "state": one.state.value,
                 "non_embedding_params": one.run.plan.facts.non_embedding_params,
                 "embedding_params": one.run.plan.facts.embedding_params,
+                "exact_flops_per_token": one.run.plan.facts.exact_flops_per_token,
                 "dims": one.run.plan.identity.dims.model_dump(),
                 "peak_learning_rate": one.run.plan.identity.training.peak_learning_rate,
                 "tokens": one.run.tokens,

@@ -82,11 +82,11 @@ class Upkeep:
             return problem
         if keeping:
             with clock.paused():
-                progress.device_seconds = clock.seconds
+                note_time(progress, clock)
                 keep(self.directory, self.lease, assembly, progress)
         if committing:
             with clock.paused():
-                progress.device_seconds = clock.seconds
+                note_time(progress, clock)
                 commit(self.directory, self.lease, assembly, progress)
             self.committed = time.monotonic()
         if stopping:
@@ -123,7 +123,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     identity = assembly.plan.identity
     total_steps = identity.training.total_steps
     evaluated_after = frozenset(evaluation_steps(identity.training, identity.evaluation))
-    clock = Stopwatch(assembly.device, progress.device_seconds, progress.energy)
+    clock = Stopwatch(assembly.device, progress.device_seconds, progress.energy, progress.processor_seconds)
     # An attempt that was ended by a lack of memory may have left an evaluation to the next one.
     due = not progress.curve or (progress.step in evaluated_after and progress.curve[-1].step != progress.step)
     if due and (problem := measure(assembly, progress, clock)):
@@ -147,7 +147,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
                 return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
     finally:
         clock.stop()
-        progress.device_seconds = clock.seconds
+        note_time(progress, clock)
     return Outcome(
         RunState.DONE,
         tuple(progress.curve),
@@ -230,6 +230,11 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
             f"{untrained:.3g}; {REMEDY}"
         )
     return None
+
+
+def note_time(progress: Progress, clock: Stopwatch) -> None:
+    """What the stopped `clock` shows becomes the run's."""
+    progress.device_seconds, progress.processor_seconds = clock.seconds, clock.processor_seconds
 
 
 def measures_noise(assembly: Assembly, progress: Progress) -> bool:
