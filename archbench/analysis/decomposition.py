@@ -108,6 +108,9 @@ def _multiplier(step: _Step, contenders: Mapping[str, Contender], axis: CostAxis
     if ends[0].track != ends[1].track:
         reason = f"losses of the tracks {ends[0].track} and {ends[1].track} do not compare"
         return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, reason)
+    poor = next((one.result.law for one in ends if one is not None and one.result.law.status is not FitStatus.OK), None)
+    if poor is not None:
+        return _unread(step, Figure.MULTIPLIER, axis, poor.status, poor.reason)
     values, samples = log_multipliers(ends[0], ends[1], np.log([loss]))
     late = [one.name for one in ends if one is not None and one.result.points[0].loss_nats < loss]
     return StepEffect(

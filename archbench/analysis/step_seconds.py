@@ -105,5 +105,5 @@ def seconds_effect(timing: Timing, before: str, after: str) -> tuple[Interval, f
     error = sigma * float(np.sqrt(np.sum(counts))) / len(rungs)
     half = float(student.ppf(0.975, freedom)) * error
     p_value = float(2.0 * student.sf(abs(value) / error, freedom)) if error > 0.0 else float(value == 0.0)
-    ends = (float(np.exp(end)) for end in (value, value - half, value + half))
-    return Interval(*ends, 0.95, "student-t"), p_value, note
+    middle, low, high = (float(np.exp(end)) for end in (value, value - half, value + half))
+    return Interval(middle, low, high, 0.95, "student-t"), p_value, note

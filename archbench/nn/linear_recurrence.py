@@ -34,7 +34,7 @@ def chunked_recurrence(
         weights = weights.tril()
     else:
         # ln of the decay from the beginning of a chunk to each position, in fp32: sums of many small numbers.
-        passed = pad(log_decay.float(), (0, missing)).unflatten(2, (num_chunks, chunk_size)).cumsum(dim=-1)
+        passed = pad(log_decay.float(), (0, missing)).view(*log_decay.shape[:2], num_chunks, chunk_size).cumsum(dim=-1)
         weights = (weights * _decays_between(passed)).type_as(values)
     mixed = weights @ values
     if num_chunks > 1:
@@ -47,7 +47,8 @@ def chunked_recurrence(
 def _in_chunks(tensor: Tensor, num_chunks: int, missing: int) -> Tensor:
     """[B, H, T, E] as [B, H, C, c, E], filled up with zeros behind, which no earlier position sees."""
     filled = pad(tensor, (0, 0, 0, missing)) if missing else tensor
-    return filled.unflatten(2, (num_chunks, -1))
+    rows, heads, length, width = filled.shape
+    return filled.reshape(rows, heads, num_chunks, length // num_chunks, width)
 
 
 def _decays_between(passed: Tensor) -> Tensor:

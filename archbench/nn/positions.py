@@ -28,7 +28,7 @@ class Rotation(nn.Module):
         """`heads` [..., positions, d_head] turned by the places 0, 1, ... of their positions."""
         length, half = heads.shape[-2], self.cosines.shape[-1]
         cosines, sines = self.cosines[:length].type_as(heads), self.sines[:length].type_as(heads)
-        first, second, rest = heads.split([half, half, heads.shape[-1] - 2 * half], dim=-1)
+        first, second, rest = heads.tensor_split((half, 2 * half), dim=-1)
         return torch.cat([first * cosines - second * sines, second * cosines + first * sines, rest], dim=-1)
 
 

@@ -26,8 +26,8 @@ class SharedQueryKeyAttention(Mixer):
         """See `Mixer.forward`."""
         rows, length, _ = x.shape
         shared, values = self.to_heads(x).unflatten(-1, (2, self.n_heads, self.d_head)).unbind(2)
-        by_head = [heads.transpose(1, 2).reshape(-1, length, self.d_head) for heads in (shared, values)]
-        mixed = self.attend(*by_head, buckets).view(rows, self.n_heads, length, self.d_head)
+        shared, values = (heads.transpose(1, 2).reshape(-1, length, self.d_head) for heads in (shared, values))
+        mixed = self.attend(shared, values, buckets).view(rows, self.n_heads, length, self.d_head)
         projected: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return projected
 
