@@ -173,9 +173,6 @@ def test_plan_shows_parameters_and_flops_of_contenders_side_by_side(
     assert [line[0] for line in lines] == ["1", "window", "2", "window"]
     assert [line[-1] for line in lines[::2]] == ["1.000", "1.000"]
     assert all(0.98 <= float(line[-1]) <= 1.02 for line in lines)
-    assert code_of("plan", spec, "--json") == 0
-    runs = json.loads(capsys.readouterr().out)["runs"]
-    assert all(run["exact_flops_per_token"] * run["tokens"] == pytest.approx(run["exact_flops"]) for run in runs)
 
 
 def test_a_plugin_given_by_path_serves_a_spec(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
