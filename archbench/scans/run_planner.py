@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archbench.contracts.architecture import ModelDims
-from archbench.contracts.objective import model_vocab_size
+from archbench.contracts.matching import shape_of
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
-from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
+from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
 from archbench.host import Host
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
 from archbench.runs.files import DamagedFile
@@ -163,9 +163,11 @@ class RunPlanner:
     def _dims(self, size: float, loc: Loc) -> ModelDims:
         architecture = self.contender.architecture
         try:
-            dims = architecture.sized_for(
+            dims = shape_of(
+                self.contender,
                 size,
-                vocab_size=model_vocab_size(self.corpus.text_vocab_size, self.contender.objective),
+                like=self.spec.matched_to(self.contender),
+                text_vocab_size=self.corpus.text_vocab_size,
                 seq_len=self.spec.training.seq_len,
             )
         except ValueError as error:
@@ -335,6 +337,5 @@ class RunPlanner:
             kind = self.contender.architecture.kind
             plugin = self.host.registry.architectures[kind].plugin
             raise PluginError(
-                f"plug-in {plugin!r} failed on architecture {kind!r}, {what}: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
+                f"plug-in {plugin!r} failed on architecture {kind!r}, {what}: {in_one_line(error)}"
             ) from error

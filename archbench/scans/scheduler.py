@@ -259,6 +259,9 @@ class _Scheduler:
             self._ended(run, RunStatus(event.state, status.step, event.reason, loss_nats), here=True)
 
     def _lost(self, run: PlannedRun, event: Lost) -> None:
+        if event.final:
+            self._failed(run, event.reason)
+            return
         if self.attempts[run.run_id] < MAX_ATTEMPTS:
             self.watcher.told(f"{label(run)}: lost ({event.reason}); goes on from its last checkpoint")
             self.waiting.insert(0, run)
@@ -266,6 +269,9 @@ class _Scheduler:
         reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}"
         if str(self.store.logs_dir) not in reason:
             reason += f"; worker logs are in {self.store.logs_dir}"
+        self._failed(run, reason)
+
+    def _failed(self, run: PlannedRun, reason: str) -> None:
         self._store_failure(run, reason)
         self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
 
