@@ -91,6 +91,10 @@ def test_every_command_in_a_sentence_is_accepted(program: str) -> None:
     for where, command in found:
         try:
             check(command)
+        except (click.MissingParameter, click.exceptions.NoArgsIsHelpError):
+            continue  # a sentence may name a command without all that it needs
+        except click.BadParameter:
+            assert re.search(r"\b[A-Z]{2,}\b", command), f"{where}: `{command}`"  # SHELL, say, stands for a choice
         except (AssertionError, click.ClickException, OSError) as error:
             raise AssertionError(f"{where}: `{command}`: {error}") from error
 
