@@ -15,11 +15,12 @@ from archbench.host import Host
 from archbench.leaderboard.entry import make_entries, write_entry
 from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import reservations, verdict
-from archbench.report.writer import write_report
+from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.units import counted
 
 
 def finish_scan(
@@ -46,6 +47,7 @@ def finish_scan(
         click.echo("")
     report = write_report(results, reports_dir / index.name, report_sections(host))
     click.echo(f"report       {report}")
+    click.echo(f"page         {report.with_name(PAGE_FILE)}")
     if entries := make_entries(results):
         for entry in entries:
             write_entry(leaderboard_dir, entry)
@@ -107,7 +109,11 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
     for frontier in frontiers:
         if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
             continue
-        tiers = f"{len(frontier.tiers)} tiers, {len(frontier.sizes)} sizes" if frontier.tiered else "not tiered"
+        tiers = (
+            f"{counted(len(frontier.tiers), 'tier')}, {counted(len(frontier.sizes), 'size')}"
+            if frontier.tiered
+            else "not tiered"
+        )
         table.add_row(
             frontier.contender,
             frontier.cost_axis.value,

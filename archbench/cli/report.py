@@ -23,7 +23,7 @@ from archbench.cli.common import (
 @plugin_option
 @json_option
 def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Write the report of a scan again.
+    """Write the report of a scan again: Markdown, one page of HTML, figures, and their numbers.
 
     SPEC is a spec's file or a scan's name. Nothing is trained; runs that have not ended are listed as such.
     """
@@ -31,7 +31,7 @@ def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Pa
     from archbench.cli.finish import print_verdict, report_sections, scan_results
     from archbench.cli.status import records_of, scan_name
     from archbench.report.verdict import reservations, verdict
-    from archbench.report.writer import write_report
+    from archbench.report.writer import PAGE_FILE, write_report
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
@@ -39,7 +39,9 @@ def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Pa
     results = scan_results(index, records_of(store, index))
     path = write_report(results, reports_dir / index.name, report_sections(host_with(plugin_files)))
     if as_json:
-        print_json({"report": str(path), "verdict": verdict(results).splitlines(), "mind": reservations(results)})
+        files = {"report": str(path), "page": str(path.with_name(PAGE_FILE))}
+        print_json({**files, "verdict": verdict(results).splitlines(), "mind": reservations(results)})
         return
     print_verdict(results)
     note(f"report  {path}")
+    note(f"page    {path.with_name(PAGE_FILE)}")

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, TypeVar
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import file_name, save
+from archbench.report.study_tables import study_table_name
 from archbench.results.studies import (
     BatchStudy,
     DataStudy,
@@ -58,20 +59,28 @@ class GridSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure, two laws and the rule of each contender."""
-        from archbench.report import study_figures as figures
         from archbench.report.study_text import comparisons_table, laws_table, notes_text, overfitting_text
 
         parts = []
         for study in _studies(results, GridStudy):
             parts += [
                 f"### {study.contender}",
-                save(figures.overfitting(study), figures_dir, _name("grid", study)) if study.points else "",
+                self._figure(study, figures_dir) if study.points else "",
                 overfitting_text(study),
                 laws_table([(study.law.law, study.law), (study.law_with_floor.law, study.law_with_floor)]),
                 comparisons_table(study.comparisons),
                 notes_text(study),
             ]
         return _joined(parts)
+
+    def _figure(self, study: GridStudy, figures_dir: Path) -> str:
+        from archbench.report.study_figures import overfitting
+
+        alt = (
+            f"{study.contender}: contours of L(N,D) with the runs on them, and the excess over infinite data against "
+            "N^r/D."
+        )
+        return save(overfitting(study), figures_dir, _name("grid", study), alt, _tables(study, "points"))
 
 
 class IsoflopSection(ReportSection):
@@ -84,18 +93,23 @@ class IsoflopSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure and two tables of each contender."""
-        from archbench.report import study_figures as figures
         from archbench.report.study_text import isoflop_table, notes_text
 
         parts = []
         for study in _studies(results, IsoflopStudy):
             parts += [
                 f"### {study.contender}",
-                save(figures.isoflop(study), figures_dir, _name("isoflop", study)) if study.budgets else "",
+                self._figure(study, figures_dir) if study.budgets else "",
                 isoflop_table(study),
                 notes_text(study),
             ]
         return _joined(parts)
+
+    def _figure(self, study: IsoflopStudy, figures_dir: Path) -> str:
+        from archbench.report.study_figures import isoflop
+
+        alt = f"{study.contender}: parabolas of loss in ln N at each budget, and best size and data against compute."
+        return save(isoflop(study), figures_dir, _name("isoflop", study), alt, _tables(study, "budgets_points"))
 
 
 class BatchSection(ReportSection):
@@ -124,7 +138,11 @@ class BatchSection(ReportSection):
             return None
         parts = []
         if any(map(figures.has_critical_batch, scans)) or any(map(figures.has_critical_batch, noises)):
-            parts.append(save(figures.critical_batches(scans, noises), figures_dir, "critical_batch"))
+            alt = "Critical batch against loss of each contender with its law, the gradient noise scale beside it."
+            tables = [name for one in scans for name in _tables(one, "trade_offs")]
+            tables += [name for one in noises for name in _tables(one, "windows")]
+            drawn = figures.critical_batches(scans, noises)
+            parts.append(save(drawn, figures_dir, "critical_batch", alt, tuple(dict.fromkeys(tables))))
         laws = [(f"{one.contender}: B_crit, batch scan", one.law) for one in scans]
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
         parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
@@ -132,7 +150,7 @@ class BatchSection(ReportSection):
         for study in scans:
             parts += [
                 f"### {study.contender}",
-                save(figures.trade_offs(study), figures_dir, _name("trade_offs", study)) if study.trade_offs else "",
+                self._trade_offs(study, figures_dir) if study.trade_offs else "",
                 trade_off_table(study),
                 notes_text(study),
             ]
@@ -142,6 +160,13 @@ class BatchSection(ReportSection):
                 f"{noise_table(noise)}\n\n{notes_text(noise)}\n\n</details>"
             )
         return _joined(parts)
+
+    def _trade_offs(self, study: BatchStudy, figures_dir: Path) -> str:
+        from archbench.report.batch_figures import trade_offs
+
+        alt = f"{study.contender}: steps against tokens to the same loss at each batch, with the fitted hyperbolas."
+        tables = _tables(study, "trade_offs_points", "trade_offs")
+        return save(trade_offs(study), figures_dir, _name("trade_offs", study), alt, tables)
 
 
 class StepSection(ReportSection):
@@ -154,12 +179,10 @@ class StepSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Two figures, three laws and the identity of the exponents of each contender."""
-        from archbench.report import study_figures as figures
         from archbench.report.study_text import allocation_text, laws_table, notes_text
 
         parts = []
         for study in _studies(results, LearningCurveStudy):
-            compute = figures.least_compute(study)
             laws = [
                 ("L(N,S_min)" if study.critical_batch else "L(N,S), S not corrected", study.law),
                 ("L(C), C as spent", study.naive_compute_law),
@@ -167,13 +190,25 @@ class StepSection(ReportSection):
             ]
             parts += [
                 f"### {study.contender}",
-                save(figures.steps(study), figures_dir, _name("steps", study)) if study.points else "",
-                save(compute, figures_dir, _name("least_compute", study)) if compute else "",
+                *self._figures(study, figures_dir),
                 allocation_text(study),
                 laws_table(laws),
                 notes_text(study),
             ]
         return _joined(parts)
+
+    def _figures(self, study: LearningCurveStudy, figures_dir: Path) -> list[str]:
+        from archbench.report.study_figures import least_compute, steps
+
+        tables, parts = _tables(study, "points"), []
+        if study.points:
+            alt = f"{study.contender}: learning curves at constant batch, and what is left above L(N) against S_min."
+            parts.append(save(steps(study), figures_dir, _name("steps", study), alt, tables))
+        compute = least_compute(study)
+        if compute is not None:
+            alt = f"{study.contender}: loss against compute as spent, and against C_min, each with its law."
+            parts.append(save(compute, figures_dir, _name("least_compute", study), alt, tables))
+        return parts
 
 
 def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) -> str | None:
@@ -188,7 +223,10 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
             continue
         if len({(one.study, one.track) for one in studies}) > 1:
             parts.append(f"### {name}, {track} track")
-        parts.append(save(figures.single_law(members), figures_dir, file_name(f"{members[0].kind}_{name}_{track}")))
+        against = "size" if isinstance(members[0], SizeStudy) else "different tokens"
+        alt = f"Loss against {against} of {', '.join(one.contender for one in members)}, each with its law."
+        drawn, figure = figures.single_law(members), file_name(f"{members[0].kind}_{name}_{track}")
+        parts.append(save(drawn, figures_dir, figure, alt, _tables(members[0], "points")))
         laws = [
             (f"{one.contender}, {words}", law)
             for one in members
@@ -215,3 +253,8 @@ def _joined(parts: list[str]) -> str | None:
 
 def _name(prefix: str, study: StudyOfContender) -> str:
     return file_name(f"{prefix}_{study.study}_{study.contender}")
+
+
+def _tables(study: StudyOfContender, *sorts: str) -> tuple[str, ...]:
+    """The data tables that hold a study's rows of these sorts."""
+    return tuple(study_table_name(study.study, sort) for sort in sorts)
