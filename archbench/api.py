@@ -13,7 +13,7 @@ from archbench.contracts.architecture import (
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
-from archbench.contracts.ladder import nearest_dims
+from archbench.contracts.ladder import nearest_dims, with_gated_feed_forward
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -97,4 +97,5 @@ __all__ = [
     "hookimpl",
     "nearest_dims",
     "require_settings",
+    "with_gated_feed_forward",
 ]

@@ -29,11 +29,13 @@ def nearest_dims(
     vocab_size: int,
     seq_len: int,
     accept: Callable[[ModelDims], bool] = lambda dims: True,
+    adapt: Callable[[ModelDims], ModelDims] = lambda dims: dims,
 ) -> ModelDims:
     """The rung of the shared ladder whose size is nearest to `target_params`, at most 5 % away.
 
-    `num_params` says how many non-embedding parameters a shape has, `accept` which shapes the architecture can build.
-    A larger target never gives a smaller model.
+    `adapt` makes of a shape of the ladder what the architecture builds at that width, such as twice as many layers
+    that are half as large; `num_params` says how many non-embedding parameters the result has, `accept` which results
+    the architecture can build. A larger target never gives a smaller model.
 
     Raises ValueError, naming the nearest possible size, where no rung lies within 5 %.
     """
@@ -42,13 +44,15 @@ def nearest_dims(
 
     def rungs(*half_ratios: int) -> list[_Rung]:
         shapes = [
-            ModelDims(
-                vocab_size=vocab_size,
-                seq_len=seq_len,
-                d_model=d_model,
-                n_layers=n_layers,
-                n_heads=n_heads,
-                d_ff=half_ratio * d_model // 2,
+            adapt(
+                ModelDims(
+                    vocab_size=vocab_size,
+                    seq_len=seq_len,
+                    d_model=d_model,
+                    n_layers=n_layers,
+                    n_heads=n_heads,
+                    d_ff=half_ratio * d_model // 2,
+                )
             )
             for n_layers, d_model, n_heads in _shapes()
             for half_ratio in half_ratios
@@ -70,6 +74,16 @@ def nearest_dims(
             f" {_nearest(around, target_params)[0]:,} (possible: {regular[0][0]:,} to {regular[-1][0]:,})"
         )
     return _nearest(around, target_params)[1]
+
+
+def with_gated_feed_forward(dims: ModelDims) -> ModelDims:
+    """`dims` with a feed-forward layer two thirds as wide, for `nearest_dims(adapt=...)`.
+
+    The three matrices of a gated layer then have as many parameters as the two of a plain one (Shazeer 2020,
+    arXiv 2002.05202, section 2). Widths are even, and multiples of 8 where the model is wide.
+    """
+    multiple = 2 if dims.d_model < 128 else 8
+    return dims.model_copy(update={"d_ff": multiple * round(2 * dims.d_ff / (3 * multiple))})
 
 
 def _neighbours(rungs: list[_Rung], target_params: float) -> list[_Rung]:

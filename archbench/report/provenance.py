@@ -1,4 +1,4 @@
-"""Where a report comes from: how to cite it, which code and hardware stand behind it."""
+"""Where a report comes from: how to cite it, which hardware stands behind it."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -41,21 +41,6 @@ def citation(results: ScanResults) -> str:
     return (
         f"```bibtex\n{entry}\n```\n\nThe fingerprint is that of the ids of all runs; `data/runs.csv` lists them.{also}"
     )
-
-
-def plugins_table(environment: Mapping[str, Any]) -> str:
-    """The code of each contender: plug-in, distribution, version and hash; empty where it is not known."""
-    rows = [
-        [
-            name,
-            *(str(plugin.get(key) or "-") for key in ("plugin", "distribution", "version")),
-            f"`{plugin['code_hash'][:12]}`" if plugin.get("code_hash") else "-",
-            str(plugin.get("implementation") or "-"),
-        ]
-        for name, plugin in _plugins(environment)
-    ]
-    header = ["contender", "plug-in", "distribution", "version", "hash of its code", "implementation"]
-    return markdown_table(header, rows) if rows else ""
 
 
 def hardware_table(records: Iterable[RunRecord]) -> str:

@@ -1,11 +1,8 @@
 """What a scan was planned with: versions, the origin of every plug-in in it, and hashes of its text."""
 
-import hashlib
 import importlib.metadata
 import platform
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from archbench.data.corpus import Corpus
@@ -26,25 +23,6 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def code_hash(component: type) -> str | None:
-    """SHA-256 over the Python files of the package that `component` is defined in, or of its single file.
-
-    A version says what was released, this what ran: the same code has the same hash wherever it is installed. None
-    where there is no file.
-    """
-    source = getattr(sys.modules.get(component.__module__), "__file__", None)
-    if source is None:
-        return None
-    path = Path(source)
-    folder = path.parent
-    paths = sorted(folder.rglob("*.py")) if (folder / "__init__.py").is_file() else [path]
-    digest = hashlib.sha256()
-    for one in paths:
-        content = one.read_bytes()
-        digest.update(f"{one.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
-
-
 def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) -> dict[str, Any]:
     """Versions, plug-in origins by contender, and hashes of the tokenizer and of every text, as JSON data."""
     corpus = corpora[spec.data.name]
@@ -54,16 +32,19 @@ def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) 
         registered = architectures[contender.architecture.kind]
         source = contender.architecture.source
         origins[contender.name] = {
-            "plugin": registered.plugin,
-            "distribution": registered.distribution,
-            "version": registered.version,
-            "code_hash": code_hash(registered.config),
+            **registered.origin(),
             "paper": source.paper,
             "implementation": source.implementation,
         }
+    datasets = {dataset.kind for dataset in spec.data.all_texts.values()}
+    text_origins = {
+        f"tokenizer {spec.data.tokenizer.kind}": host.registry.tokenizers[spec.data.tokenizer.kind].origin(),
+        **{f"dataset {kind}": host.registry.datasets[kind].origin() for kind in datasets},
+    }
     return {
         "versions": library_versions(),
         "plugins": origins,
+        "text_plugins": text_origins,
         **({"texts": {name: _described(one) for name, one in corpora.items()}} if len(corpora) > 1 else {}),
         "data": {
             "corpus_hash": corpus.corpus_hash,
