@@ -41,21 +41,18 @@ def embedding_parameters(config: ArchitectureConfig, dims: ModelDims, attention:
     """Names of the parameters that count as embeddings, found without asking the architecture.
 
     These are the parameters whose shape changes with the vocabulary or the context (token and learned position
-    embeddings, output matrix and its bias), and the tables of width d_model that `nn.Embedding` looks up (segments).
+    embeddings, output matrix and its bias), and the tables that `nn.Embedding` looks up in the width of the model or of
+    one of those (segments, which may be narrower than the model where embeddings are factorised).
     """
     model = seeded_model(config, dims, attention)
     larger = dims.model_copy(update={"vocab_size": dims.vocab_size + 8, "seq_len": 2 * dims.seq_len})
     larger_shapes = {name: p.shape for name, p in seeded_model(config, larger, attention).named_parameters()}
-    tables = {
-        id(module.weight)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding) and module.embedding_dim == dims.d_model
-    }
-    return {
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.shape != larger_shapes.get(name) or id(parameter) in tables
-    }
+    growing = {name for name, parameter in model.named_parameters() if parameter.shape != larger_shapes.get(name)}
+    grown = {id(parameter) for name, parameter in model.named_parameters() if name in growing}
+    lookups = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    widths = {dims.d_model, *(module.embedding_dim for module in lookups if id(module.weight) in grown)}
+    tables = {id(module.weight) for module in lookups if module.embedding_dim in widths}
+    return growing | {name for name, parameter in model.named_parameters() if id(parameter) in tables}
 
 
 @dataclass(slots=True)
@@ -92,13 +89,17 @@ def watch_token_embedding(model: LanguageModel, tokens: Tensor, *, cut: bool) ->
             handle.remove()
 
 
-def input_gradients(model: LanguageModel, tokens: Tensor, position: int) -> Tensor | None:
+def input_gradients(
+    model: LanguageModel, tokens: Tensor, position: int, *, prefix_len: Tensor | None = None
+) -> Tensor | None:
     """|d logits[0, position] / d embedded tokens|, summed over the width: [rows, seq_len]; None without `nn.Embedding`.
 
-    The logits are weighted by random numbers first, so that no contributions cancel.
+    The logits are weighted by random numbers first, so that no contributions cancel. `prefix_len` [rows] is the prefix
+    that each row is given; None: the model is called without one.
     """
     with watch_token_embedding(model, tokens, cut=True) as seen:
-        logits = model(tokens)[0, position]
+        encoded = model.encode(tokens) if prefix_len is None else model.encode_prefixed(tokens, prefix_len)
+        logits = model.logits(encoded.hidden)[0, position]
     if not seen.outputs:
         return None
     torch.autograd.backward((logits * random_like(logits)).sum())
