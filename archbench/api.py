@@ -13,7 +13,12 @@ from archbench.contracts.architecture import (
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
-from archbench.contracts.ladder import nearest_dims, with_depth_of_its_width, with_even_heads
+from archbench.contracts.ladder import (
+    nearest_dims,
+    with_depth_of_its_width,
+    with_even_heads,
+    with_gated_feed_forward,
+)
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -111,4 +116,5 @@ __all__ = [
     "saved_encoder_dims",
     "with_depth_of_its_width",
     "with_even_heads",
+    "with_gated_feed_forward",
 ]

@@ -21,6 +21,7 @@ from archbench.analysis.study_points import column, different_tokens, fit_study,
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import RunRecord
 from archbench.results.studies import DataStudy, GridStudy, SizeStudy, StudyPoint
+from archbench.units import counted
 
 MIN_SIZES = 3
 _SAME = 0.1
@@ -149,7 +150,9 @@ def _law(
     fit = fit_study(law, variables, points, "free" if floor == "free" else "none")
     sizes = len({point.non_embedding_params for point in points})
     if "N" in law.variables and sizes < MIN_SIZES:
-        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes; a law of N needs at least {MIN_SIZES}"), None
+        return fit.refused(
+            FitStatus.TOO_FEW_SIZES, f"{counted(sizes, 'size')}; a law of N needs at least {MIN_SIZES}"
+        ), None
     if law.variables == ("D",) and len(np.unique(variables["D"])) < MIN_SIZES:
         reason = f"{len(np.unique(variables['D']))} amounts of data; a law of D needs at least {MIN_SIZES}"
         return fit.refused(FitStatus.TOO_FEW_POINTS, reason), None

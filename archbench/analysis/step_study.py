@@ -24,6 +24,7 @@ from archbench.analysis.study_points import column, fit_study, study_point, usab
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.results.studies import AllocationCheck, LearningCurveStudy, StudyPoint
+from archbench.units import counted
 
 MIN_SIZES = 3
 MAX_CURVE_POINTS = 24
@@ -115,7 +116,7 @@ def _step_law(
     fit = fit_study(law, {"N": column(points, "non_embedding_params"), "S": steps}, points, "none")
     sizes = len({point.non_embedding_params for point in points})
     if sizes < MIN_SIZES:
-        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes; L(N,S) needs at least {MIN_SIZES}"), {}
+        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{counted(sizes, 'size')}; L(N,S) needs at least {MIN_SIZES}"), {}
     if not fit.ok:
         return fit, {}
     observed = redrawn_responses(fit, num_resamples, np.random.default_rng((seed, 3)))

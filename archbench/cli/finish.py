@@ -20,6 +20,7 @@ from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.units import counted
 
 
 def finish_scan(
@@ -107,7 +108,11 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
     for frontier in frontiers:
         if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
             continue
-        tiers = f"{len(frontier.tiers)} tiers, {len(frontier.sizes)} sizes" if frontier.tiered else "not tiered"
+        tiers = (
+            f"{counted(len(frontier.tiers), 'tier')}, {counted(len(frontier.sizes), 'size')}"
+            if frontier.tiered
+            else "not tiered"
+        )
         table.add_row(
             frontier.contender,
             frontier.cost_axis.value,

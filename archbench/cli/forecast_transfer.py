@@ -1,13 +1,14 @@
 """`archbench forecast --transfer`: pre-train, fine-tune or train from scratch, and how large."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from archbench.cli.common import print_json, wrapped
+from archbench.cli.outputs import fields_of
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.units import human_count
 
@@ -48,7 +49,10 @@ def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_js
         )
     found = [(study, one) for study in studies for one in _of_study(records, study, question)]
     if as_json:
-        print_json({"scan": scan, "forecasts": [{"study": study, **asdict(one)} for study, one in found]})
+        from archbench.cli.outputs_analysis import TransferForecastOutput, TransferRow
+
+        rows = [TransferRow(**fields_of(one), study=study) for study, one in found]
+        print_json(TransferForecastOutput(scan, rows))
         return
     for _, one in found:
         _print(one)

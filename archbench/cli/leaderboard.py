@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from archbench.cli.common import PATH, leaderboard_option, note, runs_option
+from archbench.cli import complete
+from archbench.cli.common import PATH, json_option, leaderboard_option, note, print_json, runs_option
+from archbench.cli.outputs import LeaderboardOutput, Standing
 
 EXIT_DIFFERS = 1
 
@@ -13,9 +15,19 @@ EXIT_DIFFERS = 1
 @leaderboard_option
 @runs_option
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
-@click.option("--add", "scan", type=PATH, metavar="SCAN", help="First write the entries of this scan of the store.")
+@click.option(
+    "--add",
+    "scan",
+    type=PATH,
+    metavar="SCAN",
+    shell_complete=complete.specs_and_scans,
+    help="First write the entries of this scan of the store.",
+)
+@json_option
 @click.pass_context
-def leaderboard(ctx: click.Context, leaderboard_dir: Path, runs_dir: Path, only_check: bool, scan: Path | None) -> None:
+def leaderboard(
+    ctx: click.Context, leaderboard_dir: Path, runs_dir: Path, only_check: bool, scan: Path | None, as_json: bool
+) -> None:
     """Render the leaderboard, or check it.
 
     Every figure is computed anew from the learning curves in the entries; an entry that states another is refused.
@@ -25,23 +37,52 @@ def leaderboard(ctx: click.Context, leaderboard_dir: Path, runs_dir: Path, only_
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
 
+    changed: list[Path] = []
+    problems: list[str] = []
     if only_check:
         problems = page.check(leaderboard_dir)
         for problem in problems:
             note(problem)
         if problems:
-            note(f"{len(problems)} files are out of date; `archbench leaderboard` renders them again")
-        ctx.exit(EXIT_DIFFERS if problems else 0)
-    if scan is not None:
-        _add(scan, runs_dir, leaderboard_dir)
-    changed = page.write(leaderboard_dir)
-    for path in changed:
-        click.echo(str(path))
-    if not changed:
-        note("nothing has changed")
+            are = "file is" if len(problems) == 1 else "files are"
+            note(f"{len(problems)} {are} out of date; `archbench leaderboard` renders them again")
+    else:
+        if scan is not None:
+            changed += _add(scan, runs_dir, leaderboard_dir)
+        changed += page.write(leaderboard_dir)
+    if as_json:
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(leaderboard_dir)))
+    elif not only_check:
+        for path in changed:
+            click.echo(str(path))
+        if not changed:
+            note("nothing has changed")
+    ctx.exit(EXIT_DIFFERS if problems else 0)
 
 
-def _add(scan: Path, runs_dir: Path, leaderboard_dir: Path) -> None:
+def _standings(leaderboard_dir: Path) -> list[Standing]:
+    from archbench.leaderboard.page import read_entries
+    from archbench.leaderboard.standings import make_tables
+
+    return [
+        Standing(
+            track=table.track,
+            dataset=table.dataset,
+            cost_axis=table.axis.value,
+            reference_cost=table.reference_cost,
+            name=row.name,
+            rank=row.rank,
+            loss_nats=row.loss_nats,
+            law=row.frontier.law,
+            multiplier=row.multiplier,
+        )
+        for table in make_tables(read_entries(leaderboard_dir))
+        for row in table.rows
+    ]
+
+
+def _add(scan: Path, runs_dir: Path, leaderboard_dir: Path) -> list[Path]:
+    """The entries of the scan, written."""
     from archbench.cli.finish import scan_results
     from archbench.cli.status import records_of, scan_name
     from archbench.leaderboard.entry import make_entries, write_entry
@@ -50,7 +91,6 @@ def _add(scan: Path, runs_dir: Path, leaderboard_dir: Path) -> None:
     store = RunStore(runs_dir)
     index = store.scan(scan_name(scan))
     entries = make_entries(scan_results(index, records_of(store, index)))
-    for entry in entries:
-        click.echo(str(write_entry(leaderboard_dir, entry)))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
+    return [write_entry(leaderboard_dir, entry) for entry in entries]

@@ -78,6 +78,16 @@ def nearest_dims(
     return _nearest(around, target_params)[1]
 
 
+def with_gated_feed_forward(dims: ModelDims) -> ModelDims:
+    """`dims` with a feed-forward layer two thirds as wide, for `nearest_dims(adapt=...)`.
+
+    The three matrices of a gated layer then have as many parameters as the two of a plain one (Shazeer 2020,
+    arXiv 2002.05202, section 2). Widths are even, and multiples of 8 where the model is wide.
+    """
+    multiple = 2 if dims.d_model < 128 else 8
+    return dims.model_copy(update={"d_ff": multiple * round(2 * dims.d_ff / (3 * multiple))})
+
+
 def _neighbours(rungs: list[_Rung], target_params: float) -> list[_Rung]:
     """The last rung below the target and the first one from there on, as far as they exist."""
     place = bisect_left(rungs, target_params, key=lambda rung: rung[0])

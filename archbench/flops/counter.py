@@ -1,10 +1,13 @@
 """Counts the FLOPs that torch really dispatches, to check analytic counts against."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
+import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 
 class _NoModules:
@@ -24,14 +27,38 @@ class _NoModules:
         return None
 
 
+def _convolution_backward_flops(
+    grad_out_shape: list[int], x_shape: list[int], w_shape: list[int], *arguments: Any, **_unused: Any
+) -> int:
+    """Once the forward pass for each gradient that is asked for, that of the input and that of the weights.
+
+    torch's own formula takes every channel of a grouped convolution for connected with every other in the gradient of
+    the weights, and counts a depthwise convolution as many times too high as it has channels.
+    """
+    *_, transposed, _output_padding, _groups, wanted = arguments
+    return conv_flop_count(x_shape, w_shape, grad_out_shape, transposed) * (int(wanted[0]) + int(wanted[1]))
+
+
+def _triangular_solve_flops(matrix_shape: Sequence[int], right_shape: Sequence[int], **_unused: Any) -> int:
+    """As the product with the inverse: the whole square, as masked attention scores count; torch counts nothing."""
+    return 2 * math.prod(right_shape) * matrix_shape[-1]
+
+
+_FORMULAS = {
+    torch.ops.aten.convolution_backward: _convolution_backward_flops,
+    torch.ops.aten.linalg_solve_triangular: _triangular_solve_flops,
+}
+"""What torch's counter gets wrong or does not know."""
+
+
 def measured_flops(work: Callable[[], object]) -> float:
-    """FLOPs of the matrix products and convolutions that `work()` dispatches; a multiply-add counts as two.
+    """FLOPs of the matrix products, convolutions and triangular solves of `work()`; a multiply-add counts as two.
 
     Backward passes and recomputation inside `work` are counted. Element-wise work, sorting and gathering count as zero.
     `scaled_dot_product_attention` runs as plain matrix products meanwhile: torch's counter does not see the fused
     kernel of a CPU, and on CUDA counts the recomputation that only a fused kernel does.
     """
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     with sdpa_kernel(SDPBackend.MATH), counter:
         work()

@@ -27,13 +27,19 @@ def _attention(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Called as transformers calls its attention functions; what `attend` cannot do is left to transformers' own."""
+    """Called as transformers calls its attention functions; what `attend` cannot do is left to transformers' own.
+
+    Where there are fewer heads of keys and values than of queries, each serves several queries one after another.
+    """
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
     if attention_mask is not None or dropout > 0.0 or query.shape[2] != key.shape[2]:
         mixed: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs
         )
         return mixed
+    if key.shape[1] != query.shape[1]:
+        sharing = query.shape[1] // key.shape[1]
+        key, value = (tensor.repeat_interleave(sharing, dim=1) for tensor in (key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return attend(query, key, value, causal=causal, scale=scale), None
 

@@ -32,15 +32,19 @@ def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) 
         registered = architectures[contender.architecture.kind]
         source = contender.architecture.source
         origins[contender.name] = {
-            "plugin": registered.plugin,
-            "distribution": registered.distribution,
-            "version": registered.version,
+            **registered.origin(),
             "paper": source.paper,
             "implementation": source.implementation,
         }
+    datasets = {dataset.kind for dataset in spec.data.all_texts.values()}
+    text_origins = {
+        f"tokenizer {spec.data.tokenizer.kind}": host.registry.tokenizers[spec.data.tokenizer.kind].origin(),
+        **{f"dataset {kind}": host.registry.datasets[kind].origin() for kind in datasets},
+    }
     return {
         "versions": library_versions(),
         "plugins": origins,
+        "text_plugins": text_origins,
         **({"texts": {name: _described(one) for name, one in corpora.items()}} if len(corpora) > 1 else {}),
         "data": {
             "corpus_hash": corpus.corpus_hash,

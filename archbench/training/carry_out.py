@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import platform
+import signal
 import time
 from collections.abc import Callable
 from threading import Event
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from archbench.errors import ArchbenchError, StoreError
+from archbench.errors import ArchbenchError, StoreError, in_one_line
 from archbench.flops.peaks import measured_matmul_peak
 from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
@@ -21,7 +22,7 @@ from archbench.runs.files import DamagedFile
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
-from archbench.training.assembly import Assembly, assemble
+from archbench.training.assembly import Assembly, assemble, components_of
 from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.memory import (
@@ -147,7 +148,9 @@ def _train_contained(
     except ArchbenchError as error:
         log.exception("run %s", directory.path.name)
         return Outcome(RunState.FAILED, reason=str(error))
-    except (Exception, SystemExit) as error:  # the executor's boundary: a plug-in may raise anything, or call sys.exit
+    except BaseException as error:  # the executor's boundary: a plug-in may raise anything, or call sys.exit
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            raise
         log.exception("run %s", directory.path.name)
         return Outcome(RunState.FAILED, reason=failure_reason(error))
 
@@ -213,21 +216,28 @@ def _train(
                 "its checkpoints are damaged, or of another nproc, stage or kernels: it begins anew; the log says more"
             )
             report(Report(0, plan.identity.training.total_steps, None, None, note))
+        if assembly.remark is not None:
+            report(Report(progress.step, plan.identity.training.total_steps, None, None, assembly.remark))
         ready = time.perf_counter()
         try:
-            outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+            upkeep = Upkeep(directory, lease, report, stop)
+            outcome = train(assembly, progress, upkeep)
         except Exception as error:
             if not is_exhaustion(error):
                 raise
             raise _saved(released(error), directory, lease, assembly, progress) from None
         keeping = plan.execution.keep_weights and outcome.state is RunState.DONE
+        if keeping:
+            upkeep.before_storing(assembly, progress)
         weights = assembly.engine.weights() if keeping else {}
         if not ranks.first:
             return outcome
         lease.check()
         if keeping:
             keep_weights(directory, plan.identity.run_id, weights)
+        architecture, objective = components_of(plan.identity, registry)
         measured = _measured(plan, cut, assembly, progress) | {
+            "plugins": {"architecture": architecture.origin(), "objective": objective.origin()},
             "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
@@ -287,8 +297,7 @@ def keep_freed_memory() -> bool:
 
 def failure_reason(error: BaseException) -> str:
     """What went wrong, in one line."""
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message[:400] or 'no message'}; the traceback is in the worker's log"
+    return f"{in_one_line(error)}; the traceback is in the worker's log"
 
 
 def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Progress) -> dict[str, Any]:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archbench.api import ModelDims, nearest_dims, with_depth_of_its_width, with_even_heads
+from archbench.api import (
+    ModelDims,
+    nearest_dims,
+    with_depth_of_its_width,
+    with_even_heads,
+    with_gated_feed_forward,
+)
 
 
 def dense_params(dims: ModelDims) -> int:
@@ -84,6 +90,23 @@ def test_an_odd_model_has_no_even_heads() -> None:
 @pytest.mark.parametrize(("d_model", "depth"), [(8, 2), (77, 3), (768, 12), (1250, 18), (8192, 40)])
 def test_a_width_has_one_depth_by_the_rule(d_model: int, depth: int) -> None:
     assert with_depth_of_its_width(shape_of(d_model=d_model)).n_layers == depth
+
+
+def test_an_architecture_may_make_another_shape_of_a_rung() -> None:
+    def gated_params(dims: ModelDims) -> int:
+        return dims.n_layers * (4 * dims.d_model**2 + 3 * dims.d_model * dims.d_ff)
+
+    for step in range(91):
+        target = 10 ** (4 + step / 20)
+        dims = nearest_dims(target, gated_params, vocab_size=264, seq_len=128, adapt=with_gated_feed_forward)
+        assert gated_params(dims) == pytest.approx(target, rel=0.05)
+        assert dims.d_ff % (2 if dims.d_model < 128 else 8) == 0
+
+
+@pytest.mark.parametrize(("d_model", "d_ff", "gated"), [(20, 80, 54), (20, 70, 46), (768, 3072, 2048), (96, 384, 256)])
+def test_a_gated_layer_is_two_thirds_as_wide(d_model: int, d_ff: int, gated: int) -> None:
+    dims = ModelDims(vocab_size=8, seq_len=8, d_model=d_model, n_layers=2, n_heads=1, d_ff=d_ff)
+    assert with_gated_feed_forward(dims) == dims.model_copy(update={"d_ff": gated})
 
 
 @pytest.mark.parametrize("target", [10.0, 1e13])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("attention.cpp", "elementwise.cpp")
+SOURCES = ("attention.cpp", "convolution.cpp", "elementwise.cpp")
 HEADERS = ("vectors.h",)
 
 FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-std=c++17")

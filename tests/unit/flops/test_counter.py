@@ -51,3 +51,14 @@ def test_recomputation_in_backward_is_counted() -> None:
         Recomputed.apply(inputs, layer).sum().backward()
 
     assert measured_flops(step) == 4 * forward
+
+
+def test_a_triangular_solve_counts_as_the_product_with_the_inverse_and_twice_that_backward() -> None:
+    matrix = (torch.eye(6) + torch.ones(6, 6).tril(-1)).expand(3, 6, 6).clone().requires_grad_()
+    right = torch.ones(3, 6, 4, requires_grad=True)
+
+    def solve() -> Tensor:
+        return torch.linalg.solve_triangular(matrix, right, upper=False, unitriangular=True)
+
+    assert measured_flops(solve) == 2 * 3 * 6 * 6 * 4
+    assert measured_flops(lambda: solve().sum().backward()) == 3 * (2 * 3 * 6 * 6 * 4)

@@ -19,6 +19,8 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     GPT2Model,
+    LlamaConfig,
+    LlamaForCausalLM,
     ModernBertConfig,
     ModernBertForMaskedLM,
     PreTrainedModel,
@@ -93,6 +95,13 @@ def modernbert() -> ModernBertForMaskedLM:
     )
 
 
+def llama(**changes: Any) -> LlamaForCausalLM:
+    torch.manual_seed(4)
+    shape = bert_shape(CONTEXT)
+    del shape["hidden_dropout_prob"], shape["attention_probs_dropout_prob"]
+    return LlamaForCausalLM(LlamaConfig(**{**shape, "num_key_value_heads": 2, "rms_norm_eps": 1e-5, **changes}))
+
+
 def saved(model: PreTrainedModel, folder: Path) -> Path:
     model.save_pretrained(folder)
     return folder
@@ -127,8 +136,9 @@ def logits_of(module: TrainedModule, tokens: torch.Tensor) -> torch.Tensor:
         ("albert", albert, Attention.BIDIRECTIONAL),
         ("albert", lambda: albert(AlbertForPreTraining), Attention.BIDIRECTIONAL),
         ("modernbert", modernbert, Attention.BIDIRECTIONAL),
+        ("llama", llama, Attention.CAUSAL),
     ],
-    ids=["gpt2", "bert", "bert-with-pooler", "roberta", "albert", "albert-with-pooler", "modernbert"],
+    ids=["gpt2", "bert", "bert-with-pooler", "roberta", "albert", "albert-with-pooler", "modernbert", "llama"],
 )
 @pytest.mark.parametrize("seq_len", [CONTEXT, 20])
 def test_the_started_model_is_the_saved_one(
@@ -148,6 +158,32 @@ def test_the_started_model_is_the_saved_one(
     expected = output.prediction_logits if hasattr(output, "prediction_logits") else output.logits
     # Single precision through two layers; GELU is computed by another formula.
     assert torch.allclose(logits_of(module, tokens), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_key_value_heads": 4}, "num_key_value_heads 4, this architecture computes 2"),
+        ({"rms_norm_eps": 1e-6}, "rms_norm_eps 1e-06, this architecture computes 1e-05"),
+        ({"tie_word_embeddings": True}, "tie_word_embeddings True"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}, "rope_theta 500000.0"),
+        ({"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}, "rope_type 'linear'"),
+    ],
+)
+def test_a_llama_that_computes_something_else_is_refused(
+    registry: Registry, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    folder = read_model_folder(saved(llama(**changes), tmp_path / "model"))
+    with pytest.raises(ValueError, match=said):
+        registry.architectures["llama"].config().saved_model(folder.config)
+
+
+def test_a_llama_saved_by_an_older_version_is_read(registry: Registry) -> None:
+    config = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-5}
+    older = registry.architectures["llama"].config().saved_model({**config, "rope_theta": 1e4, "rope_scaling": None})
+    assert older.dims.d_model == 32
+    with pytest.raises(ValueError, match="rope_type 'dynamic'"):
+        registry.architectures["llama"].config().saved_model({**config, "rope_scaling": {"type": "dynamic"}})
 
 
 def test_a_file_of_the_base_model_alone_serves_too(registry: Registry, tmp_path: Path) -> None:
