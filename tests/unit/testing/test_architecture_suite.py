@@ -238,6 +238,7 @@ class Remembering(Altered):
 
 class RememberingConfig(Gpt2Config):
     kind: Literal["remembering"] = "remembering"  # type: ignore[assignment]
+    attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
     carries_state: ClassVar[bool] = True
 
     def build(self, dims: ModelDims, attention: Attention) -> LanguageModel:  # type: ignore[override]
