@@ -219,6 +219,8 @@ class Standing:
     """Where a contender stands in a table of the leaderboard, on one cost axis."""
 
     track: str
+    tier: str
+    """`laptop`, `accelerator` or `cluster`, by the executed FLOPs of the largest run."""
     dataset: str
     cost_axis: str
     reference_cost: float
@@ -247,6 +249,24 @@ class LeaderboardOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedEntry:
+    """What checking one entry of the leaderboard showed."""
+
+    path: str
+    problems: list[str]
+    """Why it is refused; empty where it is good."""
+    unchecked: list[str]
+    """What could not be checked here, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionOutput:
+    """`archbench leaderboard check`."""
+
+    entries: list[CheckedEntry]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """`archbench doctor`: one thing that was looked at."""
 
@@ -268,6 +288,8 @@ class PluginRow:
     registered: dict[str, list[str]]
     """Noun -> names of what it offers."""
     failures: list[str]
+    notes: list[str]
+    """What it changed in the process and had no business to; it was put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +357,7 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "forecast-transfer": ("one", "archbench.cli.outputs_analysis:TransferForecastOutput"),
     "report": ("one", "archbench.cli.outputs:ReportOutput"),
     "leaderboard": ("one", "archbench.cli.outputs:LeaderboardOutput"),
+    "leaderboard-check": ("one", "archbench.cli.outputs:SubmissionOutput"),
     "plugins-list": ("one", "archbench.cli.outputs:PluginsOutput"),
     "plugins-check": ("one", "archbench.cli.outputs:CheckOutput"),
     "doctor": ("list", "archbench.cli.outputs:Finding"),

@@ -27,14 +27,15 @@ def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) 
     """Versions, plug-in origins by contender, and hashes of the tokenizer and of every text, as JSON data."""
     corpus = corpora[spec.data.name]
     architectures = host.registry.architectures
-    origins = {}
+    origins: dict[str, dict[str, Any]] = {}
     for contender in spec.contenders:
         registered = architectures[contender.architecture.kind]
-        source = contender.architecture.source
+        source, family = contender.architecture.source, contender.architecture.family
         origins[contender.name] = {
             **registered.origin(),
             "paper": source.paper,
             "implementation": source.implementation,
+            **({} if family is None else {"family": family}),
         }
     datasets = {dataset.kind for dataset in spec.data.all_texts.values()}
     text_origins = {
