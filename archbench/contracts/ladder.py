@@ -145,7 +145,7 @@ def _heads(d_model: int) -> list[int]:
 
 
 def _head_width(d_model: int) -> float:
-    return min(64.0, float(d_model) ** (2 / 3))
+    return min(64.0, math.pow(d_model, 2 / 3))
 
 
 def _nearest_head_width(d_model: int, *, multiple: int) -> int:
