@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import logging
 import sys
 import traceback
@@ -24,17 +23,12 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, in_one_line, nearest
+from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file
 from archbench.registry import Catalog, Registered, Registry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=ComponentConfig)
-
-_FILE_MODULE = "archbench_plugin_file_"
-"""What the names of modules that are given by path begin with."""
-
-FILE_DISTRIBUTION = "file"
-"""Distribution that a plug-in given by path is said to come from."""
 
 
 @dataclass(slots=True)
@@ -123,9 +117,6 @@ def load_host(
     manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     plugins: list[PluginInfo] = []
-    for path in files:
-        if not path.is_file():
-            raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
     with contextlib.ExitStack() as stack:
         say: Callable[[str], None] | None = None
         for info, load in _sources(entry_points, files):
@@ -153,8 +144,8 @@ def _sources(
         )
         yield info, entry_point.load
     for path in files:
-        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unversioned")
-        yield info, partial(_import_file, path)
+        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
+        yield info, partial(_load_file, info, path)
 
 
 def blamed(error: BaseException) -> str | None:
@@ -166,7 +157,7 @@ def blamed(error: BaseException) -> str | None:
     }
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
-        if module.startswith(_FILE_MODULE):
+        if module.startswith(FILE_MODULE):
             return str(frame.f_globals.get("__file__"))
         if module.partition(".")[0] in owners:
             return owners[module.partition(".")[0]]
@@ -179,15 +170,9 @@ def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, s
     return distribution != hookspecs.PROJECT_NAME, distribution, entry_point.name
 
 
-def _import_file(path: Path) -> Any:
-    name = f"{_FILE_MODULE}{path.stem}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise ImportError(f"{path} is not a Python module")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    module_spec.loader.exec_module(module)
-    return module
+def _load_file(info: PluginInfo, path: Path) -> Any:
+    info.version = file_version(path)
+    return import_file(path)
 
 
 def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], Any]) -> None:

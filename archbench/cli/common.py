@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archbench.cli import complete
-from archbench.errors import SpecError
+from archbench.errors import PluginError, SpecError
 from archbench.host import Host, default_host, load_host
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ def host_with(plugin_files: Sequence[Path]) -> Host:
     """The host of all installed plug-ins, and of those in `plugin_files`; failures of the latter are told."""
     if not plugin_files:
         return default_host()
+    for path in plugin_files:
+        if not path.is_file():
+            raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
     host = load_host(files=plugin_files)
     given = {str(path) for path in plugin_files}
     for info in host.plugins:

@@ -1,5 +1,6 @@
 """From finished runs to a verdict, a report and an entry on the leaderboard."""
 
+import datetime
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError
 from archbench.host import Host
-from archbench.leaderboard.entry import make_entries, write_entry
+from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import add_entry
 from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import reservations, verdict
-from archbench.report.writer import write_report
+from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
@@ -47,9 +49,10 @@ def finish_scan(
         click.echo("")
     report = write_report(results, reports_dir / index.name, report_sections(host))
     click.echo(f"report       {report}")
+    click.echo(f"page         {report.with_name(PAGE_FILE)}")
     if entries := make_entries(results):
         for entry in entries:
-            write_entry(leaderboard_dir, entry)
+            add_entry(leaderboard_dir, entry, datetime.date.today())
         write_page(leaderboard_dir)
         click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     click.echo(f"runs         {store.root}")

@@ -13,7 +13,7 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.units import human_count
 
 if TYPE_CHECKING:
-    from archbench.analysis.transfer_forecast import TransferForecast, TransferOption
+    from archbench.analysis.transfer_forecast import TransferAnswer, TransferForecast, TransferOption
     from archbench.results.runs import RunRecord
 
 FAR = 10.0
@@ -104,13 +104,20 @@ def _print(one: "TransferForecast") -> None:
     for option in one.options:
         click.echo(wrapped(f"  {option.kind.value}: {_option(option)}"))
     for answer in one.answers:
-        if answer.best is not None:
-            sure = "told apart" if answer.told_apart else "not told apart"
-            click.echo(wrapped(f"  lowest loss by the laws, {answer.given}: {answer.best.value} ({sure})"))
+        if answer.best is not None and not one.remark:
+            click.echo(wrapped(f"  lowest loss by the laws, {answer.given}: {answer.best.value} ({_sure(answer)})"))
+    if one.remark:
+        click.echo(wrapped(f"  {one.remark}"))
     for measured in one.measured:
         point = measured.point
         words = f"{point.loss_nats:.4g} nats, N {human_count(point.non_embedding_params)}, {point.cost:.3g} FLOPs"
         click.echo(wrapped(f"  measured at {human_count(measured.target_tokens)}: {measured.kind.value}: {words}"))
+
+
+def _sure(answer: "TransferAnswer") -> str:
+    if answer.alone:
+        return "the other has no forecast"
+    return "told apart" if answer.told_apart else "not told apart"
 
 
 def _option(option: "TransferOption") -> str:

@@ -78,6 +78,8 @@ class RunOutput(RunRow):
     """In the order of steps."""
     identity: dict[str, Any]
     """All that changes its numbers; its SHA-256 is the run's id."""
+    plugins: dict[str, dict[str, str | None]]
+    """architecture, objective -> plug-in, distribution, version, source_sha256 of the code that trained it."""
     disk_bytes_by_part: dict[str, int]
     """weights, kept, checkpoints: those that are there."""
 
@@ -206,7 +208,9 @@ class ReportOutput:
     """`archbench report`."""
 
     report: str
-    """Path of the page."""
+    """Path of the Markdown."""
+    page: str
+    """Path of the same as one file of HTML."""
     verdict: list[str]
     mind: list[str]
     """What the verdict must be read with."""
@@ -217,6 +221,8 @@ class Standing:
     """Where a contender stands in a table of the leaderboard, on one cost axis."""
 
     track: str
+    tier: str
+    """`laptop`, `accelerator` or `cluster`, by the executed FLOPs of the largest run."""
     dataset: str
     cost_axis: str
     reference_cost: float
@@ -245,6 +251,24 @@ class LeaderboardOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedEntry:
+    """What checking one entry of the leaderboard showed."""
+
+    path: str
+    problems: list[str]
+    """Why it is refused; empty where it is good."""
+    unchecked: list[str]
+    """What could not be checked here, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionOutput:
+    """`archbench leaderboard check`."""
+
+    entries: list[CheckedEntry]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """`archbench doctor`: one thing that was looked at."""
 
@@ -266,6 +290,8 @@ class PluginRow:
     registered: dict[str, list[str]]
     """Noun -> names of what it offers."""
     failures: list[str]
+    notes: list[str]
+    """What it changed in the process and had no business to; it was put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +299,29 @@ class PluginsOutput:
     """`archbench plugins list`."""
 
     plugins: list[PluginRow]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One promise of a plug-in."""
+
+    check: str
+    outcome: str
+    """passed, failed or skipped."""
+    problem: str
+    """What was expected and what came; of one that passed, what was seen."""
+    where: str
+    """`file:line name` of the place to mend, where one is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutput:
+    """`archbench plugins check`."""
+
+    target: str
+    counts: dict[str, int]
+    """Outcome -> number of checks."""
+    findings: list[CheckRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +359,9 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "forecast-transfer": ("one", "archbench.cli.outputs_analysis:TransferForecastOutput"),
     "report": ("one", "archbench.cli.outputs:ReportOutput"),
     "leaderboard": ("one", "archbench.cli.outputs:LeaderboardOutput"),
+    "leaderboard-check": ("one", "archbench.cli.outputs:SubmissionOutput"),
     "plugins-list": ("one", "archbench.cli.outputs:PluginsOutput"),
+    "plugins-check": ("one", "archbench.cli.outputs:CheckOutput"),
     "doctor": ("list", "archbench.cli.outputs:Finding"),
     "export": ("one", "archbench.cli.outputs:ExportOutput"),
 }

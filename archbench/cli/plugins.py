@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from archbench.cli.common import host_with, json_option, plugin_option, print_json, wrapped
+from archbench.cli.plugins_check import check_plugin
+from archbench.cli.plugins_new import new_plugin
 from archbench.errors import PluginError, nearest
 from archbench.host import Host, PluginInfo
 
@@ -14,9 +16,13 @@ from archbench.host import Host, PluginInfo
 @click.group(invoke_without_command=True)
 @click.pass_context
 def plugins(context: click.Context) -> None:
-    """List plug-ins: what they offer and what failed."""
+    """List plug-ins: what they offer and what failed; start one, check one."""
     if context.invoked_subcommand is None:
         context.invoke(list_plugins, plugin_files=(), as_json=False)
+
+
+plugins.add_command(new_plugin)
+plugins.add_command(check_plugin)
 
 
 @plugins.command("list")

@@ -10,7 +10,7 @@ from archbench.cli.outputs import RunOutput, RunRow, fields_of
 from archbench.cli.runs_prune import prune_runs
 from archbench.cli.runs_rerun import rerun_runs
 from archbench.errors import StoreError
-from archbench.results.runs import RunRecord
+from archbench.results.runs import RunRecord, origin_text
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import read_record
 from archbench.runs.store import RunStore, directory_bytes
@@ -109,19 +109,22 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
         **fields_of(_row(directory)),
         curve=list(record.curve),
         identity=dict(record.details.get("identity") or {}),
+        plugins={what: dict(origin) for what, origin in record.plugin_origins.items()},
         disk_bytes_by_part={path.name: directory_bytes(path) for path in _parts(directory)},
     )
     if as_json:
         print_json(shown)
         return
     for name, value in fields_of(shown).items():
-        if name in ("curve", "identity"):
+        if name in ("curve", "identity", "plugins"):
             continue
         if name == "disk_bytes":
             value = human_bytes(value)
         elif name == "disk_bytes_by_part":
             value = ", ".join(f"{part} {human_bytes(size)}" for part, size in value.items())
         click.echo(f"{name}: {value}")
+    for what, origin in record.plugin_origins.items():
+        click.echo(f"{what} plug-in: {origin_text(origin)}")
     click.echo(f"{'step':>8} {'tokens':>8} {'exact FLOPs':>12} {'seconds':>8} {'train':>8} {'validation':>10}")
     for point in record.curve:
         seconds = "" if point.device_seconds is None else f"{point.device_seconds:.1f}"

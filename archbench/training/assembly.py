@@ -16,7 +16,7 @@ from archbench.data.batches import TrainingBatches
 from archbench.data.corpus import Corpus, open_corpus
 from archbench.errors import DataError, PluginError, SpecError
 from archbench.hookspecs import PROJECT_NAME
-from archbench.registry import Catalog, Registered, Registry
+from archbench.registry import Catalog, Registered, Registry, plugin_versions
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunIdentity, RunPlan
 from archbench.training.claims import check_claims
@@ -148,7 +148,10 @@ def _component(catalog: Catalog[T], content: Mapping[str, Any]) -> T:
         ) from error
 
 
-def _entries(identity: RunIdentity, registry: Registry) -> "tuple[Registered[Any], ...]":
+def components_of(
+    identity: RunIdentity, registry: Registry
+) -> tuple[Registered[ArchitectureConfig], Registered[ObjectiveConfig]]:
+    """The architecture and the objective that the run is made of. Raises PluginError where one is not registered."""
     return (
         registry.architectures[str(identity.architecture["kind"])],
         registry.objectives[str(identity.objective["kind"])],
@@ -156,15 +159,15 @@ def _entries(identity: RunIdentity, registry: Registry) -> "tuple[Registered[Any
 
 
 def _from_strangers(identity: RunIdentity, registry: Registry) -> bool:
-    return any(entry.distribution != PROJECT_NAME for entry in _entries(identity, registry))
+    return any(entry.distribution != PROJECT_NAME for entry in components_of(identity, registry))
 
 
 def _check_versions(identity: RunIdentity, registry: Registry) -> None:
-    for entry in _entries(identity, registry):
-        planned = identity.plugin_versions.get(entry.distribution, entry.version)
-        if planned != entry.version:
+    for distribution, version in plugin_versions(components_of(identity, registry)).items():
+        planned = identity.plugin_versions.get(distribution, version)
+        if planned != version:
             raise PluginError(
-                f"{entry.distribution}: the run was planned with version {planned}, installed is {entry.version}; "
+                f"{distribution}: the run was planned with version {planned}, installed is {version}; "
                 "run the scan's command again, it plans anew"
             )
 

@@ -29,7 +29,7 @@ class Guests:
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
-        """`files`: plug-in modules by path. Raises PluginError for one that is not there."""
+        """`files`: plug-in modules by path. One that is not there, or broken, is told to the runs that need it."""
         self._files = files
         self._registries = {frozenset[str](): load_host(files=files, distributions=()).registry}
         self._before: dict[str, object] | None = None

@@ -193,11 +193,6 @@ def test_a_plugin_can_be_given_as_a_file(modules: Path) -> None:
     assert host.registry.datasets["working"].distribution == "file"
 
 
-def test_a_missing_plugin_file_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="no such plug-in file"):
-        load_host([], files=[tmp_path / "absent.py"])
-
-
 def a_record() -> RunRecord:
     return RunRecord(
         run_id="0123",

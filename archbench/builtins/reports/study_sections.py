@@ -1,11 +1,12 @@
 """The sections of the studies of Kaplan et al. 2020: loss against N and D, L(N,D), isoFLOP, batches, L(N,S)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import file_name, save
+from archbench.report.study_tables import study_table_name
 from archbench.results.studies import (
     BatchStudy,
     DataStudy,
@@ -17,7 +18,9 @@ from archbench.results.studies import (
     StudyOfContender,
 )
 
-# Figures are imported where they are drawn: registering sections must stay cheap.
+if TYPE_CHECKING:
+    # Figures are imported where they are drawn: registering sections must stay cheap.
+    from matplotlib.figure import Figure
 
 S = TypeVar("S", bound=StudyOfContender)
 
@@ -59,19 +62,19 @@ class GridSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure, two laws and the rule of each contender."""
         from archbench.report import study_figures as figures
-        from archbench.report.study_text import comparisons_table, laws_table, notes_text, overfitting_text
+        from archbench.report.study_text import comparisons_table, laws_table, overfitting_text
 
-        parts = []
-        for study in _studies(results, GridStudy):
-            parts += [
-                f"### {study.contender}",
-                save(figures.overfitting(study), figures_dir, _name("grid", study)) if study.points else "",
+        def parts(study: GridStudy) -> list[str]:
+            figure = figures.overfitting(study) if study.points else None
+            alt = "contours of L(N,D) with the runs on them, and the excess over infinite data against N^r/D"
+            return [
+                _saved(figure, figures_dir, "grid", study, alt, "points"),
                 overfitting_text(study),
                 laws_table([(study.law.law, study.law), (study.law_with_floor.law, study.law_with_floor)]),
                 comparisons_table(study.comparisons),
-                notes_text(study),
             ]
-        return _joined(parts)
+
+        return _joined(_by_contender(_studies(results, GridStudy), parts))
 
 
 class IsoflopSection(ReportSection):
@@ -85,17 +88,14 @@ class IsoflopSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure and two tables of each contender."""
         from archbench.report import study_figures as figures
-        from archbench.report.study_text import isoflop_table, notes_text
+        from archbench.report.study_text import isoflop_table
 
-        parts = []
-        for study in _studies(results, IsoflopStudy):
-            parts += [
-                f"### {study.contender}",
-                save(figures.isoflop(study), figures_dir, _name("isoflop", study)) if study.budgets else "",
-                isoflop_table(study),
-                notes_text(study),
-            ]
-        return _joined(parts)
+        def parts(study: IsoflopStudy) -> list[str]:
+            figure = figures.isoflop(study) if study.budgets else None
+            alt = "parabolas of loss in ln N at each budget, and best size and data against compute"
+            return [_saved(figure, figures_dir, "isoflop", study, alt, "budgets_points"), isoflop_table(study)]
+
+        return _joined(_by_contender(_studies(results, IsoflopStudy), parts))
 
 
 class BatchSection(ReportSection):
@@ -124,24 +124,29 @@ class BatchSection(ReportSection):
             return None
         parts = []
         if any(map(figures.has_critical_batch, scans)) or any(map(figures.has_critical_batch, noises)):
-            parts.append(save(figures.critical_batches(scans, noises), figures_dir, "critical_batch"))
+            alt = "Critical batch against loss of each contender with its law, the gradient noise scale beside it."
+            tables = [study_table_name(one.study, "trade_offs") for one in scans]
+            tables += [study_table_name(one.study, "windows") for one in noises]
+            drawn = figures.critical_batches(scans, noises)
+            parts.append(save(drawn, figures_dir, "critical_batch", alt, tuple(dict.fromkeys(tables))))
         laws = [(f"{one.contender}: B_crit, batch scan", one.law) for one in scans]
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
         parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
         parts += [agreement_text(one, AGREEMENT_FACTOR) for one in noises]
-        for study in scans:
-            parts += [
-                f"### {study.contender}",
-                save(figures.trade_offs(study), figures_dir, _name("trade_offs", study)) if study.trade_offs else "",
-                trade_off_table(study),
-                notes_text(study),
-            ]
+        parts += _by_contender(scans, lambda study: [self._trade_offs(study, figures_dir), trade_off_table(study)])
         for noise in noises:
             parts.append(
                 f"<details><summary>{noise.contender}: every window of gradient noise</summary>\n\n"
                 f"{noise_table(noise)}\n\n{notes_text(noise)}\n\n</details>"
             )
         return _joined(parts)
+
+    def _trade_offs(self, study: BatchStudy, figures_dir: Path) -> str:
+        from archbench.report.batch_figures import trade_offs
+
+        drawn = trade_offs(study) if study.trade_offs else None
+        alt = "steps against tokens to the same loss at each batch, with the fitted hyperbolas"
+        return _saved(drawn, figures_dir, "trade_offs", study, alt, "trade_offs_points", "trade_offs")
 
 
 class StepSection(ReportSection):
@@ -155,25 +160,25 @@ class StepSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Two figures, three laws and the identity of the exponents of each contender."""
         from archbench.report import study_figures as figures
-        from archbench.report.study_text import allocation_text, laws_table, notes_text
+        from archbench.report.study_text import allocation_text, laws_table
 
-        parts = []
-        for study in _studies(results, LearningCurveStudy):
-            compute = figures.least_compute(study)
+        def parts(study: LearningCurveStudy) -> list[str]:
             laws = [
                 ("L(N,S_min)" if study.critical_batch else "L(N,S), S not corrected", study.law),
                 ("L(C), C as spent", study.naive_compute_law),
                 ("L(C_min)", study.compute_law),
             ]
-            parts += [
-                f"### {study.contender}",
-                save(figures.steps(study), figures_dir, _name("steps", study)) if study.points else "",
-                save(compute, figures_dir, _name("least_compute", study)) if compute else "",
+            steps, compute = figures.steps(study) if study.points else None, figures.least_compute(study)
+            collapsed = "learning curves at constant batch, and what is left above L(N) against S_min"
+            against = "loss against compute as spent, and against C_min, each with its law"
+            return [
+                _saved(steps, figures_dir, "steps", study, collapsed, "points"),
+                _saved(compute, figures_dir, "least_compute", study, against, "points"),
                 allocation_text(study),
                 laws_table(laws),
-                notes_text(study),
             ]
-        return _joined(parts)
+
+        return _joined(_by_contender(_studies(results, LearningCurveStudy), parts))
 
 
 def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) -> str | None:
@@ -188,7 +193,10 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
             continue
         if len({(one.study, one.track) for one in studies}) > 1:
             parts.append(f"### {name}, {track} track")
-        parts.append(save(figures.single_law(members), figures_dir, file_name(f"{members[0].kind}_{name}_{track}")))
+        against = "size" if isinstance(members[0], SizeStudy) else "different tokens"
+        alt = f"Loss against {against} of {', '.join(one.contender for one in members)}, each with its law."
+        drawn, figure = figures.single_law(members), file_name(f"{members[0].kind}_{name}_{track}")
+        parts.append(save(drawn, figures_dir, figure, alt, (study_table_name(name, "points"),)))
         laws = [
             (f"{one.contender}, {words}", law)
             for one in members
@@ -209,9 +217,23 @@ def _studies(results: ScanResults, kind: type[S]) -> Iterator[S]:
             yield from (one for one in found if isinstance(one, kind))
 
 
+def _by_contender(studies: Iterable[S], parts: Callable[[S], list[str]]) -> list[str]:
+    """The `parts` of each study under its contender's name, and its notes behind them."""
+    from archbench.report.study_text import notes_text
+
+    return [part for study in studies for part in (f"### {study.contender}", *parts(study), notes_text(study))]
+
+
+def _saved(
+    figure: "Figure | None", figures_dir: Path, prefix: str, study: StudyOfContender, alt: str, *sorts: str
+) -> str:
+    """The Markdown of a figure of one study, whose numbers are its rows of these `sorts`; empty without a figure."""
+    if figure is None:
+        return ""
+    tables = tuple(study_table_name(study.study, sort) for sort in sorts)
+    name = file_name(f"{prefix}_{study.study}_{study.contender}")
+    return save(figure, figures_dir, name, f"{study.contender}: {alt}.", tables)
+
+
 def _joined(parts: list[str]) -> str | None:
     return "\n\n".join(part for part in parts if part) or None
-
-
-def _name(prefix: str, study: StudyOfContender) -> str:
-    return file_name(f"{prefix}_{study.study}_{study.contender}")

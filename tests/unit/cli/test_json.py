@@ -65,6 +65,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, fill: Callable[..., None]) 
     for number in range(8):
         (folder / "texts" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 40)
     (folder / "trial.yaml").write_text(SPEC)
+    (folder / "empty.py").write_text("")
+    board = ("--leaderboard", str(folder / "leaderboard"), "add", "demo", "--runs", str(store.root))
+    assert CliRunner().invoke(cli, ["leaderboard", *board]).exit_code == 0
     return folder
 
 
@@ -96,8 +99,10 @@ CASES = {
     "forecast": ("forecast", *TABLE, *UNITS, "--law", "chinchilla", "--budget", "1e15"),
     "forecast-scan": ("forecast", "--scan", "demo", "--budget", "1e15", "--contender", "gpt2", "--resamples", "100"),
     "report": ("report", "demo"),
-    "leaderboard": ("leaderboard", "--add", "demo"),
+    "leaderboard": ("leaderboard",),
+    "leaderboard-check": ("leaderboard", "check"),
     "plugins-list": ("plugins", "list"),
+    "plugins-check": ("plugins", "check", "./empty.py", "--no-train"),
     "doctor": ("doctor", "--no-smoke"),
 }
 """Export and transfer are printed by tests that train; see the tests of both."""

@@ -83,7 +83,7 @@ def test_compare_refuses_what_cannot_be_compared(store: RunStore, arguments: tup
 
 def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunStore, tmp_path: Path) -> None:
     where = ("--leaderboard", str(tmp_path))
-    assert invoke(leaderboard, *where, "--runs", str(store.root), "--add", "demo").exit_code == 0
+    assert invoke(leaderboard, *where, "add", "demo", "--runs", str(store.root)).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "entries").iterdir()) == ["demo--gpt2.json", "demo--reformer.json"]
     assert invoke(leaderboard, *where, "--check").exit_code == 0
     assert "nothing has changed" in invoke(leaderboard, *where).output
@@ -94,7 +94,7 @@ def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunSt
 
 
 def test_leaderboard_entries_name_the_hardware_that_the_runs_used(store: RunStore, tmp_path: Path) -> None:
-    invoke(leaderboard, "--leaderboard", str(tmp_path), "--runs", str(store.root), "--add", "demo")
+    invoke(leaderboard, "--leaderboard", str(tmp_path), "add", "demo", "--runs", str(store.root))
     entry = json.loads((tmp_path / "entries" / "demo--gpt2.json").read_text())
     assert entry["runs"][0]["hardware"] == {"hardware": {"device": "made up"}}
 
@@ -129,10 +129,10 @@ def test_imported_runs_stand_on_the_leaderboard_with_their_origin(tmp_path: Path
     result = invoke(import_runs, str(table), *columns, *words, *stored)
     assert result.exit_code == 0, result.output
     board = tmp_path / "board"
-    result = invoke(leaderboard, "--leaderboard", str(board), *stored, "--add", "published")
+    result = invoke(leaderboard, "--leaderboard", str(board), "add", "published", *stored)
     assert result.exit_code == 0, (result.output, result.exception)
     page = (board / "README.md").read_text()
     assert "theirs from published.csv (N non_embedding)" in page
     assert "6ND stands in for them: ours, theirs." in page
-    assert "[theirs](entries/published--theirs.json)" in page
+    assert "[theirs](evidence/published--theirs.md)" in page
     assert invoke(leaderboard, "--leaderboard", str(board), "--check").exit_code == 0

@@ -107,15 +107,18 @@ def test_usable_cores_are_at_most_those_of_the_affinity() -> None:
     assert 1 <= machine.usable_cores() <= len(os.sched_getaffinity(0))
 
 
-def test_worker_that_cannot_start_loses_its_run_with_the_log_named(tmp_path: Path) -> None:
-    missing = tmp_path / "no_such_plugin.py"
+def test_worker_that_cannot_start_loses_its_run_with_the_log_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nprint('no licence', file=sys.stderr)\nos._exit(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     job = Job("r", tmp_path, 1.0)
-    with LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path, plugin_files=[missing]) as executor:
+    with LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path) as executor:
         executor.submit(job)
         events = list(executor.poll(60.0))
         assert events == [Lost("r", f"its worker ended with exit code 1; see {tmp_path}/worker-0.log")]
         assert executor.worker_pids == ()
-    assert "no such plug-in file" in (tmp_path / "worker-0.log").read_text()
+    assert "no licence" in (tmp_path / "worker-0.log").read_text()
 
 
 @pytest.mark.parametrize(("memory_bytes", "at_once"), [(0, 2), (400, 2), (600, 1), (5000, 1)])
