@@ -27,7 +27,7 @@ from archbench.contracts.objective import (
     TokenSource,
     Windows,
 )
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.tracker import Tracker, TrackerConfig
 from archbench.contracts.transformer import (
     EncoderConfig,
@@ -59,11 +59,13 @@ __all__ = [
     "ArchbenchError",
     "ArchitectureConfig",
     "Attention",
+    "Column",
     "Comparison",
     "ComponentConfig",
     "CostAxis",
     "CurvePoint",
     "DataError",
+    "DataTable",
     "DatasetConfig",
     "Document",
     "EncoderConfig",
