@@ -22,7 +22,7 @@ from archbench.contracts.objective import (
     TokenSource,
     Windows,
 )
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.tracker import Tracker, TrackerConfig
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, StoreError
 from archbench.hookspecs import HOOK_API_VERSION, hookimpl
@@ -46,11 +46,13 @@ __all__ = [
     "ArchbenchError",
     "ArchitectureConfig",
     "Attention",
+    "Column",
     "Comparison",
     "ComponentConfig",
     "CostAxis",
     "CurvePoint",
     "DataError",
+    "DataTable",
     "DatasetConfig",
     "Document",
     "Ended",

@@ -208,7 +208,9 @@ class ReportOutput:
     """`archbench report`."""
 
     report: str
-    """Path of the page."""
+    """Path of the Markdown."""
+    page: str
+    """Path of the same as one file of HTML."""
     verdict: list[str]
     mind: list[str]
     """What the verdict must be read with."""
