@@ -28,7 +28,7 @@ def leaderboard_html(
     charts: dict[str, Chart] = {Path(name).stem: _chart(standing) for name, standing in standings.items()}
     page = Page(
         title=TITLE,
-        description="Which Transformer architecture gives the lowest loss for its training compute?",
+        description="Transformer architectures by the loss that they reach for their training compute",
         lead=lead,
         parts=[*parts, *_evidence_part(entries)],
         charts=charts,
@@ -66,4 +66,4 @@ def _chart(standing: Standing) -> Chart:
 
 def _embedded(figures: Mapping[str, bytes], source: str) -> str | None:
     name = source.rpartition("/")[2]
-    return image_address(name, figures[name]) if name in figures else None
+    return image_address("image/svg+xml", figures[name]) if name in figures else None

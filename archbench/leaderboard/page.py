@@ -17,9 +17,10 @@ HTML_PAGE = "index.html"
 FIGURES = "figures"
 EVIDENCE = "evidence"
 
-_INTRODUCTION = """Which Transformer architecture gives the lowest loss for its training compute? Each architecture is trained at several
-sizes under one protocol; its *frontier* is the lower envelope of all its learning curves. Architectures rank by the
-loss that their frontiers reach at one reference compute. This page is generated: `archbench leaderboard`."""
+_INTRODUCTION = """Which Transformer architecture gives the lowest loss for its training compute? Each architecture
+is trained at several sizes under one protocol; its *frontier* is the lower envelope of all its learning curves.
+Architectures rank by the loss that their frontiers reach at one reference compute. This page is generated: `archbench
+leaderboard`."""
 
 _LEGEND = """## How to read it
 
@@ -81,7 +82,7 @@ def _parts(standings: Mapping[str, Standing], entries: Sequence[LeaderboardEntry
     parts = [] if standings else [_EMPTY]
     for name, standing in standings.items():
         main = standing.main
-        blocks = [heading(main), f"![Loss against compute]({FIGURES}/{name})", main_table(main, link), origins(main)]
+        blocks = [heading(main), main_table(main, link), f"![Loss against compute]({FIGURES}/{name})", origins(main)]
         if standing.others:
             blocks.append(axes_table(standing.tables))
         parts.append("\n\n".join(block for block in blocks if block))
