@@ -1,4 +1,7 @@
-"""The pages of reports and of the leaderboard as a reader has them: on a phone and a desk, by day and night, with a keyboard, without scripts."""
+"""The pages of reports and of the leaderboard as a reader has them.
+
+On a phone and a desk, by day and night, with a keyboard, without scripts.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
