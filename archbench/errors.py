@@ -34,6 +34,15 @@ class StoreError(ArchbenchError):
     exit_code = 4
 
 
+def in_one_line(error: BaseException, most: int = 400) -> str:
+    """`Type: message` of `error`, the message cut to `most` characters, whatever a stranger's error does."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:
+        message = ""
+    return f"{type(error).__name__}: {message[:most] or 'no message'}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known name closest to `name`, otherwise the list of known names."""
     names = sorted(known)

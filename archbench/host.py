@@ -1,10 +1,11 @@
 """Discovers plug-ins, contains those that fail, and builds the registry of what they offer."""
 
+import contextlib
 import importlib.metadata
-import importlib.util
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from archbench import hookspecs
+from archbench.containment import contained, named_if_slow, witnessed
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
@@ -20,18 +22,13 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.tracker import TrackerConfig
-from archbench.errors import PluginError, nearest
+from archbench.errors import PluginError, in_one_line, nearest
+from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file
 from archbench.registry import Catalog, Registered, Registry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=ComponentConfig)
-
-FILE_DISTRIBUTION = "file"
-"""Distribution that a plug-in given by path is said to come from."""
-
-_CONTAINED = (Exception, SystemExit)
-"""What a plug-in may throw without ending archbench."""
 
 
 @dataclass(slots=True)
@@ -46,11 +43,24 @@ class PluginInfo:
     registered: dict[str, list[str]] = field(default_factory=dict)
     """Noun -> names, for example `architecture` -> [`gpt2`]."""
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What it changed and had no business to; it was put back."""
+
+    @property
+    def own(self) -> bool:
+        """Whether it comes with archbench."""
+        return self.distribution == hookspecs.PROJECT_NAME
 
     def fail(self, where: str, error: BaseException) -> None:
-        """Notes that the plug-in failed at `where`."""
-        message = " ".join(str(error).split()) or "no message"
-        self.failures.append(f"{where}: {type(error).__name__}: {message}")
+        """Notes that the plug-in failed at `where`; the same failure once."""
+        line = f"{where}: {in_one_line(error)}"
+        if line not in self.failures:
+            self.failures.append(line)
+
+    def note(self, where: str, line: str) -> None:
+        """Notes what the plug-in changed at `where`, once."""
+        if f"{where}: {line}" not in self.notes:
+            self.notes.append(f"{where}: {line}")
 
 
 @dataclass(slots=True)
@@ -68,25 +78,20 @@ class Host:
     def notify(self, hook: str, **arguments: Any) -> None:
         """Calls every implementation of an observing hook; a failure is logged and changes nothing."""
         for info, implementation in _implementations(self.manager, hook, self.plugins):
-            try:
+            with _witness(info, hook), _told(info, hook):
                 _call(implementation, arguments)
-            except _CONTAINED as error:
-                info.fail(hook, error)
-                log.warning("plug-in %r failed in %s: %s", info.name, hook, error)
 
     def first_result(self, hook: str, expected: type[T], **arguments: Any) -> T | None:
         """The first answer to a choosing hook that is not None; a failure or a wrong type is noted and passed over."""
         for info, implementation in _implementations(self.manager, hook, self.plugins):
-            try:
+            answer = None
+            with _witness(info, hook), _told(info, hook):
                 answer = _call(implementation, arguments)
-                if answer is None or isinstance(answer, expected):
-                    if answer is not None:
-                        return answer
-                    continue
-                raise TypeError(f"returned {type(answer).__name__}, expected {expected.__name__} or None")
-            except _CONTAINED as error:
-                info.fail(hook, error)
-                log.warning("plug-in %r failed in %s: %s", info.name, hook, error)
+                if not (answer is None or isinstance(answer, expected)):
+                    wrong, answer = type(answer).__name__, None
+                    raise TypeError(f"returned {wrong}, expected {expected.__name__} or None")
+            if answer is not None:
+                return answer
         return None
 
 
@@ -96,16 +101,39 @@ def default_host() -> Host:
     return load_host()
 
 
-def load_host(entry_points: Iterable[importlib.metadata.EntryPoint] | None = None, files: Sequence[Path] = ()) -> Host:
+def load_host(
+    entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
+    files: Sequence[Path] = (),
+    distributions: Collection[str] | None = None,
+) -> Host:
     """Loads the plug-ins behind `entry_points` (all installed ones in the group `archbench`) and in `files`.
 
-    Nothing that a plug-in does at import or in a hook ends the process: see `PluginInfo.failures`.
+    With `distributions` strangers are left out unless they come from one of these; `FILE_DISTRIBUTION` stands for
+    `files`. Whatever a plug-in raises at import or in a hook is kept: see `PluginInfo.failures`. One that ends the
+    process all the same (`os._exit`, a segmentation fault) is named on standard error.
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
     manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     plugins: list[PluginInfo] = []
+    with contextlib.ExitStack() as stack:
+        say: Callable[[str], None] | None = None
+        for info, load in _sources(entry_points, files):
+            if not (info.own or distributions is None or info.distribution in distributions):
+                continue
+            plugins.append(info)
+            if not info.own:
+                say = say or stack.enter_context(witnessed())
+                say(_last_words(info, "import"))
+            _load(manager, info, load)
+        return Host(manager, plugins, _build_registry(manager, plugins, say or (lambda what: None)))
+
+
+def _sources(
+    entry_points: Iterable[importlib.metadata.EntryPoint], files: Sequence[Path]
+) -> Iterator[tuple[PluginInfo, Callable[[], Any]]]:
+    """Every plug-in with what imports it, archbench's own first."""
     for entry_point in sorted(entry_points, key=_own_first):
         distribution = entry_point.dist
         info = PluginInfo(
@@ -114,15 +142,26 @@ def load_host(entry_points: Iterable[importlib.metadata.EntryPoint] | None = Non
             distribution=distribution.name if distribution else "unknown",
             version=distribution.version if distribution else "unknown",
         )
-        plugins.append(info)
-        _load(manager, info, entry_point.load)
+        yield info, entry_point.load
     for path in files:
-        if not path.is_file():
-            raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
-        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unversioned")
-        plugins.append(info)
-        _load(manager, info, partial(_import_file, path))
-    return Host(manager, plugins, _build_registry(manager, plugins))
+        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
+        yield info, partial(_load_file, info, path)
+
+
+def blamed(error: BaseException) -> str | None:
+    """The stranger's plug-in in whose code `error` arose, as its entry point or file is called; None if in no such."""
+    owners = {
+        entry_point.module.partition(".")[0]: entry_point.name
+        for entry_point in importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
+        if _own_first(entry_point)[0]
+    }
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith(FILE_MODULE):
+            return str(frame.f_globals.get("__file__"))
+        if module.partition(".")[0] in owners:
+            return owners[module.partition(".")[0]]
+    return None
 
 
 def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
@@ -131,34 +170,70 @@ def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, s
     return distribution != hookspecs.PROJECT_NAME, distribution, entry_point.name
 
 
-def _import_file(path: Path) -> Any:
-    name = f"archbench_plugin_file_{path.stem}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise ImportError(f"{path} is not a Python module")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
-    module_spec.loader.exec_module(module)
-    return module
+def _load_file(info: PluginInfo, path: Path) -> Any:
+    info.version = file_version(path)
+    return import_file(path)
 
 
 def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], Any]) -> None:
     if manager.has_plugin(info.name):
         info.failures.append(f"register: a plug-in named {info.name!r} is already loaded; this one is left out")
         return
-    try:
+    module: Any = None
+    with _quiet(info, "import"):
         module = load()
-    except _CONTAINED as error:
-        info.fail("import", error)
+    if module is None:
         return
-    try:
+    registered = False
+    with _quiet(info, "register"):
         manager.register(module, name=info.name)
         _refuse_unknown_hooks(manager, module)
-    except (*_CONTAINED, pluggy.PluginValidationError) as error:
-        info.fail("register", error)
-        # pluggy leaves a plug-in half registered after a validation error.
-        if manager.has_plugin(info.name):
-            manager.unregister(name=info.name)
+        registered = True
+    # pluggy leaves a plug-in half registered after a validation error.
+    if not registered and manager.has_plugin(info.name):
+        manager.unregister(name=info.name)
+
+
+@contextlib.contextmanager
+def _contained(info: PluginInfo, where: str) -> Iterator[None]:
+    """Runs the plug-in's code at `where`; what goes wrong and what it changes is noted in `info`."""
+    slow = contextlib.nullcontext() if info.own else named_if_slow(f"plug-in {info.name!r} ({where})")
+    with slow, contained(partial(info.fail, where), partial(info.note, where)):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet(info: PluginInfo, where: str) -> Iterator[None]:
+    """`_contained`, with what the plug-in prints on standard error: standard output is the command's result alone."""
+    with _contained(info, where), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def _told(info: PluginInfo, hook: str) -> Iterator[None]:
+    """`_contained`, with what went wrong told at once: nobody lists plug-ins while a scan goes on."""
+    failures, notes = len(info.failures), len(info.notes)
+    with _contained(info, hook):
+        yield
+    for line in info.failures[failures:]:
+        log.warning("plug-in %r failed in %s", info.name, line)
+    for line in info.notes[notes:]:
+        log.warning("plug-in %r in %s", info.name, line)
+
+
+@contextlib.contextmanager
+def _witness(info: PluginInfo, hook: str) -> Iterator[None]:
+    """Has it told which stranger's hook ended the process, if one does."""
+    with contextlib.nullcontext(None) if info.own else witnessed() as say:
+        if say is not None:
+            say(_last_words(info, hook))
+        yield
+
+
+def _last_words(info: PluginInfo, where: str) -> str:
+    """What a witness says if the process dies at `where`."""
+    remedy = "leave it out" if info.distribution == FILE_DISTRIBUTION else f"mend or uninstall {info.distribution}"
+    return f"plug-in {info.name!r} ended this process ({where}); {remedy}"
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: Any) -> None:
@@ -181,9 +256,11 @@ def _call(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:
     return implementation.function(*(arguments[name] for name in implementation.argnames))
 
 
-def _build_registry(manager: pluggy.PluginManager, plugins: Sequence[PluginInfo]) -> Registry:
+def _build_registry(
+    manager: pluggy.PluginManager, plugins: Sequence[PluginInfo], say: Callable[[str], None]
+) -> Registry:
     def collect(hook: str, noun: str, base: type[T]) -> Catalog[T]:
-        return _collect(manager, plugins, hook, noun, base)
+        return _collect(manager, plugins, hook, noun, base, say)
 
     return Registry(
         architectures=collect("register_architectures", "architecture", ArchitectureConfig),
@@ -197,17 +274,21 @@ def _build_registry(manager: pluggy.PluginManager, plugins: Sequence[PluginInfo]
 
 
 def _collect(
-    manager: pluggy.PluginManager, plugins: Sequence[PluginInfo], hook: str, noun: str, base: type[T]
+    manager: pluggy.PluginManager,
+    plugins: Sequence[PluginInfo],
+    hook: str,
+    noun: str,
+    base: type[T],
+    say: Callable[[str], None],
 ) -> Catalog[T]:
     entries: dict[str, Registered[T]] = {}
     for info, implementation in reversed(_implementations(manager, hook, plugins)):
-        try:
+        say(_last_words(info, hook))
+        offered: list[Any] = []
+        with _quiet(info, hook):
             offered = list(_call(implementation, {}))
-        except _CONTAINED as error:
-            info.fail(hook, error)
-            continue
         for config in offered:
-            try:
+            with _quiet(info, hook):
                 if not (isinstance(config, type) and issubclass(config, base)):
                     raise TypeError(f"returned {config!r}, expected subclasses of {base.__name__}")
                 kind = config.kind_name()
@@ -215,10 +296,7 @@ def _collect(
                     raise ValueError(f"{noun} {kind!r} is already registered by {entries[kind].plugin!r}")
                 if getattr(config, "__abstractmethods__", None):
                     raise TypeError(f"{config.__name__} lacks {', '.join(sorted(config.__abstractmethods__))}")
-            except _CONTAINED as error:
-                info.fail(hook, error)
-                continue
-            entries[kind] = Registered(config, info.name, info.distribution, info.version)
-            info.registered.setdefault(noun, []).append(kind)
+                entries[kind] = Registered(config, info.name, info.distribution, info.version)
+                info.registered.setdefault(noun, []).append(kind)
     failures = {info.name: info.failures[0] for info in plugins if info.failures}
     return Catalog(noun, entries, failures)

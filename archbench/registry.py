@@ -1,8 +1,9 @@
 """The components that installed plug-ins offer, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.config import ComponentConfig
@@ -12,6 +13,7 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
+from archbench.plugin_sources import FILE_DISTRIBUTION, source_sha256
 
 T = TypeVar("T", bound=ComponentConfig)
 
@@ -25,6 +27,24 @@ class Registered(Generic[T]):
     """Name of the plug-in's entry point, or path of its file."""
     distribution: str
     version: str
+
+    def origin(self) -> dict[str, str | None]:
+        """Plug-in, distribution, version and hash of its source text, as JSON data; of a file's path the name alone."""
+        by_path = self.distribution == FILE_DISTRIBUTION
+        return {
+            "plugin": Path(self.plugin).name if by_path else self.plugin,
+            "distribution": self.distribution,
+            "version": self.version,
+            "source_sha256": source_sha256(self.config.__module__),
+        }
+
+
+def plugin_versions(origins: Iterable[Registered[Any]]) -> dict[str, str]:
+    """Distribution -> version, as run ids know it; several files given by path are one distribution of all of them."""
+    versions: dict[str, set[str]] = {}
+    for origin in origins:
+        versions.setdefault(origin.distribution, set()).add(origin.version)
+    return {distribution: "+".join(sorted(found)) for distribution, found in versions.items()}
 
 
 @dataclass(frozen=True, slots=True)

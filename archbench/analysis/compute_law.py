@@ -3,7 +3,10 @@
     without floor  L(C) = (C_c/C)^alpha_C            Kaplan et al. 2020, eq 1.3 (there with C_min)
     with floor     L(C) = E + (C_c/C)^alpha_C        E, the irreducible loss, free or pinned
 
-Legend: C cost (FLOPs or seconds), L loss (nats), alpha_C exponent, C_c scale, E floor, n points, R rows of weights.
+The search is one of its own beside that of `fitting.py`: with alpha given this law is linear in its other parameters,
+so that every start is solved outright, and a floor is judged against the law without one, by an F test.
+
+Legend: C cost (FLOPs or seconds), L loss (nats), alpha_C exponent, C_c scale, E floor, n points.
 """
 
 from collections.abc import Sequence
@@ -14,14 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import f as f_distribution
 
+from archbench.analysis.fitting import Floor
 from archbench.analysis.points import label_codes
 from archbench.analysis.power_sum import Array, PowerSum
-from archbench.analysis.robust import LEAST_SQUARES, Minima, huber, minimise
+from archbench.analysis.robust import LEAST_SQUARES, huber, minimise
 from archbench.results.fits import FitResult, FitStatus
 from archbench.results.runs import CostAxis
 
-Floor = Literal["none", "free"] | float
-"""`none`, `free`, or the pinned floor in nats."""
 Residuals = Literal["log_loss", "log_excess"]
 """Residuals of ln L, or of ln(L - E), which only a pinned floor has (the practice of published back-tests)."""
 
@@ -57,11 +59,9 @@ def fit_compute_law(
     if problem is not None:
         return describe.refused(*problem)
     width = _delta(data, floor) if delta == "auto" else float(delta)
-    minima = _fit(data, data.weights[None, :], floor, width)
-    best = minima.best()
-    theta = minima.theta[best]
-    status, reason = _judge(data, theta, float(minima.objective[best]), bool(minima.converged[best]), floor, width)
-    return describe.fitted(theta, float(minima.objective[best]), width, status, reason)
+    found = _fit(data, floor, width)
+    status, reason = _judge(data, found, floor, width)
+    return describe.fitted(found, width, status, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,44 +139,42 @@ class _Data:
         return PowerSum(terms, floor=_FLOOR if with_floor else None)
 
 
-def _fit(data: _Data, weights: Array, floor: Floor, delta: float) -> Minima:
-    """The best minimum for each row of weights over all starts."""
-    law = data.law(floor)
+@dataclass(frozen=True, slots=True)
+class _Minimum:
+    theta: Array
+    """ln A at the centre, alpha, and ln E where there is a floor."""
+    objective: float
+    converged: bool
+
+
+def _fit(data: _Data, floor: Floor, delta: float) -> _Minimum:
+    """The lowest minimum over all starts."""
+    law, weights = data.law(floor), data.weights[None, :]
     lower, upper = np.array([-_EXP_LIMIT, 0.0, -40.0]), np.array([_EXP_LIMIT, MAX_EXPONENT, _EXP_LIMIT])
     lower, upper = lower[: law.num_params], upper[: law.num_params]
-    fixed: tuple[int, ...] = ()
+    starts, fixed = _starts(data, law, floor)
+    scores = [float((weights * huber(law.value(start) - data.y, delta)).sum()) for start in starts]
+    # Every start is scored; those that may lead somewhere else (the best, and the best of each side of it) are refined.
+    ends = [
+        minimise(law, data.y, weights, starts[pick], delta=delta, lower=lower, upper=upper, fixed=fixed)
+        for pick in np.argsort(scores)[:4]
+    ]
+    best = min(ends, key=lambda end: end.objective[0] if np.isfinite(end.objective[0]) else np.inf)
+    return _Minimum(best.theta[0], float(best.objective[0]), bool(best.converged[0]))
+
+
+def _starts(data: _Data, law: PowerSum, floor: Floor) -> tuple[list[Array], tuple[int, ...]]:
+    """Where the search begins, [1, P] each, and which parameters stay as they begin."""
+    weights = data.weights[None, :]
     line = _line(data.x, data.y, weights)
     if law.floor is None:
-        return minimise(law, data.y, weights, line, delta=delta, lower=lower, upper=upper)
+        return [line], ()
     if floor == "free":
-        starts = [_linear_start(data, weights, float(alpha)) for alpha in _ALPHA_GRID]
-        starts.append(np.column_stack([line, np.full(len(line), -20.0)]))
-    else:
-        fixed = (_FLOOR,)
-        pinned = np.full((len(line), 1), np.log(float(floor)))
-        excess = np.log(np.exp(data.y) - float(floor))
-        starts = [np.hstack([_line(data.x, excess, weights), pinned]), np.hstack([line, pinned])]
-    stacked = np.stack(starts)
-    scores = np.stack([(weights * huber(law.value(start) - data.y, delta)).sum(axis=1) for start in stacked])
-    # Every start is scored; those that may lead somewhere else (the best, and the best of each side of it) are refined.
-    chosen = np.argsort(scores, axis=0)[: min(4, len(stacked))]
-    rows = np.arange(len(line))
-    ends = [
-        minimise(law, data.y, weights, stacked[pick, rows], delta=delta, lower=lower, upper=upper, fixed=fixed)
-        for pick in chosen
-    ]
-    return _best_of(ends)
-
-
-def _best_of(ends: Sequence[Minima]) -> Minima:
-    objectives = np.stack([end.objective for end in ends])
-    winner = np.nanargmin(np.where(np.isfinite(objectives), objectives, np.inf), axis=0)
-    rows = np.arange(len(winner))
-    return Minima(
-        np.stack([end.theta for end in ends])[winner, rows],
-        objectives[winner, rows],
-        np.stack([end.converged for end in ends])[winner, rows],
-    )
+        solved = [_linear_start(data, weights, float(alpha)) for alpha in _ALPHA_GRID]
+        return [*solved, np.column_stack([line, [-20.0]])], ()
+    pinned = np.full((1, 1), np.log(float(floor)))
+    excess = np.log(np.exp(data.y) - float(floor))
+    return [np.hstack([_line(data.x, excess, weights), pinned]), np.hstack([line, pinned])], (_FLOOR,)
 
 
 def _line(x: Array, y: Array, weights: Array) -> Array:
@@ -208,40 +206,37 @@ def _linear_start(data: _Data, weights: Array, alpha: float) -> Array:
 def _delta(data: _Data, floor: Floor) -> float:
     """1.345 robust standard deviations of the residuals about a nearly least-absolute fit, at least 1e-3."""
     law = data.law(floor)
-    minima = _fit(data, data.weights[None, :], floor, _SMALLEST_DELTA)
-    residual = law.value(minima.theta[[minima.best()]])[0] - data.y
+    residual = law.value(_fit(data, floor, _SMALLEST_DELTA).theta[None, :])[0] - data.y
     spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
     freedom = max(len(residual) - law.num_params + (floor not in ("none", "free")), 1)
     return float(max(1.345 * spread * np.sqrt(len(residual) / freedom), _SMALLEST_DELTA))
 
 
-def _judge(
-    data: _Data, theta: Array, objective: float, converged: bool, floor: Floor, delta: float
-) -> tuple[FitStatus, str]:
+def _judge(data: _Data, found: _Minimum, floor: Floor, delta: float) -> tuple[FitStatus, str]:
     """Whether the fitted parameters may be read, and why not."""
-    alpha = float(theta[_ALPHA])
+    alpha = float(found.theta[_ALPHA])
     if alpha <= 1e-9:
         return FitStatus.BOUND_HIT, "the loss does not fall with cost: alpha_C is at 0"
     if alpha >= MAX_EXPONENT * (1 - 1e-6):
         return FitStatus.BOUND_HIT, f"alpha_C is at its bound {MAX_EXPONENT:g}"
     if floor != "free":
-        return _converged(converged)
+        return _converged(found.converged)
     lowest = float(np.exp(data.y.min()))
-    if np.exp(theta[_FLOOR]) < 1e-3 * lowest:
+    if np.exp(found.theta[_FLOOR]) < 1e-3 * lowest:
         return FitStatus.BOUND_HIT, "the floor is at 0: the data bend no more than a law without floor"
-    straight = _fit(data, data.weights[None, :], "none", delta)
-    worse = float(straight.objective[0])
+    straight = _fit(data, "none", delta)
     freedom = min(len(data.x), data.num_clusters) - 3
     if freedom < 1:
         return FitStatus.NOT_IDENTIFIABLE, f"{data.num_clusters} runs do not identify a floor beside two parameters"
-    ratio = (worse - objective) / max(_noise_objective(data, theta, floor, delta), 1e-300) * freedom
+    noise = max(_noise_objective(data, found.theta, floor, delta), 1e-300)
+    ratio = (straight.objective - found.objective) / noise * freedom
     p_value = float(f_distribution.sf(ratio, 1, freedom))
     if p_value > _FLOOR_LEVEL:
         return (
             FitStatus.NOT_IDENTIFIABLE,
             f"a law without floor fits as well (p {p_value:.2g}): the data do not identify the floor",
         )
-    return _converged(converged)
+    return _converged(found.converged)
 
 
 def _converged(converged: bool) -> tuple[FitStatus, str]:
@@ -269,7 +264,8 @@ class _Description:
     def refused(self, status: FitStatus, reason: str) -> FitResult:
         return self._result({}, float("nan"), 0.0, status, reason, float("nan"))
 
-    def fitted(self, theta: Array, objective: float, delta: float, status: FitStatus, reason: str) -> FitResult:
+    def fitted(self, found: _Minimum, delta: float, status: FitStatus, reason: str) -> FitResult:
+        theta = found.theta
         alpha = float(theta[_ALPHA])
         intercept = float(theta[_A] + alpha * self.data.centre)
         params = {"alpha_C": alpha, "ln_A": intercept}
@@ -282,7 +278,8 @@ class _Description:
         law = self.data.law(self.floor)
         residual = law.value(theta[None, :])[0] - self.data.y
         freedom = max(len(residual) - (3 if self.floor == "free" else 2), 1)
-        return self._result(params, objective, delta, status, reason, float(np.sqrt((residual**2).sum() / freedom)))
+        spread = float(np.sqrt((residual**2).sum() / freedom))
+        return self._result(params, found.objective, delta, status, reason, spread)
 
     def _result(
         self, params: dict[str, float], objective: float, delta: float, status: FitStatus, reason: str, spread: float

@@ -18,6 +18,7 @@ from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.power_sum import Array
 from archbench.analysis.residual_bootstrap import METHOD, NUM_RESAMPLES, exp_interval
 from archbench.analysis.robust import LEAST_SQUARES
+from archbench.analysis.study_points import about, usable
 from archbench.analysis.trade_off import Hyperbolas, fit_hyperbolas
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import RunRecord
@@ -67,26 +68,19 @@ def study_batches(
     targets_nats: the losses to ask for; chosen from what the runs reached where it is empty. The samples are None where
     the law has been refused. Runs that are not done are left out and counted.
     """
-    usable = [run for run in runs if run.usable]
-    left_out = {"not done": len(runs) - len(usable)} if len(usable) < len(runs) else {}
+    kept = usable(runs)
     generator = np.random.default_rng((seed, 1))
     found: list[_SizeResult] = []
-    for size in sorted({run.non_embedding_params for run in usable}):
+    for size in sorted({run.non_embedding_params for run in kept.runs}):
         members = sorted(
-            (run for run in usable if run.non_embedding_params == size),
+            (run for run in kept.runs if run.non_embedding_params == size),
             key=lambda run: (run.batch_tokens, run.seed, run.run_id),
         )
         found.append(_study_size(members, targets_nats, num_targets, num_resamples, generator))
     trade_offs = tuple(trade_off for one in found for trade_off in one.trade_offs)
     law, samples = _law(found)
     result = BatchStudy(
-        kind="batch_scan",
-        study=study,
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=len(usable),
-        left_out=left_out,
-        notes=_notes(usable),
+        **about(study, contender, runs, used=len(kept.runs), left_out=kept.left_out, notes=_notes(kept.runs)),
         trade_offs=trade_offs,
         law=law,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from archbench.analysis.cell_fit import fit_cells
 from archbench.analysis.fitting import LawFit, fit_law
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw
@@ -37,16 +38,7 @@ class Regime:
 
 def scratch_law(scratch: Mapping[int, Sequence[Cell]]) -> LawFit:
     """Kaplan's L(N,D) by least squares on ln L of the cells from scratch."""
-    cells = [cell for curve in scratch.values() for cell in curve]
-    return fit_law(
-        KaplanSizeData(),
-        {"N": [cell.non_embedding_params for cell in cells], "D": [cell.tokens for cell in cells]},
-        np.exp([cell.log_loss for cell in cells]),
-        delta=LEAST_SQUARES,
-        weights=[len(cell.runs) for cell in cells],
-        clusters=list(range(len(cells))),
-        param_convention="non_embedding",
-    )
+    return fit_cells(KaplanSizeData(), [cell for curve in scratch.values() for cell in curve], tokens="D")
 
 
 def low_data_regime(scratch: Mapping[int, Sequence[Cell]], joint: LawFit) -> Regime:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from archbench.analysis.comparison import Contender, centred_interval
-from archbench.analysis.compute_law import Floor, fit_compute_law
-from archbench.analysis.fitting import HOFFMANN_DELTA
+from archbench.analysis.compute_law import fit_compute_law
+from archbench.analysis.fitting import HOFFMANN_DELTA, Floor
 from archbench.analysis.resampled_laws import PowerLaws, fit_floors, fit_huber_lines
 from archbench.analysis.resampling import Sample
 from archbench.analysis.robust import LEAST_SQUARES

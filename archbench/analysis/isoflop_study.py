@@ -11,7 +11,7 @@ import numpy as np
 from archbench.analysis.allocation_study import same_budget, study_allocation
 from archbench.analysis.isoflop import isoflop_minimum
 from archbench.analysis.power_sum import Array
-from archbench.analysis.study_points import column, result_point, usable
+from archbench.analysis.study_points import about, column, result_point, usable
 from archbench.analysis.tables import RunTable
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
@@ -21,6 +21,7 @@ BIAS_NOTE = (
     "parabolas are biased where the exponents of N and D differ or the sizes lie off-centre (arXiv 2603.22339), even "
     "without noise: the joint law decides, they are shown beside it"
 )
+_RUNS_NOTE = "the joint law and the learning-curve approaches use every run, at its end"
 
 
 def study_isoflop(
@@ -55,13 +56,7 @@ def study_isoflop(
     )
     rows = study_allocation(table, resamples=resamples, seed=seed) if points else ()
     return IsoflopStudy(
-        kind="isoflop",
-        study=study,
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=shared,
-        left_out=left_out,
-        notes=(BIAS_NOTE, "the joint law and the learning-curve approaches use every run, at its end"),
+        **about(study, contender, runs, used=shared, left_out=left_out, notes=(BIAS_NOTE, _RUNS_NOTE)),
         cost_axis=axis,
         budgets=tuple(budgets),
         allocations=tuple(

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from archbench.analysis.cluster_weights import cluster_weights
 from archbench.analysis.fitting import LawFit
 from archbench.analysis.power_sum import Array
-from archbench.analysis.robust import Minima, minimise
+from archbench.analysis.robust import minimise
 from archbench.results.fits import Interval
 
 _CHUNK = 250
@@ -51,28 +51,34 @@ def bootstrap_law(
 def refit(fit: LawFit, weights: Array) -> Samples:
     """`fit` repeated with each row of weights, [R, n]; weight 0 leaves a point out."""
     chunk = int(np.clip(_CHUNK_POINTS // max(weights.shape[1], 1), 1, _CHUNK))
-    ends = [_refit(fit, weights[start : start + chunk]).theta for start in range(0, len(weights), chunk)]
+    ends = [
+        repeated(fit, fit.points.observed, weights[start : start + chunk]) for start in range(0, len(weights), chunk)
+    ]
     theta = np.concatenate(ends) if ends else np.empty((0, fit.law.num_params))
     too_few = (weights > 0).sum(axis=1) < fit.num_free
     theta[too_few] = np.nan
     return Samples(fit, theta)
 
 
-def _refit(fit: LawFit, weights: Array) -> Minima:
+def repeated(fit: LawFit, observed: Array, weights: Array) -> Array:
+    """theta of `fit` repeated on its own design and from its own minimum, [R, P].
+
+    observed: logarithms of the response, [n] or [R, n]; weights: [R, n], or [1, n] for all R alike.
+    """
     lower, upper = fit.law.bounds()
-    start = np.broadcast_to(fit.theta, (len(weights), fit.law.num_params))
+    rows, _ = np.broadcast_shapes(observed.shape, weights.shape)
     return minimise(
         fit.design(),
-        fit.points.observed,
+        observed,
         weights,
-        start,
+        np.broadcast_to(fit.theta, (rows, fit.law.num_params)),
         delta=fit.delta,
         lower=lower,
         upper=upper,
         fixed=fit.fixed,
         tolerance=1e-9,
         log_residuals=fit.log_residuals,
-    )
+    ).theta
 
 
 def percentile_intervals(

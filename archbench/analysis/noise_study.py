@@ -16,6 +16,7 @@ from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.power_sum import Array
 from archbench.analysis.residual_bootstrap import exp_interval, with_residual_intervals
 from archbench.analysis.robust import LEAST_SQUARES
+from archbench.analysis.study_points import about
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import NoiseMeasurement, RunRecord
 from archbench.results.studies import NoiseScaleStudy, NoiseScaleWindow, StudyComparison
@@ -28,6 +29,10 @@ AGREEMENT_FACTOR = 3.0
 """Noise scale and batch scan are said to agree within this factor, set before any was measured: McCandlish et al. 2018
 find B_simple within an order of magnitude of B_crit, Kaplan et al. 2020 (figure 10) about within a factor of three."""
 METHOD_RATIO = "fieller-t"
+_NOTES = (
+    "B_simple takes the curvature to be the same in all directions; it need not equal B_crit",
+    f"said to agree within a factor of {AGREEMENT_FACTOR:g}",
+)
 
 
 def study_noise(
@@ -43,15 +48,7 @@ def study_noise(
     windows = tuple(window for run in unique for window in noise_windows(run))
     law = _law(windows, seed)
     return NoiseScaleStudy(
-        kind="noise_scale",
-        study="noise_scale",
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=len(unique),
-        notes=(
-            "B_simple takes the curvature to be the same in all directions; it need not equal B_crit",
-            f"said to agree within a factor of {AGREEMENT_FACTOR:g}",
-        ),
+        **about("noise_scale", contender, runs, used=len(unique), left_out={}, notes=_NOTES),
         windows=windows,
         law=law,
         agreement=_agreement(contender, windows, batch, np.random.default_rng((seed, 4))),

@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from archbench.analysis.fitting import LawFit
-from archbench.analysis.law_bootstrap import Samples, percentile_intervals
+from archbench.analysis.law_bootstrap import Samples, percentile_intervals, repeated
 from archbench.analysis.power_sum import Array
-from archbench.analysis.robust import minimise
 from archbench.results.fits import Interval
 
 METHOD = "bootstrap-run-residuals"
@@ -45,23 +44,9 @@ def redrawn_responses(fit: LawFit, num_resamples: int, generator: np.random.Gene
 
 def refit_to(fit: LawFit, observed: Array) -> Samples:
     """`fit` repeated on its own design with each row of `observed` (logarithms, [R, n]), from its own minimum."""
-    lower, upper = fit.law.bounds()
     size = max(1, _CHUNK_VALUES // max(observed.shape[1], 1))
-    parts = [
-        minimise(
-            fit.design(),
-            rows,
-            fit.points.weights[None, :],
-            np.broadcast_to(fit.theta, (len(rows), fit.law.num_params)),
-            delta=fit.delta,
-            lower=lower,
-            upper=upper,
-            fixed=fit.fixed,
-            tolerance=1e-9,
-            log_residuals=fit.log_residuals,
-        ).theta
-        for rows in (observed[start : start + size] for start in range(0, len(observed), size))
-    ]
+    weights = fit.points.weights[None, :]
+    parts = [repeated(fit, observed[start : start + size], weights) for start in range(0, len(observed), size)]
     return Samples(fit, np.concatenate(parts))
 
 
@@ -78,10 +63,18 @@ def with_residual_intervals(
     return fit.with_intervals(named(percentile_intervals(fit.result.params, samples.params()))), samples
 
 
+def percentile_interval(value: float, drawn: Array) -> Interval:
+    """`value` with the 95 % percentile interval of those of its draws that are finite; without bounds where none is."""
+    finite = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (-np.inf, np.inf)
+    return Interval(float(value), float(low), float(high), method=METHOD)
+
+
 def exp_interval(log_value: float, log_drawn: Array) -> Interval:
-    """e to a value, with the 95 % percentile interval of those of its draws that are numbers."""
-    low, high = np.exp(np.nanpercentile(log_drawn, [2.5, 97.5]))
-    return Interval(float(np.exp(log_value)), float(low), float(high), method=METHOD)
+    """e to a value, with e to its percentile interval."""
+    logs = percentile_interval(log_value, log_drawn)
+    value, low, high = np.exp([logs.value, logs.low, logs.high])
+    return Interval(float(value), float(low), float(high), method=METHOD)
 
 
 def named(intervals: dict[str, Interval]) -> dict[str, Interval]:

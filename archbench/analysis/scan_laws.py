@@ -20,6 +20,7 @@ from archbench.analysis.resampling import Frontiers
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, CurvePoint, RunRecord
+from archbench.units import counted
 
 MIN_SIZES = 3
 _CURVE_POINTS = 64
@@ -100,7 +101,9 @@ def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFi
     conventions = {str(run.details.get("param_convention", "non_embedding")) for run in runs}
     fit = fit_law(law, variables, loss, weights=weights, clusters=number, param_convention=", ".join(conventions))
     if (sizes := len(np.unique(size))) < MIN_SIZES:
-        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes have finished; the law needs at least {MIN_SIZES}")
+        return fit.refused(
+            FitStatus.TOO_FEW_SIZES, f"{counted(sizes, 'size')} finished; the law needs at least {MIN_SIZES}"
+        )
     return fit
 
 

@@ -9,24 +9,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.fitting import LawFit
+from archbench.analysis.fitting import Floor, LawFit
 from archbench.analysis.law_bootstrap import Samples
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw, SizeLaw
 from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import METHOD, with_residual_intervals
-from archbench.analysis.study_points import column, different_tokens, fit_study, result_point, usable
+from archbench.analysis.residual_bootstrap import percentile_interval, with_residual_intervals
+from archbench.analysis.study_points import about, column, different_tokens, fit_study, result_point, usable
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import RunRecord
 from archbench.results.studies import DataStudy, GridStudy, SizeStudy, StudyPoint
+from archbench.units import counted
 
 MIN_SIZES = 3
 _SAME = 0.1
 """Budgets that differ by less than this share count as equal."""
 OVERFITTING_LEVEL = 0.02
 """Kaplan et al. 2020, section 4.2."""
+_GRID_NOTE = "D counts different tokens; where none was seen twice, the tokens seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,71 +49,54 @@ def study_sizes(
 ) -> tuple[SizeStudy, LawSamples]:
     """L(N): each size at the largest budget that it was given."""
     kept = usable(runs)
-    points, left_out = [], dict(kept.left_out)
-    for size in sorted({run.non_embedding_params for run in kept.runs}):
-        ends = [result_point(run) for run in kept.runs if run.non_embedding_params == size]
-        longest = max(run.planned_tokens for run in kept.runs if run.non_embedding_params == size)
-        chosen = [
-            point
-            for run, point in zip((r for r in kept.runs if r.non_embedding_params == size), ends, strict=True)
-            if run.planned_tokens > (1 - _SAME) * longest
-        ]
-        if shorter := len(ends) - len(chosen):
-            left_out["shorter budget of the same size"] = left_out.get("shorter budget of the same size", 0) + shorter
-        points += chosen
-    notes = []
-    data = [different_tokens(point) for point in points]
-    if data and max(data) > (1 + _SAME) * min(data):
-        notes.append("tokens differ from size to size, so that the exponent is that of this ladder and not of N alone")
-    elif data:
-        notes.append(f"every size saw {min(data):.3g} tokens; sizes that these do not suffice for flatten the law")
-    law, samples = _law(SizeLaw(), {"N": column(points, "non_embedding_params")}, points, "none", seed)
-    floor, _ = _law(SizeLaw(), {"N": column(points, "non_embedding_params")}, points, "free", seed)
+    points = _at_largest_budget(kept.runs)
+    shorter = len(kept.runs) - len(points)
+    variables = {"N": column(points, "non_embedding_params")}
+    law = _law(SizeLaw(), variables, points, "none", seed)
     result = SizeStudy(
-        kind="size_scan",
-        study=study,
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=len(points),
-        left_out=left_out,
-        notes=tuple(notes),
+        **about(
+            study,
+            contender,
+            runs,
+            used=len(points),
+            left_out=kept.left_out | ({"shorter budget of the same size": shorter} if shorter else {}),
+            notes=_size_notes(points),
+        ),
         points=tuple(points),
         law=law.result,
-        law_with_floor=floor.result,
+        law_with_floor=_law(SizeLaw(), variables, points, "free", seed).result,
     )
-    return result, LawSamples(law, samples)
+    return result, law
 
 
 def study_data(study: str, contender: str, runs: Sequence[RunRecord], *, seed: int = 0) -> tuple[DataStudy, LawSamples]:
     """L(D) of the largest model that has three amounts of data or more; the largest model if none has."""
     kept = usable(runs)
-    points = [result_point(run) for run in kept.runs]
-    size = _largest_size(points)
-    chosen = [point for point in points if point.non_embedding_params == size]
-    left_out = dict(kept.left_out)
-    if smaller := len(points) - len(chosen):
-        left_out["another size"] = smaller
-    data = np.array([different_tokens(point) for point in chosen])
-    law, samples = _law(DataLaw(), {"D": data}, chosen, "none", seed)
-    floor, _ = _law(DataLaw(), {"D": data}, chosen, "free", seed)
-    early = sum(point.tokens > point.unique_tokens for point in chosen)
+    every = [result_point(run) for run in kept.runs]
+    size = _largest_size(every)
+    points = [point for point in every if point.non_embedding_params == size]
+    smaller = len(every) - len(points)
+    variables = {"D": np.array([different_tokens(point) for point in points])}
+    law = _law(DataLaw(), variables, points, "none", seed)
+    early = sum(point.tokens > point.unique_tokens for point in points)
     result = DataStudy(
-        kind="data_scan",
-        study=study,
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=len(chosen),
-        left_out=left_out,
-        notes=(
-            f"lowest validation loss of each run; {early} of {len(chosen)} runs saw their text more than once",
-            "a model of limited size flattens the law at large D",
+        **about(
+            study,
+            contender,
+            runs,
+            used=len(points),
+            left_out=kept.left_out | ({"another size": smaller} if smaller else {}),
+            notes=(
+                f"lowest validation loss of each run; {early} of {len(points)} runs saw their text more than once",
+                "a model of limited size flattens the law at large D",
+            ),
         ),
         non_embedding_params=size,
-        points=tuple(chosen),
+        points=tuple(points),
         law=law.result,
-        law_with_floor=floor.result,
+        law_with_floor=_law(DataLaw(), variables, points, "free", seed).result,
     )
-    return result, LawSamples(law, samples)
+    return result, law
 
 
 def study_grid(study: str, contender: str, runs: Sequence[RunRecord], *, seed: int = 0) -> tuple[GridStudy, LawSamples]:
@@ -122,38 +107,49 @@ def study_grid(study: str, contender: str, runs: Sequence[RunRecord], *, seed: i
         "N": column(points, "non_embedding_params"),
         "D": np.array([different_tokens(point) for point in points]),
     }
-    law, samples = _law(KaplanSizeData(), variables, points, "none", seed)
-    beside, _ = _law(Chinchilla(), variables, points, "free", seed)
-    exponent, factor = _overfitting(law, samples)
+    law = _law(KaplanSizeData(), variables, points, "none", seed)
+    exponent, factor = _overfitting(law)
     result = GridStudy(
-        kind="grid",
-        study=study,
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=len(points),
-        left_out=kept.left_out,
-        notes=("D counts different tokens; where none was seen twice, the tokens seen",),
+        **about(study, contender, runs, used=len(points), left_out=kept.left_out, notes=(_GRID_NOTE,)),
         points=tuple(points),
         law=law.result,
-        law_with_floor=beside.result,
+        law_with_floor=_law(Chinchilla(), variables, points, "free", seed).result,
         overfitting_exponent=exponent,
         overfitting_factor=factor,
         overfitting_level=OVERFITTING_LEVEL,
     )
-    return result, LawSamples(law, samples)
+    return result, law
 
 
-def _law(
-    law: Law, variables: dict[str, Array], points: Sequence[StudyPoint], floor: str, seed: int
-) -> tuple[LawFit, Samples | None]:
-    fit = fit_study(law, variables, points, "free" if floor == "free" else "none")
+def _law(law: Law, variables: dict[str, Array], points: Sequence[StudyPoint], floor: Floor, seed: int) -> LawSamples:
+    fit = fit_study(law, variables, points, floor)
     sizes = len({point.non_embedding_params for point in points})
     if "N" in law.variables and sizes < MIN_SIZES:
-        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes; a law of N needs at least {MIN_SIZES}"), None
+        reason = f"{counted(sizes, 'size')}; a law of N needs at least {MIN_SIZES}"
+        return LawSamples(fit.refused(FitStatus.TOO_FEW_SIZES, reason), None)
     if law.variables == ("D",) and len(np.unique(variables["D"])) < MIN_SIZES:
         reason = f"{len(np.unique(variables['D']))} amounts of data; a law of D needs at least {MIN_SIZES}"
-        return fit.refused(FitStatus.TOO_FEW_POINTS, reason), None
-    return with_residual_intervals(fit, seed=seed)
+        return LawSamples(fit.refused(FitStatus.TOO_FEW_POINTS, reason), None)
+    return LawSamples(*with_residual_intervals(fit, seed=seed))
+
+
+def _at_largest_budget(runs: Sequence[RunRecord]) -> list[StudyPoint]:
+    """The results of the runs whose budget is about the largest of their size, by size."""
+    longest: dict[int, int] = {}
+    for run in runs:
+        longest[run.non_embedding_params] = max(run.planned_tokens, longest.get(run.non_embedding_params, 0))
+    chosen = [run for run in runs if run.planned_tokens > (1 - _SAME) * longest[run.non_embedding_params]]
+    return [result_point(run) for run in sorted(chosen, key=lambda run: run.non_embedding_params)]
+
+
+def _size_notes(points: Sequence[StudyPoint]) -> tuple[str, ...]:
+    """What the tokens of the points mean for the exponent of N."""
+    data = [different_tokens(point) for point in points]
+    if not data:
+        return ()
+    if max(data) > (1 + _SAME) * min(data):
+        return ("tokens differ from size to size, so that the exponent is that of this ladder and not of N alone",)
+    return (f"every size saw {min(data):.3g} tokens; sizes that these do not suffice for flatten the law",)
 
 
 def _largest_size(points: Sequence[StudyPoint]) -> int:
@@ -165,18 +161,16 @@ def _largest_size(points: Sequence[StudyPoint]) -> int:
     return sizes[0] if sizes else 0
 
 
-def _overfitting(fit: LawFit, samples: Samples | None) -> tuple[Interval | None, Interval | None]:
+def _overfitting(law: LawSamples) -> tuple[Interval | None, Interval | None]:
     """r and k of D = k·N^r, the data at which L(N,D) lies `OVERFITTING_LEVEL` above L(N,infinity).
 
     (1 + (D_c/D)/(N_c/N)^r)^alpha_D = 1 + level with r = alpha_N/alpha_D (Kaplan et al. 2020, eq 4.3 and 4.4).
     """
-    if samples is None or not fit.ok:
+    if law.samples is None or not law.fit.ok:
         return None, None
-    values = _data_needed({name: np.array([value]) for name, value in fit.result.params.items()})
-    drawn = _data_needed(samples.params())
-    exponent = _percentiles(values[0][0], drawn[0])
-    factor = _percentiles(values[1][0], drawn[1])
-    return exponent, factor
+    values = _data_needed({name: np.array([value]) for name, value in law.result.params.items()})
+    drawn = _data_needed(law.samples.params())
+    return percentile_interval(values[0][0], drawn[0]), percentile_interval(values[1][0], drawn[1])
 
 
 def _data_needed(params: dict[str, Array]) -> tuple[Array, Array]:
@@ -185,9 +179,3 @@ def _data_needed(params: dict[str, Array]) -> tuple[Array, Array]:
         excess = np.expm1(np.log1p(OVERFITTING_LEVEL) / params["alpha_D"])
         factor = np.exp(np.log(params["D_c"]) - ratio * np.log(params["N_c"]) - np.log(excess))
     return ratio, factor
-
-
-def _percentiles(value: float, drawn: Array) -> Interval:
-    finite = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (-np.inf, np.inf)
-    return Interval(float(value), float(low), float(high), method=METHOD)

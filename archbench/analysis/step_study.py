@@ -18,12 +18,19 @@ from archbench.analysis.laws.kaplan import KaplanSizeSteps, minimal_compute, min
 from archbench.analysis.laws.single import ComputeLaw
 from archbench.analysis.points import clean_points
 from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import METHOD, named, redrawn_responses, refit_to, with_residual_intervals
+from archbench.analysis.residual_bootstrap import (
+    named,
+    percentile_interval,
+    redrawn_responses,
+    refit_to,
+    with_residual_intervals,
+)
 from archbench.analysis.robust import LEAST_SQUARES, minimise
-from archbench.analysis.study_points import column, fit_study, study_point, usable
+from archbench.analysis.study_points import about, column, fit_study, study_point, usable
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.results.studies import AllocationCheck, LearningCurveStudy, StudyPoint
+from archbench.units import counted
 
 MIN_SIZES = 3
 MAX_CURVE_POINTS = 24
@@ -56,7 +63,6 @@ def study_steps(
     """
     kept = usable(runs)
     points = [point for run in kept.runs for point in _curve(run, correction)]
-    notes = _notes(kept.runs, correction)
     law, drawn = _step_law(points, correction, num_resamples, seed)
     naive, _ = _compute_law(points, "kaplan_flops", seed)
     minimal, measured = (naive, None) if correction is None else _compute_law(points, "kaplan_flops_min", seed)
@@ -69,13 +75,9 @@ def study_steps(
             intervals={},
         )
     return LearningCurveStudy(
-        kind="learning_curves",
-        study=study,
-        contender=contender,
-        track=runs[0].track if runs else "",
-        runs_used=len(kept.runs),
-        left_out=kept.left_out,
-        notes=notes,
+        **about(
+            study, contender, runs, used=len(kept.runs), left_out=kept.left_out, notes=_notes(kept.runs, correction)
+        ),
         points=tuple(points),
         critical_batch=correction.law if correction else None,
         critical_batch_source=correction.source if correction else "",
@@ -115,7 +117,7 @@ def _step_law(
     fit = fit_study(law, {"N": column(points, "non_embedding_params"), "S": steps}, points, "none")
     sizes = len({point.non_embedding_params for point in points})
     if sizes < MIN_SIZES:
-        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{sizes} sizes; L(N,S) needs at least {MIN_SIZES}"), {}
+        return fit.refused(FitStatus.TOO_FEW_SIZES, f"{counted(sizes, 'size')}; L(N,S) needs at least {MIN_SIZES}"), {}
     if not fit.ok:
         return fit, {}
     observed = redrawn_responses(fit, num_resamples, np.random.default_rng((seed, 3)))
@@ -188,7 +190,7 @@ def _allocation(
     slopes = correction.samples.slope[np.arange(count) % len(correction.samples.slope)]
     values = _exponents(*(np.array([x]) for x in _estimates(law, correction)))
     samples = _exponents(drawn["alpha_N"], drawn["alpha_S"], slopes)
-    found = [_interval(float(value[0]), sample) for value, sample in zip(values, samples, strict=True)]
+    found = [percentile_interval(float(value[0]), sample) for value, sample in zip(values, samples, strict=True)]
     return AllocationCheck(found[0], measured, found[1], found[2], found[3])
 
 
@@ -200,11 +202,6 @@ def _exponents(alpha_n: Array, alpha_s: Array, inverse_alpha_b: Array) -> tuple[
     """alpha_C, and the exponents of N, B and S against C_min."""
     alpha_c = 1.0 / (1.0 / alpha_n + inverse_alpha_b + 1.0 / alpha_s)
     return alpha_c, alpha_c / alpha_n, alpha_c * inverse_alpha_b, alpha_c / alpha_s
-
-
-def _interval(value: float, drawn: Array) -> Interval:
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Interval(value, float(low), float(high), method=METHOD)
 
 
 def _notes(runs: Sequence[RunRecord], correction: Correction | None) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 Legend: N parameters without embeddings, D tokens, L validation loss (nats per predicted token).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -28,6 +29,37 @@ def usable(runs: Sequence[RunRecord]) -> Usable:
     """The runs that are done and have been trained at all."""
     kept = tuple(run for run in runs if run.usable and run.curve[-1].tokens > 0)
     return Usable(kept, {"not done": len(runs) - len(kept)} if len(kept) < len(runs) else {})
+
+
+class About(TypedDict):
+    """What every study says of itself, as keywords of its result."""
+
+    study: str
+    contender: str
+    track: str
+    runs_used: int
+    left_out: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def about(
+    study: str,
+    contender: str,
+    runs: Sequence[RunRecord],
+    *,
+    used: int,
+    left_out: Mapping[str, int],
+    notes: Sequence[str] = (),
+) -> About:
+    """The head of a result: the study of `contender` on `runs`, of which `used` entered."""
+    return About(
+        study=study,
+        contender=contender,
+        track=runs[0].track if runs else "",
+        runs_used=used,
+        left_out=left_out,
+        notes=tuple(notes),
+    )
 
 
 def stops_early(run: RunRecord) -> bool:

@@ -75,6 +75,8 @@ class TransferAnswer:
     """None where no option has a forecast."""
     told_apart: bool
     """Whether the interval of the loss ratio to the other option leaves out 1; False where that has no forecast."""
+    alone: bool
+    """Whether the other option has no forecast, so that nothing is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class TransferForecast:
     answers: tuple[TransferAnswer, ...]
     """With and without a pre-trained model: where one is at hand, its cost is no part of the choice."""
     measured: tuple[MeasuredOption, ...]
+    remark: str
+    """What the laws do not answer, where that of D_T was refused; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ def forecast_transfer(
         _answer("a pre-trained model at hand", (scratch_option, tuned_option)),
         _answer("no pre-trained model", (scratch_option, all_option)),
     )
+    measured = _measured(one, axis, flops, target_tokens)
     return TransferForecast(
         contender=result.contender,
         source=result.source,
@@ -145,7 +150,8 @@ def forecast_transfer(
         target_tokens=target_tokens,
         options=tuple(option for option, _ in found),
         answers=answers,
-        measured=_measured(one, axis, flops, target_tokens),
+        measured=measured,
+        remark=_remark(one, measured),
     )
 
 
@@ -255,6 +261,16 @@ def _refusal(one: MeasuredDirection, transferred: bool, starts: Sequence[RunReco
     return ""
 
 
+def _remark(one: MeasuredDirection, measured: Sequence[MeasuredOption]) -> str:
+    if one.law.ok or not one.joint.ok:
+        return ""
+    seen = "only what was measured tells" if measured else "nothing was measured within this budget to tell"
+    return (
+        "the law of D_T was refused, so the laws forecast training from scratch alone; "
+        f"{seen} whether fine-tuning is better"
+    )
+
+
 def _nothing(kind: FrontierKind, reason: str) -> TransferOption:
     return TransferOption(kind, None, None, None, 1.0, 1.0, False, reason)
 
@@ -283,14 +299,14 @@ def _pretraining_tokens(starts: Sequence[RunRecord]) -> Callable[[Array], Array]
 def _answer(given: str, found: Sequence[tuple[TransferOption, Array | None]]) -> TransferAnswer:
     usable = [(option, drawn) for option, drawn in found if option.loss is not None]
     if not usable:
-        return TransferAnswer(given, None, False)
+        return TransferAnswer(given, best=None, told_apart=False, alone=False)
     ordered = sorted(usable, key=lambda one: one[0].loss.value if one[0].loss is not None else np.inf)
     apart = False
     if len(ordered) > 1:
         (_, own), (_, other) = ordered
         ratio = interval(0.0, other - own) if own is not None and other is not None else None
         apart = ratio is not None and ratio.low > 0.0
-    return TransferAnswer(given, ordered[0][0].kind, apart)
+    return TransferAnswer(given, best=ordered[0][0].kind, told_apart=apart, alone=len(ordered) == 1)
 
 
 def _measured(one: MeasuredDirection, axis: CostAxis, flops: float, tokens: float) -> tuple[MeasuredOption, ...]:

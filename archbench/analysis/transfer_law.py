@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from archbench.analysis.cell_fit import fit_cells
 from archbench.analysis.effective_data import METHOD, Effective
 from archbench.analysis.fitting import LawFit, fit_law
 from archbench.analysis.law_bootstrap import bootstrap_law, percentile_intervals
@@ -130,15 +131,7 @@ def _refits(fit: LawFit, used: Sequence[Effective]) -> Array:
 def fit_unified_law(cells: Sequence[Cell], is_low: Callable[[Cell], bool] | None, seed: int, resamples: int) -> LawFit:
     """The unified law of Hernandez et al. 2021, eq 4.1, on the losses of fine-tuned cells in the low-data regime."""
     used = [cell for cell in cells if is_low is None or is_low(cell)]
-    fit = fit_law(
-        UnifiedTransfer(),
-        {"D_F": [cell.tokens for cell in used], "N": [cell.non_embedding_params for cell in used]},
-        np.exp([cell.log_loss for cell in used]),
-        delta=LEAST_SQUARES,
-        weights=[len(cell.runs) for cell in used],
-        clusters=list(range(len(used))),
-        param_convention="non_embedding",
-    )
+    fit = fit_cells(UnifiedTransfer(), used, tokens="D_F")
     return with_bootstrap(_without_outside(fit, len(cells) - len(used)), seed, resamples)
 
 
@@ -153,16 +146,8 @@ def fit_given_scratch(
     if not joint.ok or not used:
         return None
     scratch = joint.result.params
-    params = np.array([cell.non_embedding_params for cell in used], dtype=float)
-    fit = fit_law(
-        TransferGivenScratch(scratch, float(np.log(params).mean())),
-        {"D_F": [cell.tokens for cell in used], "N": params},
-        np.exp(np.array([cell.log_loss for cell in used]) / scratch["alpha_D"]),
-        delta=LEAST_SQUARES,
-        weights=[len(cell.runs) for cell in used],
-        clusters=list(range(len(used))),
-        param_convention="non_embedding",
-    )
+    centre = float(np.log([cell.non_embedding_params for cell in used]).mean())
+    fit = fit_cells(TransferGivenScratch(scratch, centre), used, tokens="D_F", root=scratch["alpha_D"])
     return with_bootstrap(_without_outside(fit, len(cells) - len(used)), seed, resamples)
 
 

@@ -2,15 +2,19 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from archbench.cli import complete
+from archbench.errors import PluginError, SpecError
 from archbench.host import Host, default_host, load_host
 
 if TYPE_CHECKING:
@@ -23,7 +27,19 @@ PATH = click.Path(path_type=Path)
 
 def spec_argument(function: F) -> F:
     """The argument SPEC: a YAML file."""
-    return click.argument("spec", type=PATH, metavar="SPEC")(function)
+    return click.argument("spec", type=PATH, metavar="SPEC", shell_complete=complete.specs)(function)
+
+
+def override_option(function: F) -> F:
+    """`-o KEY=VALUE`: sets one value of the spec."""
+    return click.option(
+        "-o",
+        "--override",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set one value of SPEC, for example training.batch_tokens=8192; may be repeated.",
+    )(function)
 
 
 def runs_option(function: F) -> F:
@@ -88,6 +104,7 @@ def tracker_option(function: F) -> F:
         "trackers",
         multiple=True,
         metavar="KIND",
+        shell_complete=complete.trackers,
         help="Show runs in this tracker too, with its default settings: tensorboard, wandb, or a plug-in's.",
     )(function)
 
@@ -95,6 +112,25 @@ def tracker_option(function: F) -> F:
 def json_option(function: F) -> F:
     """`--json`: machine-readable output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def yes_option(function: F) -> F:
+    """`--yes`: does it without asking."""
+    return click.option("--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Asks whether to go on, unless `yes` was said. Raises click.Abort for no, SpecError where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SpecError(f"{question} Nobody can be asked here; say --yes, or look first by --dry-run or `runs list`")
+    click.confirm(question, abort=True, err=True)
+
+
+def shell_words(*words: object) -> str:
+    """A command as a person can paste it into a shell."""
+    return shlex.join(str(word) for word in words)
 
 
 def default_cache_dir() -> Path:
@@ -108,16 +144,24 @@ def host_with(plugin_files: Sequence[Path]) -> Host:
     """The host of all installed plug-ins, and of those in `plugin_files`; failures of the latter are told."""
     if not plugin_files:
         return default_host()
+    for path in plugin_files:
+        if not path.is_file():
+            raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
     host = load_host(files=plugin_files)
     given = {str(path) for path in plugin_files}
     for info in host.plugins:
         if info.name in given and info.failures:
             note(f"warning: plug-in {info.name} failed: {info.failures[0]}")
+        elif info.name in given and info.notes:
+            note(f"warning: plug-in {info.name}: {info.notes[0]}")
     return host
 
 
 def print_json(value: Any) -> None:
-    """Prints `value` as JSON; a value that JSON has no word for becomes null rather than NaN."""
+    """Prints `value` as JSON; a value that JSON has no word for becomes null rather than NaN.
+
+    Commands print the classes of `archbench.cli.outputs`, whose JSON Schemas are in docs/schemas.
+    """
     click.echo(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
 
 
@@ -158,8 +202,10 @@ def table_console() -> "Console":
 def _finite(value: Any) -> Any:
     if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
         return None
-    if isinstance(value, dict):
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _finite(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [_finite(item) for item in value]
     return value

@@ -1,13 +1,14 @@
 """`archbench compare A B`: exponents, multiplier and crossover of two contenders in the store."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
+from archbench.cli.outputs import CompareOutput
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.runs import RunRecord, size_scan_results
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=complete.contenders)
+@click.argument("b", metavar="B", shell_complete=complete.contenders)
 @runs_option
-@click.option("--scan", metavar="NAME", help="The scan to take both from, where several have them.")
+@click.option(
+    "--scan", metavar="NAME", shell_complete=complete.scans, help="The scan to take both from, where several have them."
+)
 @click.option("--finished-only", is_flag=True, help="Leave out points in mid-schedule.")
 @json_option
 def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: bool, as_json: bool) -> None:
@@ -40,7 +43,7 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
     records, scans = _find(RunStore(runs_dir), a, b, scan)
     frontiers, comparisons = analyse_scan(records, baseline=a, options=StudyOptions(finished_only=finished_only))
     if as_json:
-        print_json({"scans": scans, "comparisons": [asdict(pair) for pair in comparisons]})
+        print_json(CompareOutput(scans, list(comparisons)))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
     click.echo(wrapped(verdict(results)))

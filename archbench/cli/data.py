@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from archbench.cli.common import cache_option, host_with, json_option, note, plugin_option, print_json, spec_argument
+from archbench.cli.common import (
+    cache_option,
+    host_with,
+    json_option,
+    note,
+    override_option,
+    plugin_option,
+    print_json,
+    spec_argument,
+)
+from archbench.cli.outputs import DataOutput, TextRow, TokenizerRow
 from archbench.data.corpus import Corpus
 from archbench.scans.texts import prepared_texts
 from archbench.spec.models import load_spec
@@ -15,55 +24,54 @@ from archbench.units import human_bytes
 
 @click.command()
 @spec_argument
+@override_option
 @cache_option
 @plugin_option
 @json_option
-def data(spec: Path, cache_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+def data(
+    spec: Path, overrides: tuple[str, ...], cache_dir: Path, plugin_files: tuple[Path, ...], as_json: bool
+) -> None:
     """Prepare the texts of SPEC and show their sizes, tokens and bytes per token.
 
     Text is prepared if it is not yet in the cache; nothing is planned or trained.
     """
-    loaded = load_spec(spec, host_with(plugin_files).registry)
+    loaded = load_spec(spec, host_with(plugin_files).registry, overrides)
     corpora = prepared_texts(loaded, cache_dir, note)
     content = {name: _described(corpus) for name, corpus in corpora.items()}
     first = next(iter(corpora.values()))
-    tokenizer = {
-        "kind": first.tokenizer["kind"],
-        "vocab_size": first.text_vocab_size,
-        "fingerprint": first.tokenizer_fingerprint,
-    }
+    tokenizer = TokenizerRow(str(first.tokenizer["kind"]), first.text_vocab_size, first.tokenizer_fingerprint)
     if as_json:
-        print_json({"texts": content, "tokenizer": tokenizer})
+        print_json(DataOutput(content, tokenizer))
     else:
         _print(content, tokenizer)
 
 
-def _described(corpus: Corpus) -> dict[str, Any]:
+def _described(corpus: Corpus) -> TextRow:
     statistics = corpus.statistics
-    return {
-        "dataset": corpus.dataset["kind"],
-        "train_documents": statistics.train_documents,
-        "train_bytes": statistics.train_bytes,
-        "train_tokens": statistics.train_tokens,
-        "validation_documents": statistics.validation_documents,
-        "validation_tokens": statistics.validation_tokens,
-        "duplicates_removed": statistics.duplicates_removed,
-        "bytes_per_token": corpus.bytes_per_token,
-        "corpus_hash": corpus.corpus_hash,
-    }
+    return TextRow(
+        dataset=str(corpus.dataset["kind"]),
+        train_documents=statistics.train_documents,
+        train_bytes=statistics.train_bytes,
+        train_tokens=statistics.train_tokens,
+        validation_documents=statistics.validation_documents,
+        validation_tokens=statistics.validation_tokens,
+        duplicates_removed=statistics.duplicates_removed,
+        bytes_per_token=corpus.bytes_per_token,
+        corpus_hash=corpus.corpus_hash,
+    )
 
 
-def _print(texts: Mapping[str, Mapping[str, Any]], tokenizer: Mapping[str, Any]) -> None:
+def _print(texts: Mapping[str, TextRow], tokenizer: TokenizerRow) -> None:
     rows = [("text", "dataset", "documents", "bytes", "tokens", "validation", "bytes a token")]
     rows += [
         (
             name,
-            text["dataset"],
-            f"{text['train_documents']:,}",
-            human_bytes(text["train_bytes"]),
-            f"{text['train_tokens']:,}",
-            f"{text['validation_tokens']:,}",
-            f"{text['bytes_per_token']:.2f}",
+            text.dataset,
+            f"{text.train_documents:,}",
+            human_bytes(text.train_bytes),
+            f"{text.train_tokens:,}",
+            f"{text.validation_tokens:,}",
+            f"{text.bytes_per_token:.2f}",
         )
         for name, text in texts.items()
     ]
@@ -72,5 +80,5 @@ def _print(texts: Mapping[str, Mapping[str, Any]], tokenizer: Mapping[str, Any])
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
         right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
         click.echo("  ".join((*left, *right)))
-    ids = f"{tokenizer['kind']} of {tokenizer['vocab_size']:,} ids ({tokenizer['fingerprint'][:12]})"
+    ids = f"{tokenizer.kind} of {tokenizer.vocab_size:,} ids ({tokenizer.fingerprint[:12]})"
     click.echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")

@@ -1,27 +1,35 @@
 """`archbench doctor`: whether this machine can do the work, and the remedy where it cannot."""
 
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 
-from archbench.cli.common import cache_option, json_option, print_json, runs_option
+from archbench.cli.common import cache_option, json_option, note, print_json, runs_option, wrapped
+from archbench.cli.outputs import Finding
 from archbench.errors import ArchbenchError
 from archbench.host import Host, default_host
-from archbench.planning.estimate import num_cpus
+from archbench.nn.native.build import build, build_folder, find_compiler
+from archbench.planning.estimate import has_accelerator, num_cpus
+from archbench.runs.store import RunStore, directory_bytes, directory_status
 from archbench.scans.environment import library_versions
-from archbench.units import human_bytes
+from archbench.units import counted, human_bytes
 
 _REQUIRED = ("torch", "deepspeed", "transformers", "x-transformers", "reformer-pytorch", "numpy")
+_REINSTALL = "install archbench again: pip install -e ."
 _LOW_DISK_BYTES = 2 * 1024**3
+_LOW_MEMORY_BYTES = 2 * 1024**3
 _PROBE_SECONDS = 180
 
 # Torch and DeepSpeed are loaded in a process of their own: a broken installation may end the process that loads it.
@@ -54,16 +62,6 @@ evaluation: {{tokens: 256, points: 1, prefix_audit_positions: 0}}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    ok: bool
-    found: str
-    remedy: str = ""
-
-
 @click.command()
 @runs_option
 @cache_option
@@ -71,65 +69,131 @@ class Finding:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, runs_dir: Path, cache_dir: Path, smoke: bool, as_json: bool) -> None:
-    """Check versions, devices, DeepSpeed, disk and plug-ins, and train two steps.
+    """Check this machine: versions, devices, compiler, disk, memory, caches, plug-ins; train two steps.
 
-    Exits with 1 if anything needs a remedy.
+    Exits with 1 if anything is a problem; each has its remedy. A remedy without a problem is advice.
     """
     findings = []
     for finding in _examine(runs_dir, cache_dir, smoke):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.what}: {finding.found}")
-            if finding.remedy and not finding.ok:
-                click.echo(f"         remedy: {finding.remedy}")
+            click.echo(wrapped(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.what}: {finding.found}"))
+            if finding.remedy:
+                click.echo(wrapped(f"         {'better' if finding.ok else 'remedy'}: {finding.remedy}"))
     if as_json:
-        print_json([asdict(finding) for finding in findings])
-    ctx.exit(0 if all(finding.ok for finding in findings) else 1)
+        print_json(findings)
+    problems = sum(not finding.ok for finding in findings)
+    note(f"{counted(problems, 'problem')}" if problems else "no problem found")
+    ctx.exit(1 if problems else 0)
 
 
 def _examine(runs_dir: Path, cache_dir: Path, smoke: bool) -> Iterator[Finding]:
-    yield Finding("machine", True, f"{platform.platform()}, Python {platform.python_version()}, {num_cpus()} CPUs")
-    versions = library_versions()
-    for name in _REQUIRED:
-        yield Finding(
-            name, name in versions, versions.get(name, "not installed"), "install archbench again: pip install -e ."
-        )
+    yield Finding("machine", True, f"{platform.platform()}, Python {platform.python_version()}")
+    yield from _versions()
+    yield _processors()
+    yield _memory()
     yield from _disks(runs_dir, cache_dir)
-    yield _torch()
+    yield _cache(cache_dir)
+    yield _store(runs_dir)
+    yield _compiler()
+    yield from _torch()
     host = default_host()
     yield from _plugins(host)
     if smoke:
         yield _train_two_steps(host)
 
 
+def _versions() -> Iterator[Finding]:
+    versions = library_versions()
+    for name in _REQUIRED:
+        present = name in versions
+        yield Finding(name, present, versions.get(name, "not installed"), "" if present else _REINSTALL)
+
+
+def _processors() -> Finding:
+    """How many processors there are, and whether an environment variable makes one thread of a run into many."""
+    usable, threads = num_cpus(), os.environ.get("OMP_NUM_THREADS")
+    remedy = ""
+    if usable < (os.cpu_count() or usable):
+        remedy = "the other processors are forbidden to this process; taskset or the container's settings allow them"
+    found = f"{usable} of {os.cpu_count()} usable"
+    return Finding("processors", True, f"{found}, OMP_NUM_THREADS={threads}" if threads else found, remedy)
+
+
+def _memory() -> Finding:
+    memory = psutil.virtual_memory()
+    enough = memory.available >= _LOW_MEMORY_BYTES
+    found = f"{human_bytes(memory.available)} free of {human_bytes(memory.total)}"
+    remedy = "" if enough else "a worker needs about 1 GiB before its model; end other programs, or run fewer at once"
+    return Finding("memory", enough, found, remedy)
+
+
 def _disks(runs_dir: Path, cache_dir: Path) -> Iterator[Finding]:
     for what, folder in (("disk for runs", runs_dir), ("disk for prepared text", cache_dir)):
         existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(existing).free
-        yield Finding(
-            what,
-            free >= _LOW_DISK_BYTES,
-            f"{human_bytes(free)} free at {existing}",
-            "free space, or choose another folder with --runs or --cache",
-        )
+        writable = os.access(existing, os.W_OK)
+        found = f"{human_bytes(free)} free at {existing}" + ("" if writable else ", which cannot be written")
+        fine = writable and free >= _LOW_DISK_BYTES
+        remedy = "free space (`archbench runs prune`), or choose another folder with --runs or --cache"
+        yield Finding(what, fine, found, "" if fine else remedy)
 
 
-def _torch() -> Finding:
+def _cache(cache_dir: Path) -> Finding:
+    """What is kept of prepared text; all of it can be made again."""
+    corpora = [path for path in (cache_dir / "corpora").glob("*") if path.is_dir()]
+    found = f"{counted(len(corpora), 'text')}, {human_bytes(directory_bytes(cache_dir))} in {cache_dir}"
+    return Finding("prepared text", True, found)
+
+
+def _store(runs_dir: Path) -> Finding:
+    store = RunStore(runs_dir)
+    try:
+        states = Counter(directory_status(directory).state for directory in store.directories())
+    except ArchbenchError as error:
+        return Finding("run store", False, str(error), "mend its permissions, or choose another --runs")
+    words = ", ".join(f"{count} {state.value}" for state, count in sorted(states.items()))
+    return Finding("run store", True, f"{words or 'no run'} in {runs_dir}")
+
+
+def _compiler() -> Finding:
+    """Whether archbench's own kernels for small models can be had; without them, torch's do the same work."""
+    what = "compiler for native kernels"
+    compiler = find_compiler()
+    if compiler is None:
+        return Finding(what, True, "none: small models train more slowly on the CPU", "install g++ or clang++")
+    try:
+        built = build(compiler, build_folder())
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = " ".join((getattr(error, "stderr", None) or str(error)).split())[:200]
+        remedy = "install a complete g++ (on Debian: apt-get install g++), or set CXX; until then torch's kernels serve"
+        return Finding(what, True, f"{compiler} builds none: {detail}", remedy)
+    return Finding(what, True, f"{compiler}; {built.name}")
+
+
+def _torch() -> Iterator[Finding]:
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return Finding("torch and DeepSpeed", False, f"did not load within {_PROBE_SECONDS} s", "look for a full disk")
+        remedy = "look for a full disk or a machine that swaps"
+        yield Finding("torch and DeepSpeed", False, f"did not load within {_PROBE_SECONDS} s", remedy)
+        return
     line = next((text for text in done.stdout.splitlines() if text.startswith("PROBE ")), None)
     if line is None:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return Finding(
-            "torch and DeepSpeed", False, f"do not load: {last}", "install archbench again: pip install -e ."
-        )
+        yield Finding("torch and DeepSpeed", False, f"do not load: {last}", _REINSTALL)
+        return
     found: dict[str, Any] = json.loads(line.removeprefix("PROBE "))
-    devices = "; ".join(found["devices"]) or "no CUDA device, the CPU is used"
-    return Finding("torch and DeepSpeed", True, f"load; {devices}")
+    yield Finding("torch and DeepSpeed", True, f"load, DeepSpeed {found['deepspeed']}")
+    if found["devices"]:
+        yield Finding("devices", True, "; ".join(found["devices"]))
+    elif has_accelerator():
+        remedy = "install torch for this machine's CUDA (pytorch.org says which), or mend its driver (nvidia-smi)"
+        yield Finding("devices", False, "nvidia-smi is there, but torch sees no CUDA device", remedy)
+    else:
+        yield Finding("devices", True, "no CUDA device, the CPU is used")
 
 
 def _plugins(host: Host) -> Iterator[Finding]:
@@ -141,7 +205,8 @@ def _plugins(host: Host) -> Iterator[Finding]:
                 failure,
                 f"mend or uninstall {info.distribution}; only specs that need the plug-in are affected",
             )
-    yield Finding("plug-ins", True, f"{sum(not info.failures for info in host.plugins)} of {len(host.plugins)} loaded")
+    loaded = sum(not info.failures for info in host.plugins)
+    yield Finding("plug-ins", True, f"{loaded} of {len(host.plugins)} without a failure")
 
 
 def _train_two_steps(host: Host) -> Finding:
@@ -150,13 +215,16 @@ def _train_two_steps(host: Host) -> Finding:
     remedy = "the message names the cause; `archbench doctor --no-smoke` leaves this out"
     kinds = sorted(host.registry.architectures.entries)
     if not kinds:
-        return Finding(what, False, "no architecture is registered", "install archbench again: pip install -e .")
+        return Finding(what, False, "no architecture is registered", _REINSTALL)
+    began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="archbench-doctor-") as folder:
             reason = _smoke(host, "gpt2" if "gpt2" in kinds else kinds[0], Path(folder))
     except ArchbenchError as error:
         reason = str(error)
-    return Finding(what, reason is None, reason or "done by a worker", remedy)
+    if reason is not None:
+        return Finding(what, False, reason, remedy)
+    return Finding(what, True, f"done by a worker, {time.monotonic() - began:.0f} s with its start")
 
 
 def _smoke(host: Host, architecture: str, folder: Path) -> str | None:

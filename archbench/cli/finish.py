@@ -1,5 +1,6 @@
 """From finished runs to a verdict, a report and an entry on the leaderboard."""
 
+import datetime
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError
 from archbench.host import Host
-from archbench.leaderboard.entry import make_entries, write_entry
+from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import add_entry
 from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import write_report
@@ -20,6 +22,7 @@ from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.units import counted
 
 
 def finish_scan(
@@ -48,7 +51,7 @@ def finish_scan(
     click.echo(f"report       {report}")
     if entries := make_entries(results):
         for entry in entries:
-            write_entry(leaderboard_dir, entry)
+            add_entry(leaderboard_dir, entry, datetime.date.today())
         write_page(leaderboard_dir)
         click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     click.echo(f"runs         {store.root}")
@@ -107,7 +110,11 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
     for frontier in frontiers:
         if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
             continue
-        tiers = f"{len(frontier.tiers)} tiers, {len(frontier.sizes)} sizes" if frontier.tiered else "not tiered"
+        tiers = (
+            f"{counted(len(frontier.tiers), 'tier')}, {counted(len(frontier.sizes), 'size')}"
+            if frontier.tiered
+            else "not tiered"
+        )
         table.add_row(
             frontier.contender,
             frontier.cost_axis.value,

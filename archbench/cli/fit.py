@@ -1,7 +1,6 @@
 """`archbench fit FILE`: any law on a table of anybody's runs, with intervals, audit and back-test."""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import click
 
 from archbench.cli.common import json_option, print_json, table_console
 from archbench.cli.fit_allocation import ALLOCATION, fit_allocation
+from archbench.cli.outputs import fields_of
 from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
 from archbench.errors import SpecError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from archbench.analysis.laws.base import Law
     from archbench.analysis.tables import RunTable
     from archbench.results.fits import FitResult
+
+    _Found = tuple[str, FitResult, tuple[AuditRow, ...], tuple[BacktestRow, ...]]
 
 _RESAMPLED_POINTS = 2_000_000
 """Resamples times points that a bootstrap takes seconds for."""
@@ -80,7 +82,7 @@ def fit(
                 windows = back_test(fitted, ordering_of(fitted), floor=floor, seed=options["random_seed"])
         found.append((table.arch, fitted.result, rows, windows))
     if as_json:
-        print_json({"file": str(file), "fits": [_as_json(*one) for one in found]})
+        _print_json(file, found)
         return
     for one in found:
         _print(*one)
@@ -144,11 +146,23 @@ def _span(window: "BacktestRow") -> str:
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
-def _as_json(
-    arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows: "tuple[BacktestRow, ...]"
-) -> dict[str, Any]:
-    audit = [{"variant": row.variant, **asdict(row.result)} for row in rows]
-    return {"arch": arch, **asdict(result), "audit": audit, "back_test": [asdict(row) for row in windows]}
+def _print_json(file: Path, found: "list[_Found]") -> None:
+    from archbench.cli.outputs_analysis import AuditVariant, FitOutput, FitRow
+
+    print_json(
+        FitOutput(
+            str(file),
+            [
+                FitRow(
+                    **fields_of(result),
+                    arch=arch,
+                    audit=[AuditVariant(**fields_of(row.result), variant=row.variant) for row in rows],
+                    back_test=list(windows),
+                )
+                for arch, result, rows, windows in found
+            ],
+        )
+    )
 
 
 def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows: "tuple[BacktestRow, ...]") -> None:

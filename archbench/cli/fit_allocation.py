@@ -1,6 +1,5 @@
 """`archbench fit FILE --law allocation`: how N and D grow with compute, by each approach of the field."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,10 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
     ]
     notes = unstated(options)
     if as_json:
-        fits = [{"arch": arch, "allocation": [asdict(row) for row in rows]} for arch, rows in found]
-        print_json({"file": str(file), "fits": fits, "notes": notes})
+        from archbench.cli.outputs_analysis import AllocationOutput, ArchAllocation
+
+        fits = [ArchAllocation(arch, list(rows)) for arch, rows in found]
+        print_json(AllocationOutput(str(file), fits, list(notes)))
         return
     from rich.table import Table
 

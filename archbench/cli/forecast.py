@@ -1,25 +1,29 @@
 """`archbench forecast`: the loss that a budget is expected to buy, and how to spend it, by a table or by a scan."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from archbench.cli import complete
 from archbench.cli.common import json_option, print_json, runs_option
 from archbench.cli.fit import fit_table
 from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
 from archbench.errors import SpecError, nearest
+from archbench.results.fits import Interval
 
 if TYPE_CHECKING:
     from archbench.analysis.scan_forecast import ScanForecast
+    from archbench.cli.outputs_analysis import ForecastRow
 
 
 @click.command()
 @optional_table_options
 @click.option("--budget", "budgets", type=float, multiple=True, required=True, help="Training FLOPs; may be repeated.")
-@click.option("--scan", metavar="NAME", help="In place of FILE: a scan of the run store.")
+@click.option(
+    "--scan", metavar="NAME", shell_complete=complete.scans, help="In place of FILE: a scan of the run store."
+)
 @click.option("--contender", metavar="NAME", help="With --scan: this contender only.")
 @click.option(
     "--axis",
@@ -78,7 +82,9 @@ def forecast(
         raise SpecError("a table of runs or --scan NAME is needed; `archbench forecast --help` shows both")
     found = _of_table(file, budgets, options)
     if as_json:
-        print_json({"file": str(file), "forecasts": found})
+        from archbench.cli.outputs_analysis import ForecastOutput
+
+        print_json(ForecastOutput(str(file), found))
         return
     for one in found:
         _print(one)
@@ -110,7 +116,9 @@ def _of_scan(
         for name in ([contender] if contender else names)
     ]
     if as_json:
-        print_json({"scan": scan, "forecasts": [asdict(one) for one in found]})
+        from archbench.cli.outputs_analysis import ScanForecastOutput
+
+        print_json(ScanForecastOutput(scan, found))
         return
     for one in found:
         _print_scan(one)
@@ -123,9 +131,9 @@ def _print_scan(one: "ScanForecast") -> None:
     for row in one.budgets:
         parts = []
         if row.loss:
-            parts.append(f"loss {_span(asdict(row.loss.loss), '.4g')} nats")
+            parts.append(f"loss {_span(row.loss.loss, '.4g')} nats")
         if row.params and row.tokens and row.joint_loss:
-            parts.append(f"N {_span(asdict(row.params), '.3g')}, D {_span(asdict(row.tokens), '.3g')}")
+            parts.append(f"N {_span(row.params, '.3g')}, D {_span(row.tokens, '.3g')}")
             parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D)")
         furthest = max((each.beyond_data for each in (row.loss, row.joint_loss) if each and each.far), default=0.0)
         mark = f"  [far: {furthest:.3g}x beyond the data]" if furthest else ""
@@ -139,7 +147,7 @@ def _read(law: str, result: Any, points: str) -> str:
     return f"{law}: {result.status.value}: {result.reason}"
 
 
-def _of_table(file: Path, budgets: tuple[float, ...], options: dict[str, Any]) -> list[dict[str, Any]]:
+def _of_table(file: Path, budgets: tuple[float, ...], options: dict[str, Any]) -> "list[ForecastRow]":
     from archbench.analysis.laws.catalogue import law_named
 
     if options["law_name"] is None:
@@ -154,48 +162,49 @@ def _of_table(file: Path, budgets: tuple[float, ...], options: dict[str, Any]) -
     return [_one(law, table, floor, budgets, options) for table in load_tables(file, options)]
 
 
-def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: dict[str, Any]) -> dict[str, Any]:
+def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: dict[str, Any]) -> "ForecastRow":
     from archbench.analysis.audit import ordering_of
     from archbench.analysis.forecast import back_test, lack_of_fit, optimal_allocation
     from archbench.analysis.forecast import forecast as forecast_at
     from archbench.analysis.law_bootstrap import bootstrap_law
+    from archbench.cli.outputs_analysis import BudgetRow, ForecastRow
 
     fitted = fit_table(law, table, floor, options)
-    answer: dict[str, Any] = {"arch": table.arch, "fit": asdict(fitted.result), "budgets": []}
     if not fitted.ok:
-        return answer
+        return ForecastRow(table.arch, fitted.result, [])
     samples = bootstrap_law(fitted, num_resamples=max(options["resamples"], 100), seed=options["random_seed"])
     ordering = ordering_of(fitted)
     rows = back_test(fitted, ordering, floor=floor, seed=options["random_seed"])
     kappa = lack_of_fit(fitted, ordering, rows)
+    found = []
     for budget in budgets:
+        N = D = None
         if law.name == "L(C)":
-            one = asdict(forecast_at(fitted, samples, kappa=kappa, C=budget))
+            one = forecast_at(fitted, samples, kappa=kappa, C=budget)
         else:
             N, D = optimal_allocation(fitted, samples, budget)
-            one = asdict(forecast_at(fitted, samples, kappa=kappa, N=N.value, D=D.value))
-            one |= {"params": asdict(N), "tokens": asdict(D)}
-        answer["budgets"].append({"flops": budget, **one})
-    return answer
+            one = forecast_at(fitted, samples, kappa=kappa, N=N.value, D=D.value)
+        found.append(BudgetRow(budget, one.at, one.loss, one.beyond_data, one.far, N, D))
+    return ForecastRow(table.arch, fitted.result, found)
 
 
-def _print(one: dict[str, Any]) -> None:
-    head = f"{one['arch']}: " if one["arch"] else ""
-    status, reason = one["fit"]["status"], one["fit"]["reason"]
+def _print(one: "ForecastRow") -> None:
+    head = f"{one.arch}: " if one.arch else ""
+    status, reason = one.fit.status.value, one.fit.reason
     if status != "ok":
         click.echo(f"{head}no forecast: {status}: {reason}")
         return
-    for row in one["budgets"]:
-        line = f"{head}{row['flops']:.3g} FLOPs: loss {_span(row['loss'], '.4g')}"
-        for name, letter in (("params", "N"), ("tokens", "D")):
-            if name in row:
-                line += f", {letter} {_span(row[name], '.3g')}"
-        if row["far"]:
-            line += f"  [far: {row['beyond_data']:.3g}x beyond the data]"
+    for row in one.budgets:
+        line = f"{head}{row.flops:.3g} FLOPs: loss {_span(row.loss, '.4g')}"
+        for letter, interval in (("N", row.params), ("D", row.tokens)):
+            if interval is not None:
+                line += f", {letter} {_span(interval, '.3g')}"
+        if row.far:
+            line += f"  [far: {row.beyond_data:.3g}x beyond the data]"
         click.echo(line)
 
 
-def _span(interval: dict[str, Any], digits: str) -> str:
-    low, high = interval["low"], interval["high"]
+def _span(interval: Interval, digits: str) -> str:
+    low, high = interval.low, interval.high
     ends = f"{low:{digits}} to {high:{digits}}" if low == low else "no interval: too few resamples identify the law"
-    return f"{interval['value']:{digits}} ({ends})"
+    return f"{interval.value:{digits}} ({ends})"

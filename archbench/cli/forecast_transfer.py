@@ -1,18 +1,19 @@
 """`archbench forecast --transfer`: pre-train, fine-tune or train from scratch, and how large."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from archbench.cli.common import print_json, wrapped
+from archbench.cli.outputs import fields_of
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.units import human_count
 
 if TYPE_CHECKING:
-    from archbench.analysis.transfer_forecast import TransferForecast, TransferOption
+    from archbench.analysis.transfer_forecast import TransferAnswer, TransferForecast, TransferOption
     from archbench.results.runs import RunRecord
 
 FAR = 10.0
@@ -48,7 +49,10 @@ def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_js
         )
     found = [(study, one) for study in studies for one in _of_study(records, study, question)]
     if as_json:
-        print_json({"scan": scan, "forecasts": [{"study": study, **asdict(one)} for study, one in found]})
+        from archbench.cli.outputs_analysis import TransferForecastOutput, TransferRow
+
+        rows = [TransferRow(**fields_of(one), study=study) for study, one in found]
+        print_json(TransferForecastOutput(scan, rows))
         return
     for _, one in found:
         _print(one)
@@ -100,13 +104,20 @@ def _print(one: "TransferForecast") -> None:
     for option in one.options:
         click.echo(wrapped(f"  {option.kind.value}: {_option(option)}"))
     for answer in one.answers:
-        if answer.best is not None:
-            sure = "told apart" if answer.told_apart else "not told apart"
-            click.echo(wrapped(f"  lowest loss by the laws, {answer.given}: {answer.best.value} ({sure})"))
+        if answer.best is not None and not one.remark:
+            click.echo(wrapped(f"  lowest loss by the laws, {answer.given}: {answer.best.value} ({_sure(answer)})"))
+    if one.remark:
+        click.echo(wrapped(f"  {one.remark}"))
     for measured in one.measured:
         point = measured.point
         words = f"{point.loss_nats:.4g} nats, N {human_count(point.non_embedding_params)}, {point.cost:.3g} FLOPs"
         click.echo(wrapped(f"  measured at {human_count(measured.target_tokens)}: {measured.kind.value}: {words}"))
+
+
+def _sure(answer: "TransferAnswer") -> str:
+    if answer.alone:
+        return "the other has no forecast"
+    return "told apart" if answer.told_apart else "not told apart"
 
 
 def _option(option: "TransferOption") -> str:

@@ -9,6 +9,7 @@ import click
 
 from archbench.cli.common import PATH, note, runs_option
 from archbench.errors import SpecError, nearest
+from archbench.units import counted
 
 
 @click.command(name="import")
@@ -92,4 +93,5 @@ def import_runs(
         environment={"origin": settings.origin, "file_sha256": text, "data": {"corpus_hash": text}},
     )
     store.save_scan(index)
-    note(f"{file}: {len(indexed)} runs of {len(tables)} architectures are now scan {index.name!r} in {runs_dir}")
+    what = f"{counted(len(indexed), 'run')} of {counted(len(tables), 'architecture')}"
+    note(f"{file}: {what} {'is' if len(indexed) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")

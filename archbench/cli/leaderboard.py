@@ -1,56 +1,137 @@
-"""`archbench leaderboard`: renders the pages from the entries, checks them, or adds the entries of a scan."""
+"""`archbench leaderboard`: renders the pages from the entries, checks them, takes in the entries of a scan."""
 
+import datetime
 from pathlib import Path
 
 import click
 
-from archbench.cli.common import PATH, leaderboard_option, note, runs_option
+from archbench.cli import complete
+from archbench.cli.common import (
+    PATH,
+    host_with,
+    json_option,
+    leaderboard_option,
+    note,
+    plugin_option,
+    print_json,
+    runs_option,
+)
+from archbench.cli.outputs import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
 
 EXIT_DIFFERS = 1
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @leaderboard_option
-@runs_option
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
-@click.option("--add", "scan", type=PATH, metavar="SCAN", help="First write the entries of this scan of the store.")
+@json_option
 @click.pass_context
-def leaderboard(ctx: click.Context, leaderboard_dir: Path, runs_dir: Path, only_check: bool, scan: Path | None) -> None:
+def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool, as_json: bool) -> None:
     """Render the leaderboard, or check it.
 
-    Every figure is computed anew from the learning curves in the entries; an entry that states another is refused.
+    Without a command, the pages are rendered from the entries. Every figure is computed anew from the learning curves
+    in the entries; an entry that states another is refused.
     """
-    if only_check and scan is not None:
-        raise click.UsageError("--check changes nothing, so it does not go with --add")
+    if context.invoked_subcommand is not None:
+        if only_check or as_json:
+            raise click.UsageError("--check and --json are for the pages; give them without a command")
+        context.obj = leaderboard_dir
+        return
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
 
-    if only_check:
-        problems = page.check(leaderboard_dir)
-        for problem in problems:
-            note(problem)
-        if problems:
-            note(f"{len(problems)} files are out of date; `archbench leaderboard` renders them again")
-        ctx.exit(EXIT_DIFFERS if problems else 0)
-    if scan is not None:
-        _add(scan, runs_dir, leaderboard_dir)
-    changed = page.write(leaderboard_dir)
-    for path in changed:
-        click.echo(str(path))
-    if not changed:
-        note("nothing has changed")
+    problems = page.check(leaderboard_dir) if only_check else []
+    changed = [] if only_check else page.write(leaderboard_dir)
+    for problem in problems:
+        note(problem)
+    if problems:
+        are = "file is" if len(problems) == 1 else "files are"
+        note(f"{len(problems)} {are} out of date; `archbench leaderboard` renders them again")
+    if as_json:
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(leaderboard_dir)))
+    elif not only_check:
+        _tell_changed(changed)
+    context.exit(EXIT_DIFFERS if problems else 0)
 
 
-def _add(scan: Path, runs_dir: Path, leaderboard_dir: Path) -> None:
+@leaderboard.command()
+@click.argument("scan", type=PATH, metavar="SCAN", shell_complete=complete.specs_and_scans)
+@runs_option
+@click.pass_obj
+def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
+    """Take in the entries of a scan of the store, and render the pages.
+
+    SCAN is a spec's file or the name in it. What an entry of the same scan and contender stated before is kept in the
+    new entry's history.
+    """
     from archbench.cli.finish import scan_results
     from archbench.cli.status import records_of, scan_name
-    from archbench.leaderboard.entry import make_entries, write_entry
+    from archbench.leaderboard import page
+    from archbench.leaderboard.build import make_entries
+    from archbench.leaderboard.entry import add_entry
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
     index = store.scan(scan_name(scan))
     entries = make_entries(scan_results(index, records_of(store, index)))
-    for entry in entries:
-        click.echo(str(write_entry(leaderboard_dir, entry)))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
+    written = [add_entry(leaderboard_dir, entry, datetime.date.today()) for entry in entries]
+    _tell_changed([*written, *page.write(leaderboard_dir)])
+
+
+@leaderboard.command()
+@click.argument("entries", type=PATH, nargs=-1, metavar="[ENTRY]...")
+@plugin_option
+@json_option
+@click.pass_context
+def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Check entries as for a pull request: all without an ENTRY.
+
+    Schema; run ids and curves against their hashes; every figure against the entry's own curves; runs, sizes and FLOPs
+    against its spec, planned anew. Ends with 1 where an entry is refused, and says what differs.
+    """
+    from archbench.leaderboard.submission import check_submission
+
+    host = host_with(plugin_files)
+    paths = entries or tuple(sorted((context.obj / "entries").glob("*.json")))
+    checked = [check_submission(path, host) for path in paths]
+    if as_json:
+        rows = [CheckedEntry(str(one.path), list(one.problems), list(one.unchecked)) for one in checked]
+        print_json(SubmissionOutput(rows))
+    else:
+        for one in checked:
+            click.echo(f"{one.path}: {'refused' if one.problems else 'good'}")
+            for line in (*one.problems, *(f"not checked: {what}" for what in one.unchecked)):
+                click.echo(f"    {line}")
+    context.exit(EXIT_DIFFERS if any(one.problems for one in checked) else 0)
+
+
+def _standings(leaderboard_dir: Path) -> list[Standing]:
+    from archbench.leaderboard.page import read_entries
+    from archbench.leaderboard.standings import make_standings
+
+    return [
+        Standing(
+            track=table.track,
+            tier=table.tier.value,
+            dataset=table.dataset,
+            cost_axis=table.axis.value,
+            reference_cost=table.reference_cost,
+            name=row.name,
+            rank=row.rank,
+            loss_nats=row.loss_nats,
+            law=row.frontier.law,
+            multiplier=row.multiplier,
+        )
+        for standing in make_standings(read_entries(leaderboard_dir))
+        for table in standing.tables
+        for row in table.rows
+    ]
+
+
+def _tell_changed(paths: list[Path]) -> None:
+    for path in paths:
+        click.echo(str(path))
+    if not paths:
+        note("nothing has changed")

@@ -11,7 +11,9 @@ import click
 
 from archbench import errors
 
+PROGRAM = "archbench"
 EXIT_USAGE = 2
+EXIT_PLUGIN = errors.PluginError.exit_code
 EXIT_DEFECT = 70
 """EX_SOFTWARE of sysexits.h."""
 EXIT_INTERRUPTED = 130
@@ -30,7 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("archbench.cli.plugins:plugins", "List plug-ins: what they offer and what failed."),
     "doctor": ("archbench.cli.doctor:doctor", "Check this machine, with a remedy for each problem."),
     "schema": ("archbench.cli.schema:schema", "Print the JSON Schema of specs, for editors."),
-    "runs": ("archbench.cli.runs:runs", "List stored runs, or show one."),
+    "runs": ("archbench.cli.runs:runs", "List stored runs, show one, train one again, make room."),
+    "export": ("archbench.cli.export:export", "Write a finished run's model for others to load."),
+    "completion": ("archbench.cli.completion:completion", "Print the script that completes commands in a shell."),
 }
 """Name -> where the command is, and what it does; the text stands here so that `--help` imports no command."""
 
@@ -90,7 +94,7 @@ class LazyGroup(click.Group):
         default_host().notify("register_commands", cli=self)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(package_name="archbench", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of any error.")
 def cli(debug: bool) -> None:
@@ -105,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
     try:
-        result: Any = cli.main(args=list(arguments), prog_name="archbench", standalone_mode=False)
+        result: Any = cli.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as ending:
         return ending.exit_code
@@ -122,18 +126,26 @@ def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
         # The reader (`| head`) has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except BaseException as error:
+        own_command = next((word for word in arguments if not word.startswith("-")), "") in COMMANDS
+        if isinstance(error, SystemExit) and not own_command:
+            raise  # how a plug-in's command may end
         if debug:
             traceback.print_exc()
-        return _say(_defect(error, arguments), EXIT_DEFECT)
+        return _unforeseen(error, f"`{' '.join(['archbench', '--debug', *arguments])}` shows the traceback")
     return result if isinstance(result, int) else 0
 
 
-def _defect(error: Exception, arguments: Sequence[str]) -> str:
+def _unforeseen(error: BaseException, again: str) -> int:
+    """Says whose defect `error` is: that of the plug-in in whose code it arose, or archbench's."""
+    from archbench.host import blamed
+
+    words = errors.in_one_line(error)
+    if (plugin := blamed(error)) is not None:
+        return _say(f"plug-in {plugin!r} failed: {words}; {again}", EXIT_PLUGIN)
     trace = traceback.extract_tb(error.__traceback__)
     where = f" in {trace[-1].name} ({trace[-1].filename}:{trace[-1].lineno})" if trace else ""
-    again = " ".join(["archbench", "--debug", *arguments])
-    return f"a defect of archbench: {type(error).__name__}: {error}{where}; `{again}` shows the traceback"
+    return _say(f"a defect of archbench: {words}{where}; {again}", EXIT_DEFECT)
 
 
 def _say(message: str, exit_code: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from archbench.cli.common import (
     host_with,
     json_option,
     note,
+    override_option,
     plugin_option,
     print_json,
     runs_option,
     spec_argument,
     table_console,
 )
+from archbench.cli.outputs import PendingRow, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.planning.estimate import (
     RunEstimate,
@@ -33,7 +35,8 @@ from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.spec.models import Spec, load_spec
-from archbench.units import human_bytes, human_count, human_seconds
+from archbench.spec.yaml_writer import to_yaml
+from archbench.units import counted, human_bytes, human_count, human_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 
 @click.command()
 @spec_argument
+@override_option
+@click.option("--resolved", is_flag=True, help="Print SPEC with all that it extends, -o and every default filled in.")
 @runs_option
 @cache_option
 @plugin_option
@@ -91,6 +96,8 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 @json_option
 def plan(
     spec: Path,
+    overrides: tuple[str, ...],
+    resolved: bool,
     runs_dir: Path,
     cache_dir: Path,
     plugin_files: tuple[Path, ...],
@@ -101,10 +108,13 @@ def plan(
     """Show the runs of SPEC, their cost and its problems, and train nothing.
 
     Text is prepared if it is not yet in the cache. With --next: which further runs would make a figure more certain,
-    by the runs of SPEC that have finished.
+    by the runs of SPEC that have finished. With --resolved: the spec alone, as YAML or, with --json, as JSON.
     """
     host = host_with(plugin_files)
-    loaded = load_spec(spec, host.registry)
+    loaded = load_spec(spec, host.registry, overrides)
+    if resolved:
+        print_json(loaded.resolved()) if as_json else click.echo(to_yaml(loaded.resolved()), nl=False)
+        return
     if what_next:
         show_next(loaded.name, RunStore(runs_dir), as_json=as_json, **asked)
         return
@@ -169,18 +179,18 @@ def by_size(runs: Sequence[CostedRun]) -> list[list[CostedRun]]:
 
 def study_costs(costed: CostedPlan) -> list[str]:
     """What each study adds to those before it, one a line: runs that are shared are counted where they come first."""
-    counted: set[str] = set()
+    seen: set[str] = set()
     lines = [""]
     for study in dict.fromkeys(one.run.study for one in costed.runs):
         own = {one.run.run_id: one for one in costed.runs if one.run.study == study}
-        new = [one for run_id, one in own.items() if run_id not in counted]
-        counted |= own.keys()
+        new = [one for run_id, one in own.items() if run_id not in seen]
+        seen |= own.keys()
         missing = [one for one in new if one.missing]
         shared = f" ({len(own) - len(new)} shared with studies above)" if len(own) > len(new) else ""
         seconds = scan_seconds([one.estimate.seconds for one in missing], costed.workers)
         flops = human_count(sum(one.run.own_flops for one in missing))
         cost = f": {flops} FLOPs, about {human_seconds(seconds)}" if missing else ""
-        lines.append(f"{study}: {len(own)} runs{shared}, {len(missing)} to train{cost}")
+        lines.append(f"{study}: {counted(len(own), 'run')}{shared}, {len(missing)} to train{cost}")
     return lines
 
 
@@ -199,13 +209,16 @@ def _summary(costed: CostedPlan) -> list[str]:
     data = plan.index.environment["data"]
     flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
-    later = [f"later: {one.count} runs, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending]
+    later = [
+        f"later: {counted(one.count, 'run')}, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending
+    ]
     trials = {one.run.run_id: one for one in costed.runs if one.run.role == TRIAL}
     spent = human_count(sum(one.run.exact_flops for one in trials.values()))
-    tuning = f"of them {len(trials)} trials of learning rates, {spent} FLOPs; the best of each size is a result as well"
+    what = f"of them {counted(len(trials), 'trial')} of learning rates, {spent} FLOPs"
+    tuning = f"{what}; the best of each size is a result as well"
     lines = [
         "",
-        f"{len(distinct)} runs, {len(missing)} to train: {flops} FLOPs, about {left}, "
+        f"{counted(len(distinct), 'run')}, {len(missing)} to train: {flops} FLOPs, about {left}, "
         f"{human_bytes(costed.disk_bytes_left)}",
         *([tuning] if trials else []),
         *later,
@@ -224,39 +237,39 @@ def _summary(costed: CostedPlan) -> list[str]:
     return lines + [f"warning: {warning}" for warning in plan.warnings]
 
 
-def _as_json(costed: CostedPlan) -> dict[str, Any]:
-    return {
-        "name": costed.plan.index.name,
-        "baseline": costed.plan.index.baseline,
-        "environment": costed.plan.index.environment,
-        "warnings": list(costed.plan.warnings),
-        "pending": [asdict(one) for one in costed.plan.pending],
-        "seconds_left": costed.seconds_left,
-        "disk_bytes_left": costed.disk_bytes_left,
-        "workers": costed.workers,
-        "runs": [
-            {
-                "contender": one.run.contender,
-                "size_index": one.run.size_index,
-                "study": one.run.study,
-                "role": one.run.role,
-                "labels": dict(one.run.labels),
-                "seed": one.run.seed,
-                "run_id": one.run.run_id,
-                "state": one.state.value,
-                "non_embedding_params": one.run.plan.facts.non_embedding_params,
-                "embedding_params": one.run.plan.facts.embedding_params,
-                "dims": one.run.plan.identity.dims.model_dump(),
-                "peak_learning_rate": one.run.plan.identity.training.peak_learning_rate,
-                "tokens": one.run.tokens,
-                "unique_tokens": one.run.plan.facts.unique_tokens,
-                "batch_tokens": one.run.plan.identity.training.batch_tokens,
-                "epochs": one.run.epochs,
-                "kaplan_flops": one.run.kaplan_flops,
-                "exact_flops": one.run.exact_flops,
-                "estimated_seconds": one.estimate.seconds,
-                "estimate_is_measured": one.estimate.measured,
-            }
+def _as_json(costed: CostedPlan) -> PlanOutput:
+    return PlanOutput(
+        name=costed.plan.index.name,
+        baseline=costed.plan.index.baseline,
+        environment=costed.plan.index.environment,
+        warnings=list(costed.plan.warnings),
+        pending=[PendingRow(one.what, one.count, one.exact_flops) for one in costed.plan.pending],
+        seconds_left=costed.seconds_left,
+        disk_bytes_left=costed.disk_bytes_left,
+        workers=costed.workers,
+        runs=[
+            PlannedRow(
+                contender=one.run.contender,
+                size_index=one.run.size_index,
+                study=one.run.study,
+                role=one.run.role,
+                labels=dict(one.run.labels),
+                seed=one.run.seed,
+                run_id=one.run.run_id,
+                state=one.state.value,
+                non_embedding_params=one.run.plan.facts.non_embedding_params,
+                embedding_params=one.run.plan.facts.embedding_params,
+                dims=one.run.plan.identity.dims.model_dump(),
+                peak_learning_rate=one.run.plan.identity.training.peak_learning_rate,
+                tokens=one.run.tokens,
+                unique_tokens=one.run.plan.facts.unique_tokens,
+                batch_tokens=one.run.plan.identity.training.batch_tokens,
+                epochs=one.run.epochs,
+                kaplan_flops=one.run.kaplan_flops,
+                exact_flops=one.run.exact_flops,
+                estimated_seconds=one.estimate.seconds,
+                estimate_is_measured=one.estimate.measured,
+            )
             for one in costed.runs
         ],
-    }
+    )

@@ -1,7 +1,6 @@
 """`archbench plan SPEC --next`: the further runs that make a named figure more certain for the least compute."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -9,7 +8,7 @@ import click
 from archbench.cli.common import note, print_json, table_console
 from archbench.errors import SpecError, nearest
 from archbench.runs.store import RunStore
-from archbench.units import human_count
+from archbench.units import counted, human_count
 
 if TYPE_CHECKING:
     from archbench.planning.next_runs import NextRuns
@@ -89,7 +88,9 @@ def show_next(
     if not plans:
         raise SpecError("; ".join(refusals))
     if as_json:
-        print_json({"scan": scan, "axis": axis, "plans": [asdict(one) for one in plans], "refused": refusals})
+        from archbench.cli.outputs_analysis import NextOutput
+
+        print_json(NextOutput(scan, axis, plans, refusals))
         return
     for one in plans:
         _print(one, axis)
@@ -103,7 +104,7 @@ def _print(one: "NextRuns", axis: str) -> None:
     click.echo(f"{one.contender}: {one.quantity} is {one.value:.4g}, by {one.law} on {one.points}")
     click.echo(
         f"its standard error is {one.std_now:.2g} and would be {one.std_after:.2g} after "
-        f"{sum(run.count for run in one.runs)} runs of {human_count(one.spent)} FLOPs ({axis}) together:"
+        f"{counted(sum(run.count for run in one.runs), 'run')} of {human_count(one.spent)} FLOPs ({axis}) together:"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("N", "D", "FLOPs a run", "seeds"):

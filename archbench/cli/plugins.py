@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from archbench.cli.common import host_with, json_option, plugin_option, print_json, wrapped
+from archbench.cli.plugins_check import check_plugin
+from archbench.cli.plugins_new import new_plugin
 from archbench.errors import PluginError, nearest
 from archbench.host import Host, PluginInfo
 
@@ -14,9 +16,13 @@ from archbench.host import Host, PluginInfo
 @click.group(invoke_without_command=True)
 @click.pass_context
 def plugins(context: click.Context) -> None:
-    """List plug-ins: what they offer and what failed."""
+    """List plug-ins: what they offer and what failed; start one, check one."""
     if context.invoked_subcommand is None:
         context.invoke(list_plugins, plugin_files=(), as_json=False)
+
+
+plugins.add_command(new_plugin)
+plugins.add_command(check_plugin)
 
 
 @plugins.command("list")
@@ -34,8 +40,7 @@ def list_plugins(plugin_files: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{info.name}  ({info.distribution} {info.version}){state}")
         if offered:
             click.echo(wrapped(f"    {offered}"))
-        for failure in info.failures:
-            click.echo(wrapped(f"    failed: {failure}"))
+        _print_problems(info)
 
 
 @plugins.command("show")
@@ -55,10 +60,16 @@ def show_plugin(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> Non
         return
     if info is not None:
         click.echo(f"{info.name}  ({info.distribution} {info.version}), {info.target}")
-        for failure in info.failures:
-            click.echo(wrapped(f"    failed: {failure}"))
+        _print_problems(info)
     for component in components:
         _print_component(component)
+
+
+def _print_problems(info: PluginInfo) -> None:
+    for failure in info.failures:
+        click.echo(wrapped(f"    failed: {failure}"))
+    for line in info.notes:
+        click.echo(wrapped(f"    note: {line}"))
 
 
 def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
@@ -129,4 +140,5 @@ def _as_json(info: PluginInfo) -> dict[str, Any]:
         "version": info.version,
         "registered": info.registered,
         "failures": info.failures,
+        "notes": info.notes,
     }

@@ -4,25 +4,36 @@ from pathlib import Path
 
 import click
 
+from archbench.cli import complete
 from archbench.cli.common import (
     PATH,
     host_with,
     json_option,
     note,
+    override_option,
     plugin_option,
     print_json,
     reports_option,
     runs_option,
 )
+from archbench.cli.outputs import ReportOutput
 
 
 @click.command()
-@click.argument("spec", type=PATH, metavar="SPEC")
+@click.argument("spec", type=PATH, metavar="SPEC", shell_complete=complete.specs_and_scans)
+@override_option
 @runs_option
 @reports_option
 @plugin_option
 @json_option
-def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+def report(
+    spec: Path,
+    overrides: tuple[str, ...],
+    runs_dir: Path,
+    reports_dir: Path,
+    plugin_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Write the report of a scan again.
 
     SPEC is a spec's file or a scan's name. Nothing is trained; runs that have not ended are listed as such.
@@ -35,11 +46,11 @@ def report(spec: Path, runs_dir: Path, reports_dir: Path, plugin_files: tuple[Pa
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
-    index = store.scan(scan_name(spec))
+    index = store.scan(scan_name(spec, overrides))
     results = scan_results(index, records_of(store, index))
     path = write_report(results, reports_dir / index.name, report_sections(host_with(plugin_files)))
     if as_json:
-        print_json({"report": str(path), "verdict": verdict(results).splitlines(), "mind": reservations(results)})
+        print_json(ReportOutput(str(path), verdict(results).splitlines(), list(reservations(results))))
         return
     print_verdict(results)
     note(f"report  {path}")

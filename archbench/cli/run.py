@@ -1,6 +1,7 @@
 """`archbench run`: plan, train what is missing, analyse, report, and put the result on the leaderboard."""
 
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -14,15 +15,18 @@ from archbench.cli.common import (
     leaderboard_option,
     note,
     nproc_option,
+    override_option,
     plugin_option,
     reports_option,
     runs_option,
+    shell_words,
     spec_argument,
     tracker_option,
 )
+from archbench.cli.live_watch import make_watcher
 from archbench.cli.main import EXIT_INTERRUPTED
 from archbench.cli.plan import cost_plan
-from archbench.cli.watch import Pace, make_watcher
+from archbench.cli.watch import Pace
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError
 from archbench.host import Host
@@ -38,6 +42,7 @@ EXIT_RUNS_FAILED = 1
 
 @click.command()
 @spec_argument
+@override_option
 @runs_option
 @reports_option
 @leaderboard_option
@@ -49,6 +54,7 @@ EXIT_RUNS_FAILED = 1
 def run(
     ctx: click.Context,
     spec: Path,
+    overrides: tuple[str, ...],
     runs_dir: Path,
     reports_dir: Path,
     leaderboard_dir: Path,
@@ -62,23 +68,41 @@ def run(
     Run it again to resume: nothing that is finished is trained twice.
     """
     host = host_with(plugin_files)
-    loaded = load_spec(spec, host.registry).with_nproc(nproc)
+    loaded = load_spec(spec, host.registry, overrides).with_nproc(nproc)
     store = RunStore(runs_dir)
     store.create()
     _stop_when_told()
     tracking = Tracking((*loaded.trackers, *_named_trackers(host, trackers)), scan=loaded.name, folder=store.logs_dir)
+    told: list[str] = []
+    again = _same_command(ctx)
     try:
         with tracking.telling(note):
-            stages = _stages(loaded, store, host, cache_dir, [path.resolve() for path in plugin_files], tracking)
-    except KeyboardInterrupt:
-        note(f"interrupted; finished runs are kept in {runs_dir}, and `archbench run {spec}` goes on from here")
-        ctx.exit(EXIT_INTERRUPTED)
-    scan_plan, outcome = stages
-    # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
-    from archbench.cli.finish import finish_scan
+            files = [path.resolve() for path in plugin_files]
+            scan_plan, outcome = _stages(loaded, store, host, cache_dir, files, tracking, told)
+        # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
+        from archbench.cli.finish import finish_scan
 
-    finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
-    ctx.exit(_say_failures(outcome, spec))
+        finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
+    except KeyboardInterrupt:
+        note(f"interrupted; finished runs are kept in {runs_dir}, and `{again}` goes on from here")
+        ctx.exit(EXIT_INTERRUPTED)
+    _repeat(told)
+    ctx.exit(_say_failures(outcome, again))
+
+
+def _same_command(ctx: click.Context) -> str:
+    """The command as it was given, to be given again."""
+    spec = str(ctx.params["spec"])
+    given = sys.argv[1:]
+    return shell_words("archbench", *(given if {"run", spec} <= set(given) else ("run", spec)))
+
+
+def _repeat(told: Sequence[str]) -> None:
+    """What was told while runs went on, once more: in a long scan it has scrolled by."""
+    if told:
+        note(f"told on the way ({len(told)}):")
+    for line in told:
+        note(f"- {line}")
 
 
 def _named_trackers(host: Host, kinds: Sequence[str]) -> list[TrackerConfig]:
@@ -93,32 +117,46 @@ def _named_trackers(host: Host, kinds: Sequence[str]) -> list[TrackerConfig]:
 
 
 def _stages(
-    spec: Spec, store: RunStore, host: Host, cache_dir: Path, plugin_files: Sequence[Path], tracking: Tracking
+    spec: Spec,
+    store: RunStore,
+    host: Host,
+    cache_dir: Path,
+    plugin_files: Sequence[Path],
+    tracking: Tracking,
+    told: list[str],
 ) -> tuple[ScanPlan, ScanOutcome]:
-    """Plans and trains until nothing waits for runs that have ended; the whole plan, and how its last stage ended."""
-    told: set[str] = set()
+    """Plans and trains until nothing waits for runs that have ended; the whole plan, and how its last stage ended.
+
+    What a person should have seen by the end is added to `told`.
+    """
     outcome: ScanOutcome | None = None
     previous: set[str] = set()
     while True:
         plan = plan_scan(spec, host, cache_dir=cache_dir, store=store, report=note)
         store.save_scan(plan.index)
-        for warning in plan.warnings:
-            if warning not in told:
-                note(f"warning: {warning}")
-        told.update(plan.warnings)
+        warnings = [line for line in (f"warning: {warning}" for warning in plan.warnings) if line not in told]
+        for warning in warnings:
+            note(warning)
+        told += warnings
         planned = {run.run_id for run in plan.runs}
         if outcome is not None and planned == previous:
             for pending in plan.pending:
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
-        outcome = _stage(spec, plan, store, host, plugin_files, tracking)
+        outcome = _stage(spec, plan, store, host, plugin_files, tracking, told)
         if not plan.pending:
             return plan, outcome
         previous = planned
 
 
 def _stage(
-    spec: Spec, plan: ScanPlan, store: RunStore, host: Host, plugin_files: Sequence[Path], tracking: Tracking
+    spec: Spec,
+    plan: ScanPlan,
+    store: RunStore,
+    host: Host,
+    plugin_files: Sequence[Path],
+    tracking: Tracking,
+    told: list[str],
 ) -> ScanOutcome:
     costed = cost_plan(spec, plan, store)
     if costed.seconds_left:
@@ -126,10 +164,13 @@ def _stage(
         later = f", then {counted(sum(one.count for one in plan.pending), 'more run')}" if plan.pending else ""
         note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
     watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
-    with watcher:
-        return carry_out(
-            plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files, tracking=tracking
-        )
+    try:
+        with watcher:
+            return carry_out(
+                plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files, tracking=tracking
+            )
+    finally:
+        told += watcher.warnings
 
 
 def _stop_when_told() -> None:
@@ -142,7 +183,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say_failures(outcome: ScanOutcome, spec: Path) -> int:
+def _say_failures(outcome: ScanOutcome, again: str) -> int:
     """Lists failed and diverged runs; the exit code."""
     for failure in outcome.failures:
         note(f"{failure.state.value}: {label(failure.run)}: {failure.reason}")
@@ -150,5 +191,5 @@ def _say_failures(outcome: ScanOutcome, spec: Path) -> int:
         return 0
     num_lost = len(outcome.failures)
     enter = "enters" if num_lost == 1 else "enter"
-    note(f"{counted(num_lost, 'run')} {enter} no fit; `archbench run {spec}` tries failed ones again")
+    note(f"{counted(num_lost, 'run')} {enter} no fit; `{again}` tries failed ones again")
     return EXIT_RUNS_FAILED

@@ -1,46 +1,53 @@
-"""`archbench status`: which runs of a scan are done, running or failed, and why."""
+"""`archbench status`: which runs of a scan are done, running or failed, and why; also while they go on elsewhere."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from archbench.cli.common import PATH, json_option, note, print_json, runs_option, wrapped
-from archbench.errors import StoreError
+from archbench.cli import complete
+from archbench.cli.common import PATH, json_option, note, override_option, print_json, runs_option, wrapped
+from archbench.cli.outputs import ScanStatus, StatusRow
+from archbench.errors import SpecError, StoreError
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState, purpose
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
-from archbench.spec.yaml_loader import load_yaml
+from archbench.spec.layers import read_spec
+
+_Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 
 
 @click.command()
-@click.argument("spec", type=PATH, required=False, metavar="[SPEC]")
+@click.argument("spec", type=PATH, required=False, metavar="[SPEC]", shell_complete=complete.specs_and_scans)
+@override_option
+@click.option("--watch", is_flag=True, help="Follow the runs of SPEC until all have ended; Ctrl-C leaves them be.")
 @runs_option
 @json_option
 @click.pass_context
-def status(ctx: click.Context, spec: Path | None, runs_dir: Path, as_json: bool) -> None:
+def status(
+    ctx: click.Context, spec: Path | None, overrides: tuple[str, ...], watch: bool, runs_dir: Path, as_json: bool
+) -> None:
     """Show which runs are done, running or failed, and why.
 
     SPEC is a spec's file or a scan's name; without it, every scan in the store is summed up.
+
+    \b
+    Examples:
+      archbench status specs/quickstart.yaml --watch
+      archbench status quickstart --json
     """
     store = RunStore(runs_dir)
-    names = store.scan_names() if spec is None else [scan_name(spec)]
+    if watch and (spec is None or as_json):
+        raise click.UsageError("--watch follows one SPEC in a terminal; it goes neither without it nor with --json")
+    names = store.scan_names() if spec is None else [scan_name(spec, overrides)]
     if not names:
         raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
-    scans = []
-    damaged = 0
-    for name in names:
-        try:
-            index = store.scan(name)
-        except DamagedFile as error:
-            if spec is not None:
-                raise
-            note(f"archbench: {error}")
-            damaged += 1
-            continue
-        scans.append((index, *store.records(index)))
+    if watch:
+        from archbench.cli.status_watch import follow
+
+        follow(store, names[0])
+    scans, damaged = _read(store, names, required=spec is not None)
     if as_json:
         print_json([_as_json(*scan) for scan in scans])
     else:
@@ -50,8 +57,28 @@ def status(ctx: click.Context, spec: Path | None, runs_dir: Path, as_json: bool)
         ctx.exit(StoreError.exit_code)
 
 
+def _read(store: RunStore, names: Sequence[str], *, required: bool) -> tuple[list[_Scan], int]:
+    """The scans with the records and problems of each, and how many are damaged, each told on standard error.
+
+    Raises DamagedFile for such a scan where it is `required`.
+    """
+    scans = []
+    damaged = 0
+    for name in names:
+        try:
+            index = store.scan(name)
+        except DamagedFile as error:
+            if required:
+                raise
+            note(f"archbench: {error}")
+            damaged += 1
+            continue
+        scans.append((index, *store.records(index)))
+    return scans, damaged
+
+
 def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str], *, every_run: bool) -> None:
-    click.echo(f"{index.name}: {_counts(records, len(index.runs))}")
+    click.echo(f"{index.name}: {counts_words(records, len(index.runs))}")
     for record in records:
         if every_run or record.state in (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING):
             click.echo(wrapped(f"  {_line(record)}"))
@@ -59,11 +86,13 @@ def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[st
         click.echo(f"  {problem}")
 
 
-def scan_name(spec: Path) -> str:
+def scan_name(spec: Path, overrides: Sequence[str] = ()) -> str:
     """The name of the scan that `spec` means: the name inside a spec's file, or the word itself."""
     if spec.suffix not in (".yaml", ".yml") and not spec.exists():
+        if overrides:
+            raise SpecError(f"-o {overrides[0]}: {str(spec)!r} is a scan's name; -o goes with a spec's file")
         return str(spec)
-    file = load_yaml(spec)
+    file = read_spec(spec, overrides)
     name = file.data.get("name")
     if not isinstance(name, str):
         raise file.error(("name",), "is missing or not text")
@@ -78,7 +107,8 @@ def records_of(store: RunStore, index: ScanIndex) -> tuple[RunRecord, ...]:
     return records
 
 
-def _counts(records: Sequence[RunRecord], num_runs: int) -> str:
+def counts_words(records: Sequence[RunRecord], num_runs: int) -> str:
+    """How many runs are in which state, in words."""
     counts = Counter(record.state for record in records)
     words = [f"{counts[state]} {state.value}" for state in RunState if counts[state]]
     missing = num_runs - len(records)
@@ -100,25 +130,25 @@ def _line(record: RunRecord) -> str:
     )
 
 
-def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str]) -> dict[str, Any]:
-    return {
-        "name": index.name,
-        "problems": list(problems),
-        "counts": dict(Counter(record.state.value for record in records)),
-        "runs": [
-            {
-                "run_id": record.run_id,
-                "contender": record.contender,
-                "size_index": record.size_index,
-                "study": record.study,
-                "role": record.role,
-                "non_embedding_params": record.non_embedding_params,
-                "seed": record.seed,
-                "state": record.state.value,
-                "reason": record.reason,
-                "step": record.curve[-1].step if record.curve else record.details.get("step"),
-                "validation_loss_nats": record.curve[-1].validation_loss_nats if record.curve else None,
-            }
+def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str]) -> ScanStatus:
+    return ScanStatus(
+        name=index.name,
+        problems=list(problems),
+        counts=dict(Counter(record.state.value for record in records)),
+        runs=[
+            StatusRow(
+                run_id=record.run_id,
+                contender=record.contender,
+                size_index=record.size_index,
+                study=record.study,
+                role=record.role,
+                non_embedding_params=record.non_embedding_params,
+                seed=record.seed,
+                state=record.state.value,
+                reason=record.reason,
+                step=record.curve[-1].step if record.curve else record.details.get("step"),
+                validation_loss_nats=record.curve[-1].validation_loss_nats if record.curve else None,
+            )
             for record in records
         ],
-    }
+    )

@@ -1,4 +1,4 @@
-"""What a person sees while runs go on: a live table in a terminal, plain lines elsewhere."""
+"""What a person is told while runs go on: how far they are, how they ended, and how long the rest will take."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -6,13 +6,7 @@ from types import TracebackType
 from typing import Self
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from archbench.cli.common import interactive
 from archbench.contracts.executor import Progress
 from archbench.results.runs import size_number
 from archbench.runs.store import RunStatus
@@ -22,9 +16,6 @@ from archbench.units import counted, human_count, human_seconds
 
 LINE_SECONDS = 60.0
 """Pause between two plain lines about runs that go on."""
-
-_WIDE, _NARROW = 100, 64
-"""Columns from which the live table shows all it knows, and below which it leaves the bars out."""
 
 _FEW = 0.02
 """Share of the work below which the pace seen so far says nothing yet."""
@@ -43,10 +34,10 @@ class Pace:
         self._planned = 0.0
         self._capacity = 1
 
-    def begin(self, missing: Sequence[PlannedRun], capacity: int) -> None:
-        """The work is `missing`, `capacity` runs at once."""
-        self._shares = {run.run_id: 0.0 for run in missing}
-        self._planned = sum(self._run_seconds.get(run.run_id, 0.0) for run in missing)
+    def begin(self, missing: Sequence[str], capacity: int) -> None:
+        """The work is the runs of the ids `missing`, `capacity` at once."""
+        self._shares = dict.fromkeys(missing, 0.0)
+        self._planned = sum(self._run_seconds.get(run_id, 0.0) for run_id in missing)
         self._capacity = max(1, capacity)
         self._started = self._clock()
 
@@ -62,9 +53,18 @@ class Pace:
         return self._clock() - self._started
 
     @property
+    def share(self) -> float:
+        """How much of the work is done, from 0 to 1."""
+        return self._done / self._planned if self._planned > 0.0 else 0.0
+
+    @property
+    def _done(self) -> float:
+        return sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._shares.items())
+
+    @property
     def seconds_left(self) -> float:
         """Seconds until all is done, about."""
-        done = sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._shares.items())
+        done = self._done
         given = sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._resumed.items())
         rest = max(0.0, self._planned - done)
         worked = done - given
@@ -78,6 +78,8 @@ class LineWatcher:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
+        self.warnings: list[str] = []
+        """What was told on the way, to be repeated at the end: by then it has long scrolled by."""
         self.total = 0
         self.ended_runs = 0
         self.current: dict[str, tuple[PlannedRun, Progress]] = {}
@@ -94,7 +96,7 @@ class LineWatcher:
     def scheduled(self, missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> None:
         """See Watcher."""
         self.total = len(missing)
-        self.pace.begin(missing, capacity)
+        self.pace.begin([run.run_id for run in missing], capacity)
         self.say(schedule_words(missing, done, capacity))
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
@@ -103,18 +105,19 @@ class LineWatcher:
         self.pace.reached(run.run_id, progress.step / max(1, progress.total_steps))
         if time.monotonic() - self._spoke >= LINE_SECONDS:
             going = "; ".join(progress_words(*one) for one in self.current.values())
-            self.say(f"{self.ended_runs}/{self.total} done, {self._left()}: {going}")
+            self.say(f"{self.ended_runs}/{self.total} done, {self.left()}: {going}")
 
     def ended(self, run: PlannedRun, status: RunStatus) -> None:
         """See Watcher."""
         self.current.pop(run.run_id, None)
         self.ended_runs += 1
         self.pace.reached(run.run_id, 1.0)
-        left = f", {self._left()}" if self.ended_runs < self.total else ""
+        left = f", {self.left()}" if self.ended_runs < self.total else ""
         self.say(f"{self.ended_runs}/{self.total} {end_words(run, status)}{left}")
 
     def told(self, line: str) -> None:
         """See Watcher."""
+        self.warnings.append(line)
         self.say(line)
 
     def say(self, line: str) -> None:
@@ -122,66 +125,9 @@ class LineWatcher:
         self._spoke = time.monotonic()
         click.echo(line)
 
-    def _left(self) -> str:
+    def left(self) -> str:
+        """How long the rest will take, in words."""
         return f"about {human_seconds(self.pace.seconds_left)} left"
-
-
-class LiveWatcher(LineWatcher):
-    """A table of the runs that go on, redrawn in place; lines about runs that ended scroll above it."""
-
-    def __init__(self, pace: Pace) -> None:
-        super().__init__(pace)
-        self._live = Live(get_renderable=self._table, console=Console(), refresh_per_second=4, transient=True)
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def progressed(self, run: PlannedRun, progress: Progress) -> None:
-        """See Watcher."""
-        self.current[run.run_id] = (run, progress)
-        self.pace.reached(run.run_id, progress.step / max(1, progress.total_steps))
-
-    def say(self, line: str) -> None:
-        """Prints `line` above the table."""
-        self._live.console.print(line, highlight=False, markup=False)
-
-    def _table(self) -> RenderableType:
-        if not self.total:
-            return Text("")
-        summary = f"{self.ended_runs} of {self.total} runs, {human_seconds(self.pace.elapsed)} so far, {self._left()}"
-        return Group(*self._rows(self._live.console.width), Text(summary, style="dim"))
-
-    def _rows(self, width: int) -> list[RenderableType]:
-        """A table of the runs that go on, on `width` columns: figures stay whole, names are shortened, then broken."""
-        if not self.current:
-            return []
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("run")
-        if width >= _NARROW:
-            table.add_column("", no_wrap=True)
-        for header in ("steps", "loss", "tokens/s"):
-            table.add_column(header, justify="right", no_wrap=True)
-        for run, progress in list(self.current.values()):
-            bar = ProgressBar(progress.total_steps, progress.step, width=20 if width >= _WIDE else 10)
-            table.add_row(
-                label(run) if width >= _WIDE else short_label(run),
-                *([bar] if width >= _NARROW else []),
-                f"{progress.step}/{progress.total_steps}",
-                "" if progress.loss_nats is None else f"{progress.loss_nats:.3f}",
-                "" if progress.tokens_per_s is None else human_count(progress.tokens_per_s),
-            )
-        return [table]
-
-
-def make_watcher(pace: Pace) -> LineWatcher:
-    """A live table where a person watches, plain lines elsewhere."""
-    return LiveWatcher(pace) if interactive() else LineWatcher(pace)
 
 
 def short_label(run: PlannedRun) -> str:

@@ -141,6 +141,9 @@ class ArchitectureConfig(ComponentConfig):
 
     source: ClassVar[Source]
     attention_modes: ClassVar[frozenset[Attention]]
+    family: ClassVar[str | None] = None
+    """Shared by architectures that differ in one mechanism only: the track of the leaderboard that they have to
+    themselves."""
     carries_state: ClassVar[bool] = False
     """Whether memory crosses segments; such a model needs `data.order: stream`."""
     has_token_types: ClassVar[bool] = False

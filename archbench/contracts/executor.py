@@ -55,6 +55,8 @@ class Lost:
 
     run_id: str
     reason: str
+    final: bool = False
+    """Whether it would only be lost again: the run has failed for this reason."""
 
 
 ExecutorEvent = Progress | Ended | Lost

@@ -2,13 +2,13 @@
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from archbench.data.corpus import Corpus, open_corpus, verify_corpus
+from archbench.durable import fsync_directory, write_whole
 from archbench.errors import DataError
 
 FULL_CHECK_LIMIT_BYTES = 1 << 30
@@ -50,7 +50,7 @@ def cached(cache_dir: Path, key: str, report: Report) -> Entry | None:
 def remember(cache_dir: Path, key: str, corpora: Sequence[Corpus], remarks: Sequence[str]) -> None:
     """Keeps under `key` which corpora were prepared."""
     content = {"corpus_hashes": [corpus.corpus_hash for corpus in corpora], "remarks": list(remarks)}
-    write_durably(cache_dir / "index" / f"{key}.json", json.dumps(content).encode())
+    write_whole(cache_dir / "index" / f"{key}.json", json.dumps(content).encode())
 
 
 def checked(directory: Path) -> Corpus:
@@ -75,25 +75,3 @@ def commit(working: Path, destination: Path) -> Corpus:
             raise
     fsync_directory(destination.parent)
     return checked(destination)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes `content` to `path`, whole or not at all, and on the disk when this returns."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def fsync_directory(directory: Path) -> None:
-    """Brings renames inside `directory` to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,10 +9,11 @@ from typing import Any
 
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
-from archbench.data.cache import Report, cached, commit, fsync_directory, remember
+from archbench.data.cache import Report, cached, commit, remember
 from archbench.data.corpus import FORMAT, Corpus, canonical_sha256
 from archbench.data.documents import SpooledDocuments, spool_documents
 from archbench.data.write import write_corpus
+from archbench.durable import fsync_directory
 from archbench.errors import DataError
 from archbench.units import human_bytes
 

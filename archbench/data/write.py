@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archbench.contracts.data import DatasetConfig, Tokenizer, TokenizerConfig
-from archbench.data.cache import Report, write_durably
+from archbench.data.cache import Report
 from archbench.data.corpus import (
     FORMAT,
     MANIFEST,
@@ -26,6 +26,7 @@ from archbench.data.corpus import (
     token_dtype,
 )
 from archbench.data.documents import SpooledDocuments
+from archbench.durable import write_whole
 from archbench.errors import DataError
 from archbench.units import human_bytes, human_count
 
@@ -59,9 +60,9 @@ def write_corpus(
     validation_ends = _write_tokens(working / VALIDATION_FILE, prepared, spooled, spooled.validation)
     validation_bytes = spooled.lengths[spooled.validation]
     index = np.stack([validation_ends, validation_bytes], axis=1).astype("<i8")
-    write_durably(working / VALIDATION_INDEX_FILE, index.tobytes())
+    write_whole(working / VALIDATION_INDEX_FILE, index.tobytes())
     if isinstance(prepared, SerializableTokenizer):
-        write_durably(working / TOKENIZER_FILE, prepared.to_json().encode())
+        write_whole(working / TOKENIZER_FILE, prepared.to_json().encode())
     statistics = CorpusStatistics(
         train_documents=len(spooled.train),
         train_bytes=int(spooled.lengths[spooled.train].sum()),
@@ -84,7 +85,7 @@ def write_corpus(
         "tokenizer": tokenizer.model_dump(mode="json"),
     }
     manifest = sealed({**manifest, "corpus_hash": corpus_hash_of(manifest)})
-    write_durably(working / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+    write_whole(working / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
     report(
         f"corpus of {human_count(statistics.train_tokens)} training and "
         f"{human_count(statistics.validation_tokens)} validation tokens; "

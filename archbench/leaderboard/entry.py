@@ -1,13 +1,12 @@
 """An entry of the leaderboard: one contender of one scan, with all that its figures are computed from."""
 
+import datetime
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
 
-from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError
 from archbench.leaderboard.back_test import back_test_errors
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
@@ -15,7 +14,7 @@ from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_json, to_json, write_atomically
 from archbench.spec.identity import RunIdentity
 
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
 """The format that is written."""
 _DIGITS = 6
 """Significant digits of stored figures: more would differ from machine to machine."""
@@ -54,6 +53,11 @@ class EntryCurve(_Model):
             raise ValueError(f"columns of a curve differ in length: {lengths}")
         return tuple(CurvePoint(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
 
+    @property
+    def sha256(self) -> str:
+        """The hash of all columns, in hex."""
+        return hashlib.sha256(to_json(self.model_dump(mode="json"))).hexdigest()
+
 
 class EntryAudit(_Model):
     """The prefix audit of a causal run: what it gains from later tokens, in nats per token."""
@@ -84,6 +88,8 @@ class EntryRun(_Model):
     """Where it ran, as far as it was noted; not part of the identity."""
     prefix_audit: EntryAudit | None
     curve: EntryCurve
+    curve_sha256: str | None = None
+    """Of the curve's columns; entries of formats 1 and 2 do not state it."""
 
 
 class EntryFigure(_Model):
@@ -103,11 +109,23 @@ class EntryFigure(_Model):
     """
 
 
+class EntryPast(_Model):
+    """What an entry stated before it was replaced."""
+
+    until: datetime.date
+    """The day on which it was replaced."""
+    num_runs: PositiveInt
+    runs_sha256: str
+    """Of its run ids and curves."""
+    figures: dict[str, EntryFigure]
+
+
 class LeaderboardEntry(_Model):
     """One contender of one scan."""
 
-    format: Literal[1, 2] = FORMAT
-    """2 states back-tests; entries of format 1 are read, and written anew by `archbench leaderboard`."""
+    format: Literal[1, 2, 3] = FORMAT
+    """2 states back-tests, 3 also hashes of curves and history; older ones are read, and written anew by `archbench
+    leaderboard`."""
     scan: str
     description: str
     contender: str
@@ -123,11 +141,42 @@ class LeaderboardEntry(_Model):
     runs: tuple[EntryRun, ...]
     figures: dict[str, EntryFigure]
     """By cost axis."""
+    family: str | None = None
+    """The family of architectures that differ in one mechanism only, where the contender belongs to one."""
+    added: datetime.date | None = None
+    """The day on which these runs came in; None where that was not noted."""
+    history: tuple[EntryPast, ...] = ()
+    """What stood here before, oldest first."""
+
+    @property
+    def runs_sha256(self) -> str:
+        """The hash of all that was trained: run ids, states and curves, in hex."""
+        return hashlib.sha256(
+            to_json([[run.run_id, run.state.value, run.curve.sha256] for run in self.runs])
+        ).hexdigest()
+
+    def replacing(self, old: "LeaderboardEntry", day: datetime.date) -> "LeaderboardEntry":
+        """This entry in the place of `old`: with its history, to which `old` is added if its runs were others."""
+        if self.runs_sha256 == old.runs_sha256:
+            return self.model_copy(update={"added": old.added, "history": old.history})
+        past = EntryPast(until=day, num_runs=len(old.runs), runs_sha256=old.runs_sha256, figures=old.figures)
+        return self.model_copy(update={"history": (*old.history, past)})
 
     @property
     def file_name(self) -> str:
         """The name of the entry's file: scan and contender."""
         return f"{_slug(self.scan)}--{_slug(self.contender)}.json"
+
+    @property
+    def largest_run_flops(self) -> float:
+        """Executed FLOPs of the run that took most."""
+        return max((run.curve.exact_flops[-1] for run in self.runs if run.curve.exact_flops), default=0.0)
+
+    @property
+    def machines(self) -> frozenset[str]:
+        """The processors or accelerators on which its runs were timed, as far as they were noted."""
+        found = (run.hardware.get("hardware") or {} for run in self.runs)
+        return frozenset(str(one.get("accelerator") or one.get("cpu")) for one in found if one)
 
     @property
     def corpus_hash(self) -> str | None:
@@ -161,14 +210,6 @@ class LeaderboardEntry(_Model):
         ]
 
 
-def make_entries(results: ScanResults) -> list[LeaderboardEntry]:
-    """An entry for each contender that has a usable run, in the order of the records."""
-    by_name: dict[str, list[RunRecord]] = {}
-    for record in results.records:
-        by_name.setdefault(record.contender, []).append(record)
-    return [_entry(results, name, records) for name, records in by_name.items() if any(run.usable for run in records)]
-
-
 def figure_of(frontier: FrontierResult, back_test_error: float | None) -> EntryFigure:
     """The stored form of one frontier's figures and of its back-test."""
     noise = frontier.noise_std_nats
@@ -188,12 +229,15 @@ def upgraded(entry: LeaderboardEntry) -> LeaderboardEntry:
     """`entry` in the format that is written; what its own format does not state is computed from its curves."""
     if entry.format == FORMAT:
         return entry
-    errors = back_test_errors(entry.records())
-    figures = {
-        axis: figure.model_copy(update={"back_test_error": _rounded(errors[axis]) if axis in errors else None})
-        for axis, figure in entry.figures.items()
-    }
-    return entry.model_copy(update={"format": FORMAT, "figures": figures})
+    figures = entry.figures
+    if entry.format == 1:
+        errors = back_test_errors(entry.records())
+        figures = {
+            axis: figure.model_copy(update={"back_test_error": _rounded(errors[axis]) if axis in errors else None})
+            for axis, figure in figures.items()
+        }
+    runs = tuple(run.model_copy(update={"curve_sha256": run.curve.sha256}) for run in entry.runs)
+    return entry.model_copy(update={"format": FORMAT, "figures": figures, "runs": runs})
 
 
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
@@ -205,10 +249,20 @@ def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
     return path
 
 
+def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> Path:
+    """Stores `entry`, made of a scan on `day`; what its file stated before goes into its history. Returns the file.
+
+    Raises SpecError where the file that stands there is malformed.
+    """
+    path = directory / "entries" / entry.file_name
+    new = entry.model_copy(update={"added": day})
+    return write_entry(directory, new.replacing(read_entry(path), day) if path.is_file() else new)
+
+
 def read_entry(path: Path) -> LeaderboardEntry:
     """The entry in `path`. Raises SpecError naming file, field, and what was expected; forged run ids are named too."""
     content = read_json(path)
-    written = content.get("format")
+    written = content.get("format") if isinstance(content, dict) else None
     if isinstance(written, int) and written > FORMAT:
         raise SpecError(f"{path}: has format {written}, this archbench reads up to {FORMAT}; update archbench")
     try:
@@ -218,7 +272,7 @@ def read_entry(path: Path) -> LeaderboardEntry:
         where = ".".join(str(part) for part in problem["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise SpecError(
-            f"{path}: {where}: {problem['msg']}{more}; write it again with `archbench leaderboard --add SCAN`"
+            f"{path}: {where}: {problem['msg']}{more}; write it again with `archbench leaderboard add SCAN`"
         ) from error
     for run in entry.runs:
         _verify(path, run)
@@ -230,6 +284,11 @@ def _verify(path: Path, run: EntryRun) -> None:
         run.curve.points()
     except ValueError as error:
         raise SpecError(f"{path}: run {run.run_id[:12]}: {error}; write the entry again") from error
+    if run.curve_sha256 is not None and run.curve_sha256 != run.curve.sha256:
+        raise SpecError(
+            f"{path}: run {run.run_id[:12]}: its curve is not the one whose hash it states"
+            f" ({run.curve.sha256[:12]} against {run.curve_sha256[:12]}): one was changed"
+        )
     if run.identity is None:
         return
     try:
@@ -240,61 +299,6 @@ def _verify(path: Path, run: EntryRun) -> None:
         raise SpecError(
             f"{path}: run {run.run_id[:12]}: its id is not the hash of its identity ({actual[:12]}): one was changed"
         )
-
-
-def _entry(results: ScanResults, name: str, records: list[RunRecord]) -> LeaderboardEntry:
-    first = records[0]
-    plugins = results.environment.get("plugins")
-    environment = dict(results.environment)
-    if isinstance(plugins, Mapping):
-        environment["plugins"] = {key: value for key, value in plugins.items() if key == name}
-    errors = back_test_errors(records)
-    return LeaderboardEntry(
-        scan=results.name,
-        description=results.description,
-        contender=name,
-        architecture=first.architecture,
-        objective=first.objective,
-        track=first.track,
-        baseline=results.baseline,
-        origin=first.origin,
-        spec=dict(results.spec),
-        environment=environment,
-        runs=tuple(_run(record) for record in sorted(records, key=lambda run: (run.size_index, run.seed, run.run_id))),
-        figures={
-            frontier.cost_axis.value: figure_of(frontier, errors.get(frontier.cost_axis.value))
-            for frontier in results.frontiers
-            if frontier.contender == name
-        },
-    )
-
-
-def _run(record: RunRecord) -> EntryRun:
-    timings = record.details.get("timings") or {}
-    audit = record.prefix_audit
-    return EntryRun(
-        run_id=record.run_id if len(record.run_id) == 64 else hashlib.sha256(record.run_id.encode()).hexdigest(),
-        size_index=record.size_index,
-        non_embedding_params=record.non_embedding_params,
-        embedding_params=record.embedding_params,
-        seed=record.seed,
-        batch_tokens=record.batch_tokens,
-        planned_tokens=record.planned_tokens,
-        unique_tokens=record.unique_tokens,
-        state=record.state,
-        reason=record.reason,
-        identity=record.details.get("identity"),
-        hardware={key: timings[key] for key in ("hardware", "versions") if key in timings},
-        prefix_audit=None
-        if audit is None
-        else EntryAudit(
-            mean_gain_nats=audit.mean_gain_nats,
-            low_nats=audit.low_nats,
-            high_nats=audit.high_nats,
-            num_positions=audit.num_positions,
-        ),
-        curve=EntryCurve.of(record.curve),
-    )
 
 
 def _alpha(fit: FitResult) -> float | None:

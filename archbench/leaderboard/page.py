@@ -3,21 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from archbench.analysis.comparison import Conclusion
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
-from archbench.leaderboard.standings import Row, Table, make_tables, refuse_forged
+from archbench.leaderboard.evidence import evidence
+from archbench.leaderboard.standings import Standing, make_standings, refuse_forged
+from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, origins
 from archbench.report.figures import overview
-from archbench.report.plotting import AXIS_NAMES, markdown_table, svg_bytes
-from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
-from archbench.results.fits import FitStatus, Interval
-from archbench.units import human_count
+from archbench.report.plotting import svg_bytes
 
 PAGE = "README.md"
 FIGURES = "figures"
-OWN_ORIGIN = "archbench"
-
-_TRACK_TITLES = {"causal": "Causal language models", "masked": "Masked language models"}
+EVIDENCE = "evidence"
 
 _INTRODUCTION = """# Leaderboard
 
@@ -38,12 +34,14 @@ _LEGEND = """## How to read it
   its 95 % interval missed.
 - **Multiplier**: compute of the baseline divided by this architecture's at the lowest loss that both reach; above 1, it
   needs less.
-- **Tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
+- **Size tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
 - **Prefix audit**: what the largest model gains from later tokens, which a causal model must not see, in nats per
   token. Zero for an honest causal model; marked **!** where its interval lies above zero.
+- **Compute tier**: what the largest run takes about a day on: *laptop* up to 1e15 executed FLOPs, *accelerator* up to
+  1e19, *cluster* beyond. Entries of different tiers do not share a table.
 - **Compute axis**: *executed* FLOPs count what the architecture really runs, attention, hashing and recomputation
-  included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time. A ranking that hangs
-  on the axis shows in the second table."""
+  included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time, which compares on one
+  machine only. A ranking that hangs on the axis shows in the second table."""
 
 _EMPTY = """There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
 
@@ -63,24 +61,48 @@ def render(directory: Path) -> dict[Path, bytes]:
     return _render(directory, read_entries(directory))
 
 
-def _render(directory: Path, entries: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
-    tables = make_tables(entries)
-    files: dict[Path, bytes] = {}
-    parts = [_INTRODUCTION]
-    if not tables:
-        parts.append(_EMPTY)
-    for number_, (main, others) in enumerate(_by_text(tables)):
-        name = f"loss_against_compute_{number_ + 1}_{main.track}.svg"
-        files[directory / FIGURES / name] = svg_bytes(overview(list(main.contenders)))
-        parts += [_heading(main), f"![Loss against compute]({FIGURES}/{name})", _table(main)]
-        if origins := _origins(main):
-            parts.append(origins)
-        if others:
-            parts.append(_axes_table([main, *others]))
-    if tables:
-        parts.append(_LEGEND)
-    files[directory / PAGE] = ("\n\n".join(parts) + "\n").encode()
+def _render(directory: Path, stored: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
+    entries = [upgraded(entry) for entry in stored]
+    standings = make_standings(entries)
+    figures = {name: svg_bytes(overview(list(one.main.contenders))) for name, one in _figures(standings).items()}
+    files = {directory / FIGURES / name: content for name, content in figures.items()}
+    files |= {directory / EVIDENCE / evidence_name(entry): _evidence_page(entry) for entry in entries}
+    text = [_INTRODUCTION, *_parts(standings, entries, lambda entry: f"{EVIDENCE}/{evidence_name(entry)}")]
+    files[directory / PAGE] = ("\n\n".join(text) + "\n").encode()
     return files
+
+
+def _parts(standings: Sequence[Standing], entries: Sequence[LeaderboardEntry], link: Link) -> list[str]:
+    """The page below its introduction; each part begins with a heading."""
+    parts = [] if standings else [_EMPTY]
+    for name, standing in _figures(standings).items():
+        main = standing.main
+        blocks = [heading(main), f"![Loss against compute]({FIGURES}/{name})", main_table(main, link), origins(main)]
+        if standing.others:
+            blocks.append(axes_table(standing.tables))
+        parts.append("\n\n".join(block for block in blocks if block))
+    if past := history(entries, link):
+        parts.append(past)
+    return [*parts, _LEGEND] if standings else parts
+
+
+def _figures(standings: Sequence[Standing]) -> dict[str, Standing]:
+    """Name of the figure's file -> the standing that it shows."""
+    return {
+        f"loss_against_compute_{place}_{standing.main.track}.svg": standing
+        for place, standing in enumerate(standings, start=1)
+    }
+
+
+def evidence_name(entry: LeaderboardEntry) -> str:
+    """The name of the page that shows what stands behind `entry`."""
+    return f"{Path(entry.file_name).stem}.md"
+
+
+def _evidence_page(entry: LeaderboardEntry) -> bytes:
+    title = f"# {entry.contender} of scan {entry.scan}"
+    data = f"[The entry](../entries/{entry.file_name}), with every learning curve; [the leaderboard](../{PAGE})."
+    return ("\n\n".join([title, data, *evidence(entry)]) + "\n").encode()
 
 
 def write(directory: Path) -> list[Path]:
@@ -124,145 +146,5 @@ def check(directory: Path) -> list[str]:
 
 
 def _stale(directory: Path, files: dict[Path, bytes]) -> list[Path]:
-    return sorted(path for path in (directory / FIGURES).glob("*.svg") if path not in files)
-
-
-def _by_text(tables: Sequence[Table]) -> list[tuple[Table, list[Table]]]:
-    """The main table of each group of comparable entries, with the same group on the other cost axes."""
-    groups: dict[tuple[str, frozenset[str]], list[Table]] = {}
-    for table in tables:
-        members = frozenset(f"{row.entry.scan}/{row.name}" for row in table.rows)
-        groups.setdefault((table.track, members), []).append(table)
-    return [(group[0], group[1:]) for group in groups.values()]
-
-
-def _heading(table: Table) -> str:
-    title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
-    facts = [f"text: {table.dataset}"]
-    if table.corpus_hash:
-        facts.append(f"corpus `{table.corpus_hash[:12]}`")
-    if table.seq_len:
-        facts.append(f"context {table.seq_len} tokens")
-    facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
-    if table.baseline:
-        facts.append(f"baseline {table.baseline}")
-    return f"## {title} on {table.dataset}\n\n{'; '.join(facts[1:])}."
-
-
-def _origins(table: Table) -> str:
-    """Which rows were not trained by archbench, and where they come from; empty if all were."""
-    foreign = [f"{row.name} from {row.entry.origin}" for row in table.rows if row.entry.origin != OWN_ORIGIN]
-    if not foreign:
-        return ""
-    uncounted = without_executed_flops(record for row in table.rows for record in row.entry.records())
-    mind = f" Executed FLOPs were not counted, 6ND stands in for them: {', '.join(uncounted)}." if uncounted else ""
-    return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}"
-
-
-def _table(table: Table) -> str:
-    unit = "bits per byte" if table.bits_per_byte else "nats per token"
-    header = [
-        "rank",
-        "architecture",
-        "sizes (N)",
-        f"loss ({unit})",
-        "alpha",
-        "conventions",
-        "back-test",
-        "multiplier",
-        "tiers",
-    ]
-    audited = any(row.audit for row in table.rows)
-    if audited:
-        header.append("prefix audit (nats)")
-    rows = []
-    for row in table.rows:
-        cells = [
-            _rank(row),
-            f"[{row.name}](entries/{row.entry.file_name})",
-            _sizes(row),
-            _loss(row.loss_nats, table.bits_per_byte),
-            alpha_text(row.frontier.law),
-            _conventions(row, table.baseline),
-            _back_test(row),
-            _multiplier(row, table.baseline),
-            tiers_text(row.frontier),
-        ]
-        if audited:
-            cells.append(_audit(row))
-        rows.append(cells)
-    return markdown_table(header, rows, right=(3, 4, 6, 7, 9))
-
-
-def _axes_table(tables: Sequence[Table]) -> str:
-    """Rank, exponent and multiplier of each architecture on each cost axis."""
-    by_axis = [{row.name: row for row in table.rows} for table in tables]
-    header = ["architecture", *(f"{AXIS_NAMES[table.axis]}: rank, alpha, multiplier" for table in tables)]
-    rows = []
-    for name in (row.name for row in tables[0].rows):
-        cells = [name]
-        for table, axis in zip(tables, by_axis, strict=True):
-            row = axis[name]
-            cells.append(f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}")
-        rows.append(cells)
-    return "The same on each compute axis:\n\n" + markdown_table(header, rows)
-
-
-def _rank(row: Row) -> str:
-    first, last = row.rank
-    return str(first) if first == last else f"{first}-{last}"
-
-
-def _sizes(row: Row) -> str:
-    params = sorted(size.non_embedding_params for size in row.frontier.sizes)
-    if len(params) == 1:
-        return f"1 ({human_count(params[0])})"
-    return f"{len(params)} ({human_count(params[0])} - {human_count(params[-1])})"
-
-
-def _loss(loss: Interval, factor: float | None) -> str:
-    scale = factor or 1.0
-    return with_interval(Interval(loss.value * scale, loss.low * scale, loss.high * scale), 4)
-
-
-def _short_alpha(row: Row) -> str:
-    law = row.frontier.law
-    return number(law.params["alpha_C"]) if law.status is FitStatus.OK else f"`{law.status.value}`"
-
-
-def _multiplier(row: Row, baseline: str | None, *, short: bool = False) -> str:
-    if row.name == baseline:
-        return "1 (baseline)"
-    if row.multiplier is None:
-        return "-"
-    text = number(row.multiplier.multiplier.value) if short else with_interval(row.multiplier.multiplier)
-    return f"{text}x" + (" (extrapolated)" if row.multiplier.extrapolated and not short else "")
-
-
-def _conventions(row: Row, baseline: str | None) -> str:
-    """What is said of the exponent against the baseline's, and under how many conventions it holds."""
-    if row.name == baseline:
-        return "(baseline)"
-    one = row.conventions
-    if one is None or one.conclusion is Conclusion.REFUSED:
-        return "-"
-    return f"{one.conclusion.value}, holds {one.held}/{one.readable}"
-
-
-def _back_test(row: Row) -> str:
-    """Error of the prediction of the largest size by the smaller ones, marked where its interval missed."""
-    test = row.back_test
-    if test is None:
-        return "-"
-    if test.predicted is None:
-        return f"`{test.status.value}`"
-    mark = " **!**" if test.covered is False else ""
-    return f"{100 * test.error:+.1f} %{mark}"
-
-
-def _audit(row: Row) -> str:
-    audit = row.audit
-    if audit is None:
-        return "-"
-    mark = " **!**" if audit.low_nats > 0 else ""
-    return f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]{mark}"
+    made = [*(directory / FIGURES).glob("*.svg"), *(directory / EVIDENCE).glob("*.md")]
+    return sorted(path for path in made if path not in files)

@@ -1,13 +1,15 @@
 """Who stands where: entries that may be compared, analysed together from their own curves and ranked.
 
 Entries share a table where their losses compare: same track, same text and tokenizer, same evaluation set, same
-context. Within it they rank by the loss that their frontiers reach at one reference cost, the largest that all of them
-reach. A rank is given as a range where 95 % intervals of those losses overlap.
+context, compute of the same order (`ComputeTier`). Within it they rank by the loss that their frontiers reach at one
+reference cost, the largest that all of them reach. A rank is given as a range where 95 % intervals of those losses
+overlap.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,26 @@ _WITHOUT_FLOOR = StudyOptions(floor="none")
 """Pages show the law without floor; fitting the other one would take most of the time."""
 _FIGURES = StudyOptions(num_resamples=2)
 """Stated figures hold no intervals, so that hardly any resamples are needed to check them."""
+
+
+class ComputeTier(StrEnum):
+    """What kind of machine an entry's largest run takes about a day on, by its executed FLOPs.
+
+    A reference compute that a laptop's entry reaches would say nothing of an accelerator's.
+    """
+
+    LAPTOP = "laptop"
+    """Up to 1e15: a day at 1e10 FLOP/s."""
+    ACCELERATOR = "accelerator"
+    """Up to 1e19: a day at 1e14 FLOP/s."""
+    CLUSTER = "cluster"
+
+    @staticmethod
+    def of(flops: float) -> "ComputeTier":
+        """The tier of an entry whose largest run took `flops`."""
+        if flops <= 1e15:
+            return ComputeTier.LAPTOP
+        return ComputeTier.ACCELERATOR if flops <= 1e19 else ComputeTier.CLUSTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +83,8 @@ class Table:
     """One table of comparable entries, on one cost axis, best first."""
 
     track: str
+    """`controlled` for a family of architectures that differ in one mechanism, else the track of the losses."""
+    tier: ComputeTier
     dataset: str
     corpus_hash: str | None
     seq_len: int | None
@@ -71,6 +95,19 @@ class Table:
     """Bits per byte for one nat per token; None where it is not defined."""
     rows: tuple[Row, ...]
     contenders: tuple[Contender, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One group of comparable entries: its main table, and the same group on other cost axes."""
+
+    main: Table
+    others: tuple[Table, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All of them, the main one first."""
+        return self.main, *self.others
 
 
 def check_figures(entry: LeaderboardEntry) -> list[str]:
@@ -101,20 +138,22 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
     return problems
 
 
-def make_tables(entries: Sequence[LeaderboardEntry]) -> list[Table]:
-    """All tables, causal tracks first; each on the executed-FLOPs axis or the first one that all its entries have."""
+def make_standings(entries: Sequence[LeaderboardEntry]) -> list[Standing]:
+    """All groups of comparable entries, causal tracks first, on every cost axis that the entries have.
+
+    The first axis that all of a group have is its main one: executed FLOPs as a rule.
+    """
     groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
     for entry in entries:
         groups.setdefault(_group_key(entry), []).append(entry)
-    tables: list[Table] = []
+    standings = []
     for key in sorted(groups, key=lambda key: (key[0] != "causal", *(str(part) for part in key))):
         named = _named(groups[key])
-        for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS):
-            table = _table(named, axis)
-            if table is not None:
-                first = not any(other.rows[0].entry in named.values() for other in tables)
-                tables.append(_scrutinised(table) if first else table)
-    return tables
+        tables = [_table(named, axis) for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)]
+        found = [table for table in tables if table is not None]
+        if found:
+            standings.append(Standing(_scrutinised(found[0]), tuple(found[1:])))
+    return standings
 
 
 def _scrutinised(table: Table) -> Table:
@@ -127,12 +166,17 @@ def _scrutinised(table: Table) -> Table:
     return replace(table, rows=rows)
 
 
+def _track(entry: LeaderboardEntry) -> str:
+    return entry.family or entry.track
+
+
 def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
+    tracks = _track(entry), entry.track, ComputeTier.of(entry.largest_run_flops).value
     identity = entry.runs[0].identity if entry.runs else None
     if identity is None:
-        return entry.track, f"{entry.origin}/{entry.scan}", 0, 0
+        return *tracks, f"{entry.origin}/{entry.scan}", 0, 0
     evaluation = identity.get("evaluation", {}).get("tokens")
-    return entry.track, entry.corpus_hash or entry.scan, evaluation, identity.get("dims", {}).get("seq_len")
+    return *tracks, entry.corpus_hash or entry.scan, evaluation, identity.get("dims", {}).get("seq_len")
 
 
 def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
@@ -144,7 +188,16 @@ def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
     return {(name if counts[name] == 1 else f"{name} ({entry.scan})"): entry for (name, _), entry in distinct.items()}
 
 
+def _timed_alike(named: dict[str, LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
+    """The entries timed on the machine on which most were: seconds of different machines do not compare."""
+    machines = Counter(entry.machines for entry in named.values())
+    most = max(machines, key=lambda one: (machines[one], sorted(one)))
+    return {name: entry for name, entry in named.items() if entry.machines == most}
+
+
 def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
+    if axis is CostAxis.DEVICE_SECONDS:
+        named = _timed_alike(named)
     records = [replace(record, contender=name) for name, entry in named.items() for record in entry.records()]
     wanted = Counter(entry.baseline for entry in named.values() if entry.baseline in named).most_common(1)
     baseline = wanted[0][0] if wanted else None
@@ -171,7 +224,8 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     identity = first.runs[0].identity or {}
     dataset = first.spec.get("data", {}).get("dataset", {})
     return Table(
-        track=first.track,
+        track=_track(first),
+        tier=ComputeTier.of(first.largest_run_flops),
         dataset=str(dataset.get("kind", first.origin)) if isinstance(dataset, dict) else str(dataset),
         corpus_hash=first.corpus_hash,
         seq_len=identity.get("dims", {}).get("seq_len"),
@@ -224,4 +278,4 @@ def refuse_forged(path: str, entry: LeaderboardEntry) -> None:
     """Raises SpecError naming the first figure of `entry` that its curves do not give."""
     problems = check_figures(entry)
     if problems:
-        raise SpecError(f"{path}: {problems[0]}; write it again with `archbench leaderboard --add {entry.scan}`")
+        raise SpecError(f"{path}: {problems[0]}; write it again with `archbench leaderboard add {entry.scan}`")

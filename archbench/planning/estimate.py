@@ -37,12 +37,17 @@ class Rates:
 
     measured: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
+    def nearest(self, architecture: str, num_params: int) -> float | None:
+        """Exact FLOP/s that the finished run of `architecture` nearest in size reached; None where there is none."""
+        known = self.measured.get(architecture)
+        return min(known, key=lambda point: abs(math.log(point[0] / num_params)))[1] if known else None
+
     def flop_per_s(self, run: PlannedRun, threads: int) -> tuple[float, bool]:
         """Exact FLOP/s that `run` will reach, and whether that was measured (at the nearest size) or is rough."""
         num_params = run.plan.facts.non_embedding_params
-        known = self.measured.get(str(run.plan.identity.architecture["kind"]))
-        if known:
-            return min(known, key=lambda point: abs(math.log(point[0] / num_params)))[1], True
+        known = self.nearest(str(run.plan.identity.architecture["kind"]), num_params)
+        if known is not None:
+            return known, True
         if run.plan.execution.device == "cuda" or (run.plan.execution.device == "auto" and has_accelerator()):
             return min(_GPU_FLOP_PER_S_MAX, _GPU_FLOP_PER_S_AT_1M * math.sqrt(num_params / 1e6)), False
         return min(_CPU_FLOP_PER_S_MAX, _CPU_FLOP_PER_S_AT_10K * (num_params / 1e4) ** 0.25) * threads**0.8, False

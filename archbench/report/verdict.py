@@ -3,6 +3,7 @@
 from typing import get_args
 
 from archbench.analysis.comparison import Conclusion, conclusion
+from archbench.analysis.peeking import peeking_contenders
 from archbench.analysis.tuning import analyse_tuning, tuning_warnings
 from archbench.contracts.report import ScanResults
 from archbench.report.study_text import study_lines
@@ -86,6 +87,11 @@ def reservations(results: ScanResults) -> list[str]:
         *results.warnings,
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
+        *(
+            f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
+            "must not see: its losses are too low by so much."
+            for name, gain in peeking_contenders(results.records).items()
+        ),
     ]
 
 

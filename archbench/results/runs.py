@@ -15,6 +15,11 @@ class RunState(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to an end, good or bad."""
+        return self in (RunState.DONE, RunState.FAILED, RunState.DIVERGED)
+
 
 class CostAxis(StrEnum):
     """The three cost axes; they are never mixed in one fit."""
@@ -168,6 +173,15 @@ class RunRecord:
     """The rest of the stored record: identity, versions, hardware, timings."""
 
     @property
+    def plugin_origins(self) -> Mapping[str, Mapping[str, Any]]:
+        """`architecture` and `objective` -> plug-in, distribution, version and source hash of the code that trained it.
+
+        Empty where that was not noted: older runs, imported ones, runs that have not ended.
+        """
+        noted: Mapping[str, Mapping[str, Any]] = self.details.get("timings", {}).get("plugins", {})
+        return noted
+
+    @property
     def total_params(self) -> int:
         """Parameters with embeddings."""
         return self.non_embedding_params + self.embedding_params
@@ -181,3 +195,9 @@ class RunRecord:
     def best_point(self) -> CurvePoint:
         """The point of the lowest validation loss: the result of a run with early stopping."""
         return min(self.curve, key=lambda point: point.validation_loss_nats)
+
+
+def origin_text(origin: Mapping[str, Any]) -> str:
+    """`my_arch (my-arch 0.1.0), source 3fe8c1d09a7b`: one of `RunRecord.plugin_origins` in words."""
+    source = str(origin.get("source_sha256") or "unknown")[:12]
+    return f"{origin.get('plugin')} ({origin.get('distribution')} {origin.get('version')}), source {source}"

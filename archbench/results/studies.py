@@ -161,6 +161,7 @@ class StudyOfContender:
 class SizeStudy(StudyOfContender):
     """L(N): loss at the end of training against size, each size with as many tokens as it was given."""
 
+    kind: str = "size_scan"
     points: tuple[StudyPoint, ...]
     law: FitResult
     law_with_floor: FitResult
@@ -170,6 +171,7 @@ class SizeStudy(StudyOfContender):
 class DataStudy(StudyOfContender):
     """L(D): lowest loss against the different tokens there are to learn from, on the largest model that was tried."""
 
+    kind: str = "data_scan"
     non_embedding_params: int
     points: tuple[StudyPoint, ...]
     law: FitResult
@@ -180,6 +182,7 @@ class DataStudy(StudyOfContender):
 class GridStudy(StudyOfContender):
     """L(N,D): loss against size and data, and when a model has too little data for its size."""
 
+    kind: str = "grid"
     points: tuple[StudyPoint, ...]
     law: FitResult
     """Kaplan et al. 2020, eq 1.5."""
@@ -225,6 +228,7 @@ class Allocation:
 class IsoflopStudy(StudyOfContender):
     """Best N and D at each budget; the parabolas' bias is named, the joint law stands beside them."""
 
+    kind: str = "isoflop"
     cost_axis: CostAxis
     budgets: tuple[IsoflopBudget, ...]
     allocations: tuple[Allocation, ...]
@@ -234,6 +238,7 @@ class IsoflopStudy(StudyOfContender):
 class BatchStudy(StudyOfContender):
     """B_crit: what a larger batch saves in steps and costs in tokens, at several losses."""
 
+    kind: str = "batch_scan"
     trade_offs: tuple[BatchTradeOff, ...]
     law: FitResult
     """B_crit = B_star/L^(1/alpha_B) over the targets."""
@@ -243,6 +248,7 @@ class BatchStudy(StudyOfContender):
 class NoiseScaleStudy(StudyOfContender):
     """Gradient noise scale of every run that measured it."""
 
+    kind: str = "noise_scale"
     windows: tuple[NoiseScaleWindow, ...]
     law: FitResult
     """B_simple = B_star/L^(1/alpha_B) over the windows."""
@@ -254,6 +260,7 @@ class NoiseScaleStudy(StudyOfContender):
 class LearningCurveStudy(StudyOfContender):
     """L(N,S) on constant batch, steps corrected to S_min by B_crit(L), and the best use of compute that follows."""
 
+    kind: str = "learning_curves"
     points: tuple[StudyPoint, ...]
     critical_batch: FitResult | None
     """The B_crit(L) that corrected the steps."""

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from archbench.durable import fsync_directory, write_through, write_whole
 from archbench.errors import StoreError
 
 
@@ -15,25 +15,11 @@ class DamagedFile(StoreError):  # noqa: N818  (a state of a file, told like any 
     """A file of the store holds something else than was written into it; what it held can be made again."""
 
 
-_MODE = 0o644
-"""Temporary files are private; what is published, a leaderboard entry say, is for everybody to read."""
-
-
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` by temporary file, fsync and rename. Raises StoreError where that fails."""
-    temporary: str | None = None
+    """Writes `content` to `path`, whole or not at all. Raises StoreError where that fails."""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, _MODE)
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-        fsync_directory(path.parent)
+        write_whole(path, content)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StoreError(
             f"{path}: cannot be written: {error.strerror}; free space there or choose another folder"
         ) from error
@@ -60,23 +46,6 @@ def commit_folder(folder: Path, contents: Mapping[str, bytes], moved: Sequence[P
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def write_through(path: Path, content: bytes) -> None:
-    """Writes a file and waits until the disk has it. Raises OSError."""
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def fsync_directory(directory: Path) -> None:
-    """Makes renames inside `directory` durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def to_json(value: Any) -> bytes:

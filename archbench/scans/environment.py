@@ -27,20 +27,25 @@ def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) 
     """Versions, plug-in origins by contender, and hashes of the tokenizer and of every text, as JSON data."""
     corpus = corpora[spec.data.name]
     architectures = host.registry.architectures
-    origins = {}
+    origins: dict[str, dict[str, Any]] = {}
     for contender in spec.contenders:
         registered = architectures[contender.architecture.kind]
-        source = contender.architecture.source
+        source, family = contender.architecture.source, contender.architecture.family
         origins[contender.name] = {
-            "plugin": registered.plugin,
-            "distribution": registered.distribution,
-            "version": registered.version,
+            **registered.origin(),
             "paper": source.paper,
             "implementation": source.implementation,
+            **({} if family is None else {"family": family}),
         }
+    datasets = {dataset.kind for dataset in spec.data.all_texts.values()}
+    text_origins = {
+        f"tokenizer {spec.data.tokenizer.kind}": host.registry.tokenizers[spec.data.tokenizer.kind].origin(),
+        **{f"dataset {kind}": host.registry.datasets[kind].origin() for kind in datasets},
+    }
     return {
         "versions": library_versions(),
         "plugins": origins,
+        "text_plugins": text_origins,
         **({"texts": {name: _described(one) for name, one in corpora.items()}} if len(corpora) > 1 else {}),
         "data": {
             "corpus_hash": corpus.corpus_hash,

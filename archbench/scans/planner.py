@@ -18,6 +18,7 @@ from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate, given_batch
 from archbench.spec.yaml_loader import Loc
+from archbench.units import counted
 
 MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
@@ -201,5 +202,5 @@ def _warnings(spec: Spec, runs: list[PlannedRun]) -> Iterator[str]:
     if epochs > MANY_EPOCHS:
         yield f"the training text is read {epochs:.1f} times; beyond about {MANY_EPOCHS:g}, repeated text helps less"
     if spec.scan.trained and len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
-        yield f"{len(spec.scan.sizes)} sizes: a law needs at least {MIN_SIZES_FOR_A_LAW} to be trusted"
+        yield f"{counted(len(spec.scan.sizes), 'size')}: a law needs at least {MIN_SIZES_FOR_A_LAW} to be trusted"
     yield from study_warnings(spec)

@@ -9,7 +9,7 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
-from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
+from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
 from archbench.host import Host
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
 from archbench.runs.files import DamagedFile
@@ -273,7 +273,7 @@ class RunPlanner:
             watchdog_seconds=execution.watchdog_seconds,
             kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
-            keep_weights=request.keep_weights,
+            keep_weights=request.keep_weights or execution.keep_weights,
         )
 
     def _start(self, request: RunRequest) -> tuple[StartingPoint | None, str | None]:
@@ -335,6 +335,5 @@ class RunPlanner:
             kind = self.contender.architecture.kind
             plugin = self.host.registry.architectures[kind].plugin
             raise PluginError(
-                f"plug-in {plugin!r} failed on architecture {kind!r}, {what}: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
+                f"plug-in {plugin!r} failed on architecture {kind!r}, {what}: {in_one_line(error)}"
             ) from error

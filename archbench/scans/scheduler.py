@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -81,13 +81,16 @@ def choose_executor(configured: ExecutorConfig | None, host: Host, num_jobs: int
     return chosen
 
 
-def missing_runs(runs: Sequence[PlannedRun], store: RunStore) -> list[PlannedRun]:
-    """The runs to train: those that have not ended, and ended ones whose weights are gone and needed to begin from."""
+def missing_runs(runs: Sequence[PlannedRun], store: RunStore, again: Collection[str] = ()) -> list[PlannedRun]:
+    """The runs to train: those that have not ended, and ended ones whose weights are gone and needed to begin from.
+
+    Ended runs in `again` are trained once more for their weights, too, if these are not there.
+    """
     ended = (RunState.DONE, RunState.DIVERGED)
     missing = {run.run_id: run for run in runs if store.status(run.run_id).state not in ended}
     begins = {run.plan.identity.start.run_id for run in missing.values() if run.plan.identity.start is not None}
     for run in runs:
-        if run.run_id in begins and store.directory(run.run_id).lacks_weights(run.plan):
+        if (run.run_id in begins or run.run_id in again) and store.directory(run.run_id).lacks_weights(run.plan):
             missing[run.run_id] = run
     return [run for run in runs if run.run_id in missing]
 
@@ -101,8 +104,9 @@ def carry_out(
     executor: ExecutorConfig | None = None,
     plugin_files: Sequence[Path] = (),
     tracking: Tracking | None = None,
+    again: Collection[str] = (),
 ) -> ScanOutcome:
-    """Trains every run of `plan` that the store does not hold yet.
+    """Trains every run of `plan` that the store does not hold yet, and those of `again` as `missing_runs` says.
 
     Interrupted at any moment, the same call goes on where it stopped. Runs that another command is carrying out on the
     same store are waited for. Raises StoreError where the store cannot be written.
@@ -110,7 +114,7 @@ def carry_out(
     runs = plan.distinct_runs()
     for run in runs:
         store.prepare(run.plan)
-    missing = missing_runs(runs, store)
+    missing = missing_runs(runs, store, again)
     for run in missing:
         if (status := store.status(run.run_id)).state is RunState.PLANNED and status.reason:
             watcher.told(f"{label(run)}: {status.reason}")
@@ -255,6 +259,9 @@ class _Scheduler:
             self._ended(run, RunStatus(event.state, status.step, event.reason, loss_nats), here=True)
 
     def _lost(self, run: PlannedRun, event: Lost) -> None:
+        if event.final:
+            self._failed(run, event.reason)
+            return
         if self.attempts[run.run_id] < MAX_ATTEMPTS:
             self.watcher.told(f"{label(run)}: lost ({event.reason}); goes on from its last checkpoint")
             self.waiting.insert(0, run)
@@ -262,6 +269,9 @@ class _Scheduler:
         reason = f"lost {MAX_ATTEMPTS} times, last: {event.reason}"
         if str(self.store.logs_dir) not in reason:
             reason += f"; worker logs are in {self.store.logs_dir}"
+        self._failed(run, reason)
+
+    def _failed(self, run: PlannedRun, reason: str) -> None:
         self._store_failure(run, reason)
         self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
 

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from archbench.contracts.executor import Progress
 from archbench.contracts.tracker import Tracker, TrackerConfig
+from archbench.errors import in_one_line
 from archbench.results.runs import RunRecord
 
 START_SECONDS = 30.0
@@ -131,9 +132,8 @@ class _Channel:
                 self._serve(tracker)
             finally:
                 tracker.close()
-        except (Exception, SystemExit) as error:  # a stranger's code, which may raise anything
-            message = " ".join(str(error).split())[:300] or "no message"
-            self._failure = f"{type(error).__name__}: {message}"
+        except BaseException as error:  # a stranger's code, which may raise anything
+            self._failure = in_one_line(error, 300)
 
     def _serve(self, tracker: Tracker) -> None:
         while (item := self._waiting.get()) is not None:

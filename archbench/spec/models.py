@@ -1,6 +1,6 @@
 """A spec with its components looked up: what to compare, on which text, at which sizes, trained how."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,13 +14,14 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError, nearest
-from archbench.registry import Catalog, Registered, Registry
+from archbench.registry import Catalog, Registered, Registry, plugin_versions
 from archbench.spec.document import SpecDocument
 from archbench.spec.identity import EvaluationSettings
+from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.settings import ExecutionSection, ScanSection, TrainingSection, Unresolved
 from archbench.spec.studies import Study
-from archbench.spec.yaml_loader import Loc, YamlFile, load_yaml
+from archbench.spec.yaml_loader import Loc, YamlFile
 
 T = TypeVar("T", bound=ComponentConfig)
 
@@ -133,9 +134,12 @@ def dump(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json")
 
 
-def load_spec(path: Path, registry: Registry) -> Spec:
-    """The spec in `path`. Raises SpecError with file and line, or PluginError where a component is not to be had."""
-    return spec_from_yaml(load_yaml(path), registry)
+def load_spec(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Spec:
+    """The spec in `path`, with what it extends and the `overrides` of a command line, each KEY=VALUE.
+
+    Raises SpecError with file and line, or PluginError where a component is not to be had.
+    """
+    return spec_from_yaml(read_spec(path, overrides), registry)
 
 
 def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
@@ -203,8 +207,8 @@ def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "
         name=name,
         architecture=architecture,
         objective=resolved_objective,
-        plugin_versions={origin.distribution: origin.version for origin in origins},
-        start=tuple(resolve.file.path.parent / folder for folder in section.start),
+        plugin_versions=plugin_versions(origins),
+        start=tuple(resolve.file.place((*loc, "start")).folder / folder for folder in section.start),
     )
 
 
@@ -231,7 +235,7 @@ class _Resolver:
                 f"{type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         refuse_flags(self.file, content, config, loc)
-        config.stands_in(self.file.path.parent)
+        config.stands_in(self.file.place((*loc, "kind")).folder)
         return config
 
     def _nested(self, catalog: Catalog[T], content: Any, loc: Loc) -> Any:

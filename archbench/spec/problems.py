@@ -44,8 +44,7 @@ def spec_error(file: YamlFile, error: ValidationError, model: type[BaseModel], p
     found = []
     for details in error.errors(include_url=False, include_input=True):
         loc = _located(file.data, (*prefix, *details["loc"]), details["type"] in ("missing", "extra_forbidden"))
-        line = next((file.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in file.lines), 0)
-        found.append((line, loc, details))
+        found.append((file.place(loc), loc, details))
     # A misspelt key is the cause where the same mapping also lacks one.
     misspelt = {loc[:-1] for _, loc, details in found if details["type"] == "extra_forbidden"}
     _, loc, details = min(found, key=lambda item: (item[2]["type"] == "missing" and item[1][:-1] in misspelt, item[0]))

@@ -5,8 +5,15 @@ from typing import Any
 from archbench.contracts.config import ComponentConfig
 from archbench.registry import Catalog, Registry
 from archbench.spec.document import SpecDocument
+from archbench.spec.layers import EXTENDS
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_PARTIAL = "partial:"
+"""Begins the names of definitions that hold in specs that extend others."""
+_EXTENDS = {
+    "type": "string",
+    "description": "Path of a spec, from the folder of this one. Mappings are merged, all else is replaced.",
+}
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
@@ -20,7 +27,31 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         definitions[attribute] = _choice(catalog)
     _fill_slots(schema)
     definitions.pop("Unresolved", None)
-    return {"$schema": _DRAFT, "title": "archbench spec", **{k: v for k, v in schema.items() if k != "title"}}
+    del schema["$defs"], schema["title"]
+    extending = _partial(schema)
+    extending["properties"][EXTENDS] = _EXTENDS
+    return {
+        "$schema": _DRAFT,
+        "title": "archbench spec",
+        "type": "object",
+        "if": {"required": [EXTENDS]},
+        "then": extending,
+        "else": schema,
+        "$defs": {**definitions, **{f"{_PARTIAL}{name}": _partial(one) for name, one in definitions.items()}},
+    }
+
+
+def _partial(part: Any) -> Any:
+    """What a spec may say that extends another: the same keys, none of which it has to give."""
+    if isinstance(part, list):
+        return [_partial(item) for item in part]
+    if not isinstance(part, dict):
+        return part.replace("#/$defs/", f"#/$defs/{_PARTIAL}") if isinstance(part, str) else part
+    optional = {key: value for key, value in part.items() if not (key == "required" and isinstance(value, list))}
+    if "oneOf" in optional and optional.pop("discriminator", None) is not None:
+        # Without its `kind`, what is written may belong to several components.
+        optional["anyOf"] = optional.pop("oneOf")
+    return {key: _partial(value) for key, value in optional.items()}
 
 
 def _definition_name(noun: str, kind: str) -> str:

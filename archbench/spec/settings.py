@@ -188,6 +188,8 @@ class ExecutionSection(Section):
     """Least time between two checkpoints."""
     watchdog_seconds: PositiveFloat = 60.0
     """A run that takes no step for so long, and for ten times its longest pause so far, hangs."""
+    keep_weights: bool = False
+    """Whether runs keep their final weights, for `archbench export`; other runs' starting points are always kept."""
     trackers: list[TrackerSlot] = Field([], max_length=16)
     """Where runs are shown beside archbench's own report."""
 

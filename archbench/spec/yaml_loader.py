@@ -39,32 +39,66 @@ _CORE_SCALARS = (
 )
 
 
-class _CoreLoader(yaml.SafeLoader):
+class CoreLoader(yaml.SafeLoader):
     """PyYAML's scanner and parser with the implicit scalars of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
 for _name, _pattern, _first in _CORE_SCALARS:
-    _CoreLoader.add_implicit_resolver(_TAG + _name, _pattern, _first)
+    CoreLoader.add_implicit_resolver(_TAG + _name, _pattern, _first)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a value was written. Places sort as a person reads: the command line, the file, what the file extends."""
+
+    depth: int
+    """-1 on the command line, 0 in the file itself, n in the n-th file that it extends."""
+    line: int
+    """From 1, of the value (of a mapping's entry: of its key); 0 where there are no lines."""
+    source: str
+    """The file, or the option on the command line."""
+    folder: Path
+    """Where relative paths that stand here start."""
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text of YAML: a file, or a value on the command line."""
+
+    name: str
+    folder: Path
+    depth: int = 0
+    """As of its places."""
+
+    def place(self, line: int) -> Place:
+        """Its line `line`, from 1."""
+        return Place(self.depth, line if self.depth >= 0 else 0, self.name, self.folder)
 
 
 @dataclass(frozen=True, slots=True)
 class YamlFile:
-    """The content of a YAML file whose top level is a mapping, and the line of every value in it."""
+    """The content of a YAML file whose top level is a mapping, and the place of every value in it."""
 
     path: Path
     data: dict[str, Any]
-    lines: Mapping[Loc, int]
-    """Line, from 1, on which the value (of a mapping's entry: its key) stands."""
+    places: Mapping[Loc, Place]
+
+    def place(self, loc: Loc) -> Place:
+        """Where `loc` stands, or the nearest thing around it that was written."""
+        for length in range(len(loc), -1, -1):
+            place = self.places.get(loc[:length])
+            if place is not None:
+                return place
+        return Place(0, 0, str(self.path), self.path.parent)
 
     def where(self, loc: Loc) -> str:
         """`file:line` of `loc`, or of the nearest thing around it that the file does hold."""
-        for length in range(len(loc), -1, -1):
-            line = self.lines.get(loc[:length])
-            if line is not None:
-                return f"{self.path}:{line}"
-        return str(self.path)
+        return str(self.place(loc))
 
     def error(self, loc: Loc, problem: str) -> SpecError:
         """A SpecError about `loc`: file, line, dotted path and the problem."""
@@ -84,32 +118,52 @@ def dotted_path(loc: Loc) -> str:
     return text
 
 
-def load_yaml(path: Path) -> YamlFile:
-    """The YAML mapping in the file `path`. Raises SpecError, in one line, for whatever is wrong with it."""
-    return parse_yaml(_read_text(path), path)
+def load_yaml(path: Path, depth: int = 0) -> YamlFile:
+    """The YAML mapping in the file `path`. Raises SpecError, in one line, for whatever is wrong with it.
+
+    `depth` is that of its places.
+    """
+    return parse_yaml(_read_text(path), path, depth)
 
 
-def parse_yaml(text: str, path: Path) -> YamlFile:
+def parse_yaml(text: str, path: Path, depth: int = 0) -> YamlFile:
     """The YAML mapping in `text`; `path` is what errors name. Raises SpecError."""
-    if len(text) > MAX_BYTES:
-        raise SpecError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; a spec is a page of YAML")
-    try:
-        _check_depth(text, path)
-        node = yaml.compose(text, Loader=_CoreLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise SpecError(f"{where}: is not YAML: {_one_line(error.problem or error.context)}") from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        # An escape beyond Unicode leaves PyYAML's scanner as a plain ValueError or OverflowError.
-        raise SpecError(f"{path}: is not YAML: {_one_line(str(error))}") from error
+    source = Source(str(path), path.parent, depth)
+    node = _composed(text, source)
     if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"):
         raise SpecError(f"{path}: is empty; `archbench schema` describes what a spec holds")
     if not isinstance(node, yaml.MappingNode):
         raise SpecError(f"{path}:{node.start_mark.line + 1}: the top level must be a mapping such as `name: my-scan`")
-    builder = _Builder(path)
+    builder = _Builder(source)
     data = builder.mapping(node, ())
-    return YamlFile(path, data, builder.lines)
+    return YamlFile(path, data, builder.places)
+
+
+def parse_value(text: str, source: Source, loc: Loc) -> tuple[Any, dict[Loc, Place]]:
+    """The value that `text` says by the same rules, and the places of what is in it, from `loc` on. Raises SpecError.
+
+    Nothing at all is null.
+    """
+    node = _composed(text, source)
+    builder = _Builder(source)
+    if node is None:
+        return None, {loc: source.place(1)}
+    return builder.value(node, loc), builder.places
+
+
+def _composed(text: str, source: Source) -> yaml.Node | None:
+    if len(text) > MAX_BYTES:
+        raise SpecError(f"{source.name[:200]}: is larger than {MAX_BYTES // 1024} KiB; a spec is a page of YAML")
+    try:
+        _check_depth(text, source)
+        return yaml.compose(text, Loader=CoreLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = source.place(mark.line + 1) if mark else source.name
+        raise SpecError(f"{where}: is not YAML: {_one_line(error.problem or error.context)}") from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        # An escape beyond Unicode leaves PyYAML's scanner as a plain ValueError or OverflowError.
+        raise SpecError(f"{source.name}: is not YAML: {_one_line(str(error))}") from error
 
 
 def _read_text(path: Path) -> str:
@@ -129,35 +183,35 @@ def _read_text(path: Path) -> str:
         raise SpecError(f"{str(path)!r}: is not a path: {error}") from error
 
 
-def _check_depth(text: str, path: Path) -> None:
+def _check_depth(text: str, source: Source) -> None:
     """Refuses deep nesting before anything recurses over it; PyYAML's parser itself does not recurse."""
     depth = 0
-    for event in yaml.parse(text, Loader=_CoreLoader):
+    for event in yaml.parse(text, Loader=CoreLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
                 line = event.start_mark.line + 1 if event.start_mark else 1
-                raise SpecError(f"{path}:{line}: is nested deeper than {MAX_DEPTH} levels")
+                raise SpecError(f"{source.place(line)}: is nested deeper than {MAX_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 class _Builder:
-    """Plain values out of a graph of nodes, with their lines."""
+    """Plain values out of a graph of nodes, with their places."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines: dict[Loc, int] = {}
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.places: dict[Loc, Place] = {}
         self.num_values = 0
 
     def mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
         self._check_tag(node, "map", loc)
-        self.lines.setdefault(loc, node.start_mark.line + 1)
+        self.places.setdefault(loc, self.source.place(node.start_mark.line + 1))
         result: dict[str, Any] = {}
         for key, value_node, line in self._entries(node, loc):
             if key in result:
                 raise self._error(line, (*loc, key), "is given twice; keep one of the two")
-            self.lines[(*loc, key)] = line
+            self.places[(*loc, key)] = self.source.place(line)
             result[key] = self.value(value_node, (*loc, key))
         return result
 
@@ -168,7 +222,7 @@ class _Builder:
             raise self._error(line, loc, f"the file holds more than {MAX_VALUES} values once its aliases are expanded")
         if len(loc) > MAX_DEPTH:
             raise self._error(line, (), f"an alias nests deeper than {MAX_DEPTH} levels")
-        self.lines.setdefault(loc, line)
+        self.places.setdefault(loc, self.source.place(line))
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, loc)
         if isinstance(node, yaml.SequenceNode):
@@ -226,8 +280,8 @@ class _Builder:
             raise self._error(line, loc, "holds half of a surrogate pair, which is not a character") from error
 
     def _error(self, line: int, loc: Loc, problem: str) -> SpecError:
-        dotted = dotted_path(loc)
-        return SpecError(f"{self.path}:{line}: {dotted}: {problem}" if dotted else f"{self.path}:{line}: {problem}")
+        where, dotted = self.source.place(line), dotted_path(loc)
+        return SpecError(f"{where}: {dotted}: {problem}" if dotted else f"{where}: {problem}")
 
 
 def _one_line(message: str | None) -> str:

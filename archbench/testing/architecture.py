@@ -1,9 +1,6 @@
 """The conformance suite that every architecture passes, archbench's own and strangers' alike."""
 
-import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
@@ -26,21 +23,14 @@ from archbench.testing.probes import (
     steps_to_memorise,
     watch_token_embedding,
 )
+from archbench.testing.torch_free import torch_libraries_loaded_by
 
-_TORCH_LIBRARIES = ("torch", "transformers", "deepspeed", "x_transformers", "reformer_pytorch")
-
-_WITHOUT_TORCH = """
-import importlib, json, sys
-module, name, plugin, settings = json.loads(sys.argv[1])
-config = getattr(importlib.import_module(module), name).model_validate(settings)
-if plugin:
-    importlib.import_module(plugin)
+_PLANNING = """
 dims = config.sized_for(1e5, vocab_size=264, seq_len=256)
 config.problems(dims), config.num_params(dims)
 for attention in config.attention_modes:
     config.forward_flops_per_token(dims, attention)
-print(json.dumps([library for library in {libraries!r} if library in sys.modules]))
-""".replace("{libraries!r}", repr(_TORCH_LIBRARIES))
+"""
 
 
 class ArchitectureConformance:
@@ -126,11 +116,8 @@ class ArchitectureConformance:
 
     def test_importing_and_planning_load_no_torch(self) -> None:
         """`archbench plan` answers at once because configs, sizes, parameters and FLOPs are plain arithmetic."""
+        loaded = torch_libraries_loaded_by(self.config, _PLANNING, self.plugin)
         kind = type(self.config)
-        settings = json.dumps([kind.__module__, kind.__qualname__, self.plugin, self.config.model_dump(mode="json")])
-        done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH, settings], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        loaded = json.loads(done.stdout)
         assert loaded == [], f"importing {kind.__module__} and asking for sizes and costs loaded {loaded}"
 
     # The ladder

@@ -1,8 +1,5 @@
 """The conformance suite that every objective passes, archbench's own and strangers' alike."""
 
-import json
-import subprocess
-import sys
 from typing import ClassVar
 
 import numpy as np
@@ -16,14 +13,7 @@ from archbench.api import IGNORE_TARGET, Attention, ExampleContext, LossParts, M
 from archbench.contracts.objective import model_vocab_size, special_token_ids
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.testing.text import RandomText
-
-_WITHOUT_TORCH = """
-import importlib, json, sys
-module, name, settings = json.loads(sys.argv[1])
-config = getattr(importlib.import_module(module), name).model_validate(settings)
-config.predicted_fraction(128), config.stride(128)
-print(json.dumps([library for library in ("torch", "transformers", "deepspeed") if library in sys.modules]))
-"""
+from archbench.testing.torch_free import torch_libraries_loaded_by
 
 
 class TableModel(LanguageModel):
@@ -115,11 +105,8 @@ class ObjectiveConformance:
 
     def test_importing_and_planning_load_no_torch(self) -> None:
         """Plans and reports know objectives without loading torch."""
-        kind = type(self.config)
-        settings = json.dumps([kind.__module__, kind.__qualname__, self.config.model_dump(mode="json")])
-        done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH, settings], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == [], f"importing {kind.__module__} loaded {done.stdout}"
+        loaded = torch_libraries_loaded_by(self.config, "config.predicted_fraction(128), config.stride(128)")
+        assert loaded == [], f"importing {type(self.config).__module__} loaded {loaded}"
 
     # Examples
 

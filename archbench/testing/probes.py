@@ -1,18 +1,18 @@
 """How the conformance suites look into a model: seeded builds, gradients at its input, its steady state."""
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from archbench.api import ArchitectureConfig, Attention, ModelDims
+from archbench.flops.embeddings import embedding_names, larger_tables
 from archbench.nn.language_model import LanguageModel, State
+from archbench.training.surroundings import changes, surroundings
 
 
 def seeded_model(config: ArchitectureConfig, dims: ModelDims, attention: Attention, seed: int = 0) -> LanguageModel:
@@ -40,22 +40,10 @@ def random_like(tensor: Tensor, seed: int = 0) -> Tensor:
 def embedding_parameters(config: ArchitectureConfig, dims: ModelDims, attention: Attention) -> set[str]:
     """Names of the parameters that count as embeddings, found without asking the architecture.
 
-    These are the parameters whose shape changes with the vocabulary or the context (token and learned position
-    embeddings, output matrix and its bias), and the tables of width d_model that `nn.Embedding` looks up (segments).
+    See `archbench.flops.embeddings`.
     """
-    model = seeded_model(config, dims, attention)
-    larger = dims.model_copy(update={"vocab_size": dims.vocab_size + 8, "seq_len": 2 * dims.seq_len})
-    larger_shapes = {name: p.shape for name, p in seeded_model(config, larger, attention).named_parameters()}
-    tables = {
-        id(module.weight)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding) and module.embedding_dim == dims.d_model
-    }
-    return {
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.shape != larger_shapes.get(name) or id(parameter) in tables
-    }
+    larger = larger_tables(dims)
+    return embedding_names(seeded_model(config, dims, attention), seeded_model(config, larger, attention), dims)
 
 
 @dataclass(slots=True)
@@ -123,20 +111,6 @@ def steady_state(model: LanguageModel, tokens: Tensor, max_segments: int = 16) -
     return state
 
 
-def surroundings() -> dict[str, object]:
-    """What building a model has no business to change, by name (torch's global generator is meant to move)."""
-    return {
-        "Python's random state": random.getstate(),
-        "numpy's random state": str(np.random.get_state()),
-        "torch's default dtype": torch.get_default_dtype(),
-        "torch's grad mode": torch.is_grad_enabled(),
-        "torch's number of threads": torch.get_num_threads(),
-        "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
-        "the working directory": Path.cwd(),
-        "the environment": dict(os.environ),
-    }
-
-
 def steps_to_memorise(
     model: LanguageModel, tokens: Tensor, targets: Tensor, *, below_nats: float, max_steps: int
 ) -> tuple[int, float]:
@@ -160,8 +134,12 @@ def cross_entropy_nats(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def changed_surroundings(work: Callable[[], object]) -> list[str]:
-    """Names of the `surroundings` that `work()` changes."""
-    before = surroundings()
+    """Names of what `work()` changes in its process, random states of Python and numpy included."""
+
+    def everything() -> dict[str, object]:
+        states = {"Python's random state": random.getstate(), "numpy's random state": str(np.random.get_state())}
+        return {**states, "torch's number of threads": torch.get_num_threads(), **surroundings()}
+
+    before = everything()
     work()
-    after = surroundings()
-    return [name for name, value in before.items() if value != after[name]]
+    return changes(before, everything())

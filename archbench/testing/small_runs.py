@@ -11,7 +11,7 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpus
-from archbench.registry import Registry
+from archbench.registry import Registry, plugin_versions
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import (
     DataIdentity,
@@ -100,7 +100,7 @@ def plan_small_run(
         ),
         seed=seed,
         start=start,
-        plugin_versions={entry.distribution: entry.version for entry in (architectures, objectives)},
+        plugin_versions=plugin_versions((architectures, objectives)),
     )
     share = goal.predicted_fraction(seq_len)
     plan = RunPlan(

@@ -4,8 +4,9 @@ Legend: N parameters without embeddings, D tokens, B batch (tokens), S steps, L 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -186,6 +187,18 @@ class KaplanPlan:
     target_nats: float = 3.1
     curve_steps: int = 250_000
     budgets: tuple[float, ...] = (1e18, 1e19, 1e20, 1e21)
+
+
+KAPLAN_SPEC: Mapping[str, Any] = {
+    "studies": {
+        "data": {"kind": "data_scan"},
+        "grid": {"kind": "grid"},
+        "isoflop": {"kind": "isoflop"},
+        "batches": {"kind": "batch_scan"},
+        "curves": {"kind": "learning_curves"},
+    }
+}
+"""As much of a resolved spec as the analysis of `kaplan_records` reads."""
 
 
 def kaplan_records(laws: PublishedLaws, plan: KaplanPlan, *, seed: int = 0) -> list[RunRecord]:

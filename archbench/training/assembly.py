@@ -15,9 +15,11 @@ from archbench.contracts.objective import ObjectiveConfig, model_vocab_size
 from archbench.data.batches import TrainingBatches
 from archbench.data.corpus import Corpus, open_corpus
 from archbench.errors import DataError, PluginError, SpecError
-from archbench.registry import Catalog, Registry
+from archbench.hookspecs import PROJECT_NAME
+from archbench.registry import Catalog, Registered, Registry, plugin_versions
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunIdentity, RunPlan
+from archbench.training.claims import check_claims
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import EvaluationSet, load_evaluation_set
 from archbench.training.noise_scale import NoiseMeter
@@ -45,6 +47,8 @@ class Assembly:
     ranks: Ranks
     noise_meter: NoiseMeter | None
     """Where the run measures its gradient noise."""
+    remark: str | None = None
+    """What could not be checked, in one line."""
 
 
 def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: Ranks = ALONE) -> Assembly:
@@ -75,6 +79,10 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
         name: _open_planned_corpus(plan, objective, name, execution.other_corpora[name])
         for name in identity.data.also_validated
     }
+    remark = None
+    if _from_strangers(identity, registry):
+        # archbench's own are held to the same by its tests.
+        remark = check_claims(architecture, objective, identity.dims, plan.facts, settings.micro_batch_rows)
     module = _build(plan, architecture, objective)
     if identity.start is not None:
         load_starting_weights(module, architecture, plan, directory)
@@ -115,6 +123,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
         device=device,
         ranks=ranks,
         noise_meter=noise_meter,
+        remark=remark,
     )
 
 
@@ -139,16 +148,26 @@ def _component(catalog: Catalog[T], content: Mapping[str, Any]) -> T:
         ) from error
 
 
-def _check_versions(identity: RunIdentity, registry: Registry) -> None:
-    entries = (
+def components_of(
+    identity: RunIdentity, registry: Registry
+) -> tuple[Registered[ArchitectureConfig], Registered[ObjectiveConfig]]:
+    """The architecture and the objective that the run is made of. Raises PluginError where one is not registered."""
+    return (
         registry.architectures[str(identity.architecture["kind"])],
         registry.objectives[str(identity.objective["kind"])],
     )
-    for entry in entries:
-        planned = identity.plugin_versions.get(entry.distribution, entry.version)
-        if planned != entry.version:
+
+
+def _from_strangers(identity: RunIdentity, registry: Registry) -> bool:
+    return any(entry.distribution != PROJECT_NAME for entry in components_of(identity, registry))
+
+
+def _check_versions(identity: RunIdentity, registry: Registry) -> None:
+    for distribution, version in plugin_versions(components_of(identity, registry)).items():
+        planned = identity.plugin_versions.get(distribution, version)
+        if planned != version:
             raise PluginError(
-                f"{entry.distribution}: the run was planned with version {planned}, installed is {entry.version}; "
+                f"{distribution}: the run was planned with version {planned}, installed is {version}; "
                 "run the scan's command again, it plans anew"
             )
 

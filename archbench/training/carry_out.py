@@ -3,14 +3,16 @@
 import ctypes
 import logging
 import platform
+import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
 import torch
 
-from archbench.errors import ArchbenchError, StoreError
+from archbench.errors import ArchbenchError, StoreError, in_one_line
 from archbench.flops.peaks import measured_matmul_peak
 from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
@@ -21,7 +23,7 @@ from archbench.runs.files import DamagedFile
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
-from archbench.training.assembly import Assembly, assemble
+from archbench.training.assembly import Assembly, assemble, components_of
 from archbench.training.loop import Interrupted, Report, Upkeep, train
 from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.memory import (
@@ -46,6 +48,19 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 LEASE_WAIT_SECONDS = 30.0
 """How long a worker waits for the one before it, whose driver may just have died, to let go of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One rank's attempt at a run under a lease."""
+
+    directory: RunDirectory
+    plan: RunPlan
+    registry: Registry
+    lease: leases.Lease
+    report: Callable[[Report], None]
+    stop: Event
+    ranks: Ranks
 
 
 def carry_out(
@@ -76,7 +91,7 @@ def carry_out(
             ranks.told(None)
             return ended
         ranks.told(str(lease.token))
-        outcome = _train_contained(directory, plan, registry, lease, report, stop, ranks)
+        outcome = _train_contained(_Attempt(directory, plan, registry, lease, report, stop, ranks))
         if outcome is not None and outcome.state is RunState.FAILED:
             ranks.claim_failure()
             if not kept:
@@ -103,7 +118,7 @@ def _assist(directory: RunDirectory, registry: Registry, stop: Event, ranks: Ran
     try:
         plan = directory.read_plan()
         lease = leases.shared(directory, int(token))
-        outcome = _train_contained(directory, plan, registry, lease, lambda report: None, stop, ranks)
+        outcome = _train_contained(_Attempt(directory, plan, registry, lease, lambda report: None, stop, ranks))
         if outcome is None or outcome.state is not RunState.FAILED:
             return None
         ranks.claim_failure()
@@ -127,48 +142,36 @@ def _ended(directory: RunDirectory) -> Outcome | None:
         return None
 
 
-def _train_contained(
-    directory: RunDirectory,
-    plan: RunPlan,
-    registry: Registry,
-    lease: leases.Lease,
-    report: Callable[[Report], None],
-    stop: Event,
-    ranks: Ranks,
-) -> Outcome | None:
+def _train_contained(attempt: _Attempt) -> Outcome | None:
     """The outcome of training; `failed` where a plug-in or a library raised. StoreErrors pass through."""
+    name = attempt.directory.path.name
     try:
-        return _train_fitting(directory, plan, registry, lease, report, stop, ranks)
+        return _train_fitting(attempt)
     except Interrupted as error:
-        log.info("run %s: %s", directory.path.name, error)
+        log.info("run %s: %s", name, error)
         return None
     except StoreError:
         raise
     except ArchbenchError as error:
-        log.exception("run %s", directory.path.name)
+        log.exception("run %s", name)
         return Outcome(RunState.FAILED, reason=str(error))
-    except (Exception, SystemExit) as error:  # the executor's boundary: a plug-in may raise anything, or call sys.exit
-        log.exception("run %s", directory.path.name)
+    except BaseException as error:  # the executor's boundary: a plug-in may raise anything, or call sys.exit
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            raise
+        log.exception("run %s", name)
         return Outcome(RunState.FAILED, reason=failure_reason(error))
 
 
-def _train_fitting(
-    directory: RunDirectory,
-    plan: RunPlan,
-    registry: Registry,
-    lease: leases.Lease,
-    report: Callable[[Report], None],
-    stop: Event,
-    ranks: Ranks,
-) -> Outcome:
+def _train_fitting(attempt: _Attempt) -> Outcome:
     """`_train`, with the batch cut into more pieces each time that the memory does not suffice.
 
     Raises OutOfMemory where it cannot be cut further.
     """
+    directory, plan = attempt.directory, attempt.plan
     cut = planned_micro_batch(directory, plan)
     while True:
         try:
-            return _train(directory, plan, cut, registry, lease, report, stop, ranks)
+            return _train(attempt, cut)
         except Exception as error:
             if not is_exhaustion(error):
                 raise
@@ -176,34 +179,26 @@ def _train_fitting(
             details = released(error)
             exhausted = error if isinstance(error, OutOfMemory) else OutOfMemory(details)
         smaller = cut.smaller(exhausted.step)
-        lease.check()
+        attempt.lease.check()
         if smaller is None:
             forget_micro_batch(directory)
             raise OutOfMemory(f"{exhausted.details} {cut.remedy()}", exhausted.step)
         cut = smaller
         store_micro_batch(directory, cut)
-        if ranks.size > 1:
+        if attempt.ranks.size > 1:
             # The others wait for this one where it has left them: only a new group can go on.
             raise OutOfMemory(f"{exhausted.details}; the same command goes on with {cut.rows} rows at a time")
         free_memory()
         note = f"{exhausted}; goes on from step {exhausted.step} with {cut.rows} of {cut.batch_rows} rows at a time"
-        report(Report(exhausted.step, plan.identity.training.total_steps, None, None, note))
+        attempt.report(Report(exhausted.step, plan.identity.training.total_steps, None, None, note))
 
 
-def _train(
-    directory: RunDirectory,
-    plan: RunPlan,
-    cut: MicroBatch,
-    registry: Registry,
-    lease: leases.Lease,
-    report: Callable[[Report], None],
-    stop: Event,
-    ranks: Ranks,
-) -> Outcome:
+def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
     began = time.perf_counter()
+    directory, plan, lease = attempt.directory, attempt.plan, attempt.lease
     configure_torch(plan.execution.threads)
     kernels = allow_native_kernels(plan.execution.kernels == "auto")
-    assembly = assemble(cut.applied_to(plan), registry, directory, ranks)
+    assembly = assemble(cut.applied_to(plan), attempt.registry, directory, attempt.ranks)
     try:
         reset_peak_memory(assembly.device)
         progress = resume(directory, assembly)
@@ -212,22 +207,29 @@ def _train(
             note = (
                 "its checkpoints are damaged, or of another nproc, stage or kernels: it begins anew; the log says more"
             )
-            report(Report(0, plan.identity.training.total_steps, None, None, note))
+            attempt.report(Report(0, plan.identity.training.total_steps, None, None, note))
+        if assembly.remark is not None:
+            attempt.report(Report(progress.step, plan.identity.training.total_steps, None, None, assembly.remark))
         ready = time.perf_counter()
         try:
-            outcome = train(assembly, progress, Upkeep(directory, lease, report, stop))
+            upkeep = Upkeep(directory, lease, attempt.report, attempt.stop)
+            outcome = train(assembly, progress, upkeep)
         except Exception as error:
             if not is_exhaustion(error):
                 raise
-            raise _saved(released(error), directory, lease, assembly, progress) from None
+            raise _saved(released(error), attempt, assembly, progress) from None
         keeping = plan.execution.keep_weights and outcome.state is RunState.DONE
+        if keeping:
+            upkeep.before_storing(assembly, progress)
         weights = assembly.engine.weights() if keeping else {}
-        if not ranks.first:
+        if not attempt.ranks.first:
             return outcome
         lease.check()
         if keeping:
             keep_weights(directory, plan.identity.run_id, weights)
+        architecture, objective = components_of(plan.identity, attempt.registry)
         measured = _measured(plan, cut, assembly, progress) | {
+            "plugins": {"architecture": architecture.origin(), "objective": objective.origin()},
             "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
@@ -241,9 +243,7 @@ def _train(
         assembly.engine.close()
 
 
-def _saved(
-    details: str, directory: RunDirectory, lease: leases.Lease, assembly: Assembly, progress: Progress
-) -> OutOfMemory:
+def _saved(details: str, attempt: _Attempt, assembly: Assembly, progress: Progress) -> OutOfMemory:
     """The error to raise where memory was exhausted, after a checkpoint of the steps that were taken.
 
     Without one, the run goes on from the checkpoint before: where parameters were being changed, or where not even
@@ -253,12 +253,13 @@ def _saved(
     step = progress.started_at
     try:
         if assembly.ranks.size == 1 and not progress.updating and progress.soundness.problem(progress.step) is None:
-            commit(directory, lease, assembly, progress)
+            commit(attempt.directory, attempt.lease, assembly, progress)
             step = progress.step
     except Exception as error:
         if not is_exhaustion(error):
             raise
-        log.warning("run %s: no memory for a checkpoint of step %d: %s", directory.path.name, progress.step, error)
+        name = attempt.directory.path.name
+        log.warning("run %s: no memory for a checkpoint of step %d: %s", name, progress.step, error)
     return OutOfMemory(details, step)
 
 
@@ -287,8 +288,7 @@ def keep_freed_memory() -> bool:
 
 def failure_reason(error: BaseException) -> str:
     """What went wrong, in one line."""
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message[:400] or 'no message'}; the traceback is in the worker's log"
+    return f"{in_one_line(error)}; the traceback is in the worker's log"
 
 
 def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Progress) -> dict[str, Any]:

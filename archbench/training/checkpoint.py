@@ -18,9 +18,10 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from archbench.durable import write_through
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import commit_folder, to_json, write_through
+from archbench.runs.files import commit_folder, to_json
 from archbench.training.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """The loss on the fixed evaluation set."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +71,12 @@ def load_evaluation_set(
 
 
 @torch.no_grad()
-def evaluate(module: TrainedModule, evaluation_set: EvaluationSet, device: torch.device) -> Evaluation:
+def evaluate(
+    module: TrainedModule,
+    evaluation_set: EvaluationSet,
+    device: torch.device,
+    after_batch: Callable[[], None] = lambda: None,
+) -> Evaluation:
     """The loss of `module`, which the caller has put into evaluation mode; it starts without memory."""
     nats = torch.zeros((), dtype=torch.float64, device=device)
     predictions = torch.zeros((), dtype=torch.float64, device=device)
@@ -85,6 +90,7 @@ def evaluate(module: TrainedModule, evaluation_set: EvaluationSet, device: torch
                 states[part] = parts.state
             nats += parts.nats
             predictions += parts.predictions
+        after_batch()
     total = float(nats)
     loss = total / float(predictions)
     finite_bytes = evaluation_set.total_bytes is not None and math.isfinite(total)

@@ -3,7 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -23,10 +25,20 @@ from archbench.training.prefix_audit import audit_prefixes
 from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
+from archbench.training.shapes import checked_shapes
 from archbench.training.soundness import CHECK_STEPS, REMEDY, unsound_weights
 
 REPORT_SECONDS = 0.5
 """Least time between two progress reports; each reads the loss from the device."""
+
+_STORED_BYTES_PER_PARAM = 16
+"""Weights, both moments of Adam, and a master copy under bf16."""
+
+_SLOWEST_BYTES_PER_S = 10e6
+"""Of a disk that is slow and not broken."""
+
+_UNREMARKABLE_SECONDS = 10.0
+"""A pause that nobody needs to know of before."""
 
 DIVERGED_MARGIN_NATS = 1.0
 """A validation loss that far above the untrained model's has diverged: only a rate that is too high does that."""
@@ -47,7 +59,11 @@ class Report:
     note: str | None = None
     """Something that a person should be told, in one line."""
     evaluation_seconds: float = 0.0
-    """What one evaluation takes, on average: nothing is reported meanwhile."""
+    """What one evaluation takes, on average."""
+    interval_seconds: float = 0.0
+    """Time since the report before, or since training began."""
+    pause_seconds: float | None = None
+    """Given where no step was taken: the run goes on with something else, which may take so long."""
 
 
 @dataclass(slots=True)
@@ -62,8 +78,24 @@ class Upkeep:
     report: Callable[[Report], None]
     stop: Event
     reported: float = field(default_factory=time.monotonic)
+    showed_life: float = field(default_factory=time.monotonic)
     reported_step: int | None = None
     committed: float = field(default_factory=time.monotonic)
+
+    def alive(self, assembly: Assembly, progress: Progress, pause_seconds: float = 0.0) -> None:
+        """Called between the batches of an evaluation, and before a pause that may be long."""
+        now = time.monotonic()
+        if pause_seconds or now - self.showed_life >= REPORT_SECONDS:
+            self.showed_life = now
+            total_steps = assembly.plan.identity.training.total_steps
+            self.report(Report(progress.step, total_steps, None, None, pause_seconds=pause_seconds))
+
+    def before_storing(self, assembly: Assembly, progress: Progress) -> None:
+        """Called before tensors are stored: a slow disk does not hang."""
+        num_params = assembly.plan.facts.non_embedding_params + assembly.plan.facts.embedding_params
+        seconds = _STORED_BYTES_PER_PARAM * num_params / _SLOWEST_BYTES_PER_S
+        if seconds > _UNREMARKABLE_SECONDS:
+            self.alive(assembly, progress, seconds)
 
     def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | None:
         """Called after each step. Returns why the run has diverged, where it looked at that before a checkpoint.
@@ -80,6 +112,8 @@ class Upkeep:
         keeping, committing = progress.step in assembly.plan.execution.keep_steps, committing or stopping
         if (keeping or committing) and (problem := progress.soundness.problem(progress.step)):
             return problem
+        if keeping or committing:
+            self.before_storing(assembly, progress)
         if keeping:
             with clock.paused():
                 progress.device_seconds = clock.seconds
@@ -106,6 +140,7 @@ class Upkeep:
                 loss_nats=loss if loss is not None and math.isfinite(loss) else None,
                 tokens_per_s=steps * training.batch_tokens / (now - self.reported),
                 evaluation_seconds=progress.evaluation_seconds / max(1, len(progress.curve)),
+                interval_seconds=now - self.reported,
             )
         )
         self.reported, self.reported_step = now, progress.step
@@ -124,9 +159,10 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     total_steps = identity.training.total_steps
     evaluated_after = frozenset(evaluation_steps(identity.training, identity.evaluation))
     clock = Stopwatch(assembly.device, progress.device_seconds, progress.energy)
+    alive = partial(upkeep.alive, assembly, progress)
     # An attempt that was ended by a lack of memory may have left an evaluation to the next one.
     due = not progress.curve or (progress.step in evaluated_after and progress.curve[-1].step != progress.step)
-    if due and (problem := measure(assembly, progress, clock)):
+    if due and (problem := measure(assembly, progress, clock, alive)):
         return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
     assembly.engine.train_mode()
     clock.start()
@@ -139,7 +175,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
             problem = None
             if progress.step in evaluated_after:
                 with clock.paused():
-                    problem = measure(assembly, progress, clock)
+                    problem = measure(assembly, progress, clock, alive)
             elif progress.step % CHECK_STEPS == 0:
                 problem = progress.soundness.problem(progress.step)
             problem = problem or upkeep.after_step(assembly, progress, clock)
@@ -152,7 +188,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
         RunState.DONE,
         tuple(progress.curve),
         prefix_audit=_audit(assembly),
-        other_losses_nats=_other_losses(assembly),
+        other_losses_nats=_other_losses(assembly, alive),
         noise_scale=tuple(progress.noise_scale),
     )
 
@@ -189,7 +225,9 @@ def train_step(assembly: Assembly, progress: Progress) -> None:
     progress.took_step(losses, states, norm)
 
 
-def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | None:
+def measure(
+    assembly: Assembly, progress: Progress, clock: Stopwatch, alive: Callable[[], None] = lambda: None
+) -> str | None:
     """Adds a point to the curve; returns why the run has diverged, None if it has not.
 
     A point that is not finite is not added.
@@ -199,7 +237,9 @@ def measure(assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | N
     if problem := progress.soundness.problem(step):
         return problem
     assembly.engine.eval_mode()
-    result = evaluate(assembly.engine.module, assembly.evaluation_set, assembly.device)
+    module, identity = assembly.engine.module, plan.identity
+    with checked_shapes(module.model, identity.dims, assembly.architecture.kind) if step == 0 else nullcontext():
+        result = evaluate(module, assembly.evaluation_set, assembly.device, alive)
     assembly.engine.train_mode()
     if not result.finite:
         if step == 0:
@@ -266,11 +306,11 @@ def stalled(curve: Sequence[CurvePoint], settings: EarlyStopping | None) -> bool
     return min(losses[-settings.patience :]) >= min(losses[: -settings.patience])
 
 
-def _other_losses(assembly: Assembly) -> dict[str, float]:
+def _other_losses(assembly: Assembly, alive: Callable[[], None]) -> dict[str, float]:
     """Loss on the validation text of other corpora; those on which it is not finite are left out."""
     assembly.engine.eval_mode()
     results = {
-        name: evaluate(assembly.engine.module, one, assembly.device)
+        name: evaluate(assembly.engine.module, one, assembly.device, alive)
         for name, one in assembly.other_evaluation_sets.items()
     }
     return {name: result.loss_nats for name, result in results.items() if result.finite}

@@ -29,7 +29,7 @@ def load_starting_weights(
     assert start is not None
     if start.run_id is not None:
         weights = read_weights(directory.sibling(start.run_id).weights_dir, start.run_id)
-        _copy(module, weights, f"run {start.run_id[:12]}")
+        copy_weights(module, weights, f"run {start.run_id[:12]}")
         return
     folder = read_model_folder(Path(plan.execution.start_dir or ""))
     if folder.weights_sha256 != start.weights_sha256:
@@ -110,7 +110,8 @@ def _fill(target: Tensor, source: Tensor, name: str, folder: ModelFolder, saved:
         target[known:] = rows.mean(dim=0)
 
 
-def _copy(module: TrainedModule, weights: dict[str, Tensor], origin: str) -> None:
+def copy_weights(module: TrainedModule, weights: dict[str, Tensor], origin: str) -> None:
+    """Fills `module` with `weights`, by name. Raises SpecError that names `origin` where they are another model's."""
     own = module.state_dict(keep_vars=True)
     for name, tensor in own.items():
         if name not in weights:

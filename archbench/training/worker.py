@@ -7,6 +7,9 @@ Without `--run` it reads jobs as JSON lines from standard input, `{"run_dir": ".
 another, so that torch and DeepSpeed are imported and started once. Events leave as JSON lines on what was standard
 output when it started; all else that anything prints goes to standard error, which the executor points at a log file.
 
+A stranger's plug-in is imported for the runs that need it. If such a run leaves something changed that others share
+(torch's default dtype, the environment, a function of torch), this process takes no further run: `retires`.
+
 It ends when standard input closes, which is also how it notices that its driver has died, and on SIGTERM: a run in
 progress then stops after its current step with a checkpoint, or is cut off after `GRACE_SECONDS`.
 """
@@ -75,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", action="append", default=[], type=Path, metavar="DIRECTORY", help="run to carry out")
     options = parser.parse_args(arguments)
 
-    # Whoever finds that the run hangs can have it say where, even from inside a library.
+    # Whoever finds that the run hangs can have it say where, even from inside a library; so does one that crashes.
+    faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)
+    _go_first_when_memory_is_short()
     request = StopRequest()
     events = Events(_claim_stdout(), request.event)
     one_of_many = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -112,14 +117,14 @@ def _serve(
     # Read by cuBLAS when it starts; without it, matrix products on CUDA may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Here and not above: the reader of standard input is to be at work before the seconds that these take.
-    from archbench.host import load_host
     from archbench.results.runs import RunState
     from archbench.runs.directory import RunDirectory
     from archbench.training.carry_out import carry_out
+    from archbench.training.guests import Guests
     from archbench.training.loop import Report
     from archbench.training.ranks import join_ranks
 
-    registry = load_host(files=plugin_files).registry
+    guests = Guests(plugin_files)
     ranks = join_ranks()
     if ranks.first:
         events.send("ready", pid=os.getpid())
@@ -127,6 +132,9 @@ def _serve(
     while (run_dir := ranks.told(_next_job(jobs, request) if ranks.first else None)) is not None:
 
         def report(progress: Report, run_dir: str = run_dir) -> None:
+            if progress.pause_seconds is not None:
+                events.send("alive", run_dir=run_dir, pause_seconds=progress.pause_seconds)
+                return
             events.send(
                 "progress",
                 run_dir=run_dir,
@@ -135,14 +143,24 @@ def _serve(
                 loss_nats=progress.loss_nats,
                 tokens_per_s=progress.tokens_per_s,
                 evaluation_seconds=progress.evaluation_seconds,
+                interval_seconds=progress.interval_seconds,
                 note=progress.note,
             )
 
-        outcome = carry_out(RunDirectory(Path(run_dir)), registry, report, request.event, ranks)
+        directory = RunDirectory(Path(run_dir))
+        outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
         failed = outcome is not None and outcome.state is RunState.FAILED
         failures += failed
+        changed = guests.left_behind()
+        if not failed and ranks.any(changed is not None)[0]:
+            # Where one rank must go, the group must.
+            changed = changed or "another rank"
+        if changed is not None and outcome is not None:
+            note = f"its plug-in changed {changed}; runs that follow have another worker"
+            step = outcome.curve[-1].step if outcome.curve else 0
+            report(Report(step, step, None, None, note))
         # The other ranks may be anywhere by now.
-        retires = {"retires": True} if failed and ranks.size > 1 else {}
+        retires = {"retires": True} if changed is not None or (failed and ranks.size > 1) else {}
         if outcome is not None:
             events.send("ended", run_dir=run_dir, state=outcome.state.value, reason=outcome.reason, **retires)
         elif ranks.first and request.event.is_set():
@@ -150,6 +168,12 @@ def _serve(
         if retires:
             return 1
     return 1 if failures or request.event.is_set() else 0
+
+
+def _go_first_when_memory_is_short() -> None:
+    """Has the kernel, should the memory run out, end this process rather than the one that drives the scan."""
+    with contextlib.suppress(OSError):  # Linux only
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _next_job(jobs: "queue.SimpleQueue[Path | None]", request: StopRequest) -> str | None:

@@ -1,6 +1,7 @@
 """Discovery and containment: a broken plug-in is listed and named, and never in the way of the others."""
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archbench.errors import PluginError
-from archbench.host import Host, load_host
+from archbench.host import Host, blamed, load_host
 from archbench.results.runs import RunRecord, RunState
 
 HEADER = """
@@ -75,6 +76,7 @@ def test_a_plugin_that_works_is_registered_with_its_origin(modules: Path) -> Non
         ("import no_such_module_anywhere", "import: ModuleNotFoundError"),
         ("def broken(:", "import: SyntaxError"),
         ("raise SystemExit(3)", "import: SystemExit"),
+        ("class Own(BaseException): pass\nraise Own('escapes')", "import: Own: escapes"),
         (HEADER + "@hookimpl\ndef register_datasets():\n    raise RuntimeError('out of order')\n", "out of order"),
         (HEADER + "@hookimpl\ndef register_datasets():\n    raise SystemExit(0)\n", "register_datasets: SystemExit"),
         (HEADER + "@hookimpl\ndef register_datasets():\n    return [int]\n", "expected subclasses of DatasetConfig"),
@@ -141,16 +143,54 @@ def test_a_choosing_hook_passes_over_failures_and_wrong_types(modules: Path) -> 
     assert "returned str, expected ExecutorConfig or None" in failures(host, "b_wrong")
 
 
+def test_what_a_plugin_changes_is_put_back_and_noted(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWN", "before")
+    monkeypatch.chdir(modules)
+    source = "import os\nos.environ.update(KNOWN='after', NEW='1')\nos.chdir('/')\n" + WORKING
+    host = host_of(modules, meddling=source)
+    info = host.info("meddling")
+    assert info is not None
+    assert info.notes == [
+        "import: changed the environment (KNOWN, NEW), which was put back",
+        "import: changed the working directory, which was put back",
+    ]
+    assert (os.environ["KNOWN"], "NEW" in os.environ, Path.cwd()) == ("before", False, modules)
+    assert info.registered == {"dataset": ["working"]}
+
+
+def test_a_plugin_that_takes_long_is_named_while_it_does(
+    modules: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("archbench.containment.SLOW_SECONDS", 0.05)
+    host_of(modules, slow="import time\ntime.sleep(0.5)\n" + WORKING)
+    assert "plug-in 'slow' (import) has not come back" in capfd.readouterr().err
+
+
+def test_only_the_plugins_of_given_distributions_are_loaded(modules: Path) -> None:
+    path = modules / "my_data.py"
+    path.write_text(WORKING)
+    (modules / "plugin_hangs.py").write_text("raise AssertionError('not to be imported')")
+    entry_points = [importlib.metadata.EntryPoint("hangs", "plugin_hangs", "archbench")]
+    host = load_host(entry_points, files=[path], distributions={"file"})
+    assert [info.name for info in host.plugins] == [str(path)]
+    assert not load_host(entry_points, files=[path], distributions=()).plugins
+
+
+def test_an_error_is_blamed_on_the_plugin_in_whose_code_it_arose(modules: Path) -> None:
+    path = modules / "my_data.py"
+    path.write_text(WORKING.replace('yield Document("1", "text")', "return 1 / 0"))
+    host = load_host([], files=[path])
+    with pytest.raises(ZeroDivisionError) as caught:
+        host.registry.datasets["working"].config().documents()
+    assert blamed(caught.value) == str(path)
+    assert blamed(ValueError()) is None
+
+
 def test_a_plugin_can_be_given_as_a_file(modules: Path) -> None:
     path = modules / "my_data.py"
     path.write_text(WORKING)
     host = load_host([], files=[path])
     assert host.registry.datasets["working"].distribution == "file"
-
-
-def test_a_missing_plugin_file_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="no such plug-in file"):
-        load_host([], files=[tmp_path / "absent.py"])
 
 
 def a_record() -> RunRecord:

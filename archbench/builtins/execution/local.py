@@ -1,10 +1,8 @@
 """Runs carried out by worker processes on this machine, each of which serves many runs one after another."""
 
-import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -15,8 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
-import psutil
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from archbench.api import (
     Ended,
@@ -28,11 +25,22 @@ from archbench.api import (
     RunState,
     SpecError,
 )
-from archbench.builtins.execution.machine import cuda_devices, cuda_memory_bytes, free_memory_bytes, usable_cores
+from archbench.builtins.execution.machine import (
+    cuda_devices,
+    cuda_memory_bytes,
+    free_memory_bytes,
+    total_memory_bytes,
+    usable_cores,
+)
+from archbench.builtins.execution.memory_watch import Holding, held_bytes, most_in_excess, over_limit, reserve_bytes
+from archbench.builtins.execution.processes import (
+    cause_of_death,
+    close_input,
+    end_processes,
+    shorten_log,
+    worker_environment,
+)
 from archbench.builtins.execution.watchdog import Watchdog
-
-ANSWER_SECONDS = 0.5
-"""How long a worker that hangs may take to write down where."""
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
@@ -54,6 +62,9 @@ class LocalExecutorConfig(ExecutorConfig):
     """CPU threads that a worker starts with; what a run trains with is in its plan."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Which devices `workers: auto` counts. Where a run trains is in its plan."""
+    worker_memory_gib: PositiveFloat | None = None
+    """Most memory (2^30 bytes) of one worker process; a run that takes more fails. None: as much as there is, but where
+    it runs short the run that is furthest beyond what was expected of it fails."""
 
     def open(
         self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = (), nproc: int = 1
@@ -84,6 +95,7 @@ class LocalExecutorConfig(ExecutorConfig):
             log_dir=log_dir,
             plugin_files=plugin_files,
             memory_bytes=cuda_memory_bytes(devices) if devices else {_HOST: free_memory_bytes()},
+            limit_bytes=None if self.worker_memory_gib is None else int(self.worker_memory_gib * 2**30),
         )
 
 
@@ -122,7 +134,10 @@ class LocalExecutor:
         plugin_files: Sequence[Path],
         nproc: int = 1,
         memory_bytes: Mapping[str, int] | None = None,
+        limit_bytes: int | None = None,
     ) -> None:
+        self._limit_bytes = limit_bytes
+        self._reserve_bytes = reserve_bytes(total_memory_bytes())
         self._memory_bytes = dict(memory_bytes or {})
         self._capacity = capacity
         self._nproc = nproc
@@ -161,7 +176,10 @@ class LocalExecutor:
                 break
         if not self._workers and not events:
             time.sleep(max(0.0, deadline - time.monotonic()))
+        for worker in self._workers.values():
+            shorten_log(worker.log_file)
         events += self._end_hung()
+        events += self._end_greedy()
         self._dispatch()
         return events
 
@@ -174,7 +192,7 @@ class LocalExecutor:
         """Lets workers commit what they are at, and waits until all are gone."""
         self._waiting.clear()
         for worker in self._workers.values():
-            _close_input(worker)
+            close_input(worker.process)
         deadline = time.monotonic() + SHUTDOWN_SECONDS
         try:
             for worker in self._workers.values():
@@ -199,12 +217,37 @@ class LocalExecutor:
                 continue
             worker.watchdog.passed(passed)
             if worker.watchdog.hangs:
-                stopped = end_processes(worker.process.pid, ask_where=True)
+                stopped = end_processes(worker.process.pid, asking="itself" if self._nproc == 1 else "children")
                 who = f"; stopped: process {', '.join(map(str, stopped))}" if stopped else ""
                 reason = f"it {worker.watchdog.finding}{who}; {worker.log_file} ends with what it was doing"
                 events.append(Lost(worker.job.run_id, reason))
                 worker.job, worker.retiring = None, True
         return events
+
+    def _end_greedy(self) -> list[ExecutorEvent]:
+        """Kills the worker that holds too much memory, if one does; its run has failed, as it would again."""
+        available = free_memory_bytes()
+        short = available < self._reserve_bytes
+        if self._limit_bytes is None and not short:
+            return []
+        busy = {slot: worker for slot, worker in self._workers.items() if worker.job is not None}
+        holdings = [
+            Holding(slot, held_bytes(worker.process.pid), worker.job.memory_bytes * self._nproc)
+            for slot, worker in busy.items()
+            if worker.job is not None
+        ]
+        found = None if self._limit_bytes is None else over_limit(holdings, self._limit_bytes * self._nproc)
+        if found is None and short:
+            found = most_in_excess(holdings, available)
+        if found is None:
+            return []
+        worker = busy[found[0].slot]
+        assert worker.job is not None
+        end_processes(worker.process.pid)
+        run_id = worker.job.run_id
+        worker.job, worker.retiring = None, True
+        remedy = "fewer execution.executor.workers, a smaller model, or the plug-in mended"
+        return [Lost(run_id, f"out of memory: {found[1]}; its worker was ended; {remedy}", final=True)]
 
     def _dispatch(self) -> None:
         while self._waiting:
@@ -249,6 +292,7 @@ class LocalExecutor:
 
     def _start(self, slot: int) -> Worker:
         log_file = self._log_dir / f"worker-{slot}.log"
+        shorten_log(log_file)
         command = [sys.executable, "-m", "archbench.training.worker"]
         if self._nproc > 1:
             command = [sys.executable, "-m", "archbench.training.launcher", str(self._nproc)]
@@ -291,9 +335,16 @@ class LocalExecutor:
         if job is None or message.get("run_dir") != str(job.run_dir):
             return None
         match message["event"]:
+            case "alive":
+                assert worker.watchdog is not None
+                worker.watchdog.alive(message["pause_seconds"])
             case "progress":
                 assert worker.watchdog is not None
-                worker.watchdog.heard(message["step"], message.get("evaluation_seconds") or 0.0)
+                if message["tokens_per_s"] is None:  # something is told, no step was taken
+                    worker.watchdog.alive()
+                else:
+                    pace_seconds = max(message["evaluation_seconds"], message["interval_seconds"])
+                    worker.watchdog.heard(message["step"], pace_seconds)
                 return Progress(
                     run_id=job.run_id,
                     step=message["step"],
@@ -319,7 +370,7 @@ class LocalExecutor:
         return [
             Lost(
                 worker.job.run_id,
-                f"its worker {worker.cause or _cause(worker.process.returncode)}; see {worker.log_file}",
+                f"its worker {worker.cause or cause_of_death(worker.process.returncode)}; see {worker.log_file}",
             )
         ]
 
@@ -327,64 +378,6 @@ class LocalExecutor:
         assert worker.process.stdout is not None
         self._selector.unregister(worker.process.stdout)
         worker.process.stdout.close()
-        _close_input(worker)
+        close_input(worker.process)
         worker.process.wait()
         del self._workers[worker.slot]
-
-
-def end_processes(pid: int, *, ask_where: bool = False) -> list[int]:
-    """Kills process `pid` and its children (the ranks of a group); returns those that somebody had stopped.
-
-    With `ask_where` they first write to their log what each thread was doing, if they still can.
-    """
-    try:
-        first = psutil.Process(pid)
-        children = first.children()
-    except psutil.Error:
-        return []
-    stopped: list[int] = []
-    for process in (*children, first):
-        with contextlib.suppress(psutil.Error):
-            if process.status() == psutil.STATUS_STOPPED:
-                stopped.append(process.pid)
-    if ask_where:
-        # What starts ranks would die of the signal before they have answered.
-        for process in children or (first,):
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGUSR1)
-        time.sleep(ANSWER_SECONDS)
-    for process in (first, *children):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    return stopped
-
-
-def worker_environment(
-    environment: Mapping[str, str], threads: int, devices: Sequence[str], slot: int, nproc: int = 1
-) -> dict[str, str]:
-    """The environment of worker `slot`: the threads and the one CUDA device of each of its `nproc` processes."""
-    changed = {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        # Threads that spin while they wait take the cores from the other workers.
-        "OMP_WAIT_POLICY": "passive",
-        "PYTHONUNBUFFERED": "1",
-    }
-    if devices:
-        places = range(slot * nproc, (slot + 1) * nproc)
-        changed["CUDA_VISIBLE_DEVICES"] = ",".join(devices[place % len(devices)] for place in places)
-    return {**environment, **changed}
-
-
-def _close_input(worker: Worker) -> None:
-    assert worker.process.stdin is not None
-    try:
-        worker.process.stdin.close()
-    except BrokenPipeError:
-        return
-
-
-def _cause(returncode: int | None) -> str:
-    if returncode is not None and returncode < 0:
-        return f"was killed by {signal.Signals(-returncode).name}"
-    return f"ended with exit code {returncode}"

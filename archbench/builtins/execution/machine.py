@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+_CGROUP = Path("/sys/fs/cgroup")
+
 
 def usable_cores() -> int:
     """CPU cores that this process may use: its affinity, or the container's quota if that is less."""
@@ -30,14 +32,40 @@ def cuda_devices(environment: Mapping[str, str], device_folder: Path = Path("/de
     return tuple(name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1")
 
 
-def free_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that new processes can have: what the system has left, or what the container's limit leaves."""
+def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """Memory that new processes can have: what the system has left, or what the container's limit leaves.
+
+    What the kernel keeps of files is given back when it is needed, so that it counts as free.
+    """
     available = int(psutil.virtual_memory().available)
-    try:
-        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return available if limit == "max" else max(0, min(available, int(limit) - int(used)))
-    except (OSError, ValueError):
+    limit = _container_limit_bytes(cgroup)
+    if limit is None:
         return available
+    used, kept = _figures(cgroup / "memory.current"), _figures(cgroup / "memory.stat")
+    of_files = kept.get("active_file", 0) + kept.get("inactive_file", 0)
+    return max(0, min(available, limit - used.get("", 0) + of_files))
+
+
+def _figures(file: Path) -> dict[str, int]:
+    """Name -> number of each line of a file of the kernel; a line without a name has the empty one."""
+    try:
+        words = [line.split() for line in file.read_text().splitlines()]
+        return {"".join(names): int(number) for *names, number in words}
+    except (OSError, ValueError):
+        return {}
+
+
+def total_memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """The machine's memory, or the container's limit if that is less."""
+    total, limit = int(psutil.virtual_memory().total), _container_limit_bytes(cgroup)
+    return total if limit is None else min(total, limit)
+
+
+def _container_limit_bytes(cgroup: Path) -> int | None:
+    try:
+        return int((cgroup / "memory.max").read_text())
+    except (OSError, ValueError):  # "max", where there is none
+        return None
 
 
 def cuda_memory_bytes(devices: Sequence[str]) -> dict[str, int]:

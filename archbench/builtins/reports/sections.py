@@ -10,7 +10,7 @@ from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, sav
 from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
 from archbench.results.fits import Comparison, FitStatus
-from archbench.results.runs import CostAxis, RunRecord, size_number
+from archbench.results.runs import CostAxis, RunRecord, origin_text, size_number
 from archbench.units import counted, human_count, human_seconds
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
@@ -269,8 +269,26 @@ class EnvironmentSection(ReportSection):
         ]
         if foreign:
             parts = [f"These runs were not trained by archbench; they come from: {', '.join(foreign)}."]
+        parts += self._plugins(results)
         for title, content in (("Environment", results.environment), ("Spec", results.spec)):
             if content:
                 text = json.dumps(content, indent=2, sort_keys=True, default=str, ensure_ascii=False)
                 parts.append(f"<details><summary>{title}</summary>\n\n```json\n{text}\n```\n\n</details>")
         return "\n\n".join(parts)
+
+    def _plugins(self, results: ScanResults) -> list[str]:
+        """The code that trained each contender, one row for each state of it; nothing where no run noted it."""
+        states: dict[tuple[str, str, str], int] = {}
+        for run in results.records:
+            for what, origin in run.plugin_origins.items():
+                state = (run.contender, what, origin_text(origin))
+                states[state] = states.get(state, 0) + 1
+        if not states:
+            return []
+        rows = [[contender, what, text, str(runs)] for (contender, what, text), runs in sorted(states.items())]
+        table = markdown_table(
+            ["contender", "plug-in of its", "name, version, source (SHA-256)", "runs"], rows, right=(3,)
+        )
+        kinds = {(contender, what) for contender, what, _ in states}
+        mixed = "" if len(kinds) == len(states) else " A plug-in's source changed between runs of one contender."
+        return [f"The code that trained them.{mixed}\n\n{table}"]

@@ -1,8 +1,8 @@
 """The sections of the studies of Kaplan et al. 2020: loss against N and D, L(N,D), isoFLOP, batches, L(N,S)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import file_name, save
@@ -17,7 +17,9 @@ from archbench.results.studies import (
     StudyOfContender,
 )
 
-# Figures are imported where they are drawn: registering sections must stay cheap.
+if TYPE_CHECKING:
+    # Figures are imported where they are drawn: registering sections must stay cheap.
+    from matplotlib.figure import Figure
 
 S = TypeVar("S", bound=StudyOfContender)
 
@@ -59,19 +61,18 @@ class GridSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure, two laws and the rule of each contender."""
         from archbench.report import study_figures as figures
-        from archbench.report.study_text import comparisons_table, laws_table, notes_text, overfitting_text
+        from archbench.report.study_text import comparisons_table, laws_table, overfitting_text
 
-        parts = []
-        for study in _studies(results, GridStudy):
-            parts += [
-                f"### {study.contender}",
-                save(figures.overfitting(study), figures_dir, _name("grid", study)) if study.points else "",
+        def parts(study: GridStudy) -> list[str]:
+            figure = figures.overfitting(study) if study.points else None
+            return [
+                _saved(figure, figures_dir, "grid", study),
                 overfitting_text(study),
                 laws_table([(study.law.law, study.law), (study.law_with_floor.law, study.law_with_floor)]),
                 comparisons_table(study.comparisons),
-                notes_text(study),
             ]
-        return _joined(parts)
+
+        return _joined(_by_contender(_studies(results, GridStudy), parts))
 
 
 class IsoflopSection(ReportSection):
@@ -85,17 +86,13 @@ class IsoflopSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure and two tables of each contender."""
         from archbench.report import study_figures as figures
-        from archbench.report.study_text import isoflop_table, notes_text
+        from archbench.report.study_text import isoflop_table
 
-        parts = []
-        for study in _studies(results, IsoflopStudy):
-            parts += [
-                f"### {study.contender}",
-                save(figures.isoflop(study), figures_dir, _name("isoflop", study)) if study.budgets else "",
-                isoflop_table(study),
-                notes_text(study),
-            ]
-        return _joined(parts)
+        def parts(study: IsoflopStudy) -> list[str]:
+            figure = figures.isoflop(study) if study.budgets else None
+            return [_saved(figure, figures_dir, "isoflop", study), isoflop_table(study)]
+
+        return _joined(_by_contender(_studies(results, IsoflopStudy), parts))
 
 
 class BatchSection(ReportSection):
@@ -129,13 +126,13 @@ class BatchSection(ReportSection):
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
         parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
         parts += [agreement_text(one, AGREEMENT_FACTOR) for one in noises]
-        for study in scans:
-            parts += [
-                f"### {study.contender}",
-                save(figures.trade_offs(study), figures_dir, _name("trade_offs", study)) if study.trade_offs else "",
+        parts += _by_contender(
+            scans,
+            lambda study: [
+                _saved(figures.trade_offs(study) if study.trade_offs else None, figures_dir, "trade_offs", study),
                 trade_off_table(study),
-                notes_text(study),
-            ]
+            ],
+        )
         for noise in noises:
             parts.append(
                 f"<details><summary>{noise.contender}: every window of gradient noise</summary>\n\n"
@@ -155,25 +152,22 @@ class StepSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Two figures, three laws and the identity of the exponents of each contender."""
         from archbench.report import study_figures as figures
-        from archbench.report.study_text import allocation_text, laws_table, notes_text
+        from archbench.report.study_text import allocation_text, laws_table
 
-        parts = []
-        for study in _studies(results, LearningCurveStudy):
-            compute = figures.least_compute(study)
+        def parts(study: LearningCurveStudy) -> list[str]:
             laws = [
                 ("L(N,S_min)" if study.critical_batch else "L(N,S), S not corrected", study.law),
                 ("L(C), C as spent", study.naive_compute_law),
                 ("L(C_min)", study.compute_law),
             ]
-            parts += [
-                f"### {study.contender}",
-                save(figures.steps(study), figures_dir, _name("steps", study)) if study.points else "",
-                save(compute, figures_dir, _name("least_compute", study)) if compute else "",
+            return [
+                _saved(figures.steps(study) if study.points else None, figures_dir, "steps", study),
+                _saved(figures.least_compute(study), figures_dir, "least_compute", study),
                 allocation_text(study),
                 laws_table(laws),
-                notes_text(study),
             ]
-        return _joined(parts)
+
+        return _joined(_by_contender(_studies(results, LearningCurveStudy), parts))
 
 
 def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) -> str | None:
@@ -209,9 +203,17 @@ def _studies(results: ScanResults, kind: type[S]) -> Iterator[S]:
             yield from (one for one in found if isinstance(one, kind))
 
 
+def _by_contender(studies: Iterable[S], parts: Callable[[S], list[str]]) -> list[str]:
+    """The `parts` of each study under its contender's name, and its notes behind them."""
+    from archbench.report.study_text import notes_text
+
+    return [part for study in studies for part in (f"### {study.contender}", *parts(study), notes_text(study))]
+
+
+def _saved(figure: "Figure | None", figures_dir: Path, prefix: str, study: StudyOfContender) -> str:
+    """The Markdown of a figure of one study; empty where there is none."""
+    return save(figure, figures_dir, file_name(f"{prefix}_{study.study}_{study.contender}")) if figure else ""
+
+
 def _joined(parts: list[str]) -> str | None:
     return "\n\n".join(part for part in parts if part) or None
-
-
-def _name(prefix: str, study: StudyOfContender) -> str:
-    return file_name(f"{prefix}_{study.study}_{study.contender}")

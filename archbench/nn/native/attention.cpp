@@ -25,7 +25,7 @@ inline v8 weight_of(v8 score, float norm) {
     return score < v8{} + 0.5f * HIDDEN ? v8{} : exponential(score - norm);
 }
 
-// out[r][j..] = left[r] . right[:, j..] for R rows and C vectors of columns; `right` is transposed, [depth, columns].
+// out[r][j..] = left[r] . right[:, j..] for R rows and C vectors of columns; `right` lies as [depth, columns].
 template <int R, int C>
 inline void products_tile(
     const float* left, long left_ld, const float* right, long right_ld, long depth, float* out, long out_ld
@@ -58,27 +58,7 @@ inline void products(
         products_tile<BLOCK, 1>(left, left_ld, right + j, right_ld, depth, out + j, out_ld);
 }
 
-// out[r] = sum over j of weights[r][j] * rows[j], for R rows of V vectors.
-template <int R, int V>
-inline void mix_tile(
-    const float* weights, long weights_ld, const float* rows, long rows_ld, long count, float* out, long out_ld
-) {
-    v8 total[R][V] = {};
-    for (long j = 0; j < count; ++j) {
-        v8 row[V];
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) row[v] = load(rows + j * rows_ld + 8 * v);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) total[r][v] += weights[r * weights_ld + j] * row[v];
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) store(out + r * out_ld + 8 * v, total[r][v]);
-}
-
+// out[r] = sum over j of weights[r][j] * rows[j], for BLOCK rows r; `width` is a multiple of eight.
 inline void mix(
     const float* weights, long weights_ld, const float* rows, long rows_ld, long count, long width, float* out,
     long out_ld
@@ -86,12 +66,12 @@ inline void mix(
     long e = 0;
     for (; e + 32 <= width; e += 32)
         for (int r = 0; r < BLOCK; r += 4)
-            mix_tile<4, 4>(
+            products_tile<4, 4>(
                 weights + r * weights_ld, weights_ld, rows + e, rows_ld, count, out + r * out_ld + e, out_ld
             );
     for (; e + 16 <= width; e += 16)
-        mix_tile<BLOCK, 2>(weights, weights_ld, rows + e, rows_ld, count, out + e, out_ld);
-    for (; e < width; e += 8) mix_tile<BLOCK, 1>(weights, weights_ld, rows + e, rows_ld, count, out + e, out_ld);
+        products_tile<BLOCK, 2>(weights, weights_ld, rows + e, rows_ld, count, out + e, out_ld);
+    for (; e < width; e += 8) products_tile<BLOCK, 1>(weights, weights_ld, rows + e, rows_ld, count, out + e, out_ld);
 }
 
 // out[j] += sum over the BLOCK rows r of weights[r][j] * rows[r], for J rows of V vectors of `out`.

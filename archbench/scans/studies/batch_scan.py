@@ -1,9 +1,9 @@
 """The same size on batches of different size: what B_crit is read from."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import Rung, StudyGround
 from archbench.spec.rates import MAX_RATE
 from archbench.spec.studies import BatchScanStudy
@@ -21,17 +21,12 @@ def batch_scan(study: BatchScanStudy, ground: StudyGround) -> Iterator[PlannedRu
             for seed in range(study.seeds):
                 yield ground.plan(
                     study.text,
-                    RunRequest(
-                        size_index=rung.size_index,
-                        size=rung.size,
-                        seed=seed,
-                        tokens=study.tokens_at(index),
+                    replace(
+                        ground.request(rung, seed, study.tokens_at(index), *place),
                         batch_tokens=batch_tokens,
                         peak_learning_rate=_rate(study, ground, rung, index),
                         schedule=study.schedule,
                         noise_scale_every=study.noise_scale_every,
-                        loc=ground.loc("sizes"),
-                        budget_loc=ground.loc(*place),
                     ),
                 )
 

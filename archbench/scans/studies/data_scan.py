@@ -1,9 +1,9 @@
 """Runs on nested subsets of a text, stopped when they no longer improve: L(D), and with all sizes L(N,D)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import Rung, StudyGround
 from archbench.spec.studies import DataScanStudy, GridStudy
 
@@ -25,16 +25,11 @@ def _on_subsets(study: DataScanStudy | GridStudy, ground: StudyGround, rungs: li
             for seed in range(study.seeds):
                 yield ground.plan(
                     study.text,
-                    RunRequest(
-                        size_index=rung.size_index,
-                        size=rung.size,
-                        seed=seed,
-                        tokens=study.tokens_on(unique_tokens),
+                    replace(
+                        ground.request(rung, seed, study.tokens_on(unique_tokens), "unique_tokens", index),
                         subset_tokens=round(unique_tokens),
                         early_stopping=study.early_stopping,
                         spacing="linear",
                         schedule=study.schedule,
-                        loc=ground.loc("sizes"),
-                        budget_loc=ground.loc("unique_tokens", index),
                     ),
                 )

@@ -62,6 +62,17 @@ class StudyGround:
         known = self.spec.scan.sizes
         return [Rung(known.index(size), size) for size in sizes or known]
 
+    def request(self, rung: Rung, seed: int, tokens: float, *place: str | int) -> RunRequest:
+        """A run of `rung` on `tokens`, which the study's section asks for at `place`; all else as the spec has it."""
+        return RunRequest(
+            size_index=rung.size_index,
+            size=rung.size,
+            tokens=tokens,
+            seed=seed,
+            loc=self.loc("sizes"),
+            budget_loc=self.loc(*place),
+        )
+
     def plan(self, text: str | None, request: RunRequest) -> PlannedRun:
         """The run that `request` asks for on `text`, as one of this study. Raises as `RunPlanner.plan`.
 

@@ -1,9 +1,9 @@
 """Every size at every budget of compute (Hoffmann et al. 2022, approach 2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import StudyGround
 from archbench.spec.studies import IsoflopStudy
 
@@ -18,14 +18,9 @@ def isoflop(study: IsoflopStudy, ground: StudyGround) -> Iterator[PlannedRun]:
             for seed in range(study.seeds):
                 yield ground.plan(
                     study.text,
-                    RunRequest(
-                        size_index=rung.size_index,
-                        size=rung.size,
-                        seed=seed,
-                        tokens=budget / per_token,
+                    replace(
+                        ground.request(rung, seed, budget / per_token, "budgets", index),
                         schedule=study.schedule,
                         labels={"budget_flops": f"{budget:g}", "axis": study.axis},
-                        loc=ground.loc("sizes"),
-                        budget_loc=ground.loc("budgets", index),
                     ),
                 )

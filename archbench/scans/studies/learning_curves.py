@@ -1,9 +1,9 @@
 """Learning curves of all sizes on one batch: what L(N,S) is fitted to."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.run_planner import RunRequest
 from archbench.scans.studies.ground import StudyGround
 from archbench.spec.studies import LearningCurvesStudy
 
@@ -21,15 +21,10 @@ def learning_curves(study: LearningCurvesStudy, ground: StudyGround) -> Iterator
         for seed in range(study.seeds):
             yield ground.plan(
                 study.text,
-                RunRequest(
-                    size_index=rung.size_index,
-                    size=rung.size,
-                    seed=seed,
-                    tokens=study.tokens,
+                replace(
+                    ground.request(rung, seed, study.tokens, "tokens"),
                     batch_tokens=study.batch_tokens,
                     schedule=study.schedule,
                     noise_scale_every=study.noise_scale_every,
-                    loc=ground.loc("sizes"),
-                    budget_loc=ground.loc("tokens"),
                 ),
             )

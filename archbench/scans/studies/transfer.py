@@ -42,31 +42,23 @@ def transfer(study: TransferStudy, ground: StudyGround) -> Iterator[PlannedRun]:
 def _pretraining(study: TransferStudy, ground: StudyGround, rung: Rung, seed: int, source: str) -> PlannedRun:
     return ground.plan(
         source,
-        RunRequest(
-            size_index=rung.size_index,
-            size=rung.size,
-            seed=seed,
-            tokens=study.pretraining_tokens,
+        replace(
+            ground.request(rung, seed, study.pretraining_tokens, "pretraining_tokens"),
             keep_weights=True,
             role=PRETRAINING,
             labels={SOURCE: source},
-            loc=ground.loc("sizes"),
-            budget_loc=ground.loc("pretraining_tokens"),
         ),
     )
 
 
 def _on_target(study: TransferStudy, ground: StudyGround, rung: Rung, seed: int, role: str) -> RunRequest:
-    return RunRequest(
-        size_index=rung.size_index,
-        size=rung.size,
-        seed=seed,
-        tokens=0.0,
+    """What the cells of `role` have in common; their tokens are still to be set."""
+    return replace(
+        ground.request(rung, seed, 0.0),
         early_stopping=study.early_stopping,
         spacing="linear",
         schedule=study.schedule,
         role=role,
-        loc=ground.loc("sizes"),
     )
 
 

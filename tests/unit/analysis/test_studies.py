@@ -23,30 +23,21 @@ from archbench.results.studies import (
     NoiseScaleStudy,
     SizeStudy,
 )
-from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
+from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records
 
 LAWS = PublishedLaws()
-SPEC = {
-    "studies": {
-        "data": {"kind": "data_scan"},
-        "grid": {"kind": "grid"},
-        "isoflop": {"kind": "isoflop"},
-        "batches": {"kind": "batch_scan"},
-        "curves": {"kind": "learning_curves"},
-    }
-}
 
 
 @pytest.fixture(scope="module")
 def exact() -> Mapping[str, Any]:
     """Every study without noise."""
-    return analyse_studies(kaplan_records(LAWS, KaplanPlan(noise_std=0.0)), SPEC)
+    return analyse_studies(kaplan_records(LAWS, KaplanPlan(noise_std=0.0)), KAPLAN_SPEC)
 
 
 @pytest.fixture(scope="module")
 def noisy() -> Mapping[str, Any]:
     """Every study with 0.2 % of noise on every run's loss."""
-    return analyse_studies(kaplan_records(LAWS, KaplanPlan(noise_std=0.002), seed=1), SPEC)
+    return analyse_studies(kaplan_records(LAWS, KaplanPlan(noise_std=0.002), seed=1), KAPLAN_SPEC)
 
 
 def covered(law: FitResult, truth: Mapping[str, float]) -> dict[str, bool]:
@@ -157,7 +148,7 @@ def test_contender_with_another_critical_batch_is_told_apart_from_the_baseline()
     plan = KaplanPlan(noise_std=0.002)
     runs = [run for run in kaplan_records(LAWS, plan) if run.study == "batches"]
     runs += [replace(run, contender="wide") for run in kaplan_records(other, plan, seed=2) if run.study == "batches"]
-    found = analyse_studies(runs, SPEC, baseline="gpt2")["batches"]
+    found = analyse_studies(runs, KAPLAN_SPEC, baseline="gpt2")["batches"]
     (pair,) = found[1].comparisons  # type: ignore[index]
     assert (pair.baseline, pair.contender) == ("gpt2", "wide")
     assert pair.ratio.covers(2.0)
@@ -223,7 +214,7 @@ def test_noise_scale_of_measured_runs_is_held_against_the_batch_scan() -> None:
             for step, value in zip(steps, critical, strict=True)
         )
         runs.append(replace(run, noise_scale=measured))
-    (study,) = analyse_studies(runs, SPEC)[NOISE]  # type: ignore[misc]
+    (study,) = analyse_studies(runs, KAPLAN_SPEC)[NOISE]  # type: ignore[misc]
     assert isinstance(study, NoiseScaleStudy)
     assert study.agreement is not None
     # B_simple was made equal to B_crit here. It rises severalfold inside a window, whose mean lies a few percent above

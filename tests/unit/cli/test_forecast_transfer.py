@@ -1,6 +1,8 @@
 """`archbench forecast --transfer` from runs of the store that follow known laws."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,11 @@ PLAN = SyntheticTransfer(
 )
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
-    store = RunStore(tmp_path_factory.mktemp("runs"))
+def store_of(plan: SyntheticTransfer, folder: Path) -> RunStore:
+    store = RunStore(folder)
     store.create()
     runs = []
-    for record in synthetic_transfer_records(PLAN, source="en", target="de"):
+    for record in synthetic_transfer_records(plan, source="en", target="de"):
         write_imported(store.directory(record.run_id), record)
         names = {"study": record.study, "role": record.role, "labels": dict(record.labels)}
         runs.append(
@@ -39,6 +40,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     for name, some in (("languages", runs), ("scanonly", [])):
         store.save_scan(ScanIndex(name=name, description="", baseline=None, runs=tuple(some), spec={}, environment={}))
     return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+    return store_of(PLAN, tmp_path_factory.mktemp("runs"))
 
 
 def ask(store: RunStore, *arguments: str) -> Result:
@@ -87,6 +93,22 @@ def test_pretraining_that_the_budget_does_not_pay_is_refused_with_its_price(stor
     at_hand, without = one["answers"]
     assert (at_hand["best"], at_hand["told_apart"]) == ("fine-tuning, pre-training not counted", True)
     assert (without["best"], without["told_apart"]) == ("from scratch", False)
+    assert (at_hand["alone"], without["alone"]) == (False, True)
+    assert one["remark"] == ""
+
+
+def test_without_a_law_of_transferred_data_only_measurements_speak_of_fine_tuning(tmp_path: Path) -> None:
+    # A k this small transfers less than the noise of a run: L(N,D) from scratch is found, D_T is not.
+    store = store_of(replace(PLAN, law={**PLAN.law, "k": 1e-6}), tmp_path)
+    one = answer(store, 1e12, 300_000)
+    assert option(one, "from scratch")["loss"] is not None
+    assert option(one, "fine-tuning, pre-training not")["reason"].startswith("D_T(D_F,N): ")
+    assert [each["alone"] for each in one["answers"]] == [True, True]
+    asked = ("--scan", "languages", "--transfer", "--target-tokens", "300000", "--budget")
+    words = " ".join(ask(store, *asked, "1e12").stdout.split())
+    assert "the law of D_T was refused, so the laws forecast training from scratch alone" in words
+    assert "only what was measured tells whether fine-tuning is better measured at" in words
+    assert "lowest loss by the laws" not in words
 
 
 def test_what_lies_beyond_the_data_is_marked(store: RunStore) -> None:

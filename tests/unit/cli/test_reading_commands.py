@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,84 +12,17 @@ from archbench.cli.finish import finish_scan
 from archbench.cli.import_runs import import_runs
 from archbench.cli.leaderboard import leaderboard
 from archbench.cli.report import report
-from archbench.contracts.architecture import ModelDims
 from archbench.errors import SpecError, StoreError
 from archbench.host import default_host
-from archbench.results.runs import RunRecord
-from archbench.runs.records import Outcome, write_record, write_timings
-from archbench.runs.store import IndexedRun, RunStore, ScanIndex
-from archbench.spec.identity import (
-    DataIdentity,
-    EvaluationSettings,
-    ExecutionSettings,
-    RunFacts,
-    RunIdentity,
-    RunPlan,
-    TrainingSettings,
-)
+from archbench.runs.store import RunStore
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
 LAW = SyntheticLaw(noise_std=0.003)
-
-
-def plan_of(record: RunRecord, corpus: str) -> RunPlan:
-    return RunPlan(
-        identity=RunIdentity(
-            architecture={"kind": record.contender},
-            dims=ModelDims(
-                vocab_size=264, seq_len=128, d_model=32, n_layers=record.size_index + 1, n_heads=2, d_ff=128
-            ),
-            objective={"kind": "causal_lm"},
-            data=DataIdentity(corpus_hash=corpus, order="stream"),
-            training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
-            evaluation=EvaluationSettings(),
-            seed=record.seed,
-            plugin_versions={"archbench": "0.1.0"},
-        ),
-        facts=RunFacts(
-            track=record.track,
-            non_embedding_params=record.non_embedding_params,
-            embedding_params=record.embedding_params,
-            kaplan_flops_per_token=6.0 * record.non_embedding_params,
-            exact_flops_per_token=12.0 * record.non_embedding_params,
-            exact_flops_by_component={"all": 4.0 * record.non_embedding_params},
-            unique_tokens=record.unique_tokens,
-        ),
-        execution=ExecutionSettings(corpus_dir="corpus"),
-    )
-
-
-def fill(store: RunStore, name: str, records: list[RunRecord], corpus: str = "c" * 64) -> None:
-    """Puts made-up runs into a real store, as a scan."""
-    store.create()
-    indexed = []
-    for record in records:
-        plan = plan_of(record, corpus)
-        directory = store.prepare(plan)
-        write_record(directory, plan, Outcome(record.state, record.curve, record.prefix_audit, record.reason))
-        write_timings(directory, record.curve, {"hardware": {"device": "made up"}})
-        indexed.append(
-            IndexedRun(
-                contender=record.contender,
-                size_index=record.size_index,
-                seed=record.seed,
-                run_id=plan.identity.run_id,
-            )
-        )
-    store.save_scan(
-        ScanIndex(
-            name=name,
-            description="Made-up runs",
-            baseline=records[0].contender,
-            runs=tuple(indexed),
-            spec={"data": {"dataset": {"kind": "installed_docs"}}},
-            environment={"data": {"corpus_hash": corpus}},
-        )
-    )
+Fill = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
+def store(tmp_path_factory: pytest.TempPathFactory, fill: Fill) -> RunStore:
     store = RunStore(tmp_path_factory.mktemp("runs"))
     fill(store, "demo", synthetic_records("gpt2", LAW) + synthetic_records("reformer", SyntheticLaw(A=13), seed=1))
     fill(store, "alone", synthetic_records("xl", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)), seed=2))
@@ -149,7 +83,7 @@ def test_compare_refuses_what_cannot_be_compared(store: RunStore, arguments: tup
 
 def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunStore, tmp_path: Path) -> None:
     where = ("--leaderboard", str(tmp_path))
-    assert invoke(leaderboard, *where, "--runs", str(store.root), "--add", "demo").exit_code == 0
+    assert invoke(leaderboard, *where, "add", "demo", "--runs", str(store.root)).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "entries").iterdir()) == ["demo--gpt2.json", "demo--reformer.json"]
     assert invoke(leaderboard, *where, "--check").exit_code == 0
     assert "nothing has changed" in invoke(leaderboard, *where).output
@@ -160,7 +94,7 @@ def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunSt
 
 
 def test_leaderboard_entries_name_the_hardware_that_the_runs_used(store: RunStore, tmp_path: Path) -> None:
-    invoke(leaderboard, "--leaderboard", str(tmp_path), "--runs", str(store.root), "--add", "demo")
+    invoke(leaderboard, "--leaderboard", str(tmp_path), "add", "demo", "--runs", str(store.root))
     entry = json.loads((tmp_path / "entries" / "demo--gpt2.json").read_text())
     assert entry["runs"][0]["hardware"] == {"hardware": {"device": "made up"}}
 
@@ -195,10 +129,10 @@ def test_imported_runs_stand_on_the_leaderboard_with_their_origin(tmp_path: Path
     result = invoke(import_runs, str(table), *columns, *words, *stored)
     assert result.exit_code == 0, result.output
     board = tmp_path / "board"
-    result = invoke(leaderboard, "--leaderboard", str(board), *stored, "--add", "published")
+    result = invoke(leaderboard, "--leaderboard", str(board), "add", "published", *stored)
     assert result.exit_code == 0, (result.output, result.exception)
     page = (board / "README.md").read_text()
     assert "theirs from published.csv (N non_embedding)" in page
     assert "6ND stands in for them: ours, theirs." in page
-    assert "[theirs](entries/published--theirs.json)" in page
+    assert "[theirs](evidence/published--theirs.md)" in page
     assert invoke(leaderboard, "--leaderboard", str(board), "--check").exit_code == 0

@@ -6,7 +6,8 @@ import pytest
 
 from archbench.api import ExecutorEvent, Job, Lost, SpecError
 from archbench.builtins.execution import local, machine
-from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig, worker_environment
+from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig
+from archbench.builtins.execution.processes import KEPT_LOG_BYTES, MOST_LOG_BYTES, shorten_log, worker_environment
 from archbench.host import load_host
 
 
@@ -106,15 +107,18 @@ def test_usable_cores_are_at_most_those_of_the_affinity() -> None:
     assert 1 <= machine.usable_cores() <= len(os.sched_getaffinity(0))
 
 
-def test_worker_that_cannot_start_loses_its_run_with_the_log_named(tmp_path: Path) -> None:
-    missing = tmp_path / "no_such_plugin.py"
+def test_worker_that_cannot_start_loses_its_run_with_the_log_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nprint('no licence', file=sys.stderr)\nos._exit(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     job = Job("r", tmp_path, 1.0)
-    with LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path, plugin_files=[missing]) as executor:
+    with LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path) as executor:
         executor.submit(job)
         events = list(executor.poll(60.0))
         assert events == [Lost("r", f"its worker ended with exit code 1; see {tmp_path}/worker-0.log")]
         assert executor.worker_pids == ()
-    assert "no such plug-in file" in (tmp_path / "worker-0.log").read_text()
+    assert "no licence" in (tmp_path / "worker-0.log").read_text()
 
 
 @pytest.mark.parametrize(("memory_bytes", "at_once"), [(0, 2), (400, 2), (600, 1), (5000, 1)])
@@ -178,10 +182,48 @@ def test_free_memory_is_at_most_what_the_container_leaves(tmp_path: Path) -> Non
     assert machine.free_memory_bytes(tmp_path / "no such folder") > 2_000_000
 
 
-def _patient_program(folder: Path) -> Path:
+def test_free_memory_counts_what_the_kernel_keeps_of_files(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("2500000\n")
+    (tmp_path / "memory.stat").write_text("anon 500000\ninactive_file 1500000\nactive_file 400000\n")
+    assert machine.free_memory_bytes(tmp_path) == 2_400_000
+    assert machine.total_memory_bytes(tmp_path) == 3_000_000
+
+
+def test_run_that_takes_too_much_memory_has_failed_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path, "sleep 1000")))
+    monkeypatch.setattr(local, "held_bytes", lambda pid: 3 * 2**30)
+    with LocalExecutorConfig(workers=1, worker_memory_gib=2).open(num_jobs=1, log_dir=tmp_path) as executor:
+        executor.submit(Job("r", tmp_path, 1.0))
+        (lost,) = _poll_until_something(executor)
+    assert isinstance(lost, Lost)
+    assert lost.final
+    assert lost.reason.startswith(
+        "out of memory: it held 3.0 GiB of memory; execution.executor.worker_memory_gib allows"
+    )
+
+
+def test_log_that_grows_too_long_is_cut_while_it_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "worker-0.log"
+    with log.open("ab", buffering=0) as stream:
+        stream.write(b"x" * MOST_LOG_BYTES)
+        shorten_log(log)
+        assert log.stat().st_size == MOST_LOG_BYTES, "short enough"
+        stream.write(b"the end\n")
+        shorten_log(log)
+        stream.write(b"goes on\n")
+    text = log.read_text()
+    assert len(text) < KEPT_LOG_BYTES + 200
+    assert text.startswith("[15,728,648 bytes were left out here")
+    assert text.endswith("the end\ngoes on\n")
+
+
+def _patient_program(folder: Path, command: str = "cat > /dev/null") -> Path:
     """Stands in for a worker that is at work until its input ends."""
     program = folder / "patient"
-    program.write_text("#!/bin/sh\nexec cat > /dev/null\n")
+    program.write_text(f"#!/bin/sh\nexec {command}\n")
     program.chmod(0o755)
     return program
 

@@ -1,3 +1,4 @@
+import datetime
 import json
 import re
 from dataclasses import replace
@@ -11,9 +12,10 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError
 from archbench.leaderboard import page
-from archbench.leaderboard.entry import make_entries, read_entry, write_entry
-from archbench.leaderboard.standings import check_figures, make_tables
-from archbench.results.runs import PrefixAudit, RunRecord, RunState
+from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import add_entry, read_entry, write_entry
+from archbench.leaderboard.standings import ComputeTier, check_figures, make_standings
+from archbench.results.runs import CostAxis, PrefixAudit, RunRecord, RunState
 from archbench.spec.identity import DataIdentity, EvaluationSettings, RunIdentity, TrainingSettings
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
@@ -89,7 +91,7 @@ def test_an_entry_names_only_its_own_plug_in(board: Path) -> None:
 def test_the_page_ranks_by_loss_and_gives_a_range_where_intervals_overlap(board: Path) -> None:
     page.write(board)
     text = (board / "README.md").read_text()
-    rows = [line for line in text.splitlines() if "](entries/" in line]
+    rows = [line for line in text.splitlines() if "](evidence/" in line]
     assert [row.split("[")[1].split("]")[0] for row in rows][-1] == "bert"
     by_name = {row.split("[")[1].split("]")[0]: row.split("|")[1].strip() for row in rows}
     assert by_name == {"gpt2": "1-2", "twin": "1-2", "reformer": "3", "bert": "1"}
@@ -116,12 +118,13 @@ def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Pat
     for entry in make_entries(again):
         write_entry(board, entry)
     text = page.render(board)[board / "README.md"].decode()
-    assert sum("[gpt2](entries/" in line for line in text.splitlines()) == 1
+    assert sum("[gpt2](evidence/" in line for line in text.splitlines()) == 1
 
 
 def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path) -> None:
     assert page.check(board)
-    assert len(page.write(board)) == 3
+    made = {path.relative_to(board).parts[0] for path in page.write(board)}
+    assert made == {"README.md", "evidence", "figures"}
     assert page.write(board) == []
     assert page.check(board) == []
 
@@ -155,6 +158,9 @@ def test_a_forged_curve_is_refused_by_the_figures_that_it_gives(board: Path) -> 
     path = board / "entries" / "demo--gpt2.json"
     losses = json.loads(path.read_text())["runs"][0]["curve"]["validation_loss_nats"]
     edit(path, "runs", 0, "curve", "validation_loss_nats", value=[loss * 0.9 for loss in losses])
+    with pytest.raises(SpecError, match="its curve is not the one whose hash it states"):
+        page.render(board)
+    edit(path, "runs", 0, "curve_sha256", value=None)
     with pytest.raises(SpecError, match="its curves give"):
         page.render(board)
 
@@ -173,8 +179,8 @@ def test_a_forged_identity_is_refused_by_its_hash(board: Path) -> None:
         (("colour",), "red", "colour: Extra inputs are not permitted"),
         (("runs", 0, "run_id"), "abc", "runs.0.run_id: String should match pattern"),
         (("runs", 0, "curve", "step"), [1], "columns of a curve differ in length"),
-        (("format",), 0, "format: Input should be 1 or 2"),
-        (("format",), 9, "has format 9, this archbench reads up to 2; update archbench"),
+        (("format",), 0, "format: Input should be 1, 2 or 3"),
+        (("format",), 9, "has format 9, this archbench reads up to 3; update archbench"),
     ],
 )
 def test_a_malformed_entry_is_one_clear_line(board: Path, keys: tuple[Any, ...], value: Any, message: str) -> None:
@@ -187,10 +193,14 @@ def test_a_malformed_entry_is_one_clear_line(board: Path, keys: tuple[Any, ...],
 
 
 def of_format_1(path: Path) -> None:
-    """Makes the entry what the first format held: no back-tests."""
+    """Makes the entry what the first format held: no back-tests, no hashes of curves, no dates."""
     content = json.loads(path.read_text()) | {"format": 1}
     for figure in content["figures"].values():
         del figure["back_test_error"]
+    for run in content["runs"]:
+        del run["curve_sha256"]
+    for name in ("family", "added", "history"):
+        del content[name]
     path.write_text(json.dumps(content))
 
 
@@ -200,7 +210,7 @@ def test_an_entry_of_the_first_format_is_shown_and_written_anew_from_its_curves(
     path = board / "entries" / "demo--gpt2.json"
     now = path.read_bytes()
     of_format_1(path)
-    assert page.check(board) == [f"{path}: is of format 1, not 2"]
+    assert page.check(board) == [f"{path}: is of format 1, not 3"]
     assert page.write(board) == [path]
     assert path.read_bytes() == now
     assert (board / "README.md").read_bytes() == text
@@ -215,7 +225,7 @@ def test_a_forged_back_test_is_refused(board: Path) -> None:
 
 def test_the_page_says_what_holds_the_back_test_and_who_trained(board: Path) -> None:
     text = page.render(board)[board / "README.md"].decode()
-    row = next(line for line in text.splitlines() if "[reformer](entries/" in line)
+    row = next(line for line in text.splitlines() if "[reformer](evidence/" in line)
     assert re.search(r"\| not told apart, holds \d/\d \| [+-]\d\.\d % \|", row)
     assert "reformer from synthetic" in text
 
@@ -228,7 +238,7 @@ def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path) 
     for entry in make_entries(replace(results, records=tuple(leaking))):
         write_entry(tmp_path, entry)
     text = page.render(tmp_path)[tmp_path / "README.md"].decode()
-    rows = {line.split("[")[1].split("]")[0]: line for line in text.splitlines() if "](entries/" in line}
+    rows = {line.split("[")[1].split("]")[0]: line for line in text.splitlines() if "](evidence/" in line}
     assert "0.05 [0.03, 0.07] **!**" in rows["reformer"]
     assert "**!**" not in rows["gpt2"]
 
@@ -239,7 +249,7 @@ def test_a_contender_without_a_usable_run_gets_no_entry(results: ScanResults) ->
 
 
 def test_the_reference_compute_is_what_every_entry_has_spent(results: ScanResults) -> None:
-    main = make_tables(make_entries(results))[0]
+    main = make_standings(make_entries(results))[0].main
     ends = [
         max(record.curve[-1].exact_flops for record in results.records if record.contender == row.name)
         for row in main.rows
@@ -258,3 +268,71 @@ def test_noise_that_few_seeds_borrow_from_the_other_contenders_is_no_forgery(tmp
         assert check_figures(entry) == []
         write_entry(tmp_path, entry)
     page.write(tmp_path)
+
+
+def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(results: ScanResults, tmp_path: Path) -> None:
+    first, then = datetime.date(2026, 1, 1), datetime.date(2026, 2, 1)
+    old = next(entry for entry in make_entries(results) if entry.contender == "gpt2")
+    path = add_entry(tmp_path, old, first)
+    unchanged = path.read_bytes()
+    add_entry(tmp_path, old, then)
+    assert path.read_bytes() == unchanged
+    others = [identified(record) for record in synthetic_records("gpt2", replace(LAW, A=12), seed=9)]
+    (new,) = make_entries(scan("demo", others))
+    add_entry(tmp_path, new, then)
+    stored = read_entry(path)
+    assert stored.added == then
+    assert [past.until for past in stored.history] == [then]
+    assert stored.history[0].figures == old.figures
+    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    history = text.split("## History")[1].split("##")[0]
+    assert "| 2026-02-01 | [gpt2 of demo](evidence/demo--gpt2.md) |" in history
+
+
+def test_entries_of_another_order_of_compute_are_never_in_one_table(results: ScanResults, board: Path) -> None:
+    large = [
+        identified(
+            replace(
+                record,
+                curve=tuple(replace(point, exact_flops=point.exact_flops * 1e6) for point in record.curve),
+            ),
+        )
+        for record in synthetic_records("huge", LAW, seed=4)
+    ]
+    for entry in make_entries(scan("accelerated", large)):
+        write_entry(board, entry)
+    causal = [one.main for one in make_standings(page.read_entries(board)) if one.main.track == "causal"]
+    assert [(table.tier, [row.name for row in table.rows]) for table in causal if "huge" in str(table.rows)] == [
+        (ComputeTier.ACCELERATOR, ["huge"])
+    ]
+    assert ComputeTier.LAPTOP in {table.tier for table in causal}
+
+
+def test_a_controlled_family_has_a_track_to_itself(results: ScanResults, board: Path) -> None:
+    records = [identified(record) for record in synthetic_records("linear", LAW, seed=6)]
+    environment = {"plugins": {"linear": {"plugin": "c", "family": "controlled"}}}
+    for entry in make_entries(replace(scan("family", records), environment=environment)):
+        write_entry(board, entry)
+    text = page.render(board)[board / "README.md"].decode()
+    title = "## One backbone, one mechanism changed"
+    assert "[linear](evidence/" in text.split(title)[1]
+    assert "[linear](evidence/" not in text.split(title)[0]
+
+
+def test_seconds_of_different_machines_are_never_compared(results: ScanResults, tmp_path: Path) -> None:
+    def timed(record: RunRecord) -> RunRecord:
+        cpu = "slow" if record.contender == "twin" else "fast"
+        curve = tuple(replace(point, device_seconds=point.exact_flops / 1e9) for point in record.curve)
+        return replace(
+            record, curve=curve, details=dict(record.details) | {"timings": {"hardware": {"device": "cpu", "cpu": cpu}}}
+        )
+
+    causal = tuple(timed(record) for record in results.records if record.track == "causal")
+    (standing,) = make_standings(make_entries(scan("timed", list(causal))))
+    rows = {table.axis: {row.name for row in table.rows} for table in standing.tables}
+    assert rows[CostAxis.EXACT] == {"gpt2", "reformer", "twin"}
+    assert rows[CostAxis.DEVICE_SECONDS] == {"gpt2", "reformer"}
+    for entry in make_entries(scan("timed", list(causal))):
+        write_entry(tmp_path, entry)
+    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    assert re.search(r"\| twin \|.*\| other machine \|", text)

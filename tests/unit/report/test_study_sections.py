@@ -12,17 +12,7 @@ from archbench.analysis.studies import analyse_studies
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.results.runs import NoiseMeasurement, RunRecord
-from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
-
-SPEC = {
-    "studies": {
-        "data": {"kind": "data_scan"},
-        "grid": {"kind": "grid"},
-        "isoflop": {"kind": "isoflop"},
-        "batches": {"kind": "batch_scan"},
-        "curves": {"kind": "learning_curves"},
-    }
-}
+from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records
 
 
 def sections() -> list[ReportSection]:
@@ -31,8 +21,8 @@ def sections() -> list[ReportSection]:
 
 
 def results_of(records: Sequence[RunRecord]) -> ScanResults:
-    studies: Mapping[str, Any] = analyse_studies(records, SPEC, baseline="gpt2")
-    return ScanResults("made up", "", "gpt2", tuple(records), (), (), SPEC, {}, studies=studies)
+    studies: Mapping[str, Any] = analyse_studies(records, KAPLAN_SPEC, baseline="gpt2")
+    return ScanResults("made up", "", "gpt2", tuple(records), (), (), KAPLAN_SPEC, {}, studies=studies)
 
 
 def rendered(results: ScanResults, folder: Path) -> dict[str, str | None]:

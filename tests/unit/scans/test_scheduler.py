@@ -31,7 +31,7 @@ class ScriptedConfig(ExecutorConfig):
 
     kind: Literal["scripted"] = "scripted"
     script: tuple[str, ...] = ()
-    """`done`, `failed`, `diverged` or `lost` for each submission in turn; `done` when it is used up."""
+    """`done`, `failed`, `diverged`, `lost` or `hopeless` for each submission in turn; `done` when it is used up."""
     opened: ClassVar[list["Scripted"]] = []
 
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> "Scripted":
@@ -57,6 +57,8 @@ class Scripted:
         job = self.waiting.pop(0)
         what = self.script.pop(0) if self.script else "done"
         progress = Progress(job.run_id, 1, 2, 3.0, 100.0)
+        if what == "hopeless":
+            return [progress, Lost(job.run_id, "out of memory", final=True)]
         if what == "lost":
             return [progress, Lost(job.run_id, "its worker was killed")]
         directory = RunDirectory(job.run_dir)
@@ -172,6 +174,14 @@ def test_a_lost_run_is_submitted_again_and_given_up_in_the_end(planned: Plan, st
     assert (status.state, status.reason) == (RunState.FAILED, outcome.failures[0].reason)
     assert work(other, store)[0] == ScanOutcome(1, 0, ())
     assert store.status(outcome.failures[0].run.run_id).state is RunState.DONE
+
+
+def test_a_run_that_would_only_be_lost_again_has_failed(planned: Plan, store: RunStore) -> None:
+    outcome, _, jobs = work(planned(), store, "hopeless")
+    assert (outcome.num_trained, len(jobs)) == (4, 5)
+    (failure,) = outcome.failures
+    assert failure.reason == "out of memory"
+    assert store.status(failure.run.run_id).reason == "out of memory"
 
 
 def test_a_run_whose_worker_dies_after_the_record_was_stored_is_done(

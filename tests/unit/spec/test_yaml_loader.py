@@ -92,9 +92,9 @@ def test_aliases_expand_but_not_without_bounds() -> None:
 
 def test_every_value_knows_its_line() -> None:
     file = parse_yaml("a: 1\nb:\n  c:\n    - x\n    - y\n  d:\n    e\n", Path("s.yaml"))
-    assert file.lines[("a",)] == 1
-    assert file.lines[("b", "c", 1)] == 5
-    assert file.lines[("b", "d")] == 6
+    assert file.places[("a",)].line == 1
+    assert file.places[("b", "c", 1)].line == 5
+    assert file.places[("b", "d")].line == 6
     assert file.where(("b", "c", 7)) == "s.yaml:3"
     assert dotted_path(("b", "c", 1, "z")) == "b.c[1].z"
 

@@ -1,0 +1,138 @@
+"""What a person sees in a terminal while a scan goes on: its table, the runs at work, and how long the rest takes."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from archbench.cli.common import interactive
+from archbench.cli.live import LiveBlock
+from archbench.cli.scan_view import ShownRun, row_name, scan_table, sparkline, stacked, summary_line
+from archbench.cli.watch import LineWatcher, Pace, short_label
+from archbench.contracts.executor import Progress
+from archbench.results.runs import RunState
+from archbench.runs.store import RunStatus
+from archbench.scans.planned_run import PlannedRun
+from archbench.scans.scheduler import label
+from archbench.units import counted, human_count, human_seconds
+
+_WIDE, _NARROW = 110, 64
+"""Columns from which the runs at work are shown in full, and below which bars and curves are left out."""
+
+_MAX_POINTS = 256
+"""Of a loss curve that is drawn; beyond, every second one is forgotten."""
+
+
+class LiveWatcher(LineWatcher):
+    """A block at the foot of the terminal; lines about runs that ended scroll above it."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__(pace)
+        self._block = LiveBlock(self.view)
+        self._runs: dict[str, PlannedRun] = {}
+        self._ends: dict[str, RunStatus] = {}
+        self._shares: dict[str, float] = {}
+        self._losses: dict[str, list[tuple[int, float]]] = {}
+
+    def __enter__(self) -> Self:
+        self._block.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._block.__exit__(kind, error, trace)
+
+    def scheduled(self, missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> None:
+        """See Watcher."""
+        runs = {run.run_id: run for run in (*done, *missing)}
+        self._ends = {run.run_id: RunStatus(RunState.DONE, None, None) for run in done}
+        # In the order of the plan, so far as it can be told: sizes from the smallest.
+        self._runs = dict(sorted(runs.items(), key=lambda item: item[1].size_index))
+        super().scheduled(missing, done, capacity)
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """See Watcher."""
+        share = progress.step / max(1, progress.total_steps)
+        self.current[run.run_id] = (run, progress)
+        self._shares[run.run_id] = share
+        self.pace.reached(run.run_id, share)
+        if progress.loss_nats is not None:
+            points = self._losses.setdefault(run.run_id, [])
+            points.append((progress.step, progress.loss_nats))
+            if len(points) > _MAX_POINTS:
+                del points[1::2]
+
+    def ended(self, run: PlannedRun, status: RunStatus) -> None:
+        """See Watcher."""
+        self._ends[run.run_id] = status
+        self._losses.pop(run.run_id, None)
+        super().ended(run, status)
+
+    def say(self, line: str) -> None:
+        """Prints `line` above the block."""
+        self._block.print(line)
+
+    def view(self, columns: int, rows: int) -> RenderableType:
+        """The block on `columns` columns, at most `rows` rows high: the runs at work matter more than the table."""
+        if not self.total:
+            return Text("")
+        so_far = human_seconds(self.pace.elapsed)
+        words = f"{self.ended_runs} of {counted(self.total, 'run')}, {so_far} so far, {self.left()}"
+        parts: list[RenderableType] = [summary_line(self.pace.share, words, columns)]
+        if self.current:
+            parts.insert(0, self._at_work(columns))
+        shown = self._shown()
+        height = len({run.row for run in shown}) + len(self.current) + 5
+        if len(self._runs) > 1 and height < rows:
+            parts[:0] = [Text(""), scan_table(shown, columns), Text("")]
+        return stacked(parts)
+
+    def _shown(self) -> list[ShownRun]:
+        return [
+            ShownRun(
+                row=row_name(run),
+                size_index=run.size_index,
+                params=run.plan.facts.non_embedding_params,
+                state=self._state(run_id),
+                share=self._shares.get(run_id, 0.0),
+                loss_nats=self._ends[run_id].validation_loss_nats if run_id in self._ends else None,
+            )
+            for run_id, run in self._runs.items()
+        ]
+
+    def _state(self, run_id: str) -> RunState:
+        if run_id in self._ends:
+            return self._ends[run_id].state
+        return RunState.RUNNING if run_id in self.current else RunState.PLANNED
+
+    def _at_work(self, columns: int) -> RenderableType:
+        """A table of the runs that go on: figures stay whole, names are shortened, then broken."""
+        wide, roomy = columns >= _WIDE, columns >= _NARROW
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("run")
+        if roomy:
+            table.add_column("", no_wrap=True)
+        for header in ("steps", "loss", *(["curve"] if roomy else []), "tokens/s"):
+            table.add_column(header, justify="left" if header == "curve" else "right", no_wrap=True)
+        for run, progress in list(self.current.values()):
+            bar = ProgressBar(progress.total_steps, progress.step, width=20 if wide else 8)
+            curve = sparkline(list(self._losses.get(run.run_id, ())), 16 if wide else 8)
+            table.add_row(
+                label(run) if wide else short_label(run),
+                *([bar] if roomy else []),
+                f"{progress.step}/{progress.total_steps}",
+                "" if progress.loss_nats is None else f"{progress.loss_nats:.3f}",
+                *([curve] if roomy else []),
+                "" if progress.tokens_per_s is None else human_count(progress.tokens_per_s),
+            )
+        return table
+
+
+def make_watcher(pace: Pace) -> LineWatcher:
+    """A live table where a person watches, plain lines elsewhere."""
+    return LiveWatcher(pace) if interactive() else LineWatcher(pace)

@@ -1,0 +1,82 @@
+"""`archbench plugins new`: a package of one's own, with an architecture that works at once."""
+
+import importlib.metadata
+import importlib.util
+import keyword
+import re
+from pathlib import Path
+
+import click
+
+from archbench.cli.common import PATH
+from archbench.errors import SpecError
+from archbench.host import default_host
+
+TEMPLATE = Path(__file__).parent / "plugin_template"
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+_MAX_LETTERS = 50
+_USED_BY_THE_TEMPLATE = ("architecture",)
+"""Names whose classes would be called like those that the template imports."""
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--into", "parent", type=PATH, default=Path(), metavar="FOLDER", help="Where the package's folder goes; here."
+)
+def new_plugin(name: str, parent: Path) -> None:
+    """Start a package NAME whose architecture works at once.
+
+    NAME is lower-case words joined by - or _, such as my-arch. The package holds a small decoder with one marked place
+    to replace, its conformance tests, a spec against GPT-2 and a CI file.
+    """
+    module = _checked_module(name)
+    folder = parent / module.replace("_", "-")
+    if folder.exists() or folder.is_symlink():
+        raise SpecError(f"{folder}: exists already; choose another name, or --into another folder")
+    written = render(module, folder)
+    click.echo(f"{folder}: {len(written)} files")
+    marked = f"src/{module}/model.py"
+    for path in written:
+        click.echo(f"  {path}{'   <- your idea goes here, at the marked place' if path == marked else ''}")
+    click.echo("next:")
+    click.echo(f"  archbench plugins check {folder} --no-train")
+    click.echo(f"  pip install -e {folder}")
+    click.echo(f"  archbench run {folder / 'specs' / f'{folder.name}.yaml'}")
+
+
+def render(module: str, folder: Path) -> list[str]:
+    """Writes the package `module` into `folder`; the files, relative to it. Raises SpecError where that fails."""
+    # Imported here: no other command needs it, and it takes longer than they do.
+    import copier
+
+    data = {
+        "name": module.replace("_", "-"),
+        "module": module,
+        "archbench_version": importlib.metadata.version("archbench"),
+    }
+    try:
+        copier.run_copy(str(TEMPLATE), folder, data=data, defaults=True, quiet=True)
+    except OSError as error:
+        raise SpecError(f"{folder}: cannot be written: {error.strerror or error}; choose another --into") from error
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _checked_module(name: str) -> str:
+    """The import name of the package `name`. Raises SpecError for a name that cannot be one, or that is taken."""
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or len(name) > _MAX_LETTERS:
+        raise SpecError(
+            f"NAME: got {name!r}, expected lower-case words of letters and digits, joined by - or _, such as my-arch"
+        )
+    if keyword.iskeyword(module) or module in _USED_BY_THE_TEMPLATE:
+        raise SpecError(f"NAME: got {name!r}, which is a word of Python or of archbench; choose another, my-{name} say")
+    host = default_host()
+    registered = host.registry.architectures.entries.get(module)
+    if registered is not None or host.info(module) is not None:
+        by = f"an architecture of plug-in {registered.plugin!r}" if registered else "a plug-in that is installed"
+        raise SpecError(f"NAME: got {name!r}, which is {by} (`archbench plugins show {module}`); choose another")
+    if importlib.util.find_spec(module) is not None:
+        raise SpecError(f"NAME: got {name!r}, but there is a Python module {module!r} already; choose another")
+    return module

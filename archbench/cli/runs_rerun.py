@@ -1,0 +1,115 @@
+"""`archbench runs rerun`: trains runs of the store again, without their spec."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from archbench.cli import complete
+from archbench.cli.common import confirm, host_with, note, plugin_option, runs_option, yes_option
+from archbench.cli.live_watch import make_watcher
+from archbench.cli.watch import Pace
+from archbench.errors import SpecError
+from archbench.host import Host
+from archbench.planning.estimate import estimate_run, measured_rates
+from archbench.results.runs import RunState
+from archbench.runs.directory import RunDirectory
+from archbench.runs.store import RunStore, directory_status
+from archbench.scans.rerun import Rerun, plan_rerun
+from archbench.scans.scheduler import ScanOutcome, carry_out
+from archbench.units import counted
+
+EXIT_RUNS_FAILED = 1
+
+
+@click.command("rerun")
+@click.argument("run_ids", nargs=-1, metavar="[RUN]...", shell_complete=complete.stored_runs)
+@click.option("--failed", is_flag=True, help="All failed runs.")
+@click.option("--diverged", is_flag=True, help="All diverged runs, from their first step.")
+@click.option(
+    "--scan", metavar="NAME", shell_complete=complete.scans, help="With --failed or --diverged: only runs of this scan."
+)
+@yes_option
+@plugin_option
+@runs_option
+@click.pass_context
+def rerun_runs(
+    ctx: click.Context,
+    run_ids: tuple[str, ...],
+    failed: bool,
+    diverged: bool,
+    scan: str | None,
+    yes: bool,
+    plugin_files: tuple[Path, ...],
+    runs_dir: Path,
+) -> None:
+    """Train runs of the store again.
+
+    RUN is the first digits of a run's id. A failed or unfinished run goes on from its last checkpoint, a diverged one
+    begins anew. A finished one is trained again for its final weights, which it then keeps; it ends in the same bits,
+    and its result stays whatever happens.
+
+    \b
+    Examples:
+      archbench runs rerun --failed
+      archbench runs rerun 3f2a91c0 --yes
+    """
+    store = RunStore(runs_dir)
+    chosen = _chosen(store, run_ids, {RunState.FAILED: failed, RunState.DIVERGED: diverged}, scan)
+    host = host_with(plugin_files)
+    complete = [directory for directory in chosen if _is_complete(directory)]
+    for directory in complete:
+        note(f"{directory.path.name}: is finished and has its weights; nothing to train")
+    rerun = plan_rerun([directory for directory in chosen if directory not in complete], store, host)
+    if not rerun.plan.runs:
+        return
+    confirm(f"train {counted(len(rerun.plan.runs), 'run')} again?", yes=yes)
+    before = {run_id: store.directory(run_id).record_file.read_bytes() for run_id in sorted(rerun.again)}
+    rerun.forget_ends()
+    outcome = _carry_out(store, host, rerun, [path.resolve() for path in plugin_files])
+    lost = {failure.run.run_id for failure in outcome.failures}
+    for run_id, content in before.items():
+        if run_id not in lost:
+            same = store.directory(run_id).record_file.read_bytes() == content
+            note(f"{run_id[:16]}: {'ended in the same bits' if same else 'ended in OTHER bits than before'}")
+    for failure in outcome.failures:
+        note(f"{failure.state.value}: {failure.run.run_id[:16]}: {failure.reason}")
+    ctx.exit(EXIT_RUNS_FAILED if outcome.failures else 0)
+
+
+def _chosen(
+    store: RunStore, run_ids: Sequence[str], wanted: Mapping[RunState, bool], scan: str | None
+) -> list[RunDirectory]:
+    """The directories of the runs that are named, and of those in the states that are wanted."""
+    states = {state for state, is_wanted in wanted.items() if is_wanted}
+    if not run_ids and not states:
+        raise SpecError("name runs by the first digits of their ids, or say --failed or --diverged")
+    chosen = {directory.path.name: directory for directory in map(store.find, run_ids)}
+    members = {store.directory(run.run_id).path.name for run in store.scan(scan).runs} if scan else None
+    for directory in store.directories() if states else ():
+        name = directory.path.name
+        if (members is None or name in members) and directory_status(directory).state in states:
+            chosen[name] = directory
+    if not chosen:
+        note(f"{store.root}: no run is {' or '.join(sorted(state.value for state in states))}; nothing to train")
+    return list(chosen.values())
+
+
+def _is_complete(directory: RunDirectory) -> bool:
+    return directory_status(directory).state is RunState.DONE and directory.weights_dir.is_dir()
+
+
+def _carry_out(store: RunStore, host: Host, rerun: Rerun, plugin_files: Sequence[Path]) -> ScanOutcome:
+    rates = measured_rates(store)
+    store.create()
+    watcher = make_watcher(Pace({run.run_id: estimate_run(run, rates).seconds for run in rerun.plan.runs}))
+    with watcher:
+        return carry_out(
+            rerun.plan,
+            store,
+            host,
+            watcher,
+            executor=rerun.executor,
+            plugin_files=plugin_files,
+            again=rerun.again,
+        )

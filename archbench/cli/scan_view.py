@@ -1,0 +1,128 @@
+"""A scan as a table of contenders and sizes, and the loss of a run as a line of blocks."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from archbench.results.runs import RESULT, SIZE_SCAN, RunState, purpose
+from archbench.units import human_count
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_NAME_COLUMNS = 24
+_CELL_COLUMNS = 9
+"""Of one size, with the space beside it."""
+
+
+class _OfContender(Protocol):
+    @property
+    def contender(self) -> str: ...
+    @property
+    def study(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """What the table says about one run."""
+
+    row: str
+    """The contender, and what the run is for where that is not the scan of sizes."""
+    size_index: int
+    params: int
+    """N."""
+    state: RunState
+    share: float = 0.0
+    """Of its steps, from 0 to 1."""
+    loss_nats: float | None = None
+    """On validation text, at its end."""
+
+
+def row_name(run: _OfContender) -> str:
+    """The row of the table that `run` belongs to."""
+    is_result = (run.study, run.role) == (SIZE_SCAN, RESULT)
+    return run.contender if is_result else f"{run.contender} {purpose(run)}"
+
+
+def scan_table(runs: Sequence[ShownRun], columns: int) -> Table:
+    """One row a contender, one column a size: the mean loss of what is done, how far the rest is."""
+    names = list(dict.fromkeys(run.row for run in runs))
+    width = min(_NAME_COLUMNS, max(map(len, names), default=0))
+    sizes = _fitting(runs, max(1, (columns - width) // _CELL_COLUMNS))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=width)
+    for size in sizes:
+        params = next(run.params for run in runs if run.size_index == size)
+        table.add_column(human_count(float(f"{params:.2g}")), justify="right", no_wrap=True, width=_CELL_COLUMNS - 2)
+    for name in names:
+        cells = [[run for run in runs if run.row == name and run.size_index == size] for size in sizes]
+        table.add_row(name, *map(_cell, cells))
+    return table
+
+
+def _fitting(runs: Sequence[ShownRun], room: int) -> list[int]:
+    """The sizes to show where there is room for `room` of them: those that have ended make way first."""
+    sizes = sorted({run.size_index for run in runs})
+    open_sizes = [size for size in sizes if any(run.size_index == size and not run.state.ended for run in runs)]
+    first = sizes.index(open_sizes[0]) if open_sizes else 0
+    start = max(0, min(first, len(sizes) - room))
+    return sizes[start : start + room]
+
+
+def _cell(runs: Sequence[ShownRun]) -> Text:
+    """How far the runs of one contender and size are."""
+    if not runs:
+        return Text("")
+    ended = [run for run in runs if run.state.ended]
+    if any(run.state is RunState.RUNNING for run in runs):
+        share = sum(1.0 if run.state.ended else run.share for run in runs) / len(runs)
+        return Text(f"{share:.0%}", style="cyan")
+    if len(ended) < len(runs):
+        return Text(f"{len(ended)} of {len(runs)}" if ended else "·", style="dim")
+    lost = next((run.state for run in runs if run.state is not RunState.DONE), None)
+    if lost is not None:
+        return Text(lost.value[: _CELL_COLUMNS - 2], style="red")
+    losses = [run.loss_nats for run in runs if run.loss_nats is not None]
+    return Text(f"{sum(losses) / len(losses):.3f}" if losses else "done", style="green")
+
+
+def summary_line(share: float, words: str, columns: int) -> RenderableType:
+    """A bar of the whole scan, and `words` beside it; the words alone where there is no room."""
+    bar_columns = min(24, columns - len(words) - 8)
+    if bar_columns < 6:
+        return Text(words, style="dim")
+    line = Table.grid(padding=(0, 1))
+    line.add_row(ProgressBar(1.0, share, width=bar_columns), Text(f"{share:4.0%}", style="bold"), Text(words))
+    return line
+
+
+def stacked(parts: Sequence[RenderableType]) -> RenderableType:
+    """The parts below each other."""
+    return Group(*parts)
+
+
+def sparkline(points: Sequence[tuple[int, float]], width: int) -> str:
+    """The loss of (step, loss) points as `width` blocks over the logarithm of the steps: high is a high loss.
+
+    Over steps themselves, the fall of the first hundred would leave the rest flat at the bottom.
+    """
+    if len(points) < 2:
+        return ""
+    first, last = max(1, points[0][0]), max(1, points[-1][0])
+    values = []
+    index = 0
+    for place in range(width):
+        step = first * (last / first) ** (place / max(1, width - 1))
+        while index + 1 < len(points) and points[index + 1][0] <= step * (1 + 1e-9):
+            index += 1
+        values.append(points[index][1])
+    low, high = min(values), max(values)
+    if not math.isfinite(high - low) or high == low:
+        return _BLOCKS[0] * width
+    return "".join(_BLOCKS[round((value - low) / (high - low) * (len(_BLOCKS) - 1))] for value in values)

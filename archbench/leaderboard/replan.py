@@ -1,0 +1,142 @@
+"""Plans an entry's runs anew from the spec that it states: the run ids must come out as stated."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archbench.data.corpus import Corpus, CorpusStatistics, MappedTokens
+from archbench.errors import ArchbenchError, PluginError
+from archbench.host import Host
+from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
+from archbench.scans.run_planner import RunPlanner
+from archbench.scans.size_scan import size_scan
+from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
+from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.rates import TunedRate
+from archbench.spec.yaml_loader import YamlFile
+
+_ROUNDING = 1e-9
+"""Relative difference up to which two sums of FLOPs are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replanned:
+    """What planning an entry's spec anew showed."""
+
+    problems: tuple[str, ...] = ()
+    """Where stated runs are not those of the spec."""
+    unchecked: str | None = None
+    """Why the runs could not be planned here, in words; None if they were."""
+
+
+def replan(entry: LeaderboardEntry, host: Host) -> Replanned:
+    """Whether the runs of `entry` are those that its spec asks for, planned on the text that it states.
+
+    No text is prepared: hash, vocabulary and number of tokens are taken from the entry, since they enter the run ids
+    as they are. Versions of plug-ins are those that the runs state. Runs of imported entries have no identity.
+    """
+    if any(run.identity is None for run in entry.runs):
+        return Replanned(unchecked=f"its runs come from {entry.origin}, which archbench did not plan")
+    try:
+        spec = spec_from_yaml(YamlFile(Path(entry.file_name), dict(entry.spec), {}), host.registry)
+    except PluginError as error:
+        return Replanned(unchecked=f"its spec needs a plug-in that is not here: {error}")
+    except ArchbenchError as error:
+        return Replanned(problems=(f"its spec is malformed: {error}",))
+    if isinstance(spec.training.learning_rate, TunedRate):
+        return Replanned(unchecked="its learning rates come out of trials, which an entry does not hold")
+    try:
+        planned = _planned_runs(entry, spec, host)
+    except PluginError as error:
+        return Replanned(unchecked=str(error))
+    except ArchbenchError as error:
+        return Replanned(problems=(f"its spec cannot be planned: {error}",))
+    return Replanned(problems=tuple(_differences(entry.runs, planned)))
+
+
+def _planned_runs(entry: LeaderboardEntry, spec: Spec, host: Host) -> dict[str, RunPlan]:
+    """The plans of the contender's runs by run id, with the versions of plug-ins that the entry states."""
+    contender = next((one for one in spec.contenders if one.name == entry.contender), None)
+    if contender is None:
+        return {}
+    versions = RunIdentity.model_validate(entry.runs[0].identity).plugin_versions
+    stated = replace(contender, plugin_versions=versions)
+    planner = RunPlanner(spec, stated, _stated_corpus(entry.environment.get("data", {})), host)
+    return {run.run_id: run.plan for run in size_scan(planner)}
+
+
+def _differences(runs: tuple[EntryRun, ...], planned: dict[str, RunPlan]) -> Iterator[str]:
+    for run in runs:
+        plan = planned.get(run.run_id)
+        if plan is not None:
+            yield from _false_facts(run, plan.facts)
+            continue
+        identities = [one.identity for one in planned.values()]
+        near = next((one for one in identities if (one.seed, one.dims) == _place(run)), None)
+        why = "no size and seed of its spec" if near is None else f"the spec gives {_first_difference(run, near)}"
+        yield f"run {run.run_id[:12]} is not one that its spec plans: {why}"
+    missing = sorted(planned.keys() - {run.run_id for run in runs})
+    if missing:
+        yield f"{len(missing)} of {len(planned)} runs that its spec plans are missing, among them {missing[0][:12]}"
+
+
+def _false_facts(run: EntryRun, facts: RunFacts) -> Iterator[str]:
+    """What the run states of its size and cost that does not follow from its identity."""
+    for name in ("non_embedding_params", "embedding_params"):
+        said, found = getattr(run, name), getattr(facts, name)
+        if said != found:
+            yield f"run {run.run_id[:12]}: {name} is stated as {said:,}, its shape has {found:,}"
+    for name, per_token in (
+        ("kaplan_flops", facts.kaplan_flops_per_token),
+        ("exact_flops", facts.exact_flops_per_token),
+    ):
+        for tokens, said in zip(run.curve.tokens, getattr(run.curve, name), strict=True):
+            if not math.isclose(said, per_token * tokens, rel_tol=_ROUNDING):
+                yield (
+                    f"run {run.run_id[:12]}: {name} is stated as {said:.6g} at {tokens:,} tokens,"
+                    f" its shape gives {per_token * tokens:.6g}"
+                )
+                break
+
+
+def _place(run: EntryRun) -> tuple[int, Any]:
+    identity = RunIdentity.model_validate(run.identity)
+    return identity.seed, identity.dims
+
+
+def _first_difference(run: EntryRun, planned: RunIdentity) -> str:
+    said, found = _flat(run.identity), _flat(planned.model_dump(mode="json"))
+    name = next((name for name in sorted(said.keys() | found.keys()) if said.get(name) != found.get(name)), None)
+    return "the same" if name is None else f"{name} {found.get(name)!r}, the run states {said.get(name)!r}"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        name: leaf for key, item in value.items() for name, leaf in _flat(item, f"{prefix}.{key}".strip(".")).items()
+    }
+
+
+def _stated_corpus(facts: dict[str, Any]) -> Corpus:
+    """A corpus of which only what enters run ids and parameter counts is known; there are no files behind it."""
+    unique = int(facts.get("unique_tokens", 0))
+    nothing = np.zeros(0, dtype=np.int64)
+    return Corpus(
+        directory=Path(),
+        corpus_hash=str(facts.get("corpus_hash", "")),
+        text_vocab_size=int(facts.get("text_vocab_size", 0)),
+        end_of_text=0,
+        tokenizer_fingerprint=str(facts.get("tokenizer_fingerprint", "")),
+        train=MappedTokens(np.lib.stride_tricks.as_strided(np.zeros(1, dtype=np.uint16), (unique,), (0,))),
+        validation=MappedTokens(np.zeros(0, dtype=np.uint16)),
+        validation_ends=nothing,
+        validation_utf8_bytes=nothing,
+        statistics=CorpusStatistics(0, 0, unique, 0, 0, 0, 0, 0),
+        dataset={},
+        tokenizer={},
+    )

@@ -1,0 +1,42 @@
+"""Whether an entry may be taken in: schema, hashes, figures, and runs that follow from its spec."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from archbench.errors import ArchbenchError
+from archbench.host import Host
+from archbench.leaderboard.entry import LeaderboardEntry, read_entry
+from archbench.leaderboard.replan import replan
+from archbench.leaderboard.standings import check_figures
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What checking one entry showed."""
+
+    path: Path
+    problems: tuple[str, ...]
+    """Each in one line that names what differs; empty where the entry may be taken in."""
+    unchecked: tuple[str, ...] = ()
+    """What could not be checked here, and why."""
+
+
+def check_submission(path: Path, host: Host) -> Checked:
+    """Checks the entry in `path`: schema; run ids and curves against their hashes; its figures against its curves; its
+    runs, their sizes and their FLOPs against its spec, planned anew.
+
+    What this cannot show is that the runs were really trained: whoever makes up a curve can make up its hash. The spec
+    is there for anybody to train again, and the same spec gives the same curve on the same stack.
+    """
+    try:
+        entry = read_entry(path)
+    except ArchbenchError as error:
+        return Checked(path, (str(error).removeprefix(f"{path}: "),))
+    replanned = replan(entry, host)
+    problems = [*_misplaced(path, entry), *check_figures(entry), *replanned.problems]
+    return Checked(path, tuple(problems), () if replanned.unchecked is None else (f"run ids: {replanned.unchecked}",))
+
+
+def _misplaced(path: Path, entry: LeaderboardEntry) -> list[str]:
+    """An entry replaces another one by its file's name, so that this must be its own."""
+    return [] if path.name == entry.file_name else [f"the file must be called {entry.file_name}"]

@@ -1,0 +1,187 @@
+"""The leaderboard's tables, as Markdown."""
+
+from collections.abc import Callable, Sequence
+
+from archbench.analysis.comparison import Conclusion
+from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry
+from archbench.leaderboard.evidence import OWN_ORIGIN
+from archbench.leaderboard.standings import Row, Table
+from archbench.report.plotting import AXIS_NAMES, markdown_table
+from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
+from archbench.results.fits import FitStatus, Interval
+from archbench.results.runs import CostAxis
+from archbench.units import human_count
+
+Link = Callable[[LeaderboardEntry], str]
+"""The address at which a page shows what stands behind an entry."""
+
+_TRACK_TITLES = {
+    "causal": "Causal language models",
+    "masked": "Masked language models",
+    "controlled": "One backbone, one mechanism changed",
+}
+
+
+def heading(table: Table) -> str:
+    """Title of a group of comparable entries, and under what they compare."""
+    title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
+    facts = [f"compute tier: {table.tier.value}"]
+    if table.corpus_hash:
+        facts.append(f"corpus `{table.corpus_hash[:12]}`")
+    if table.seq_len:
+        facts.append(f"context {table.seq_len} tokens")
+    facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
+    if table.baseline:
+        facts.append(f"baseline {table.baseline}")
+    return f"## {title} on {table.dataset}\n\n{'; '.join(facts)}."
+
+
+def origins(table: Table) -> str:
+    """Which rows were not trained by archbench, and where they come from; empty if all were."""
+    foreign = [f"{row.name} from {row.entry.origin}" for row in table.rows if row.entry.origin != OWN_ORIGIN]
+    if not foreign:
+        return ""
+    uncounted = without_executed_flops(record for row in table.rows for record in row.entry.records())
+    mind = f" Executed FLOPs were not counted, 6ND stands in for them: {', '.join(uncounted)}." if uncounted else ""
+    return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}"
+
+
+def history(entries: Sequence[LeaderboardEntry], link: Link) -> str:
+    """What entries stated before they were replaced, latest first; empty where none was."""
+    axis = CostAxis.EXACT.value
+    changes = []
+    for entry in entries:
+        figures = [*(past.figures for past in entry.history), entry.figures]
+        changes += [(past, entry, after.get(axis)) for past, after in zip(entry.history, figures[1:], strict=True)]
+    rows = [
+        [
+            past.until.isoformat(),
+            f"[{entry.contender} of {entry.scan}]({link(entry)})",
+            f"{past.num_runs} runs, {_stated_alpha(past.figures.get(axis))}",
+            _stated_alpha(after),
+        ]
+        for past, entry, after in sorted(changes, key=lambda change: change[0].until, reverse=True)
+    ]
+    if not rows:
+        return ""
+    return "## History\n\n" + markdown_table(["replaced on", "entry", "before: alpha on executed FLOPs", "then"], rows)
+
+
+def _stated_alpha(figure: EntryFigure | None) -> str:
+    if figure is None:
+        return "-"
+    return number(figure.alpha) if figure.alpha is not None else f"`{figure.law_status.value}`"
+
+
+def main_table(table: Table, link: Link) -> str:
+    """One row for each entry, best first."""
+    unit = "bits per byte" if table.bits_per_byte else "nats per token"
+    header = [
+        "rank",
+        "architecture",
+        "sizes (N)",
+        f"loss ({unit})",
+        "alpha",
+        "conventions",
+        "back-test",
+        "multiplier",
+        "size tiers",
+    ]
+    audited = any(row.audit for row in table.rows)
+    if audited:
+        header.append("prefix audit (nats)")
+    rows = []
+    for row in table.rows:
+        cells = [
+            _rank(row),
+            f"[{row.name}]({link(row.entry)})",
+            _sizes(row),
+            _loss(row.loss_nats, table.bits_per_byte),
+            alpha_text(row.frontier.law),
+            _conventions(row, table.baseline),
+            _back_test(row),
+            _multiplier(row, table.baseline),
+            tiers_text(row.frontier),
+        ]
+        if audited:
+            cells.append(_audit(row))
+        rows.append(cells)
+    return markdown_table(header, rows, right=(3, 4, 6, 7, 9))
+
+
+def axes_table(tables: Sequence[Table]) -> str:
+    """Rank, exponent and multiplier of each architecture on each cost axis."""
+    by_axis = [{row.name: row for row in table.rows} for table in tables]
+    header = ["architecture", *(f"{AXIS_NAMES[table.axis]}: rank, alpha, multiplier" for table in tables)]
+    rows = []
+    for name in (row.name for row in tables[0].rows):
+        cells = [name]
+        for table, axis in zip(tables, by_axis, strict=True):
+            row = axis.get(name)
+            cells.append(
+                f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}"
+                if row
+                else "other machine"
+            )
+        rows.append(cells)
+    return "The same on each compute axis:\n\n" + markdown_table(header, rows)
+
+
+def _rank(row: Row) -> str:
+    first, last = row.rank
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _sizes(row: Row) -> str:
+    params = sorted(size.non_embedding_params for size in row.frontier.sizes)
+    if len(params) == 1:
+        return f"1 ({human_count(params[0])})"
+    return f"{len(params)} ({human_count(params[0])} - {human_count(params[-1])})"
+
+
+def _loss(loss: Interval, factor: float | None) -> str:
+    scale = factor or 1.0
+    return with_interval(Interval(loss.value * scale, loss.low * scale, loss.high * scale), 4)
+
+
+def _short_alpha(row: Row) -> str:
+    law = row.frontier.law
+    return number(law.params["alpha_C"]) if law.status is FitStatus.OK else f"`{law.status.value}`"
+
+
+def _multiplier(row: Row, baseline: str | None, *, short: bool = False) -> str:
+    if row.name == baseline:
+        return "1 (baseline)"
+    if row.multiplier is None:
+        return "-"
+    text = number(row.multiplier.multiplier.value) if short else with_interval(row.multiplier.multiplier)
+    return f"{text}x" + (" (extrapolated)" if row.multiplier.extrapolated and not short else "")
+
+
+def _conventions(row: Row, baseline: str | None) -> str:
+    """What is said of the exponent against the baseline's, and under how many conventions it holds."""
+    if row.name == baseline:
+        return "(baseline)"
+    one = row.conventions
+    if one is None or one.conclusion is Conclusion.REFUSED:
+        return "-"
+    return f"{one.conclusion.value}, holds {one.held}/{one.readable}"
+
+
+def _back_test(row: Row) -> str:
+    """Error of the prediction of the largest size by the smaller ones, marked where its interval missed."""
+    test = row.back_test
+    if test is None:
+        return "-"
+    if test.predicted is None:
+        return f"`{test.status.value}`"
+    mark = " **!**" if test.covered is False else ""
+    return f"{100 * test.error:+.1f} %{mark}"
+
+
+def _audit(row: Row) -> str:
+    audit = row.audit
+    if audit is None:
+        return "-"
+    mark = " **!**" if audit.low_nats > 0 else ""
+    return f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]{mark}"

@@ -1,0 +1,49 @@
+"""The conformance suites as classes for pytest, one for each component of a plug-in that has a suite."""
+
+from typing import Any
+
+from archbench.contracts.architecture import ArchitectureConfig
+from archbench.contracts.objective import ObjectiveConfig
+
+SUITE_FILE = """\
+import pytest
+pytest.register_assert_rewrite("archbench.testing.architecture", "archbench.testing.objective")
+from archbench.testing.plugin_check.suites import collected
+globals().update({name: make() for name, make in collected.items()})
+"""
+"""The test file that pytest is given; the suites are imported there, so that their assertions tell both sides."""
+
+METHOD_TO_MEND = {
+    "test_ladder_hits_every_size_within_5_percent_and_never_steps_back": "sized_for",
+    "test_an_impossible_size_is_refused": "sized_for",
+    "test_a_shape_that_cannot_be_built_is_named": "problems",
+    "test_analytic_parameters_equal_the_built_modules": "num_params",
+    "test_analytic_flops_equal_the_counted_ones": "forward_flops_per_token",
+    "test_config_survives_a_round_trip": "kind",
+    "test_config_is_frozen_and_refuses_unknown_keys": "kind",
+    "test_source_is_stated": "source",
+    "test_importing_and_planning_load_no_torch": "sized_for",
+    "test_meaning_of_the_loss_is_stated": "track",
+}
+"""Test of a suite -> the member of the config that it is about, where it is not the module that `build` returns."""
+
+collected: dict[str, Any] = {}
+"""Name of a test class -> what makes it; filled by `collect` before pytest imports `SUITE_FILE`."""
+
+
+def collect(config: ArchitectureConfig | ObjectiveConfig, module: str | None) -> str:
+    """Has the suite for `config`, which `module` registers, run; the name of its test class."""
+    name = f"Test_{config.kind}"
+    collected[name] = lambda: _suite(name, config, module)
+    return name
+
+
+def _suite(name: str, config: ArchitectureConfig | ObjectiveConfig, module: str | None) -> type:
+    # Only now: pytest must have been told to rewrite their assertions before they are imported.
+    if isinstance(config, ArchitectureConfig):
+        from archbench.testing.architecture import ArchitectureConformance
+
+        return type(name, (ArchitectureConformance,), {"config": config, "plugin": module})
+    from archbench.testing.objective import ObjectiveConformance
+
+    return type(name, (ObjectiveConformance,), {"config": config})

@@ -1,0 +1,99 @@
+"""`archbench plugins new`: a package that works at once, or one line that says why not."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from archbench.cli.main import main
+from archbench.cli.plugins_new import render
+
+ROOT = Path(__file__).parents[3]
+
+
+def code_of(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ending:
+        main(list(arguments))
+    assert isinstance(ending.value.code, int)
+    return ending.value.code
+
+
+@pytest.mark.parametrize("name", ["my-arch", "my_arch", "x2"])
+def test_the_package_is_whole_and_says_what_to_do_next(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert code_of("plugins", "new", name) == 0
+    module, kebab = name.replace("-", "_"), name.replace("_", "-")
+    folder = tmp_path / kebab
+    output = capsys.readouterr().out
+    assert f"src/{module}/model.py   <- your idea goes here" in output
+    assert f"archbench run {kebab}/specs/{kebab}.yaml" in output
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {
+        ".github/workflows/ci.yaml",
+        ".gitignore",
+        "README.md",
+        "pyproject.toml",
+        f"specs/{kebab}.yaml",
+        f"src/{module}/__init__.py",
+        f"src/{module}/config.py",
+        f"src/{module}/model.py",
+        f"src/{module}/plugin.py",
+        f"tests/test_{module}.py",
+    }
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text()
+            assert "{{" not in text
+            assert "{%" not in text
+            assert text.endswith("\n")
+        if path.suffix == ".py":
+            ast.parse(path.read_text())
+    assert (folder / "src" / module / "model.py").read_text().count("YOUR IDEA") == 1
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == kebab
+    assert project["entry-points"]["archbench"] == {module: f"{module}.plugin"}
+
+
+def test_its_spec_has_the_protocol_of_the_bundled_specs(tmp_path: Path) -> None:
+    render("my_arch", tmp_path / "my-arch")
+    mine = yaml.safe_load((tmp_path / "my-arch" / "specs" / "my-arch.yaml").read_text())
+    bundled = yaml.safe_load((ROOT / "specs" / "gpt2.yaml").read_text())
+    assert mine["contenders"]["my_arch"] == {"architecture": {"kind": "my_arch"}}
+    for key in set(bundled) - {"name", "description", "contenders"}:
+        assert mine[key] == bundled[key]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("My-Arch", "expected lower-case words"),
+        ("my arch", "expected lower-case words"),
+        ("-arch", "expected lower-case words"),
+        ("my--arch", "expected lower-case words"),
+        ("../arch", "expected lower-case words"),
+        ("2x", "expected lower-case words"),
+        ("größer", "expected lower-case words"),
+        ("a" * 51, "expected lower-case words"),
+        ("lambda", "a word of Python"),
+        ("architecture", "of archbench"),
+        ("gpt2", "an architecture of plug-in 'gpt2'"),
+        ("transformer-xl", "an architecture of plug-in 'transformer_xl'"),
+        ("objectives", "a plug-in that is installed"),
+        ("json", "there is a Python module 'json' already"),
+        ("there", "exists already; choose another name"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_in_one_line(
+    name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    assert code_of("plugins", "new", "--", name) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

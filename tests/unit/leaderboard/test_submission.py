@@ -1,0 +1,155 @@
+"""The check of entries on real ones: those that the repository publishes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from archbench.cli.leaderboard import leaderboard
+from archbench.host import default_host
+from archbench.leaderboard.entry import EntryCurve, read_entry
+from archbench.leaderboard.submission import check_submission
+from archbench.spec.identity import RunIdentity
+
+ENTRIES = Path(__file__).parents[3] / "leaderboard" / "entries"
+NAME = "reformer--reformer.json"
+
+Content = dict[str, Any]
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ENTRIES / NAME, tmp_path / NAME))
+
+
+def forge(path: Path, change: Callable[[Content], None], *, rehash: str = "") -> tuple[str, ...]:
+    """The problems that are found after `change`; what `rehash` names is made to fit, as a forger would."""
+    content = json.loads(path.read_text())
+    change(content)
+    for run in content["runs"]:
+        if "curve" in rehash:
+            run["curve_sha256"] = EntryCurve.model_validate(run["curve"]).sha256
+        if "identity" in rehash:
+            run["run_id"] = RunIdentity.model_validate(run["identity"]).run_id
+    path.write_text(json.dumps(content))
+    return check_submission(path, default_host()).problems
+
+
+def test_every_published_entry_may_be_taken_in() -> None:
+    for path in sorted(ENTRIES.glob("*.json")):
+        checked = check_submission(path, default_host())
+        assert checked.problems == (), path.name
+        assert checked.unchecked == (), path.name
+
+
+def test_every_published_entry_states_the_hashes_of_its_curves() -> None:
+    for path in sorted(ENTRIES.glob("*.json")):
+        assert all(run.curve_sha256 for run in read_entry(path).runs), path.name
+
+
+def test_one_changed_figure_is_named(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["figures"]["exact"]["alpha"] = 0.09
+
+    (problem,) = forge(entry, change)
+    assert problem.startswith("exact: alpha is stated as 0.09, its curves give 0.02")
+
+
+def test_one_changed_value_of_a_curve_is_named_even_where_no_figure_hangs_on_it(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["runs"][4]["curve"]["train_loss_nats"][7] = 1.0
+
+    (problem,) = forge(entry, change)
+    run_id = json.loads(entry.read_text())["runs"][4]["run_id"]
+    assert problem.startswith(f"run {run_id[:12]}: its curve is not the one whose hash it states")
+
+
+def test_a_lower_loss_with_a_new_hash_is_named_by_the_figures(entry: Path) -> None:
+    def change(content: Content) -> None:
+        for name in ("validation_loss_nats", "bits_per_byte"):
+            column = content["runs"][-1]["curve"][name]
+            column[:] = [value * 0.8 for value in column]
+
+    problems = forge(entry, change, rehash="curve")
+    assert any("exact: alpha is stated as" in problem for problem in problems)
+
+
+def test_one_changed_hash_is_named(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["runs"][0]["run_id"] = "0" * 64
+
+    (problem,) = forge(entry, change)
+    assert "its id is not the hash of its identity" in problem
+
+
+def test_runs_at_another_rate_than_the_specs_are_named(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["runs"][0]["identity"]["training"]["peak_learning_rate"] = 0.005
+
+    problems = forge(entry, change, rehash="identity")
+    assert "the spec gives training.peak_learning_rate 0.0095" in problems[0]
+    assert "the run states 0.005" in problems[0]
+    assert "1 of 9 runs that its spec plans are missing" in problems[1]
+
+
+def test_cheaper_flops_with_a_new_hash_are_named_by_the_shape(entry: Path) -> None:
+    def change(content: Content) -> None:
+        column = content["runs"][3]["curve"]["exact_flops"]
+        column[:] = [value / 2 for value in column]
+
+    problems = forge(entry, change, rehash="curve")
+    assert any("exact_flops is stated as" in problem and "its shape gives" in problem for problem in problems)
+
+
+def test_a_smaller_model_than_the_shape_has_is_named(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["runs"][-1]["non_embedding_params"] = 100_000
+
+    problems = forge(entry, change)
+    assert any("non_embedding_params is stated as 100,000, its shape has 163,940" in problem for problem in problems)
+
+
+def test_a_run_that_was_left_out_is_missed(entry: Path) -> None:
+    def change(content: Content) -> None:
+        del content["runs"][1]
+
+    problems = forge(entry, change)
+    assert any("1 of 9 runs that its spec plans are missing" in problem for problem in problems)
+
+
+def test_an_entry_under_another_entrys_name_is_refused(entry: Path) -> None:
+    moved = entry.rename(entry.with_name("gpt2--gpt2.json"))
+    assert "the file must be called reformer--reformer.json" in check_submission(moved, default_host()).problems
+
+
+def test_an_unknown_architecture_is_said_to_be_unchecked(entry: Path) -> None:
+    content = json.loads(entry.read_text())
+    content["spec"]["contenders"]["reformer"]["architecture"] = {"kind": "strange"}
+    entry.write_text(json.dumps(content))
+    checked = check_submission(entry, default_host())
+    assert checked.problems == ()
+    assert "its spec needs a plug-in that is not here" in checked.unchecked[0]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format": 3}', '{"format": "three"}', "not json"])
+def test_what_is_no_entry_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(content)
+    (problem,) = check_submission(path, default_host()).problems
+    assert "\n" not in problem
+
+
+def test_the_command_says_what_is_good_and_what_is_refused(entry: Path, tmp_path: Path) -> None:
+    good = Path(shutil.copy(ENTRIES / "reformer--gpt2.json", tmp_path))
+    forge(entry, lambda content: content["figures"]["kaplan"].update(alpha=0.5))
+    result = CliRunner().invoke(leaderboard, ["check", str(entry), str(good)])
+    assert result.exit_code == 1
+    assert f"{entry}: refused\n    kaplan: alpha is stated as 0.5, its curves give" in result.output
+    assert f"{good}: good" in result.output
+    as_json = CliRunner().invoke(leaderboard, ["check", str(good), "--json"])
+    assert as_json.exit_code == 0
+    assert json.loads(as_json.output)["entries"][0]["problems"] == []
