@@ -13,7 +13,7 @@ def in_chunks(tensor: Tensor, chunk_size: int, *, axis: int) -> Tensor:
     length = tensor.shape[axis]
     num_chunks = -(-length // chunk_size)
     behind = (0, 0) * (tensor.ndim - axis - 1) + (0, num_chunks * chunk_size - length)
-    return pad(tensor, behind).unflatten(axis, (num_chunks, chunk_size))
+    return torch.unflatten(pad(tensor, behind), axis, (num_chunks, chunk_size))
 
 
 def decays_between(passed: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ def _across_chunks(fresh: Tensor, recalling: Tensor, keys: Tensor, passed: Tenso
     """
     to_end = keys * (passed[..., -1:] - passed).exp()[..., None]
     over_chunk = passed[..., -1].exp()[..., None, None]
-    written, states = [fresh[:, :, 0]], []
+    written: list[Tensor] = [fresh[:, :, 0]]
+    states: list[Tensor] = []
     for chunk in range(1, fresh.shape[2]):
         added = to_end[:, :, chunk - 1].transpose(-1, -2) @ written[-1]
         states.append(states[-1] * over_chunk[:, :, chunk - 1] + added if states else added)

@@ -2,9 +2,9 @@
 
     h_t = a_t h_{t-1} + B_t x_tᵀ,    y_t = h_tᵀ C_t,    0 < a_t <= 1
 
-has one B_t and one C_t for all heads, whose values x_t and decays a_t are their own. Products with B and C are therefore
-taken once for all heads side by side, and what is made to fade is x and y, which are narrower than B and C for every
-head would be.
+has one B_t and one C_t for all heads, whose values x_t and decays a_t are their own. Products with B and C are
+therefore taken once for all heads side by side, and what is made to fade is x and y, which are narrower than B and C
+for every head would be.
 
 Letters in shapes: R rows, T positions, H heads, P features of a head, N of the state, K chunks, c positions of a chunk.
 """
@@ -30,7 +30,7 @@ def state_space(reads: Tensor, writes: Tensor, values: Tensor, log_decay: Tensor
     mixed = (weights @ values.transpose(2, 3)).transpose(2, 3)  # [R, K, c, H, P]
     if mixed.shape[1] > 1:
         carried = reads[:, 1:] @ _states_before(writes, values, passed)
-        faded = carried.unflatten(-1, values.shape[-2:]) * passed[:, 1:].exp().type_as(values)[..., None]
+        faded = torch.unflatten(carried, -1, values.shape[-2:]) * passed[:, 1:].exp().type_as(values)[..., None]
         mixed = torch.cat([mixed[:, :1], mixed[:, 1:] + faded], dim=1)
     return mixed.flatten(1, 2)[:, :length]
 

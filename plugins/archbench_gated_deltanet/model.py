@@ -70,8 +70,8 @@ class DeltaRuleMixer(nn.Module):
         """Of the shape of `x`, [B, T, D]."""
         mixed, gate, steps, write = self.to_parts(x).split(self.parts, dim=-1)
         widths = self.widths
-        split = silu(self.convolution(mixed)).split([widths.keys, widths.keys, widths.values], dim=-1)
-        queries, keys, values = (part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for part in split)
+        split = torch.split(silu(self.convolution(mixed)), [widths.keys, widths.keys, widths.values], dim=-1)
+        queries, keys, values = (torch.unflatten(part, -1, (self.n_heads, -1)).transpose(1, 2) for part in split)
         log_decay, _ = self.decay(steps)
         recalled = gated_delta_rule(
             unit_length(queries) * widths.key**-0.5,

@@ -68,8 +68,8 @@ class StateSpaceMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of `x`, [B, T, D]."""
         gate, mixed, steps = self.to_parts(x).split(self.parts, dim=-1)
-        inputs, writes, reads = silu(self.convolution(mixed)).split(self.convolved, dim=-1)
-        heads = inputs.unflatten(-1, (self.n_heads, -1))
+        inputs, writes, reads = torch.split(silu(self.convolution(mixed)), self.convolved, dim=-1)
+        heads = torch.unflatten(inputs, -1, (self.n_heads, -1))
         log_decay, size = self.decay(steps)
         stepped = (heads * size[..., None]).type_as(heads)
         state = state_space(reads, writes, stepped, log_decay, chunk_size=self.chunk_size)
