@@ -176,13 +176,7 @@ def _multipliers(baseline: Contender, contender: Contender) -> tuple[MultiplierP
     power law with its own exponent, and the point is marked as extrapolated.
     """
     losses, extrapolated = _loss_grid(baseline, contender)
-    samples = _log_cost(baseline, baseline.draws, baseline.lines.alpha, losses) - _log_cost(
-        contender, contender.draws, contender.lines.alpha, losses
-    )
-    values = (
-        _log_cost(baseline, no_draw(len(baseline.curves.curves)), np.array([baseline.alpha]), losses)
-        - _log_cost(contender, no_draw(len(contender.curves.curves)), np.array([contender.alpha]), losses)
-    )[0]
+    values, samples = log_multipliers(baseline, contender, losses)
     method = contender.draws.method
     return tuple(
         MultiplierPoint(
@@ -193,6 +187,21 @@ def _multipliers(baseline: Contender, contender: Contender) -> tuple[MultiplierP
         )
         for loss, beyond, value, column in zip(losses, extrapolated, values, samples.T, strict=True)
     )
+
+
+def log_multipliers(baseline: Contender, contender: Contender, log_losses: Floats) -> tuple[Floats, Floats]:
+    """ln C_A - ln C_X at each of `log_losses` [M], and its resamples [R, M].
+
+    A contender's resamples are the same in every pair, so that differences over a chain of pairs add up in each.
+    """
+    samples = _log_cost(baseline, baseline.draws, baseline.lines.alpha, log_losses) - _log_cost(
+        contender, contender.draws, contender.lines.alpha, log_losses
+    )
+    values = (
+        _log_cost(baseline, no_draw(len(baseline.curves.curves)), np.array([baseline.alpha]), log_losses)
+        - _log_cost(contender, no_draw(len(contender.curves.curves)), np.array([contender.alpha]), log_losses)
+    )[0]
+    return values, samples
 
 
 def _log_cost(one: Contender, draws: Draws, alpha: Floats, log_loss: Floats) -> Floats:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from archbench.analysis.critical_batch import BatchSamples, study_batches
+from archbench.analysis.decomposition import DECOMPOSITION, decompose
 from archbench.analysis.isoflop_study import study_isoflop
 from archbench.analysis.noise_study import study_noise, two_sided
 from archbench.analysis.power_sum import Array
@@ -18,12 +19,13 @@ from archbench.analysis.residual_bootstrap import exp_interval
 from archbench.analysis.size_data_studies import LawSamples, study_data, study_grid, study_sizes
 from archbench.analysis.step_study import Correction, study_steps
 from archbench.analysis.transfer import TransferSettings, analyse_transfer
+from archbench.results.decomposition import Decomposition
 from archbench.results.fits import FitResult
-from archbench.results.runs import RESULT, SIZE_SCAN, CostAxis, RunRecord
+from archbench.results.runs import RESULT, SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.studies import BatchStudy, StudyComparison, StudyResult
 from archbench.results.transfer import TransferResult
 
-StudyResults = tuple[StudyResult, ...] | TransferResult
+StudyResults = tuple[StudyResult, ...] | TransferResult | Decomposition
 
 NOISE = "noise_scale"
 """Under this name stand the measurements of gradient noise, which are no study of their own in the spec."""
@@ -88,7 +90,9 @@ def analyse_studies(
             )
     if noise := _noise(records, batches, baseline, seed):
         found[NOISE] = noise
-    order = [*sections, NOISE]
+    if chain := spec.get("decompose"):
+        found[DECOMPOSITION] = decompose(size_scan_results(records), chain, baseline=baseline, seed=seed)
+    order = [*sections, DECOMPOSITION, NOISE]
     return {name: found[name] for name in order if name in found}
 
 

@@ -288,6 +288,8 @@ class PluginRow:
     registered: dict[str, list[str]]
     """Noun -> names of what it offers."""
     failures: list[str]
+    notes: list[str]
+    """What it changed in the process and had no business to; it was put back."""
 
 
 @dataclass(frozen=True, slots=True)

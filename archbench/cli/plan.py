@@ -22,6 +22,7 @@ from archbench.cli.common import (
 )
 from archbench.cli.outputs import PendingRow, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
+from archbench.cli.plan_sizes import size_table
 from archbench.planning.estimate import (
     RunEstimate,
     estimate_run,
@@ -156,6 +157,9 @@ def print_plan(costed: CostedPlan) -> None:
         previous = (what, first.contender)
     console = table_console()
     console.print(table)
+    sizes = size_table(costed.plan.runs, costed.plan.index.baseline)
+    if sizes is not None:
+        console.print("", sizes, sep="\n")
     lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
     for line in [*lines, *_summary(costed)]:
         console.print(line, soft_wrap=True, markup=False)

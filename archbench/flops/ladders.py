@@ -6,8 +6,9 @@ from functools import cached_property
 
 from archbench.contracts.architecture import ArchitectureConfig, ForwardFlops, ModelDims
 from archbench.contracts.data import TokenizerConfig
-from archbench.contracts.objective import ObjectiveConfig, model_vocab_size
-from archbench.spec.models import Spec
+from archbench.contracts.matching import shape_of
+from archbench.contracts.objective import ObjectiveConfig
+from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import given_batch
 from archbench.units import kaplan_train_flops
 
@@ -23,19 +24,26 @@ class Ladder:
     rows_per_pass: int
     sizes: tuple[float, ...]
     """Target non-embedding parameters, rising."""
+    like: Contender | None = None
+    """The contender whose cost its models have at each size; None where sizes are their parameters."""
+
+    @property
+    def name(self) -> str:
+        """The architecture's kind."""
+        return self.architecture.kind
 
     @property
     def title(self) -> str:
         """The architecture with the hyperparameters that are not its defaults, and the objective."""
         settings = self.architecture.model_dump(exclude_defaults=True, exclude={"kind"})
         name = f"{self.architecture.kind}, {self.objective.kind}"
+        settings |= {"at the cost of": self.like.architecture.kind} if self.like else {}
         return name + "".join(f", {key} {value}" for key, value in settings.items())
 
     def rungs(self) -> Iterator["Rung"]:
         """The sizes as shapes. Raises ValueError where the architecture has none."""
-        vocab_size = model_vocab_size(self.text_vocab_size, self.objective)
         for size in self.sizes:
-            dims = self.architecture.sized_for(size, vocab_size=vocab_size, seq_len=self.seq_len)
+            dims = shape_of(self, size, like=self.like, text_vocab_size=self.text_vocab_size, seq_len=self.seq_len)
             yield Rung(self.architecture, self.objective, dims, self.rows_per_pass)
 
 
@@ -110,6 +118,7 @@ def ladders(specs: Iterable[Spec]) -> list[Ladder]:
                 seq_len=spec.training.seq_len,
                 rows_per_pass=rows,
                 sizes=tuple(spec.scan.sizes),
+                like=spec.matched_to(contender),
             )
             if ladder not in found:
                 found.append(ladder)

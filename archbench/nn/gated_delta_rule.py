@@ -51,14 +51,17 @@ def _across_chunks(fresh: Tensor, recalling: Tensor, keys: Tensor, passed: Tenso
 
     `fresh` is what a chunk would write into an empty state; `recalling` times the state before it is known already.
     """
-    to_end = keys * (passed[..., -1:] - passed).exp()[..., None]
+    to_end = (keys * (passed[..., -1:] - passed).exp()[..., None]).transpose(-1, -2)
     over_chunk = passed[..., -1].exp()[..., None, None]
-    written: list[Tensor] = [fresh[:, :, 0]]
+    # Taken apart at once: the gradient of each slice would be as large as the whole.
+    new, recall = fresh.unbind(2), recalling.unbind(2)
+    keep, over = to_end.unbind(2), over_chunk.unbind(2)
+    written: list[Tensor] = [new[0]]
     states: list[Tensor] = []
-    for chunk in range(1, fresh.shape[2]):
-        added = to_end[:, :, chunk - 1].transpose(-1, -2) @ written[-1]
-        states.append(states[-1] * over_chunk[:, :, chunk - 1] + added if states else added)
-        written.append(fresh[:, :, chunk] - recalling[:, :, chunk] @ states[-1])
+    for chunk in range(1, len(new)):
+        added = keep[chunk - 1] @ written[-1]
+        states.append(states[-1] * over[chunk - 1] + added if states else added)
+        written.append(new[chunk] - recall[chunk] @ states[-1])
     if not states:
         return fresh, None
     return torch.stack(written, dim=2), torch.stack(states, dim=2)

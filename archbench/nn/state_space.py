@@ -40,7 +40,8 @@ def _states_before(writes: Tensor, values: Tensor, passed: Tensor) -> Tensor:
     to_end = (passed[:, :-1, -1:] - passed[:, :-1]).exp().type_as(values)[..., None]
     added = writes[:, :-1].transpose(-1, -2) @ (values[:, :-1] * to_end).flatten(3)
     over_chunk = passed[:, :, -1].exp().type_as(values).repeat_interleave(values.shape[-1], dim=-1)
-    states = [added[:, 0]]
-    for chunk in range(1, added.shape[1]):
-        states.append(states[-1] * over_chunk[:, chunk, None] + added[:, chunk])
+    first, *others = added.unbind(1)
+    states = [first]
+    for more, over in zip(others, over_chunk[:, 1:-1, None].unbind(1), strict=True):
+        states.append(states[-1] * over + more)
     return torch.stack(states, dim=1)

@@ -1,6 +1,7 @@
 """How every figure looks and is stored: legible in grey, vector and bitmap, the same bytes for the same numbers."""
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -68,6 +69,11 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_PLACES = re.compile(rb'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|translate\([^)]*\)')
+"""Where an SVG holds coordinates: paths, marks, and the origins of texts."""
+_LONG = re.compile(rb"-?\d+\.\d{3,}")
+
+
 def style_of(index: int) -> Style:
     """The style of contender number `index`; the baseline is 0."""
     return _STYLES[index % len(_STYLES)]
@@ -96,13 +102,20 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
 @styled
 def svg_bytes(figure: "Figure") -> bytes:
-    """The figure as SVG; no date and no random ids in it."""
+    """The figure as SVG; no date and no random ids in it, a path on one line, coordinates to 0.01 points."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    thinned = _PLACES.sub(lambda found: b" ".join(_LONG.sub(_rounded, found[0]).split()), buffer.getvalue())
     # Trailing blanks would be noise in every diff.
-    return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
+    return b"\n".join(line.rstrip() for line in thinned.splitlines()) + b"\n"
+
+
+def _rounded(number: re.Match[bytes]) -> bytes:
+    """Two decimals at most."""
+    value = round(float(number[0]), 2) + 0.0  # which makes a negative zero a plain one
+    return f"{value:.2f}".rstrip("0").rstrip(".").encode()
 
 
 @styled

@@ -127,9 +127,35 @@ def _check_protocol(spec: Spec) -> None:
     for index, size in enumerate(sizes):
         _check_batch(spec, index, size)
     check_tuning(spec)
+    _check_matching(spec)
+    _check_chain(spec)
     for contender in spec.contenders:
         _check_pairing(spec, contender)
     check_studies(spec)
+
+
+def _check_matching(spec: Spec) -> None:
+    """Whether there is a baseline to match, and shapes that are free to."""
+    if spec.scan.match == "parameters":
+        return
+    loc: Loc = ("scan", "match")
+    if spec.baseline is None:
+        raise spec.error(loc, f"got {spec.scan.match}, but no `baseline` says which contender's cost is to be matched")
+    for contender in spec.contenders:
+        if contender.start:
+            raise spec.error(loc, f"{contender.name!r} starts from saved models of given shapes; leave match out")
+
+
+def _check_chain(spec: Spec) -> None:
+    """Whether the steps of `decompose` have losses that compare."""
+    tracks = {contender.name: contender.objective.track for contender in spec.contenders}
+    for index, name in enumerate(spec.decompose):
+        first = spec.decompose[0]
+        if tracks[name] != tracks[first]:
+            raise spec.error(
+                ("decompose", index),
+                f"{name!r} is of track {tracks[name]}, {first!r} of {tracks[first]}: their losses do not compare",
+            )
 
 
 def _check_batch(spec: Spec, size_index: int, size: float) -> None:

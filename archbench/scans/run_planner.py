@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archbench.contracts.architecture import ModelDims
-from archbench.contracts.objective import model_vocab_size
+from archbench.contracts.matching import shape_of
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
@@ -163,9 +163,11 @@ class RunPlanner:
     def _dims(self, size: float, loc: Loc) -> ModelDims:
         architecture = self.contender.architecture
         try:
-            dims = architecture.sized_for(
+            dims = shape_of(
+                self.contender,
                 size,
-                vocab_size=model_vocab_size(self.corpus.text_vocab_size, self.contender.objective),
+                like=self.spec.matched_to(self.contender),
+                text_vocab_size=self.corpus.text_vocab_size,
                 seq_len=self.spec.training.seq_len,
             )
         except ValueError as error:

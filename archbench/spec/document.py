@@ -1,5 +1,7 @@
 """A spec as it is written: all its sections."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from archbench.spec.identity import EvaluationSettings
@@ -31,6 +33,9 @@ class SpecDocument(Section):
     scan: ScanSection
     studies: dict[Name, Study] = Field(default_factory=dict)
     """What else is trained and analysed beside the scan of sizes, by name."""
+    decompose: Annotated[list[Name], Field(min_length=2, max_length=32)] | None = None
+    """Contenders in an order in which each differs from the one before in one thing: the report then says what each
+    step does to exponent, cost and time."""
     training: TrainingSection
     evaluation: EvaluationSettings = EvaluationSettings()
     execution: ExecutionSection = ExecutionSection()

@@ -25,7 +25,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Extended(_Frozen):
+class Extended(_Frozen):
     """A model that has grown: fields named in `added_later` are not written while they are at their default.
 
     What a field's default means is what runs did before there was the field, so their ids and bytes stay the same.
@@ -69,7 +69,7 @@ class EarlyStopping(_Frozen):
     """Evaluations in a row without a new minimum."""
 
 
-class TrainingSettings(_Extended):
+class TrainingSettings(Extended):
     """One run's training, every number resolved."""
 
     added_later = frozenset({"early_stopping"})
@@ -89,7 +89,7 @@ class TrainingSettings(_Extended):
         return self.batch_tokens * self.total_steps
 
 
-class EvaluationSettings(_Extended):
+class EvaluationSettings(Extended):
     """The fixed evaluation set and when it is used."""
 
     added_later = frozenset({"spacing", "noise_scale_every"})
@@ -110,7 +110,7 @@ class EvaluationSettings(_Extended):
     """Steps between two measurements of the gradient noise scale, each about as long as a step; 0 measures none."""
 
 
-class DataIdentity(_Extended):
+class DataIdentity(Extended):
     """Which tokens are seen in which order."""
 
     added_later = frozenset({"subset_tokens", "also_validated"})
@@ -138,7 +138,7 @@ class StartingPoint(_Frozen):
         return self
 
 
-class RunIdentity(_Extended):
+class RunIdentity(Extended):
     """All that changes a run's numbers; never names, paths, or how it is executed."""
 
     added_later = frozenset({"start"})
@@ -189,7 +189,7 @@ class Branch(_Frozen):
     step: PositiveInt
 
 
-class ExecutionSettings(_Extended):
+class ExecutionSettings(Extended):
     """How a run is carried out. Changes no number beyond rounding, so it is not part of the identity."""
 
     added_later = frozenset(

@@ -70,6 +70,8 @@ class Spec:
     data: DataChoice
     scan: ScanSection
     studies: Mapping[str, Study]
+    decompose: tuple[str, ...]
+    """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
     training: TrainingSection
     evaluation: EvaluationSettings
     execution: ExecutionSection
@@ -84,6 +86,12 @@ class Spec:
         if nproc is None:
             return self
         return replace(self, execution=self.execution.model_copy(update={"nproc": nproc}))
+
+    def matched_to(self, contender: Contender) -> Contender | None:
+        """The contender whose cost the models of `contender` have at each size; None where sizes are parameters."""
+        if self.scan.match == "parameters" or contender.name == self.baseline:
+            return None
+        return next((one for one in self.contenders if one.name == self.baseline), None)
 
     def error(self, loc: Loc, problem: str) -> ArchbenchError:
         """An error about the place `loc` of the spec."""
@@ -114,6 +122,7 @@ class Spec:
             },
             "scan": dump(self.scan),
             **self._named("studies", self.studies),
+            **({"decompose": list(self.decompose)} if self.decompose else {}),
             "training": dump(self.training),
             "evaluation": dump(self.evaluation),
             "execution": {
@@ -180,6 +189,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         ),
         scan=document.scan,
         studies=document.studies,
+        decompose=_chain(file, document),
         training=document.training,
         evaluation=document.evaluation,
         execution=execution,
@@ -190,6 +200,20 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         ),
         file=file,
     )
+
+
+def _chain(file: YamlFile, document: SpecDocument) -> tuple[str, ...]:
+    """The names under `decompose`. Raises SpecError for one that is no contender, or stands there twice."""
+    chain = tuple(document.decompose or ())
+    for index, name in enumerate(chain):
+        loc = ("decompose", index)
+        if name not in document.contenders:
+            raise file.error(loc, f"there is no contender {name!r}{nearest(name, document.contenders)}")
+        if name in chain[:index]:
+            raise file.error(loc, f"{name!r} stands there twice; each step leads to another contender")
+    if chain and not document.scan.trained:
+        raise file.error(("decompose",), "needs the scan of sizes: give scan.tokens or scan.tokens_per_param")
+    return chain
 
 
 def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "_Resolver") -> Contender:

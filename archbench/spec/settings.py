@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from archbench.contracts.config import ComponentSlot
-from archbench.spec.identity import OptimizerSettings, ScheduleSettings
+from archbench.spec.identity import Extended, OptimizerSettings, ScheduleSettings
 from archbench.spec.rates import Batch, LearningRate
 from archbench.spec.section import TAG_PREFIX, Section
 
@@ -108,11 +108,16 @@ PerParamBudgets = Annotated[
 ]
 
 
-class ScanSection(Section):
+class ScanSection(Extended):
     """The ladder of sizes, and how long each is trained."""
+
+    added_later = frozenset({"match"})
 
     sizes: Annotated[list[Annotated[FiniteFloat, Field(ge=1000.0, le=1e12)]], Field(min_length=1, max_length=64)]
     """Target numbers of non-embedding parameters."""
+    match: Literal["parameters", "exact_flops"] = "parameters"
+    """What the contenders' models of one size have in common: parameters without embeddings, or the FLOPs that a token
+    costs in training. With `exact_flops` the sizes are those of the baseline, and the others cost what it costs."""
     seeds: SeedsSection = SeedsSection()
     tokens: Budgets | None = None
     """Tokens seen by every run, or a list of such budgets, each a run of its own; or else `tokens_per_param`.

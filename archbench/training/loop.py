@@ -116,11 +116,11 @@ class Upkeep:
             self.before_storing(assembly, progress)
         if keeping:
             with clock.paused():
-                progress.device_seconds = clock.seconds
+                note_time(progress, clock)
                 keep(self.directory, self.lease, assembly, progress)
         if committing:
             with clock.paused():
-                progress.device_seconds = clock.seconds
+                note_time(progress, clock)
                 commit(self.directory, self.lease, assembly, progress)
             self.committed = time.monotonic()
         if stopping:
@@ -158,7 +158,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     identity = assembly.plan.identity
     total_steps = identity.training.total_steps
     evaluated_after = frozenset(evaluation_steps(identity.training, identity.evaluation))
-    clock = Stopwatch(assembly.device, progress.device_seconds, progress.energy)
+    clock = Stopwatch(assembly.device, progress.device_seconds, progress.energy, progress.processor_seconds)
     alive = partial(upkeep.alive, assembly, progress)
     # An attempt that was ended by a lack of memory may have left an evaluation to the next one.
     due = not progress.curve or (progress.step in evaluated_after and progress.curve[-1].step != progress.step)
@@ -183,7 +183,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
                 return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
     finally:
         clock.stop()
-        progress.device_seconds = clock.seconds
+        note_time(progress, clock)
     return Outcome(
         RunState.DONE,
         tuple(progress.curve),
@@ -270,6 +270,11 @@ def measure(
             f"{untrained:.3g}; {REMEDY}"
         )
     return None
+
+
+def note_time(progress: Progress, clock: Stopwatch) -> None:
+    """What the stopped `clock` shows becomes the run's."""
+    progress.device_seconds, progress.processor_seconds = clock.seconds, clock.processor_seconds
 
 
 def measures_noise(assembly: Assembly, progress: Progress) -> bool:

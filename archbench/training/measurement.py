@@ -16,16 +16,26 @@ from archbench.training.energy import EnergyCount
 
 
 class Stopwatch:
-    """Time, and energy where it is told, spent in training steps.
+    """Time, processor time, and energy where it is told, spent in training steps.
 
     Starting and stopping wait for the device; nothing in between does.
     """
 
-    def __init__(self, device: torch.device, seconds: float = 0.0, energy: EnergyCount | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        seconds: float = 0.0,
+        energy: EnergyCount | None = None,
+        processor_seconds: float | None = 0.0,
+    ) -> None:
+        """`seconds` and `processor_seconds` were spent in earlier attempts; None if these are not known."""
         self._device = device
         self._energy = energy or EnergyCount(None)
         self._seconds = seconds
         self._started: float | None = None
+        self.processor_seconds = processor_seconds
+        """Of this process, all its threads together, while the watch ran: on a CPU what others do hardly changes it."""
+        self._processor_started = 0.0
 
     @property
     def seconds(self) -> float:
@@ -38,10 +48,13 @@ class Stopwatch:
         self._synchronise()
         self._energy.start()
         self._started = time.perf_counter()
+        self._processor_started = time.process_time()
 
     def stop(self) -> None:
         """Halts."""
         self._synchronise()
+        if self._started is not None and self.processor_seconds is not None:
+            self.processor_seconds += time.process_time() - self._processor_started
         self._seconds = self.seconds
         self._started = None
         self._energy.stop()

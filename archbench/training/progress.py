@@ -44,6 +44,8 @@ class Progress:
     noise_scale: list[NoiseMeasurement] = field(default_factory=list)
     device_seconds: float = 0.0
     """Measured time in training steps, over all attempts."""
+    processor_seconds: float | None = 0.0
+    """Processor time of this process in them; None where an earlier attempt did not count it."""
     evaluation_seconds: float = 0.0
     energy: EnergyCount = field(default_factory=lambda: EnergyCount(None))
     """Energy in training steps, over all attempts."""
@@ -115,6 +117,7 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
         "curve": [asdict(point) for point in progress.curve],
         "noise_scale": [asdict(one) for one in progress.noise_scale],
         "device_seconds": progress.device_seconds,
+        "processor_seconds": progress.processor_seconds,
         "evaluation_seconds": progress.evaluation_seconds,
         "energy_joules": progress.energy.joules,
         "noise_scale_seconds": progress.noise_scale_seconds,
@@ -159,6 +162,7 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress.curve = [curve_point(point) for point in stored.progress["curve"]]
     progress.noise_scale = [noise_measurement(one) for one in stored.progress.get("noise_scale", [])]
     progress.device_seconds = float(stored.progress["device_seconds"])
+    progress.processor_seconds = stored.progress.get("processor_seconds")
     progress.evaluation_seconds = float(stored.progress["evaluation_seconds"])
     progress.energy = EnergyCount(progress.energy.meter, stored.progress.get("energy_joules"))
     progress.noise_scale_seconds = float(stored.progress.get("noise_scale_seconds", 0.0))

@@ -9,6 +9,7 @@ from torch.nn.functional import silu
 
 from archbench.api import ModelDims
 from archbench.nn.causal_convolution import CausalDepthwiseConv
+from archbench.nn.feed_forward import SwiGLU
 from archbench.nn.gated_delta_rule import gated_delta_rule
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.nn.selective_decay import SelectiveDecay
@@ -31,7 +32,7 @@ class GatedDeltaNet(LanguageModel):
         self.layers = nn.ModuleList()
         for _ in range(dims.n_layers):
             mixer = DeltaRuleMixer(dims, widths, conv_size=conv_size, chunk_size=chunk_size)
-            for block in (mixer, SwiGLU(dims.d_model, dims.d_ff)):
+            for block in (mixer, SwiGLU(dims.d_model, dims.d_ff, bias=False)):
                 self.layers.append(nn.Sequential(nn.RMSNorm(dims.d_model, NORM_EPS), block))
         self.norm = nn.RMSNorm(dims.d_model, NORM_EPS)
         self.output = nn.Linear(dims.d_model, dims.vocab_size, bias=False)
@@ -84,21 +85,6 @@ class DeltaRuleMixer(nn.Module):
         gated = self.norm(recalled.transpose(1, 2)) * silu(gate.unflatten(-1, (self.n_heads, -1)))
         out: Tensor = self.to_out(gated.flatten(2))
         return out
-
-
-class SwiGLU(nn.Module):
-    """Three matrices without biases: one half of the inner layer gates the other (Shazeer 2020, equation 6)."""
-
-    def __init__(self, d_model: int, d_ff: int) -> None:
-        super().__init__()
-        self.inner = nn.Linear(d_model, 2 * d_ff, bias=False)
-        self.output = nn.Linear(d_ff, d_model, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Of the shape of `x`, [B, T, D]."""
-        gate, passed = self.inner(x).chunk(2, dim=-1)
-        gated: Tensor = self.output(silu(gate) * passed)
-        return gated
 
 
 def unit_length(vectors: Tensor) -> Tensor:

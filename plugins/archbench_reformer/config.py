@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import PositiveInt
 
 from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.nn.costs import lsh_flops, lsh_problems, sorting_and_gathering
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
@@ -67,23 +68,20 @@ class ReformerConfig(ArchitectureConfig):
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
         """Cost by component; reversible layers repeat all but the hashing, whose buckets they keep."""
         width, layers = dims.d_model, dims.n_layers
-        num_buckets = dims.seq_len // self.bucket_size
-        keys = 2 * self.bucket_size
+        hashing, attention_in_chunks = lsh_flops(
+            d_model=width, seq_len=dims.seq_len, bucket_size=self.bucket_size, n_hashes=self.n_hashes
+        )
         return ForwardFlops(
             components={
                 "attention_projections": 6.0 * layers * width**2,
-                "hashing": 1.0 * layers * width * self.n_hashes * num_buckets,
-                "lsh_attention": 4.0 * layers * width * self.n_hashes * keys,
+                "hashing": layers * hashing,
+                "lsh_attention": layers * attention_in_chunks,
                 "feed_forward": 4.0 * layers * width * dims.d_ff,
                 "logits": 2.0 * width * dims.vocab_size,
             },
             recomputed=frozenset({"attention_projections", "lsh_attention", "feed_forward"}),
             forward_only=frozenset({"hashing"}),
-            uncounted={
-                "sorting": "positions by bucket, in each layer, head and round: O(seq_len·log seq_len) comparisons",
-                "gathering": "queries, keys, values and outputs into and out of that order:"
-                f" about {4 * self.n_hashes} × d_model numbers moved per token and layer",
-            },
+            uncounted=sorting_and_gathering(self.n_hashes),
         )
 
     def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
@@ -97,13 +95,4 @@ class ReformerConfig(ArchitectureConfig):
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also: the context must be divisible by twice the bucket size, since buckets come in opposite pairs."""
-        block = 2 * self.bucket_size
-        found = super().problems(dims)
-        if dims.seq_len % block:
-            below, above = dims.seq_len // block * block, -(-dims.seq_len // block) * block
-            lengths = " or ".join(str(length) for length in (below, above) if length)
-            found.append(
-                f"seq_len {dims.seq_len} is not divisible by twice bucket_size {self.bucket_size} ({block});"
-                f" use seq_len {lengths}, or another bucket_size"
-            )
-        return found
+        return super().problems(dims) + lsh_problems(dims.seq_len, self.bucket_size)

@@ -10,11 +10,34 @@ from torch import Tensor, nn
 
 from archbench.api import ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench_reformer.lsh_attention import LSHAttention
-from archbench_reformer.reversible import ReversibleLayer, ReversibleStack
+from archbench.nn.lsh_attention import Buckets, LSHAttention
+from archbench.nn.reversible import ReversibleLayer, ReversibleStack
 
 INIT_STD = 0.02
 """Standard deviation of all initial matrices and embeddings."""
+
+
+class _LibraryLSHAttention(LSHAttention):
+    """LSH attention, called as reformer-pytorch calls its own."""
+
+    def forward(  # type: ignore[override]  # called by reformer-pytorch alone
+        self, qk: Tensor, v: Tensor, *, _depth: Buckets | None = None, **_unused: object
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Output [B, T, E], an empty map, buckets [B, R, T]; `_unused` takes masks and positions, of which none is set.
+
+        `_depth` is what the branch was called with: reformer-pytorch hands it through as the key of its own cache.
+        """
+        buckets = _depth or Buckets()
+        output = super().forward(qk, v, buckets)
+        return output, qk.new_empty(0), cast(Tensor, buckets.ids)
+
+
+class _LibraryLayer(ReversibleLayer):
+    """A reversible layer around reformer-pytorch's branches."""
+
+    def attend(self, x: Tensor, buckets: Buckets) -> Tensor:
+        """The attention branch at `x`, [rows, seq_len, d_model]."""
+        return cast(Tensor, self.attention(x, _depth=buckets))
 
 
 class Reformer(LanguageModel):
@@ -28,7 +51,7 @@ class Reformer(LanguageModel):
         attention = partial(_attention, dims, causal=causal, bucket_size=bucket_size, n_hashes=n_hashes)
         self.layers = ReversibleStack(
             [
-                ReversibleLayer(
+                _LibraryLayer(
                     attention=PreNorm(nn.LayerNorm, dims.d_model, attention()),
                     feed_forward=PreNorm(nn.LayerNorm, dims.d_model, _feed_forward(dims, ff_chunks)),
                 )
@@ -68,7 +91,7 @@ def _attention(dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int
     attention = LSHSelfAttention(
         dims.d_model, heads=dims.n_heads, bucket_size=bucket_size, n_hashes=n_hashes, causal=causal
     )
-    attention.lsh_attn = LSHAttention(bucket_size=bucket_size, n_hashes=n_hashes, causal=causal)
+    attention.lsh_attn = _LibraryLSHAttention(bucket_size=bucket_size, n_hashes=n_hashes, causal=causal)
     attention.local_attn = None  # for local heads, of which there are none
     return attention
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import PositiveInt
 
 from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.nn.costs import position_projection, relative_attention_flops
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
@@ -58,22 +59,18 @@ class TransformerXLConfig(ArchitectureConfig):
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
         """Cost with a full memory, as from the second segment of a stream on (where `mem_len` is at most `seq_len`)."""
         width, layers = dims.d_model, dims.n_layers
-        keys = dims.seq_len + self._memory(dims)
+        memory = self._memory(dims)
+        attention_flops = relative_attention_flops(d_model=width, seq_len=dims.seq_len, mem_len=memory)
         return ForwardFlops(
             components={
-                "queries": 2.0 * layers * width**2,
-                # The memory holds layer inputs: its keys and values are projected again for each segment.
-                "keys_values": 4.0 * layers * width**2 * keys / dims.seq_len,
-                "content_attention": 4.0 * layers * width * keys,
-                "position_attention": 2.0 * layers * width * (keys + 1),
-                "attention_output": 2.0 * layers * width**2,
+                **{name: layers * flops for name, flops in attention_flops.items()},
                 "feed_forward": 4.0 * layers * width * dims.d_ff,
                 "logits": 2.0 * width * dims.vocab_size,
             },
             uncounted={
-                "position_projection": "projects the sinusoids of all distances once per step, whatever the rows:"
-                f" {2 * layers * width**2 * (keys + 1):,} FLOPs forward and as many backward, a share of"
-                " 1/rows of the cost of one row; 32 rows: below half a per cent"
+                "position_projection": position_projection(
+                    d_model=width, n_layers=layers, seq_len=dims.seq_len, mem_len=memory
+                )
             },
         )
 

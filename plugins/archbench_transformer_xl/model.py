@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from x_transformers import Decoder, TransformerWrapper
+from x_transformers.attend import Intermediates
 
 from archbench.api import ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench_transformer_xl.relative_attention import RelativeAttention, RelativeSinusoids
+from archbench.nn.relative_attention import RelativeAttention, RelativeSinusoids
 
 INIT_STD = 0.02
 """Standard deviation of all initial matrices and of the biases u and v, as in the authors' code."""
@@ -21,6 +22,16 @@ class ScaledEmbedding(nn.Embedding):
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings [rows, seq_len, d_model] of `tokens` [rows, seq_len]."""
         return super().forward(tokens) * math.sqrt(self.embedding_dim)
+
+
+class _AttentionLayer(RelativeAttention):
+    """Relative attention, called as x-transformers calls its attention layers."""
+
+    def forward(  # type: ignore[override]  # called by x-transformers alone
+        self, x: Tensor, *, rel_pos: RelativeSinusoids, mem: Tensor | None = None, **_unused: object
+    ) -> tuple[Tensor, Intermediates]:
+        """`_unused` takes the arguments of x-transformers' own attention, none of which is set here."""
+        return super().forward(x, rel_pos, mem), Intermediates()
 
 
 class TransformerXL(LanguageModel):
@@ -77,6 +88,6 @@ def _decoder(dims: ModelDims, mem_len: int) -> Decoder:
     )
     for layer_type, layer in zip(decoder.layer_types, decoder.layers, strict=True):
         if layer_type == "a":
-            layer[1] = RelativeAttention(dims.d_model, dims.n_heads)
+            layer[1] = _AttentionLayer(dims.d_model, dims.n_heads)
     decoder.rel_pos = RelativeSinusoids(dims.d_model, max_keys=dims.seq_len + mem_len)
     return decoder

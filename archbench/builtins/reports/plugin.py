@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
+from archbench.builtins.reports.decomposition_section import DecompositionSection
 from archbench.builtins.reports.sections import (
     EnvironmentSection,
     ExponentSection,
@@ -27,13 +28,14 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit, back-test, tuning, multipliers, curves, studies, runs, how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, steps, multipliers, curves, studies, runs, how to reproduce."""
     return [
         FrontierSection,
         ExponentSection,
         AuditSection,
         BacktestSection,
         TuningSection,
+        DecompositionSection,
         MultiplierSection,
         LearningCurveSection,
         SizeSection,

@@ -147,7 +147,7 @@ class _Check:
         # Only now: torch takes seconds, and a plug-in that cannot be imported is told before.
         from archbench.testing.plugin_check.rungs import TARGETS, check_rung, objective_kind
 
-        objective = host.registry.objectives[objective_kind(config)].config()
+        objective = host.registry.objectives[objective_kind(config)].config.model_validate({})
         for target in TARGETS:
             check = f"{config.kind}: ladder at {human_count(target)} parameters"
             if check in self._done:

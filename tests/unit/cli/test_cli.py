@@ -155,6 +155,26 @@ def test_plan_prints_what_would_be_trained(spec: Path, capsys: pytest.CaptureFix
     assert plan["seconds_left"] > 0
 
 
+def test_plan_shows_parameters_and_flops_of_contenders_side_by_side(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contender = "  window: {architecture: {kind: controlled, mixer: local_window, window: 8}}\n"
+    text = (
+        spec.read_text()
+        .replace("data:\n", f"{contender}data:\n", 1)
+        .replace("tokens: 20000", "tokens: 20000, match: exact_flops")
+    )
+    spec.write_text(text)
+    assert code_of("plan", spec) == 0
+    shown = capsys.readouterr().out.splitlines()
+    header = next(line for line in shown if "FLOPs a token" in line)
+    assert header.split() == ["size", "contender", "shape", "N", "x", "FLOPs", "a", "token", "x"]
+    lines = [line.split() for line in shown[shown.index(header) + 1 :][:4]]
+    assert [line[0] for line in lines] == ["1", "window", "2", "window"]
+    assert [line[-1] for line in lines[::2]] == ["1.000", "1.000"]
+    assert all(0.98 <= float(line[-1]) <= 1.02 for line in lines)
+
+
 def test_a_plugin_given_by_path_serves_a_spec(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(
@@ -190,8 +210,9 @@ def test_bundled_specs_share_the_runs_of_their_baseline() -> None:
         specs = [
             load_spec(path, default_host().registry) for path in folder.glob("*.yaml") if path.stem != "quickstart"
         ]
-        # Specs of studies alone need no run of the scans.
-        resolved = [spec.resolved() for spec in specs if spec.scan.trained]
+        # Specs of studies alone need no run of the scans; those that match or decompose have sizes of their own.
+        own_sizes = [spec for spec in specs if spec.decompose or spec.scan.match != "parameters"]
+        resolved = [spec.resolved() for spec in specs if spec.scan.trained and spec not in own_sizes]
         assert len(resolved) >= 6
         for part in ("data", "scan", "training", "evaluation"):
             assert all(one[part] == resolved[0][part] for one in resolved), part

@@ -8,9 +8,9 @@ from reformer_pytorch.reformer_pytorch import LSHAttention as LibraryLSHAttentio
 from torch.nn import functional  # noqa: E402
 
 from archbench.api import Attention, ModelDims  # noqa: E402
-from archbench_reformer import lsh_attention  # noqa: E402
+from archbench.nn import lsh_attention  # noqa: E402
+from archbench.nn.lsh_attention import Buckets, LSHAttention, hash_buckets  # noqa: E402
 from archbench_reformer.config import ReformerConfig  # noqa: E402
-from archbench_reformer.lsh_attention import Buckets, LSHAttention, hash_buckets  # noqa: E402
 
 DIMS = ModelDims(vocab_size=40, seq_len=32, d_model=12, n_layers=2, n_heads=2, d_ff=24)
 
@@ -32,7 +32,7 @@ def test_outputs_and_gradients_equal_those_of_reformer_pytorch(
     theirs, _, buckets = LibraryLSHAttention(**settings)(qk, values)
     given = Buckets()
     given.ids = buckets.view(6, n_hashes, seq_len)
-    ours, _, _ = LSHAttention(**settings)(qk, values, _depth=given, _reverse=True)
+    ours = LSHAttention(**settings)(qk, values, given)
     # A lone position's score is -5e4, of which double precision resolves 1e-11.
     torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
     gradients = [torch.autograd.grad((output * weighting).sum(), (qk, values)) for output in (ours, theirs)]
@@ -52,7 +52,7 @@ def test_buckets_are_those_of_reformer_pytorch_with_the_same_seed() -> None:
 def test_two_buckets_of_half_the_context_are_dense_attention_with_shared_queries_and_keys() -> None:
     """With two chunks, each sees itself and the other: everything."""
     qk, values = _inputs(32)
-    output, _, _ = LSHAttention(bucket_size=16, n_hashes=1, causal=False)(qk, values)
+    output = LSHAttention(bucket_size=16, n_hashes=1, causal=False)(qk, values)
     scores = qk @ functional.normalize(qk, dim=-1).transpose(1, 2) / 8**0.5
     scores = scores.masked_fill(torch.eye(32, dtype=torch.bool), -torch.inf)
     torch.testing.assert_close(output, scores.softmax(dim=-1) @ values)
@@ -62,10 +62,10 @@ def test_gradients_agree_with_finite_differences_where_buckets_stand_still() -> 
     qk, values = _inputs(16)
     attention = LSHAttention(bucket_size=4, n_hashes=2, causal=True)
     buckets = Buckets()
-    attention(qk, values, _depth=buckets)
+    attention(qk, values, buckets)
 
     def with_fixed_buckets(qk: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        return attention(qk, values, _depth=buckets, _reverse=True)[0]
+        return attention(qk, values, buckets)
 
     assert torch.autograd.gradcheck(with_fixed_buckets, (qk, values))
 
@@ -77,7 +77,7 @@ def test_a_batch_in_pieces_gives_the_same_output_and_gradients(monkeypatch: pyte
     for scores_in_cache in (1, 4 * 2 * 32 * 8, 2**30):  # one of six rows at a time, four, all
         monkeypatch.setattr(lsh_attention, "_SCORES_IN_CACHE", scores_in_cache)
         torch.manual_seed(1)
-        output, _, _ = attention(qk, values)
+        output = attention(qk, values)
         results.append((output, *torch.autograd.grad(output.pow(2).mean(), (qk, values))))
     for in_pieces in results[:-1]:
         torch.testing.assert_close(in_pieces, results[-1])
@@ -87,9 +87,9 @@ def test_given_buckets_are_used_again_and_no_random_number_is_drawn() -> None:
     qk, values = _inputs(32)
     attention = LSHAttention(bucket_size=4, n_hashes=2, causal=True)
     buckets = Buckets()
-    first, _, _ = attention(qk, values, _depth=buckets)
+    first = attention(qk, values, buckets)
     before = torch.get_rng_state()
-    again, _, _ = attention(qk, values, _depth=buckets, _reverse=True)
+    again = attention(qk, values, buckets)
     assert torch.equal(first, again)
     assert torch.equal(torch.get_rng_state(), before)
 

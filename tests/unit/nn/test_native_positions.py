@@ -8,7 +8,7 @@ from torch import Tensor
 
 from archbench.nn.native.build import find_compiler
 from archbench.nn.native.switch import allow_native_kernels
-from archbench_transformer_xl.relative_attention import RelativeAttention, RelativeSinusoids
+from archbench.nn.relative_attention import RelativeAttention, RelativeSinusoids
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no C++ compiler here")
 
@@ -39,7 +39,7 @@ def test_output_and_gradients_are_those_of_explicit_products(
 
     def outcome(native: bool) -> list[Tensor]:
         allow_native_kernels(native)
-        mixed, _ = attention(x, rel_pos=sinusoids, mem=before)
+        mixed = attention(x, sinusoids, before)
         return [mixed, *torch.autograd.grad(mixed, inputs, above)]
 
     for got, expected in zip(outcome(True), outcome(False), strict=True):

@@ -12,7 +12,6 @@ a head, D = H·E.
 
 import torch
 from torch import Tensor, nn
-from x_transformers.attend import Intermediates
 
 from archbench.nn.attention import attend_by_distance
 
@@ -55,7 +54,7 @@ def relative_shift(by_distance: Tensor) -> Tensor:
 
 
 class RelativeAttention(nn.Module):
-    """Causal attention over the memory and the segment, called as x-transformers calls its attention layers."""
+    """Causal attention over the memory and the segment; its parameters are left to the caller to initialise."""
 
     def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
@@ -70,21 +69,16 @@ class RelativeAttention(nn.Module):
         self.position_bias = nn.Parameter(torch.empty(n_heads, self.d_head))
         """v of the paper."""
 
-    def forward(
-        self, x: Tensor, *, rel_pos: RelativeSinusoids, mem: Tensor | None = None, **_unused: object
-    ) -> tuple[Tensor, Intermediates]:
-        """Attention output [B, T, D] of the segment `x` [B, T, D] with the memory `mem` [B, M, D] before it.
-
-        `_unused` takes the arguments of x-transformers' own attention, none of which is set by this plug-in.
-        """
-        rows, num_queries, d_model = x.shape
-        context = x if mem is None else torch.cat([mem, x], dim=1)
+    def forward(self, x: Tensor, sinusoids: RelativeSinusoids, memory: Tensor | None = None) -> Tensor:
+        """Attention output [B, T, D] of the segment `x` [B, T, D] with the `memory` [B, M, D] before it."""
+        rows, num_queries, _ = x.shape
+        context = x if memory is None else torch.cat([memory, x], dim=1)
         num_keys = context.shape[1]
 
         queries = self.to_queries(x).view(rows, num_queries, self.n_heads, self.d_head)
         keys, values = self.to_keys_values(context).view(rows, num_keys, 2, self.n_heads, self.d_head).unbind(2)
-        sinusoids = rel_pos(num_keys).type_as(x)  # DeepSpeed casts parameters to bfloat16, but no buffers
-        positions = self.to_positions(sinusoids).view(num_keys + 1, self.n_heads, self.d_head)
+        distances = sinusoids(num_keys).type_as(x)  # DeepSpeed casts parameters to bfloat16, but no buffers
+        positions = self.to_positions(distances).view(num_keys + 1, self.n_heads, self.d_head)
 
         mixed = attend_by_distance(
             queries.transpose(1, 2),
@@ -96,7 +90,7 @@ class RelativeAttention(nn.Module):
             self.d_head**-0.5,
         )
         if mixed is not None:
-            return self.to_out(mixed.reshape(rows, num_queries, d_model)), Intermediates()
+            return self._projected(mixed)
 
         at_once = rows
         if x.device.type == "cpu":
@@ -105,7 +99,12 @@ class RelativeAttention(nn.Module):
             torch.split(queries, at_once), torch.split(keys, at_once), torch.split(values, at_once), strict=True
         )
         mixed = torch.cat([self._attend(*piece, positions) for piece in pieces])
-        return self.to_out(mixed.reshape(rows, num_queries, d_model)), Intermediates()
+        return self._projected(mixed)
+
+    def _projected(self, mixed: Tensor) -> Tensor:
+        """The output [B, T, D] of mixed values [B, T, H, E]."""
+        output: Tensor = self.to_out(mixed.flatten(2))
+        return output
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
         """Mixed values [B, T, H, E]; `queries` as they, `keys` and `values` [B, K, H, E], `positions` [K + 1, H, E].

@@ -18,11 +18,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from archbench_reformer.lsh_attention import Buckets
+from archbench.nn.lsh_attention import Buckets
 
 
 class ReversibleLayer(nn.Module):
-    """An attention and a feed-forward branch, each with its own norm; the attention fills or reads `Buckets`."""
+    """An attention and a feed-forward branch, each with its own norm; the attention fills or reads `Buckets`.
+
+    A branch that draws no buckets ignores them: what it computes must be the same whenever it is repeated.
+    """
 
     def __init__(self, attention: nn.Module, feed_forward: nn.Module) -> None:
         super().__init__()
@@ -31,8 +34,7 @@ class ReversibleLayer(nn.Module):
 
     def attend(self, x: Tensor, buckets: Buckets) -> Tensor:
         """The attention branch at `x`, [rows, seq_len, d_model]."""
-        # reformer-pytorch hands `_depth` through to the hashing as the key of its cache, whatever it is.
-        return cast(Tensor, self.attention(x, _depth=buckets, _reverse=buckets.ids is not None))
+        return cast(Tensor, self.attention(x, buckets=buckets))
 
 
 class ReversibleStack(nn.Module):

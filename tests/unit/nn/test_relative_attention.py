@@ -7,13 +7,13 @@ torch = pytest.importorskip("torch")
 from transformers import XLNetConfig, XLNetModel  # noqa: E402
 
 from archbench.api import ModelDims  # noqa: E402
-from archbench_transformer_xl import relative_attention  # noqa: E402
-from archbench_transformer_xl.model import TransformerXL  # noqa: E402
-from archbench_transformer_xl.relative_attention import (  # noqa: E402
+from archbench.nn import relative_attention  # noqa: E402
+from archbench.nn.relative_attention import (  # noqa: E402
     RelativeAttention,
     RelativeSinusoids,
     relative_shift,
 )
+from archbench_transformer_xl.model import TransformerXL  # noqa: E402
 
 DIMS = ModelDims(vocab_size=30, seq_len=7, d_model=12, n_layers=2, n_heads=3, d_ff=20)
 MEM_LEN = 5
@@ -35,7 +35,7 @@ def test_attention_equals_the_formula_of_the_paper_term_by_term() -> None:
     torch.nn.init.normal_(attention.position_bias)
     sinusoids = RelativeSinusoids(8, max_keys=7).double()
     memory, segment = torch.randn(1, 3, 8).double(), torch.randn(1, 4, 8).double()
-    output, _ = attention(segment, rel_pos=sinusoids, mem=memory)
+    output = attention(segment, sinusoids, memory)
 
     context = torch.cat([memory, segment], dim=1)[0]
     keys, values = attention.to_keys_values(context).chunk(2, dim=-1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SELF_SCORE = -5e4
+SELF_SCORE = -5e4
 """Score of a position with itself: it attends to itself only where it has nothing else (reformer-pytorch's value)."""
 
 _SCORES_IN_CACHE = 2**19
@@ -30,7 +30,7 @@ class Buckets:
 
 
 class LSHAttention(nn.Module):
-    """Attention within chunks of the positions sorted by hash bucket; called as reformer-pytorch calls its own."""
+    """Attention within chunks of the positions sorted by hash bucket."""
 
     def __init__(self, *, bucket_size: int, n_hashes: int, causal: bool) -> None:
         super().__init__()
@@ -38,26 +38,23 @@ class LSHAttention(nn.Module):
         self.n_hashes = n_hashes
         self.causal = causal
 
-    def forward(
-        self, qk: Tensor, v: Tensor, *, _depth: Buckets | None = None, _reverse: bool = False, **_unused: object
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Output [B, T, E] of shared queries and keys `qk` and values `v`, both [B, T, E]; an empty map; buckets.
+    def forward(self, qk: Tensor, v: Tensor, buckets: Buckets | None = None) -> Tensor:
+        """Output [B, T, E] of shared queries and keys `qk` and values `v`, both [B, T, E].
 
-        `_depth` receives the buckets, or with `_reverse` gives them, and then no random number is drawn; the names are
-        reformer-pytorch's. `_unused` takes masks and rotary positions, none of which is set by this plug-in.
+        T must be divisible by twice the bucket size. `buckets` receives the buckets; where it holds some already, these
+        are taken and no random number is drawn.
         """
         batch, seq_len, _ = qk.shape
-        record = _depth or Buckets()
-        if record.ids is None or not _reverse:
+        record = buckets or Buckets()
+        if record.ids is None:
             record.ids = hash_buckets(qk, self.n_hashes, seq_len // self.bucket_size)
-        buckets = record.ids
         # Rounds are sorted one by one; stable, so that equal buckets keep the order of the text.
-        order = buckets.argsort(dim=-1, stable=True)
+        order = record.ids.argsort(dim=-1, stable=True)
         at_once = batch
         if qk.device.type == "cpu":
             at_once = max(1, _SCORES_IN_CACHE // (self.n_hashes * seq_len * 2 * self.bucket_size))
         pieces = zip(torch.split(qk, at_once), torch.split(v, at_once), torch.split(order, at_once), strict=True)
-        return torch.cat([self._attend(*piece) for piece in pieces]), qk.new_empty(0), buckets
+        return torch.cat([self._attend(*piece) for piece in pieces])
 
     def _attend(self, qk: Tensor, v: Tensor, order: Tensor) -> Tensor:
         """Output [B, T, E] for positions in the order [B, R, T] of their buckets."""
@@ -128,7 +125,7 @@ class _ChunkAttention(torch.autograd.Function):
             hidden = own <= others if causal else own == others
             scores.masked_fill_(hidden, torch.finfo(scores.dtype).min)
             # Query i of a chunk is its key i. A second copy of it in a chunk of another round stays hidden.
-            scores.diagonal(dim1=1, dim2=2).fill_(_SELF_SCORE)
+            scores.diagonal(dim1=1, dim2=2).fill_(SELF_SCORE)
             weights = scores.softmax(dim=-1)
             output = torch.bmm(weights, values)
         # The largest weight is exp(largest score - log norm) and never zero. Rounds are mixed by this number.
