@@ -28,6 +28,8 @@ AXIS_NAMES = {
     CostAxis.EXACT: "executed FLOPs",
     CostAxis.DEVICE_SECONDS: "device seconds",
 }
+DATA = "data"
+"""Folder of the data tables beside a report."""
 LOSS_LABEL = "validation loss (nats per predicted token)"
 
 
@@ -129,14 +131,25 @@ def png_bytes(figure: "Figure") -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: "Figure", directory: Path, name: str) -> str:
-    """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG."""
+def save(figure: "Figure", directory: Path, name: str, alt: str, data: Sequence[str] = ()) -> str:
+    """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG.
+
+    alt: what the figure shows, for those who do not see it. data: names of the tables that hold its numbers.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{name}.svg").write_bytes(svg_bytes(figure))
     # The first drawing has placed everything; placing it again would take as long as drawing.
     figure.set_layout_engine("none")
     (directory / f"{name}.png").write_bytes(png_bytes(figure))
-    return f"![{name.replace('_', ' ')}]({directory.name}/{name}.svg)"
+    files = ", ".join(f"[{form.upper()}]({directory.name}/{name}.{form})" for form in ("svg", "png"))
+    tables = ", ".join(f"[{table}]({DATA}/{table}.csv)" for table in data)
+    numbers = f" Numbers: {tables}." if tables else ""
+    return f"![{_one_line(alt)}]({directory.name}/{name}.svg)\nFor print: {files}.{numbers}"
+
+
+def _one_line(text: str) -> str:
+    """`text` as the description of an image: brackets would end it."""
+    return " ".join(text.replace("[", "(").replace("]", ")").split())
 
 
 def file_name(text: str) -> str:
