@@ -13,7 +13,12 @@ from archbench.contracts.architecture import (
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
-from archbench.contracts.ladder import nearest_dims, with_gated_feed_forward
+from archbench.contracts.ladder import (
+    nearest_dims,
+    with_depth_of_its_width,
+    with_even_heads,
+    with_gated_feed_forward,
+)
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -22,8 +27,16 @@ from archbench.contracts.objective import (
     TokenSource,
     Windows,
 )
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.tracker import Tracker, TrackerConfig
+from archbench.contracts.transformer import (
+    EncoderConfig,
+    TransformerConfig,
+    block_flops,
+    block_params,
+    layer_norm_params,
+    saved_encoder_dims,
+)
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, StoreError
 from archbench.hookspecs import HOOK_API_VERSION, hookimpl
 from archbench.results.fits import (
@@ -46,13 +59,16 @@ __all__ = [
     "ArchbenchError",
     "ArchitectureConfig",
     "Attention",
+    "Column",
     "Comparison",
     "ComponentConfig",
     "CostAxis",
     "CurvePoint",
     "DataError",
+    "DataTable",
     "DatasetConfig",
     "Document",
+    "EncoderConfig",
     "Ended",
     "ExampleContext",
     "Executor",
@@ -91,9 +107,16 @@ __all__ = [
     "TokenizerConfig",
     "Tracker",
     "TrackerConfig",
+    "TransformerConfig",
     "Windows",
+    "block_flops",
+    "block_params",
     "hookimpl",
+    "layer_norm_params",
     "nearest_dims",
     "require_settings",
+    "saved_encoder_dims",
+    "with_depth_of_its_width",
+    "with_even_heads",
     "with_gated_feed_forward",
 ]

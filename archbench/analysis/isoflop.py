@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from archbench.analysis.power_sum import Array
 from archbench.results.fits import FitStatus
+from archbench.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def isoflop_minimum(flops: float, params: ArrayLike, loss: ArrayLike) -> Isoflop
     nan = float("nan")
     if len(np.unique(N)) < 3:
         return IsoflopMinimum(
-            flops, FitStatus.TOO_FEW_SIZES, f"{len(np.unique(N))} sizes, a parabola needs 3", nan, nan
+            flops, FitStatus.TOO_FEW_SIZES, f"{counted(len(np.unique(N)), 'size')}, a parabola needs 3", nan, nan
         )
     x = np.log(N)
     centre = x.mean()

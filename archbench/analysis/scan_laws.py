@@ -64,7 +64,7 @@ def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -
     def fitted(floor: Floor) -> LawFit:
         fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, delta=LEAST_SQUARES, clusters=sizes, cost_axis=axis)
         if curves.num_sizes < MIN_SIZES:
-            reason = f"{curves.num_sizes} sizes have finished; a frontier needs at least {MIN_SIZES}"
+            reason = f"{counted(curves.num_sizes, 'size')} finished; a frontier needs at least {MIN_SIZES}"
             return fit.refused(FitStatus.TOO_FEW_SIZES, reason)
         return fit
 

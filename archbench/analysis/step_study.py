@@ -174,7 +174,7 @@ def _compute_law(points: Sequence[StudyPoint], cost: str, seed: int) -> tuple[Fi
         param_convention="non_embedding",
     )
     if len(set(sizes)) < MIN_SIZES:
-        reason = f"{len(set(sizes))} sizes are ever compute-efficient; the law needs {MIN_SIZES}"
+        reason = f"{counted(len(set(sizes)), 'size')} ever compute-efficient; the law needs {MIN_SIZES}"
         return fit.refused(FitStatus.TOO_FEW_SIZES, reason).result, None
     judged, _ = with_residual_intervals(fit, seed=seed)
     return judged.result, judged.result.intervals.get("alpha_C")

@@ -1,8 +1,9 @@
 """The study of one scan: a frontier with its laws for each contender and cost axis, and every pair compared."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.tiers import design_warning, final_losses, find_tiers, holm
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
+from archbench.units import counted
 
 MIN_SIZES = 3
 NUM_RESAMPLES = 1000
@@ -75,8 +77,39 @@ def fit_contenders(
     seed: int = 0,
     options: StudyOptions | None = None,
 ) -> list[Contender]:
-    """As `study_contenders`, with frontiers and laws alone: sizes, tiers and warnings of the results are empty."""
+    """As `study_contenders`, with frontiers and laws alone: sizes, tiers and warnings of the results are empty.
+
+    What was fitted to the same records before is not fitted again.
+    """
     settings = options or StudyOptions()
+    kept = _Fitted.to(records)
+    key = (axis, baseline, seed)
+    if (*key, settings) not in kept:
+        with_floor = kept.get((*key, replace(settings, floor="free")))
+        if with_floor is not None:
+            return [replace(one, result=replace(one.result, law_with_floor=one.result.law)) for one in with_floor]
+        kept[(*key, settings)] = _fit_contenders(records, axis, baseline, seed, settings)
+    return list(kept[(*key, settings)])
+
+
+class _Fitted:
+    """The contenders fitted to one set of records: what a study fits, its audit and its report ask for again."""
+
+    records: ClassVar[tuple[RunRecord, ...]] = ()
+    made: ClassVar[dict[tuple[CostAxis, str | None, int, StudyOptions], list[Contender]]] = {}
+
+    @classmethod
+    def to(cls, records: Sequence[RunRecord]) -> dict[tuple[CostAxis, str | None, int, StudyOptions], list[Contender]]:
+        """What was fitted to these very records; other records end what was kept of the last ones."""
+        same = len(records) == len(cls.records) and all(map(operator.is_, records, cls.records))
+        if not same:
+            cls.records, cls.made = tuple(records), {}
+        return cls.made
+
+
+def _fit_contenders(
+    records: Sequence[RunRecord], axis: CostAxis, baseline: str | None, seed: int, settings: StudyOptions
+) -> list[Contender]:
     tracks = {record.contender: record.track for record in records}
     names = sorted(tracks, key=lambda name: name != baseline)  # a stable sort: the spec's order behind the baseline
     sets = {name: mean_curves(name, records, axis, finished_only=settings.finished_only) for name in names}
@@ -163,7 +196,7 @@ def _law(
         return replace(
             fit,
             status=FitStatus.TOO_FEW_SIZES,
-            reason=f"{curves.num_sizes} sizes; a frontier needs at least {MIN_SIZES}",
+            reason=f"{counted(curves.num_sizes, 'size')}; a frontier needs at least {MIN_SIZES}",
             params={},
         )
     return fit
@@ -194,7 +227,8 @@ def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | N
     warnings = list(curves.warnings)
     leading = {point.size_index for point in points}
     if curves.num_sizes >= MIN_SIZES > len(leading):
-        warnings.append(f"only {len(leading)} of {curves.num_sizes} sizes ever lead: the law rests on those")
+        ever = "ever leads: the law rests on that" if len(leading) == 1 else "ever lead: the law rests on those"
+        warnings.append(f"only {len(leading)} of {counted(curves.num_sizes, 'size')} {ever}")
     if design:
         warnings.append(design)
     unfinished = sum(point.kind is PointKind.MID_SCHEDULE for point in points)

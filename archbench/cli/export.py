@@ -1,5 +1,6 @@
 """`archbench export`: a finished run's model as a folder that others load."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ def export(
     record = _exportable(directory)
     folder = folder or Path("exports") / directory.path.name
     registry = host_with(plugin_files).registry
+    # Weights are only copied; left to itself, DeepSpeed would look for an accelerator and tell of it.
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
     # Imported now: torch and transformers take seconds.
     from archbench.training.export import export_model
 
@@ -148,6 +151,8 @@ def _write_card(
         licence=licence,
     )
     write_atomically(folder / "README.md", model_card(subject).encode())
+    for path in folder.iterdir():
+        path.chmod(0o644)  # transformers writes weights for their owner alone
     return has_tokenizer
 
 
@@ -171,7 +176,7 @@ def _push(folder: Path, repository: str) -> str:
         status = error.response.status_code if error.response is not None else "no answer"
         reason = "sign in by `hf auth login`" if status in (401, 403) else "try again later"
         raise SpecError(f"--push {repository}: the hub refused it ({status}); {reason}; {kept}") from error
-    except OSError as error:
+    except Exception as error:  # what the hub's HTTP library raises, which is another one in other versions
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SpecError(f"--push {repository}: the hub cannot be reached ({reason}); {kept}") from error
     return str(url)

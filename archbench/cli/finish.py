@@ -17,7 +17,7 @@ from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
 from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import reservations, verdict
-from archbench.report.writer import write_report
+from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
@@ -49,6 +49,7 @@ def finish_scan(
         click.echo("")
     report = write_report(results, reports_dir / index.name, report_sections(host))
     click.echo(f"report       {report}")
+    click.echo(f"page         {report.with_name(PAGE_FILE)}")
     if entries := make_entries(results):
         for entry in entries:
             add_entry(leaderboard_dir, entry, datetime.date.today())

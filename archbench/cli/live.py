@@ -1,48 +1,49 @@
-"""Lines at the foot of a terminal that are drawn again in place, while everything else scrolls by above them.
+"""A view that is drawn again several times a second, on a screen of its own, and lines that outlast it.
 
-The block is erased by what it takes *now*: where the terminal has become narrower, it has broken the lines that were
-drawn before, and a block that only counts lines leaves their upper halves behind.
+It is the terminal's alternate screen, which no terminal breaks anew when its width changes: drawn in place among other
+lines, a block cannot know where the terminal has put its lines meanwhile (decision 0041). Lines that were printed
+meanwhile are shown above the view while it lasts, and are written to the ordinary screen when it ends.
 """
 
 import io
-import math
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.text import Text
 
 REFRESH_SECONDS = 0.25
 
-_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
-_CURSOR_OFF, _CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
-_ERASE_BELOW = "\x1b[J"
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
+"""The alternate screen, without a cursor and without breaking lines."""
+_HOME, _END_OF_LINE, _END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
-class LiveBlock:
-    """Draws what `render(columns, rows)` gives, several times a second, until it is left.
+class LiveView:
+    """Draws what `render(columns, rows)` gives until it is left.
 
-    What is printed meanwhile, on standard output or error, appears above the block and stays.
+    What is printed meanwhile, on standard output or error, stays: nothing is lost when the terminal changes its size,
+    when the program is interrupted, or when it fails.
     """
 
     def __init__(self, render: Callable[[int, int], RenderableType], stream: TextIO | None = None) -> None:
         self._render = render
         self._stream = stream or sys.stdout
         self._console = Console(file=self._stream, force_terminal=True, highlight=False)
-        self._drawn: list[int] = []
+        self._lines: list[str] = []
         self._lock = threading.RLock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep_drawing, name="live block", daemon=True)
+        self._thread = threading.Thread(target=self._keep_drawing, name="live view", daemon=True)
+        self._printed = _Printed(self)
         self._streams: tuple[TextIO, TextIO] | None = None
 
     def __enter__(self) -> Self:
-        self._write(_CURSOR_OFF)
+        self._write(_ENTER)
         self._streams = (sys.stdout, sys.stderr)
-        sys.stdout, sys.stderr = _Above(self), _Above(self)
+        sys.stdout = sys.stderr = self._printed
         self._thread.start()
         return self
 
@@ -52,36 +53,34 @@ class LiveBlock:
         self._stop.set()
         self._thread.join()
         if self._streams is not None:
-            for held in (sys.stdout, sys.stderr):
-                held.flush()
             sys.stdout, sys.stderr = self._streams
+        self._printed.end_line()
         with self._lock:
-            self._write(self._erased() + _CURSOR_ON)
+            self._write(_LEAVE + "".join(f"{line}\n" for line in self._lines))
 
     def print(self, line: str) -> None:
-        """Prints `line` above the block, broken by the terminal where it is too long."""
+        """Shows `line` above the view, and keeps it for the ordinary screen."""
         with self._lock:
-            self._write(f"{self._erased()}{line}\n")
-            self.draw()
+            self._lines.append(line)
 
     def draw(self) -> None:
-        """Draws the block now."""
+        """Draws the view now."""
         with self._lock:
             columns, rows = self._console.size
             with self._console.capture() as capture:
-                self._console.print(self._render(columns, rows), end="")
-            lines = [line.rstrip() for line in capture.get().splitlines()][: max(1, rows - 1)]
-            erased = self._erased()
-            self._drawn = [cell_len(Text.from_ansi(line).plain) for line in lines]
-            self._write(erased + _WRAP_OFF + "\n".join(lines) + _WRAP_ON)
+                self._console.print(self._render(columns, rows))
+            lines = capture.get().splitlines()[:rows]
+            shown = [*self._newest(columns, rows - len(lines)), *lines]
+            self._write(_HOME + "\r\n".join(f"{line}{_END_OF_LINE}" for line in shown) + _END_OF_SCREEN)
 
-    def _erased(self) -> str:
-        """What takes the block away, wherever the terminal has put its lines by now."""
-        columns, rows = self._console.size
-        taken = sum(max(1, math.ceil(width / columns)) for width in self._drawn)
-        self._drawn = []
-        up = min(taken, rows) - 1
-        return "\r" + (f"\x1b[{up}A" if up > 0 else "") + _ERASE_BELOW if taken else ""
+    def _newest(self, columns: int, rows: int) -> list[str]:
+        """The last printed lines, as many as fit on `rows` rows when broken between words."""
+        newest: list[str] = []
+        for line in reversed(self._lines):
+            if len(newest) >= rows:
+                break
+            newest = [*(textwrap.wrap(line, columns) or [""]), *newest]
+        return newest[-rows:] if rows > 0 else []
 
     def _keep_drawing(self) -> None:
         while not self._stop.is_set():
@@ -93,27 +92,29 @@ class LiveBlock:
         self._stream.flush()
 
 
-class _Above(io.TextIOBase):
-    """A stream whose whole lines appear above a block."""
+class _Printed(io.TextIOBase):
+    """A stream whose lines appear above a view."""
 
-    def __init__(self, block: LiveBlock) -> None:
-        self._block = block
-        self._held = ""
+    def __init__(self, view: LiveView) -> None:
+        self._view = view
+        self._begun = ""
 
     def write(self, text: str) -> int:
-        """Prints the lines that are whole, and holds the rest."""
-        *lines, self._held = (self._held + text).split("\n")
+        """Prints the lines that are whole, and keeps the rest for later."""
+        *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
-            self._block.print(line)
+            self._view.print(line)
         return len(text)
 
-    def flush(self) -> None:
-        """Nothing: half a line would be torn apart by the block."""
+    def end_line(self) -> None:
+        """Prints what has no end yet."""
+        if self._begun:
+            self.write("\n")
 
     def writable(self) -> bool:
         """True."""
         return True
 
     def isatty(self) -> bool:
-        """True: the block is drawn in terminals only."""
+        """True: views are drawn in terminals only."""
         return True

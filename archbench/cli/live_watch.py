@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archbench.cli.common import interactive
-from archbench.cli.live import LiveBlock
+from archbench.cli.live import LiveView
 from archbench.cli.scan_view import ShownRun, row_name, scan_table, sparkline, stacked, summary_line
 from archbench.cli.watch import LineWatcher, Pace, short_label
 from archbench.contracts.executor import Progress
@@ -32,20 +32,20 @@ class LiveWatcher(LineWatcher):
 
     def __init__(self, pace: Pace) -> None:
         super().__init__(pace)
-        self._block = LiveBlock(self.view)
+        self._view = LiveView(self.view)
         self._runs: dict[str, PlannedRun] = {}
         self._ends: dict[str, RunStatus] = {}
         self._shares: dict[str, float] = {}
         self._losses: dict[str, list[tuple[int, float]]] = {}
 
     def __enter__(self) -> Self:
-        self._block.__enter__()
+        self._view.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._block.__exit__(kind, error, trace)
+        self._view.__exit__(kind, error, trace)
 
     def scheduled(self, missing: Sequence[PlannedRun], done: Sequence[PlannedRun], capacity: int) -> None:
         """See Watcher."""
@@ -75,7 +75,7 @@ class LiveWatcher(LineWatcher):
 
     def say(self, line: str) -> None:
         """Prints `line` above the block."""
-        self._block.print(line)
+        self._view.print(line)
 
     def view(self, columns: int, rows: int) -> RenderableType:
         """The block on `columns` columns, at most `rows` rows high: the runs at work matter more than the table."""

@@ -34,7 +34,7 @@ def report(
     plugin_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Write the report of a scan again.
+    """Write the report of a scan again: Markdown, one page of HTML, figures, and their numbers.
 
     SPEC is a spec's file or a scan's name. Nothing is trained; runs that have not ended are listed as such.
     """
@@ -42,7 +42,7 @@ def report(
     from archbench.cli.finish import print_verdict, report_sections, scan_results
     from archbench.cli.status import records_of, scan_name
     from archbench.report.verdict import reservations, verdict
-    from archbench.report.writer import write_report
+    from archbench.report.writer import PAGE_FILE, write_report
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
@@ -50,7 +50,9 @@ def report(
     results = scan_results(index, records_of(store, index))
     path = write_report(results, reports_dir / index.name, report_sections(host_with(plugin_files)))
     if as_json:
-        print_json(ReportOutput(str(path), verdict(results).splitlines(), list(reservations(results))))
+        page = str(path.with_name(PAGE_FILE))
+        print_json(ReportOutput(str(path), page, verdict(results).splitlines(), list(reservations(results))))
         return
     print_verdict(results)
     note(f"report  {path}")
+    note(f"page    {path.with_name(PAGE_FILE)}")

@@ -84,10 +84,11 @@ def run(
 
         finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
     except KeyboardInterrupt:
-        note(f"interrupted; finished runs are kept in {runs_dir}, and `{again}` goes on from here")
+        note(f"interrupted; finished runs are kept in {runs_dir}; this goes on from here:")
+        click.echo(f"  {again}", err=True)  # unbroken, to be copied
         ctx.exit(EXIT_INTERRUPTED)
     _repeat(told)
-    ctx.exit(_say_failures(outcome, again))
+    ctx.exit(_say_failures(outcome))
 
 
 def _same_command(ctx: click.Context) -> str:
@@ -183,7 +184,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say_failures(outcome: ScanOutcome, again: str) -> int:
+def _say_failures(outcome: ScanOutcome) -> int:
     """Lists failed and diverged runs; the exit code."""
     for failure in outcome.failures:
         note(f"{failure.state.value}: {label(failure.run)}: {failure.reason}")
@@ -191,5 +192,5 @@ def _say_failures(outcome: ScanOutcome, again: str) -> int:
         return 0
     num_lost = len(outcome.failures)
     enter = "enters" if num_lost == 1 else "enter"
-    note(f"{counted(num_lost, 'run')} {enter} no fit; `{again}` tries failed ones again")
+    note(f"{counted(num_lost, 'run')} {enter} no fit; the same command tries failed ones again")
     return EXIT_RUNS_FAILED

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archbench.cli.common import interactive
-from archbench.cli.live import LiveBlock
+from archbench.cli.live import LiveView
 from archbench.cli.scan_view import ShownRun, row_name, scan_table, stacked, summary_line
 from archbench.cli.status import counts_words
 from archbench.cli.watch import Pace
@@ -80,7 +80,7 @@ def follow(store: RunStore, name: str) -> None:
     followed.look(store)
     try:
         if interactive():
-            with LiveBlock(lambda columns, rows: _view(followed, columns, rows)):
+            with LiveView(lambda columns, rows: _view(followed, columns, rows)):
                 _until_all_ended(store, followed, lambda: None)
         else:
             _until_all_ended(store, followed, _LineTeller(followed).tell)

@@ -36,6 +36,35 @@ class ScanResults:
     """Every planned run of the studies beside the size scan, whatever its role, usable or not."""
 
 
+Cell = str | int | float | bool | None
+"""What a cell of a data table holds; None where there is nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a data table."""
+
+    name: str
+    """Lower case with underscores, its unit in it where it has one: `loss_nats`."""
+    unit: str
+    """`nats`, `FLOPs`, ...; empty for words, counts and plain ratios."""
+    about: str
+    """What a value is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataTable:
+    """The numbers behind a figure or a table of a report, as they are stored in `data/`."""
+
+    name: str
+    """Name of its files without suffix."""
+    about: str
+    """What one row is."""
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    """One cell for each column."""
+
+
 class ReportSection(ComponentConfig):
     """One section of a report, made of results alone."""
 
@@ -46,3 +75,7 @@ class ReportSection(ComponentConfig):
     @abstractmethod
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """The section's Markdown body; figures go to `figures_dir`. None leaves the section out."""
+
+    def tables(self, results: ScanResults) -> Sequence[DataTable]:
+        """Every number behind the section's figures; stored as CSV, Parquet and JSON. By default none."""
+        return ()

@@ -1,41 +1,67 @@
-"""The contenders of a report with their resamples: made once, drawn by several sections."""
+"""What several sections of one report ask for: contenders with their resamples, audit, back-test. Each is made once."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import TypeVar
 
 from archbench.analysis.comparison import Contender
+from archbench.analysis.frontier_audit import FrontierAuditRow, audit_frontiers
+from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier
 from archbench.analysis.study import StudyOptions, study_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
+from archbench.results.runs import CostAxis
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    results: ScanResults
-    contenders: list[Contender]
+def once(make: Callable[[ScanResults], T]) -> Callable[[ScanResults], T]:
+    """`make`, which keeps what it made last: the sections of one report ask for the same, one after the other."""
+    kept: list[tuple[ScanResults, T]] = []
+
+    @wraps(make)
+    def kept_or_made(results: ScanResults) -> T:
+        if not kept or kept[0][0] is not results:
+            kept[:] = [(results, make(results))]
+        return kept[0][1]
+
+    return kept_or_made
 
 
-class _Latest:
-    """The contenders made last: the sections of one report ask for the same ones, one after the other."""
+@once
+def contenders_by_axis(results: ScanResults) -> dict[CostAxis, list[Contender]]:
+    """The contenders on every axis that the results have, baseline first; the verdict's axis comes first.
 
-    made: ClassVar[_Made | None] = None
-
-
-def contenders_of(results: ScanResults) -> list[Contender]:
-    """The contenders on the verdict's axis, baseline first; the same seed as the study's, so that bands agree with it.
-
-    The laws are those that `results` state.
+    Seeds are the study's, so that bands agree with it, and the laws are those that `results` state.
     """
-    latest = _Latest.made
-    if latest is not None and latest.results is results:
-        return latest.contenders
-    axis = main_axis(results)
+    present = {frontier.cost_axis for frontier in results.frontiers}
+    axes = sorted((axis for axis in CostAxis if axis in present), key=lambda axis: axis is not main_axis(results))
+    return {axis: _on(results, axis) for axis in axes}
+
+
+def _on(results: ScanResults, axis: CostAxis) -> list[Contender]:
     stated = {one.contender: one for one in results.frontiers if one.cost_axis is axis}
     # Fitting a floor again would take most of a report's time.
     drawn = study_contenders(results.records, axis, baseline=results.baseline, options=StudyOptions(floor="none"))
-    contenders = [replace(one, result=stated[one.name]) for one in drawn if one.name in stated]
-    _Latest.made = _Made(results, contenders)
-    return contenders
+    return [replace(one, result=stated[one.name]) for one in drawn if one.name in stated]
+
+
+def contenders_of(results: ScanResults) -> list[Contender]:
+    """The contenders on the verdict's axis, baseline first; empty where no run is usable."""
+    return contenders_by_axis(results).get(main_axis(results), [])
+
+
+@once
+def audit_rows(results: ScanResults) -> tuple[FrontierAuditRow, ...]:
+    """Every contender's exponent under every convention, on the verdict's axis."""
+    return audit_frontiers(results.records, main_axis(results), baseline=results.baseline)
+
+
+@once
+def back_tests(results: ScanResults) -> tuple[FrontierBacktestRow, ...]:
+    """Every window of every contender on the verdict's axis."""
+    return tuple(row for one in contenders_of(results) for row in back_test_frontier(one))
 
 
 def by_track(contenders: list[Contender]) -> dict[str, list[Contender]]:

@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from archbench.analysis.comparison import Contender
 from archbench.analysis.curves import Floats, MeanCurve
+from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
@@ -27,7 +28,7 @@ def overview(contenders: Sequence[Contender]) -> Figure:
     figure, (axes,) = new_figure(6.4, 4.2)
     for index, one in enumerate(contenders):
         style = style_of(index)
-        cost, loss = _envelope(one)
+        cost, loss = envelope_line(one)
         axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=one.name)
         curves = one.curves.curves
         ends = [curve for curve in curves[:: max(1, -(-len(curves) // _MANY))] if curve.finished[-1]]
@@ -65,7 +66,7 @@ def frontier(one: Contender, index: int = 0) -> Figure:
         )
         axes.plot(curve.cost[-1], curve.loss_nats[-1], "x" if bad else "o", color=str(grey), markersize=5, zorder=2)
     _label_sizes(axes, curves, dominated)
-    cost, loss = _envelope(one)
+    cost, loss = envelope_line(one)
     color = style_of(max(index, 1)).color
     axes.plot(cost, loss, color=color, linewidth=2.2, zorder=3, label="envelope")
     _law(axes, one, cost, "#000000", label=True)
@@ -195,30 +196,17 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
     return figure
 
 
-def _envelope(one: Contender) -> tuple[Floats, Floats]:
-    """The envelope on a fine grid of costs, from its first point to the end of the longest run."""
-    spent = max(float(curve.cost[-1]) for curve in one.curves.curves)
-    cost = np.geomspace(one.result.points[0].cost, spent, 200)
-    losses = np.min([step.value(np.log(cost)) for step in one.frontiers.steps], axis=0)
-    return cost, np.exp(losses)
-
-
 def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = False) -> None:
-    law = one.result.law
-    if law.status is not FitStatus.OK:
+    line = law_line(one, cost)
+    if line is None:
         return
-    cost = cost[cost <= one.result.points[-1].cost * 1.001]
-    log_cost = np.log(cost)
-    samples = one.lines.log_loss_at(log_cost)
-    samples = samples[~np.isnan(samples).any(axis=1)]
-    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(law.params['alpha_C'])}" if label else None
-    if len(samples):
-        low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0))
-        axes.fill_between(cost, low, high, color=color, alpha=0.15, linewidth=0, zorder=2)
+    text = f"$(C_c/C)^{{\\alpha}}$, $\\alpha$ = {number(one.alpha)}" if label else None
+    if line.low is not None and line.high is not None:
+        axes.fill_between(line.cost, line.low, line.high, color=color, alpha=0.15, linewidth=0, zorder=2)
         text = f"{text}, 95 % band" if text else None
     axes.plot(
-        cost,
-        np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost),
+        line.cost,
+        line.loss_nats,
         color=color,
         linewidth=0.8,
         linestyle=(0, (1, 1)) if label else "-",

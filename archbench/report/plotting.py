@@ -1,6 +1,7 @@
 """How every figure looks and is stored: legible in grey, vector and bitmap, the same bytes for the same numbers."""
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -27,6 +28,8 @@ AXIS_NAMES = {
     CostAxis.EXACT: "executed FLOPs",
     CostAxis.DEVICE_SECONDS: "device seconds",
 }
+DATA = "data"
+"""Folder of the data tables beside a report."""
 LOSS_LABEL = "validation loss (nats per predicted token)"
 
 
@@ -68,6 +71,11 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_PLACES = re.compile(rb'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|translate\([^)]*\)')
+"""Where an SVG holds coordinates: paths, marks, and the origins of texts."""
+_LONG = re.compile(rb"-?\d+\.\d{3,}")
+
+
 def style_of(index: int) -> Style:
     """The style of contender number `index`; the baseline is 0."""
     return _STYLES[index % len(_STYLES)]
@@ -96,13 +104,20 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
 @styled
 def svg_bytes(figure: "Figure") -> bytes:
-    """The figure as SVG; no date and no random ids in it."""
+    """The figure as SVG; no date and no random ids in it, a path on one line, coordinates to 0.01 points."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    thinned = _PLACES.sub(lambda found: b" ".join(_LONG.sub(_rounded, found[0]).split()), buffer.getvalue())
     # Trailing blanks would be noise in every diff.
-    return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
+    return b"\n".join(line.rstrip() for line in thinned.splitlines()) + b"\n"
+
+
+def _rounded(number: re.Match[bytes]) -> bytes:
+    """Two decimals at most."""
+    value = round(float(number[0]), 2) + 0.0  # which makes a negative zero a plain one
+    return f"{value:.2f}".rstrip("0").rstrip(".").encode()
 
 
 @styled
@@ -116,14 +131,25 @@ def png_bytes(figure: "Figure") -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: "Figure", directory: Path, name: str) -> str:
-    """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG."""
+def save(figure: "Figure", directory: Path, name: str, alt: str, data: Sequence[str] = ()) -> str:
+    """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG.
+
+    alt: what the figure shows, for those who do not see it. data: names of the tables that hold its numbers.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{name}.svg").write_bytes(svg_bytes(figure))
     # The first drawing has placed everything; placing it again would take as long as drawing.
     figure.set_layout_engine("none")
     (directory / f"{name}.png").write_bytes(png_bytes(figure))
-    return f"![{name.replace('_', ' ')}]({directory.name}/{name}.svg)"
+    files = ", ".join(f"[{form.upper()}]({directory.name}/{name}.{form})" for form in ("svg", "png"))
+    tables = ", ".join(f"[{table}]({DATA}/{table}.csv)" for table in data)
+    numbers = f" Numbers: {tables}." if tables else ""
+    return f"![{_one_line(alt)}]({directory.name}/{name}.svg)\nFor print: {files}.{numbers}"
+
+
+def _one_line(text: str) -> str:
+    """`text` as the description of an image: brackets would end it."""
+    return " ".join(text.replace("[", "(").replace("]", ")").split())
 
 
 def file_name(text: str) -> str:

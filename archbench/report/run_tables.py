@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from archbench.report.plotting import markdown_table
-from archbench.report.study_tables import labels_text
+from archbench.report.tables import labels_text
 from archbench.report.words import number
 from archbench.results.runs import RunRecord, size_number
 from archbench.units import counted, human_count

@@ -1,11 +1,14 @@
-"""What studies are made of as CSV files: the curves of their runs, and every figure that their analyses returned."""
+"""What studies are made of as data tables: the curves of their runs, and every figure that their analyses returned."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from typing import Any
 
-from archbench.contracts.report import ScanResults
-from archbench.report.tables import csv_text
+from archbench.contracts.report import Cell, DataTable, ScanResults
+from archbench.report.columns import data_table
+from archbench.report.plotting import file_name
+from archbench.report.tables import labels_text
 from archbench.results.fits import FitResult, Interval
 from archbench.results.runs import RunRecord
 
@@ -15,7 +18,7 @@ _CURVE_COLUMNS = (
     "device_seconds", "train_loss_nats", "validation_loss_nats", "bits_per_byte", "in_warmup", "finished",
 )  # fmt: skip
 
-Row = dict[str, object]
+Row = dict[str, Cell]
 
 
 @dataclass(slots=True)
@@ -29,7 +32,7 @@ class _Tables:
         self.rows.setdefault(table, []).append(row)
 
 
-def study_curves_csv(records: Sequence[RunRecord]) -> str:
+def study_curves_table(records: Sequence[RunRecord]) -> DataTable:
     """Every evaluated point of every run of a study, one a row; losses in nats per predicted token."""
     rows = [
         (
@@ -41,21 +44,16 @@ def study_curves_csv(records: Sequence[RunRecord]) -> str:
         for run in records
         for point in run.curve
     ]  # fmt: skip
-    return csv_text(_CURVE_COLUMNS, rows)
+    return data_table("study_curves", "One evaluation of one run of a study.", _CURVE_COLUMNS, rows)
 
 
-def labels_text(run: RunRecord) -> str:
-    """What its study tells a run apart by: `source text, target python`; ids of runs are shortened."""
-    return ", ".join(f"{name} {_short(value)}" for name, value in run.labels.items())
-
-
-def study_tables(results: ScanResults) -> dict[str, str]:
-    """Name of a file -> CSV: what each study returned, a file for each sort of row, and `study_laws.csv`.
+def study_tables(results: ScanResults) -> tuple[DataTable, ...]:
+    """What each study returned, a table for each sort of row, and `study_laws`.
 
     Columns are the fields of the values in `archbench.results`. An interval takes three columns: its value and its two
     ends. What is not made of dataclasses, as a plug-in's own result may be, is left out.
     """
-    found: dict[str, str] = {}
+    found: list[DataTable] = []
     laws: list[Row] = []
     for study, result in results.studies.items():
         tables = _Tables()
@@ -64,13 +62,14 @@ def study_tables(results: ScanResults) -> dict[str, str]:
                 _collect(one, "", {"study": study}, tables)
         laws += tables.laws
         for name, rows in tables.rows.items():
-            found[f"study_{_slug(study)}_{name}.csv"] = _csv(rows)
+            about = f"Study {study}: one of its {name.replace('_', ' ')}." if name != "summary" else f"Study {study}."
+            found.append(_table(study_table_name(study, name), about, rows))
     if laws:
-        found["study_laws.csv"] = _csv(laws)
-    return found
+        found.append(_table("study_laws", "One parameter of one law of a study, or a law that was refused.", laws))
+    return tuple(found)
 
 
-def _collect(value: Any, table: str, keys: Mapping[str, object], tables: _Tables) -> None:
+def _collect(value: Any, table: str, keys: Mapping[str, Cell], tables: _Tables) -> None:
     """`value` as a row of `table` under `keys`; values inside it become rows of their own, under what names it."""
     own = {**keys, **_plain(value, taken=keys)}
     laws = {one.name: law for one in fields(value) if isinstance(law := getattr(value, one.name), FitResult)}
@@ -118,11 +117,18 @@ def _plain(value: Any, taken: Mapping[str, object]) -> Row:
         elif isinstance(content, tuple) and content and not any(map(is_dataclass, content)):
             row[name] = "; ".join(map(str, content))
         elif not isinstance(content, tuple) and not is_dataclass(content):
-            row[name] = content
+            row[name] = _cell(content)
     return row
 
 
-def _law_rows(keys: Mapping[str, object], name: str, law: FitResult) -> Iterator[Row]:
+def _cell(content: object) -> Cell:
+    """`content` as a cell; words for what is neither number nor text. A value of an enumeration is its text."""
+    if isinstance(content, StrEnum):
+        return content.value
+    return content if isinstance(content, (str, int, float, bool, type(None))) else str(content)
+
+
+def _law_rows(keys: Mapping[str, Cell], name: str, law: FitResult) -> Iterator[Row]:
     """A row for each parameter; one without a parameter where the law was refused."""
     told: Row = {
         **keys, "law": name, "equation": law.equation, "status": law.status.value, "reason": law.reason,
@@ -139,19 +145,15 @@ def _law_rows(keys: Mapping[str, object], name: str, law: FitResult) -> Iterator
         yield {**told, "parameter": parameter, "value": value, "low": low, "high": high}
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _table(name: str, about: str, rows: Sequence[Row]) -> DataTable:
     header = list(dict.fromkeys(name for row in rows for name in row))
-    return csv_text(header, [[row.get(name) for name in header] for row in rows])
+    return data_table(name, about, header, [[row.get(name) for name in header] for row in rows])
 
 
 def _joined(table: str, name: str) -> str:
     return f"{table}_{name}" if table else name
 
 
-def _short(value: str) -> str:
-    is_run_id = len(value) == 64 and set(value) <= set("0123456789abcdef")
-    return value[:12] if is_run_id else value
-
-
-def _slug(text: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in text)
+def study_table_name(study: str, sort: str) -> str:
+    """The name of the table of a study's rows of one sort: `study_batch_trade_offs`."""
+    return f"study_{file_name(study)}_{sort}"

@@ -18,7 +18,7 @@ from archbench.results.studies import (
     StudyOfContender,
     StudyResult,
 )
-from archbench.units import human_count
+from archbench.units import counted, human_count
 
 
 def study_lines(study: StudyResult) -> list[str]:
@@ -92,7 +92,7 @@ def _constants(law: FitResult) -> str:
 def notes_text(study: StudyOfContender) -> str:
     """Runs used and left out, and what must be known to read the figures."""
     left_out = ", ".join(f"{count} {reason}" for reason, count in study.left_out.items())
-    lines = [f"{study.runs_used} runs used" + (f"; left out: {left_out}" if left_out else "") + "."]
+    lines = [f"{counted(study.runs_used, 'run')} used" + (f"; left out: {left_out}" if left_out else "") + "."]
     lines += [f"{note[0].upper()}{note[1:]}." for note in study.notes]
     return "\n".join(f"- {line}" for line in lines)
 

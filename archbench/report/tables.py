@@ -1,21 +1,20 @@
-"""Everything behind a report as plain rows: what CSV files are made of."""
+"""Everything behind a report's figures of size scans as data tables."""
 
-import csv
-import io
 from collections.abc import Sequence
 
-from archbench.contracts.report import ScanResults
-from archbench.results.fits import FitResult
-from archbench.results.runs import RunRecord
+from archbench.contracts.report import Cell, DataTable, ScanResults
+from archbench.report.columns import data_table
+from archbench.results.fits import FitResult, FrontierResult
+from archbench.results.runs import RunRecord, size_number
 
-CURVE_COLUMNS = (
+_CURVE_COLUMNS = (
     "contender", "architecture", "objective", "track", "size_index", "non_embedding_params", "embedding_params",
     "seed", "run_id", "state", "step", "tokens", "kaplan_flops", "exact_flops", "device_seconds", "train_loss_nats",
     "validation_loss_nats", "bits_per_byte", "in_warmup", "finished",
 )  # fmt: skip
 
 
-def curves_csv(records: Sequence[RunRecord]) -> str:
+def curves_table(records: Sequence[RunRecord]) -> DataTable:
     """Every evaluated point of every run, one a row, losses in nats per predicted token."""
     rows = [
         (
@@ -27,10 +26,10 @@ def curves_csv(records: Sequence[RunRecord]) -> str:
         for run in records
         for point in run.curve
     ]  # fmt: skip
-    return csv_text(CURVE_COLUMNS, rows)
+    return data_table("curves", "One evaluation of one run of the size scan.", _CURVE_COLUMNS, rows)
 
 
-def frontiers_csv(results: ScanResults) -> str:
+def frontiers_table(results: ScanResults) -> DataTable:
     """Every frontier point of every contender on every cost axis."""
     header = (
         "contender", "cost_axis", "cost", "loss_nats", "size_index", "non_embedding_params", "tokens", "kind", "run_id"
@@ -43,10 +42,33 @@ def frontiers_csv(results: ScanResults) -> str:
         for frontier in results.frontiers
         for point in frontier.points
     ]  # fmt: skip
-    return csv_text(header, rows)
+    return data_table("frontiers", "One measured point on one contender's frontier on one cost axis.", header, rows)
 
 
-def laws_csv(results: ScanResults) -> str:
+def sizes_table(results: ScanResults) -> DataTable:
+    """Where each size leads, its tier, and whether it is dominated, on every cost axis."""
+    header = (
+        "contender", "cost_axis", "size_index", "non_embedding_params", "lead_from_cost", "lead_to_cost", "dominated",
+        "reason", "tier", "tier_p_value",
+    )  # fmt: skip
+    rows = [row for frontier in results.frontiers for row in _size_rows(frontier)]
+    return data_table("sizes", "One size of one contender on one cost axis.", header, rows)
+
+
+def _size_rows(frontier: FrontierResult) -> list[tuple[Cell, ...]]:
+    tiers = {size: number for number, tier in enumerate(frontier.tiers, 1) for size in tier.size_indices}
+    p_values = {size: p for tier in frontier.tiers for size, p in tier.p_values.items()}
+    return [
+        (
+            frontier.contender, frontier.cost_axis.value, size.size_index, size.non_embedding_params,
+            size.lead_from_cost, size.lead_to_cost, size.dominated, size.reason or None, tiers.get(size.size_index),
+            p_values.get(size.size_index),
+        )
+        for size in frontier.sizes
+    ]  # fmt: skip
+
+
+def laws_table(results: ScanResults) -> DataTable:
     """Every fitted law with its status; columns of figures are empty where they may not be read."""
     header = (
         "contender", "cost_axis", "law", "floor", "status", "reason", "alpha", "alpha_low", "alpha_high", "C_c", "E",
@@ -57,10 +79,10 @@ def laws_csv(results: ScanResults) -> str:
         for frontier in results.frontiers
         for fit in (frontier.law, frontier.law_with_floor)
     ]
-    return csv_text(header, rows)
+    return data_table("laws", "One law of one contender's frontier on one cost axis.", header, rows)
 
 
-def multipliers_csv(results: ScanResults) -> str:
+def multipliers_table(results: ScanResults) -> DataTable:
     """Every multiplier of every pair, with its 90 and 95 % interval."""
     header = (
         "baseline", "contender", "cost_axis", "loss_nats", "multiplier", "low_95", "high_95", "low_90", "high_90",
@@ -75,23 +97,51 @@ def multipliers_csv(results: ScanResults) -> str:
         for pair in results.comparisons
         for point in pair.multipliers
     ]  # fmt: skip
-    return csv_text(header, rows)
+    return data_table("multipliers", "One contender against the baseline at one loss.", header, rows)
 
 
-def _law_cells(fit: FitResult) -> tuple[object, ...]:
+def runs_table(records: Sequence[RunRecord]) -> DataTable:
+    """Every planned run with its end, and why it is left out if it is."""
+    header = (
+        "study", "role", "labels", "contender", "track", "size", "size_index", "non_embedding_params",
+        "embedding_params", "seed", "batch_tokens", "unique_tokens", "planned_tokens", "run_id", "state", "reason",
+        "steps", "tokens", "exact_flops", "device_seconds", "final_loss_nats", "bits_per_byte",
+    )  # fmt: skip
+    rows = []
+    for run in records:
+        last = run.curve[-1] if run.curve else None
+        end: tuple[Cell, ...] = (None,) * 6
+        if last is not None:
+            end = (
+                last.step, last.tokens, last.exact_flops, last.device_seconds, last.validation_loss_nats,
+                last.bits_per_byte,
+            )  # fmt: skip
+        rows.append(
+            (
+                run.study, run.role, labels_text(run), run.contender, run.track, size_number(run.size_index),
+                run.size_index, run.non_embedding_params, run.embedding_params, run.seed, run.batch_tokens,
+                run.unique_tokens, run.planned_tokens, run.run_id, run.state.value, run.reason, *end,
+            )
+        )  # fmt: skip
+    return data_table("runs", "One planned run, usable or not.", header, rows)
+
+
+def labels_text(run: RunRecord) -> str:
+    """What its study tells a run apart by: `source text, target python`; ids of runs are shortened."""
+    return ", ".join(f"{name} {_short(value)}" for name, value in run.labels.items())
+
+
+def _short(value: str) -> str:
+    is_run_id = len(value) == 64 and set(value) <= set("0123456789abcdef")
+    return value[:12] if is_run_id else value
+
+
+def _law_cells(fit: FitResult) -> tuple[Cell, ...]:
     readable = fit.status.value == "ok"
     found = fit.intervals.get("alpha_C") if readable else None
     params = fit.params if readable else {}
     return (
-        fit.law, fit.floor, fit.status.value, fit.reason, params.get("alpha_C"), found and found.low,
-        found and found.high, params.get("C_c"), params.get("E"), fit.objective, fit.points_used, fit.residual_std,
+        fit.law, fit.floor, fit.status.value, fit.reason, params.get("alpha_C"), found.low if found else None,
+        found.high if found else None, params.get("C_c"), params.get("E"), fit.objective, fit.points_used,
+        fit.residual_std,
     )  # fmt: skip
-
-
-def csv_text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """`rows` under `header` as CSV; what is None is an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
-    return buffer.getvalue()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from archbench.analysis.laws.transfer import DataTransferred
 from archbench.report.plotting import AXIS_LABELS, new_figure, style_of, styled
+from archbench.report.transfer_text import bounds, range_text
 from archbench.report.words import known, number
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
@@ -18,7 +19,7 @@ from archbench.results.transfer import (
     FrontierKind,
     TransferCell,
 )
-from archbench.units import human_count
+from archbench.units import counted, human_count
 
 _PANELS = 3
 _KIND_STYLES = {FrontierKind.SCRATCH: 0, FrontierKind.FINETUNE: 2, FrontierKind.FINETUNE_ALL: 1}
@@ -259,7 +260,7 @@ def matrix(directions: Sequence[DirectionResult]) -> Figure:
         row, column = sources.index(one.source), targets.index(one.target)
         mean = one.mean_multiplier
         if mean is None:
-            axes.text(column, row, "not known", ha="center", va="center", fontsize=7)
+            axes.text(column, row, _bound_words(one), ha="center", va="center", fontsize=7)
             continue
         grid[row, column] = np.log2(mean.value)
         span = f"\n[{number(mean.low, 2)}, {number(mean.high, 2)}]" if known(mean) else ""
@@ -270,8 +271,18 @@ def matrix(directions: Sequence[DirectionResult]) -> Figure:
     axes.set_yticks(range(len(sources)), sources)
     axes.set_xlabel("target")
     axes.set_ylabel("source")
-    axes.set_title("D_E/D_F, geometric mean [95 %]")
+    axes.set_title("D_E/D_F: geometric mean [95 %], or bounds")
     return figure
+
+
+def _bound_words(one: DirectionResult) -> str:
+    """What is known where there is no mean: the bounds of single pairs of N and D_F, and at how many."""
+    said = [
+        f"{sign} {range_text(found)}\nat {counted(len(found), 'pair')}"
+        for sign, found in zip("≥≤", bounds(one), strict=True)
+        if found
+    ]
+    return "\n".join(said) or "not known"
 
 
 def _reach(multipliers: Sequence[float]) -> float:

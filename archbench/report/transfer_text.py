@@ -15,7 +15,7 @@ from archbench.results.transfer import (
     TransferCell,
     TransferResult,
 )
-from archbench.units import human_count
+from archbench.units import counted, human_count
 
 _SIGNS = {Censoring.NONE: "", Censoring.ABOVE: "> ", Censoring.BELOW: "< "}
 _FALLING = {Censoring.NONE: "", Censoring.ABOVE: "< ", Censoring.BELOW: "> "}
@@ -44,21 +44,40 @@ def verdict_lines(study: TransferResult) -> list[str]:
         )
         lines += [f"{one.contender}, {words}." for words in _law_lines(one)]
     lines = list(dict.fromkeys(lines))  # directions with one target share its law from scratch
+    lines += _refused_words(study)
     lines += [f"{one.contender}, {one.common}: {one.statement}." for one in study.rankings]
     return lines
 
 
-def _law_lines(one: DirectionResult) -> list[str]:
-    exponents = ("alpha", "beta", "alpha_N", "alpha_D")
+def _laws(one: DirectionResult) -> list[tuple[str, FitResult]]:
+    """Each law of a direction under the name that it is spoken of by."""
     return [
-        f"{one.name}: D_T(D_F,N) {law_words(one.law, exponents)}",
-        f"{one.target} from scratch: L(N,D) {law_words(one.scratch_law, exponents)}",
-        f"{one.name}: L(N,D_F) of fine-tuned models {law_words(one.unified_law, exponents)}",
+        (f"{one.name}: D_T(D_F,N)", one.law),
+        (f"{one.target} from scratch: L(N,D)", one.scratch_law),
+        (f"{one.name}: L(N,D_F) of fine-tuned models", one.unified_law),
     ]
 
 
-def _bounds_text(one: DirectionResult) -> str:
-    """What is known of D_E/D_F where no interval of it lies within the data from scratch."""
+def _law_lines(one: DirectionResult) -> list[str]:
+    exponents = ("alpha", "beta", "alpha_N", "alpha_D")
+    return [f"{name} {law_words(law, exponents)}" for name, law in _laws(one) if law.status is FitStatus.OK]
+
+
+def _refused_words(study: TransferResult) -> list[str]:
+    """How many laws may not be read, in one sentence; which and why stands in the section."""
+    laws = {(one.contender, name): law for one in study.directions if one.cells for name, law in _laws(one)}
+    statuses = [law.status.value for law in laws.values() if law.status is not FitStatus.OK]
+    if not statuses:
+        return []
+    counts = ", ".join(f"{statuses.count(status)} `{status}`" for status in dict.fromkeys(statuses))
+    return [
+        f"Study {study.study}: {len(statuses)} of its {counted(len(laws), 'law')} may not be read ({counts}); "
+        "the tables of the directions say why."
+    ]
+
+
+def bounds(one: DirectionResult) -> tuple[list[float], list[float]]:
+    """What D_E/D_F is at least, and at most, at each pair of N and D_F where one end of it is all that is known."""
     least = [cell.multiplier.value for cell in one.cells if cell.censored is Censoring.ABOVE]
     most = [cell.multiplier.value for cell in one.cells if cell.censored is Censoring.BELOW]
     for cell in one.cells:
@@ -68,17 +87,24 @@ def _bounds_text(one: DirectionResult) -> str:
                 least.append(cell.multiplier.low)
             elif cell.multiplier.low <= 0 and math.isfinite(cell.multiplier.high):
                 most.append(cell.multiplier.high)
+    return least, most
+
+
+def _bounds_text(one: DirectionResult) -> str:
+    """What is known of D_E/D_F where no interval of it lies within the data from scratch."""
+    least, most = bounds(one)
     said = [
-        f"at {words} {_range_text(bounds)} at {len(bounds)}"
-        for words, bounds in (("least", least), ("most", most))
-        if bounds
+        f"at {words} {range_text(found)} at {len(found)}"
+        for words, found in (("least", least), ("most", most))
+        if found
     ]
     if not said:
         return "D_E/D_F is known at none of them"
     return f"of D_E/D_F only bounds are known: {' and '.join(said)} of them"
 
 
-def _range_text(values: Sequence[float]) -> str:
+def range_text(values: Sequence[float]) -> str:
+    """`1.2 to 33`, the smallest and the largest; one where they look the same."""
     low, high = number(min(values)), number(max(values))
     return low if low == high else f"{low} to {high}"
 

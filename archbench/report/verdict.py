@@ -9,6 +9,7 @@ from archbench.contracts.report import ScanResults
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
+    alpha_text,
     bits_per_byte_factor,
     crossover_text,
     decisive_point,
@@ -36,6 +37,49 @@ def main_axis(results: ScanResults) -> CostAxis:
     axes = {frontier.cost_axis for frontier in results.frontiers}
     preferred = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
     return next((axis for axis in preferred if axis in axes), CostAxis.EXACT)
+
+
+def headline(results: ScanResults) -> str:
+    """What a reader should keep if he reads no more: a sentence on each contender, each a paragraph; may be empty."""
+    axis = main_axis(results)
+    against = {
+        pair.contender: pair
+        for pair in results.comparisons
+        if pair.cost_axis is axis and pair.baseline == results.baseline and pair.comparable_loss
+    }
+    sentences = []
+    for frontier in results.frontiers:
+        if frontier.cost_axis is axis:
+            pair = against.get(frontier.contender)
+            said = _cost_words(results, pair) if pair is not None else _fall_words(frontier)
+            sentences.append(f"**{frontier.contender}** {said}; its frontier is {_tier_words(frontier)}.")
+    return "\n\n".join(sentences)
+
+
+def _cost_words(results: ScanResults, pair: Comparison) -> str:
+    at = decisive_point(pair)
+    if pair.status is not FitStatus.OK or at is None:
+        return f"is not compared with {pair.baseline}"
+    factor = bits_per_byte_factor([run for run in results.records if run.contender in (pair.contender, pair.baseline)])
+    doubt = ", not told apart from equal" if at.multiplier.covers(1.0) else ""
+    beyond = ", extrapolated" if at.extrapolated else ""
+    needs = f"needs {_needs(at.multiplier)} the compute of {pair.baseline}"
+    return f"{needs} at {loss_text(at.loss_nats, factor)}{beyond}{doubt}"
+
+
+def _fall_words(frontier: FrontierResult) -> str:
+    if frontier.law.status is not FitStatus.OK:
+        return f"has no law that may be read (`{frontier.law.status.value}`)"
+    return f"learns with compute by the exponent alpha {alpha_text(frontier.law)}"
+
+
+def _tier_words(frontier: FrontierResult) -> str:
+    never = [str(size_number(size.size_index)) for size in frontier.sizes if size.dominated]
+    words = f"tiered (sizes {tiers_text(frontier)})" if frontier.tiered else "not tiered"
+    if not never:
+        return words
+    listed = " and ".join([", ".join(never[:-1]), never[-1]] if len(never) > 1 else never)
+    return f"{words}: {'sizes' if len(never) > 1 else 'size'} {listed} never {'lead' if len(never) > 1 else 'leads'}"
 
 
 def verdict(results: ScanResults) -> str:

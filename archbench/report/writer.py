@@ -1,42 +1,57 @@
-"""Writes a report: Markdown with its figures, and the numbers behind them as CSV."""
+"""Writes a report: Markdown with its figures, one page of HTML that says the same, and the numbers behind them."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.errors import StoreError
-from archbench.report.study_tables import study_curves_csv, study_tables
-from archbench.report.tables import curves_csv, frontiers_csv, laws_csv, multipliers_csv
-from archbench.report.verdict import reservations, verdict
+from archbench.report.charts import charts_of
+from archbench.report.data_files import INDEX, SUFFIXES, write_tables
+from archbench.report.html.page import Page, folder_images, render_page
+from archbench.report.plotting import DATA, markdown_table
+from archbench.report.study_tables import study_curves_table, study_tables
+from archbench.report.tables import (
+    curves_table,
+    frontiers_table,
+    laws_table,
+    multipliers_table,
+    runs_table,
+    sizes_table,
+)
+from archbench.report.verdict import headline, reservations, verdict
 
 log = logging.getLogger(__name__)
 
 REPORT_FILE = "report.md"
+PAGE_FILE = "report.html"
 FIGURES = "figures"
 
 
 def write_report(results: ScanResults, directory: Path, sections: Sequence[ReportSection]) -> Path:
-    """Writes `report.md`, `figures/` and `data/*.csv` into `directory`; returns the path of the Markdown.
+    """Writes `report.md`, `report.html`, `figures/` and `data/` into `directory`; returns the path of the Markdown.
 
     Sections come in rising `order`. One that fails is named in its place, and the others are written all the same.
     Raises StoreError where the directory cannot be written.
     """
     try:
         (directory / FIGURES).mkdir(parents=True, exist_ok=True)
-        (directory / "data").mkdir(exist_ok=True)
-        body = [f"# {results.name}", results.description, "## Verdict", verdict(results), *_warnings(results)]
+        lead = "\n\n".join(["## Verdict", *_said(headline(results)), verdict(results), *_warnings(results)])
+        parts, tables = [], list(_tables(results))
         for section in sorted(sections, key=lambda section: (section.order, section.kind)):
-            text = _render(section, results, directory / FIGURES)
+            text, own = _render(section, results, directory / FIGURES)
             if text is not None:
-                body += [f"## {section.title}", text.strip()]
-        tables = _tables(results)
-        for name, content in tables.items():
-            (directory / "data" / name).write_text(content, encoding="utf-8")
-        listed = ", ".join(f"[{name}](data/{name})" for name in tables)
-        body += ["## Data", f"Every number behind the figures: {listed}."]
+                parts.append(f"## {section.title}\n\n{text.strip()}")
+                tables += own
+        tables = [table for table in tables if table.rows]
+        write_tables(directory / DATA, tables)
+        parts.append(f"## Data\n\n{_listed(tables)}")
         path = directory / REPORT_FILE
+        body = [f"# {results.name}", results.description, lead, *parts]
         path.write_text("\n\n".join(part for part in body if part) + "\n", encoding="utf-8")
+        page = Page(results.name, results.description, lead, parts, charts_of(results))
+        html = render_page(page, folder_images(directory))
+        (directory / PAGE_FILE).write_text(html, encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{directory}: the report cannot be written: {error.strerror}; choose another --reports"
@@ -44,31 +59,53 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
     return path
 
 
-def _tables(results: ScanResults) -> dict[str, str]:
-    """Name of a file -> CSV. Where studies are all there is, the tables of the size scan are left out."""
-    found: dict[str, str] = {}
-    if results.records or not results.study_records:
-        found = {
-            "curves.csv": curves_csv(results.records),
-            "frontiers.csv": frontiers_csv(results),
-            "laws.csv": laws_csv(results),
-            "multipliers.csv": multipliers_csv(results),
-        }
-    if results.study_records:
-        found["study_curves.csv"] = study_curves_csv(results.study_records)
-    return found | study_tables(results)
+def _tables(results: ScanResults) -> Sequence[DataTable]:
+    """What the results hold. Where studies are all there is, the tables of the size scan have no rows."""
+    return (
+        curves_table(results.records),
+        frontiers_table(results),
+        sizes_table(results),
+        laws_table(results),
+        multipliers_table(results),
+        runs_table((*results.records, *results.trials, *results.study_records)),
+        study_curves_table(results.study_records),
+        *study_tables(results),
+    )
 
 
-def _render(section: ReportSection, results: ScanResults, figures: Path) -> str | None:
+def _listed(tables: Sequence[DataTable]) -> str:
+    """Every table with what a row is, and its files."""
+    rows = [
+        [f"`{table.name}`", table.about, str(len(table.rows)), *(_link(table, suffix) for suffix in SUFFIXES)]
+        for table in tables
+    ]
+    return (
+        "Every number behind the figures and tables; what each column is, and its unit, stands in "
+        f"[{INDEX}]({DATA}/{INDEX}) and in every Parquet and JSON file.\n\n"
+        + markdown_table(["table", "a row is", "rows", *(suffix[1:] for suffix in SUFFIXES)], rows, right=(2,))
+    )
+
+
+def _link(table: DataTable, suffix: str) -> str:
+    return f"[{suffix[1:]}]({DATA}/{table.name}{suffix})"
+
+
+def _render(section: ReportSection, results: ScanResults, figures: Path) -> tuple[str | None, list[DataTable]]:
+    """A section's text and tables; the reason where it fails."""
     try:
-        return section.render(results, figures)
+        text = section.render(results, figures)
+        return text, [] if text is None else list(section.tables(results))
     except OSError:
         raise
     except Exception as error:  # a stranger's section must not cost the whole report
         log.warning("report section %r failed: %s", section.kind, error)
-        return f"This section could not be made: {type(error).__name__}: {' '.join(str(error).split())}"
+        return f"This section could not be made: {type(error).__name__}: {' '.join(str(error).split())}", []
+
+
+def _said(text: str) -> list[str]:
+    return [text] if text else []
 
 
 def _warnings(results: ScanResults) -> list[str]:
     lines = [f"- {warning}" for warning in reservations(results)]
-    return ["**Mind:**", "\n".join(lines)] if lines else []
+    return ["### Mind", "\n".join(lines)] if lines else []

@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 from transformers import PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from archbench.contracts.architecture import ArchitectureConfig, Attention, ModelDims
 from archbench.contracts.objective import ObjectiveConfig
@@ -70,6 +71,7 @@ def export_model(directory: RunDirectory, registry: Registry, folder: Path) -> E
     write_atomically(folder / CONFIG, to_json(content))
     theirs = _of_transformers(model, architecture, plan.identity.dims)
     if theirs is not None:
+        disable_progress_bar()
         theirs.save_pretrained(folder)
         positions_given = theirs.config.model_type == "roberta" and theirs.config.pad_token_id is None
         return ExportedModel(type(theirs).__name__, positions_given, objective.special_tokens)

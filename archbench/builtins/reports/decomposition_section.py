@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
+from archbench.report.study_tables import study_table_name
 from archbench.report.words import number, with_interval
 from archbench.results.decomposition import Decomposition, Figure, SizeSeconds, StepEffect, StepSum
 from archbench.results.runs import CostAxis, size_number
@@ -45,9 +46,13 @@ class DecompositionSection(ReportSection):
 
         (one,) = found
         axis = CostAxis.EXACT
+        alt = f"Effects of each step from {one.contenders[0]} to {one.contenders[-1]} on exponent, compute and time."
+        # A spec has one decomposition, and its name is the section's.
+        study = next(name for name, result in results.studies.items() if result is one)
+        tables = tuple(study_table_name(study, sort) for sort in ("effects", "seconds"))
         parts = [
             self._words(one),
-            save(decomposition(one, axis), figures_dir, "decomposition"),
+            save(decomposition(one, axis), figures_dir, "decomposition", alt, tables),
             self._steps(one, axis),
             self._others(one, axis),
             self._sums(one, axis),

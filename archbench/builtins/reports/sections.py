@@ -1,11 +1,12 @@
 """The sections of a report, in the order in which a reader asks for them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.analysis.comparison import Contender
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
 from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
@@ -34,15 +35,28 @@ class FrontierSection(ReportSection):
             return None
         parts = []
         for track, members in by_track(contenders).items():
-            parts.append(save(figures.overview(members), figures_dir, f"overview_{file_name(track)}"))
+            alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
+            name = f"overview_{file_name(track)}"
+            parts.append(save(figures.overview(members), figures_dir, name, alt, ("envelopes", "curves", "laws")))
         for index, one in enumerate(contenders):
+            alt = (
+                f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
+                "with its 95 % band; tiers shaded, dominated sizes dashed and crossed."
+            )
+            name, tables = f"frontier_{file_name(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
             parts += [
                 f"### {one.name}",
-                save(figures.frontier(one, index), figures_dir, f"frontier_{file_name(one.name)}"),
+                save(figures.frontier(one, index), figures_dir, name, alt, tables),
                 self._sizes(one),
             ]
             parts += [f"- {warning}" for warning in one.result.warnings]
         return "\n\n".join(parts)
+
+    def tables(self, results: ScanResults) -> Sequence[DataTable]:
+        """The envelope and law that are drawn."""
+        from archbench.report.envelopes import envelopes_table
+
+        return [envelopes_table(results)]
 
     def _sizes(self, one: Contender) -> str:
         finals = {curve.size_index: curve for curve in one.curves.curves}
@@ -113,8 +127,9 @@ class ExponentSection(ReportSection):
             }
         )
         pairs = [self._pair(pair) for pair in results.comparisons if pair.alpha_difference is not None]
+        alt = f"Exponent of L(C) of {_named(contenders)} with 95 % interval, without and with a floor."
         parts = [
-            save(figures.exponents(contenders), figures_dir, "exponents"),
+            save(figures.exponents(contenders), figures_dir, "exponents", alt, ("laws",)),
             markdown_table(header, rows, right=(2, 3, 4, 5, 6)),
             "\n".join(reasons),
         ]
@@ -158,7 +173,11 @@ class MultiplierSection(ReportSection):
         for axis in CostAxis:
             figure = figures.multipliers([pair for pair in against if pair.cost_axis is axis], names)
             if figure is not None:
-                parts.append(save(figure, figures_dir, f"multiplier_{axis.value}"))
+                alt = (
+                    f"Multiplier on {AXIS_NAMES[axis]} of each contender over {results.baseline} against loss, with "
+                    "intervals; above 1, it needs less."
+                )
+                parts.append(save(figure, figures_dir, f"multiplier_{axis.value}", alt, ("multipliers",)))
         rows = []
         for pair in against:
             at = decisive_point(pair)
@@ -199,10 +218,12 @@ class LearningCurveSection(ReportSection):
         contenders = contenders_of(results)
         if not contenders:
             return None
-        return "\n\n".join(
-            save(figures.learning_curves(members), figures_dir, f"learning_curves_{file_name(track)}")
-            for track, members in by_track(contenders).items()
-        )
+        parts = []
+        for track, members in by_track(contenders).items():
+            alt = f"Validation loss against tokens seen for every size of {_named(members)}."
+            name = f"learning_curves_{file_name(track)}"
+            parts.append(save(figures.learning_curves(members), figures_dir, name, alt, ("curves",)))
+        return "\n\n".join(parts)
 
 
 class RunSection(ReportSection):
@@ -257,10 +278,12 @@ class EnvironmentSection(ReportSection):
     kind: Literal["environment"] = "environment"
     title: str = "How to reproduce"
     order: int = 900
-    summary: ClassVar[str] = "The one command, versions, data hashes, hardware and the resolved spec"
+    summary: ClassVar[str] = "The one command, how to cite, versions, hashes, hardware and the resolved spec"
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """The command, then what it ran with."""
+        from archbench.report.provenance import citation, hardware_table
+
         origins = sorted({record.origin for record in results.records})
         foreign = [origin for origin in origins if origin != "archbench"]
         parts = [
@@ -269,7 +292,13 @@ class EnvironmentSection(ReportSection):
         ]
         if foreign:
             parts = [f"These runs were not trained by archbench; they come from: {', '.join(foreign)}."]
-        parts += self._plugins(results)
+        for title, text in (
+            ("How to cite", citation(results)),
+            ("Plug-ins", "\n\n".join(self._plugins(results))),
+            ("Hardware", hardware_table((*results.records, *results.trials, *results.study_records))),
+        ):
+            parts += [f"### {title}", text] if text else []
+        parts.append("### Spec, versions and hashes")
         for title, content in (("Environment", results.environment), ("Spec", results.spec)):
             if content:
                 text = json.dumps(content, indent=2, sort_keys=True, default=str, ensure_ascii=False)
@@ -292,3 +321,7 @@ class EnvironmentSection(ReportSection):
         kinds = {(contender, what) for contender, what, _ in states}
         mixed = "" if len(kinds) == len(states) else " A plug-in's source changed between runs of one contender."
         return [f"The code that trained them.{mixed}\n\n{table}"]
+
+
+def _named(contenders: Sequence[Contender]) -> str:
+    return ", ".join(one.name for one in contenders)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import file_name, save
+from archbench.report.study_tables import study_table_name
 from archbench.results.studies import (
     BatchStudy,
     DataStudy,
@@ -65,8 +66,9 @@ class GridSection(ReportSection):
 
         def parts(study: GridStudy) -> list[str]:
             figure = figures.overfitting(study) if study.points else None
+            alt = "contours of L(N,D) with the runs on them, and the excess over infinite data against N^r/D"
             return [
-                _saved(figure, figures_dir, "grid", study),
+                _saved(figure, figures_dir, "grid", study, alt, "points"),
                 overfitting_text(study),
                 laws_table([(study.law.law, study.law), (study.law_with_floor.law, study.law_with_floor)]),
                 comparisons_table(study.comparisons),
@@ -90,7 +92,8 @@ class IsoflopSection(ReportSection):
 
         def parts(study: IsoflopStudy) -> list[str]:
             figure = figures.isoflop(study) if study.budgets else None
-            return [_saved(figure, figures_dir, "isoflop", study), isoflop_table(study)]
+            alt = "parabolas of loss in ln N at each budget, and best size and data against compute"
+            return [_saved(figure, figures_dir, "isoflop", study, alt, "budgets_points"), isoflop_table(study)]
 
         return _joined(_by_contender(_studies(results, IsoflopStudy), parts))
 
@@ -121,24 +124,29 @@ class BatchSection(ReportSection):
             return None
         parts = []
         if any(map(figures.has_critical_batch, scans)) or any(map(figures.has_critical_batch, noises)):
-            parts.append(save(figures.critical_batches(scans, noises), figures_dir, "critical_batch"))
+            alt = "Critical batch against loss of each contender with its law, the gradient noise scale beside it."
+            tables = [study_table_name(one.study, "trade_offs") for one in scans]
+            tables += [study_table_name(one.study, "windows") for one in noises]
+            drawn = figures.critical_batches(scans, noises)
+            parts.append(save(drawn, figures_dir, "critical_batch", alt, tuple(dict.fromkeys(tables))))
         laws = [(f"{one.contender}: B_crit, batch scan", one.law) for one in scans]
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
         parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
         parts += [agreement_text(one, AGREEMENT_FACTOR) for one in noises]
-        parts += _by_contender(
-            scans,
-            lambda study: [
-                _saved(figures.trade_offs(study) if study.trade_offs else None, figures_dir, "trade_offs", study),
-                trade_off_table(study),
-            ],
-        )
+        parts += _by_contender(scans, lambda study: [self._trade_offs(study, figures_dir), trade_off_table(study)])
         for noise in noises:
             parts.append(
                 f"<details><summary>{noise.contender}: every window of gradient noise</summary>\n\n"
                 f"{noise_table(noise)}\n\n{notes_text(noise)}\n\n</details>"
             )
         return _joined(parts)
+
+    def _trade_offs(self, study: BatchStudy, figures_dir: Path) -> str:
+        from archbench.report.batch_figures import trade_offs
+
+        drawn = trade_offs(study) if study.trade_offs else None
+        alt = "steps against tokens to the same loss at each batch, with the fitted hyperbolas"
+        return _saved(drawn, figures_dir, "trade_offs", study, alt, "trade_offs_points", "trade_offs")
 
 
 class StepSection(ReportSection):
@@ -160,9 +168,12 @@ class StepSection(ReportSection):
                 ("L(C), C as spent", study.naive_compute_law),
                 ("L(C_min)", study.compute_law),
             ]
+            steps, compute = figures.steps(study) if study.points else None, figures.least_compute(study)
+            collapsed = "learning curves at constant batch, and what is left above L(N) against S_min"
+            against = "loss against compute as spent, and against C_min, each with its law"
             return [
-                _saved(figures.steps(study) if study.points else None, figures_dir, "steps", study),
-                _saved(figures.least_compute(study), figures_dir, "least_compute", study),
+                _saved(steps, figures_dir, "steps", study, collapsed, "points"),
+                _saved(compute, figures_dir, "least_compute", study, against, "points"),
                 allocation_text(study),
                 laws_table(laws),
             ]
@@ -182,7 +193,10 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
             continue
         if len({(one.study, one.track) for one in studies}) > 1:
             parts.append(f"### {name}, {track} track")
-        parts.append(save(figures.single_law(members), figures_dir, file_name(f"{members[0].kind}_{name}_{track}")))
+        against = "size" if isinstance(members[0], SizeStudy) else "different tokens"
+        alt = f"Loss against {against} of {', '.join(one.contender for one in members)}, each with its law."
+        drawn, figure = figures.single_law(members), file_name(f"{members[0].kind}_{name}_{track}")
+        parts.append(save(drawn, figures_dir, figure, alt, (study_table_name(name, "points"),)))
         laws = [
             (f"{one.contender}, {words}", law)
             for one in members
@@ -210,9 +224,15 @@ def _by_contender(studies: Iterable[S], parts: Callable[[S], list[str]]) -> list
     return [part for study in studies for part in (f"### {study.contender}", *parts(study), notes_text(study))]
 
 
-def _saved(figure: "Figure | None", figures_dir: Path, prefix: str, study: StudyOfContender) -> str:
-    """The Markdown of a figure of one study; empty where there is none."""
-    return save(figure, figures_dir, file_name(f"{prefix}_{study.study}_{study.contender}")) if figure else ""
+def _saved(
+    figure: "Figure | None", figures_dir: Path, prefix: str, study: StudyOfContender, alt: str, *sorts: str
+) -> str:
+    """The Markdown of a figure of one study, whose numbers are its rows of these `sorts`; empty without a figure."""
+    if figure is None:
+        return ""
+    tables = tuple(study_table_name(study.study, sort) for sort in sorts)
+    name = file_name(f"{prefix}_{study.study}_{study.contender}")
+    return save(figure, figures_dir, name, f"{study.contender}: {alt}.", tables)
 
 
 def _joined(parts: list[str]) -> str | None:

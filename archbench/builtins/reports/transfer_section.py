@@ -1,10 +1,12 @@
 """The section of a transfer study."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.report.plotting import file_name, save
+from archbench.report.study_tables import study_table_name
 from archbench.results.runs import CostAxis
 from archbench.results.transfer import DirectionResult, TransferResult
 
@@ -35,15 +37,26 @@ class TransferSection(ReportSection):
             mine = [one for one in study.directions if one.contender == contender]
             name = file_name(f"{study.study}_{contender}")
             if len(mine) > 1:
-                parts.append(save(figures.matrix(mine), figures_dir, f"transfer_matrix_{name}"))
+                parts.append(self._matrix(study, mine, figures_dir, name))
             parts += [ranking_text(one) for one in study.rankings if one.contender == contender]
             shown = [one for one in mine if one.cells]
             if shown:
-                parts.append(save(figures.ossification(shown), figures_dir, f"transfer_ossification_{name}"))
+                alt = f"{contender}: D_E/D_F by size and D_F, a map for each direction; above 1, pre-training helps."
+                drawn, tables = figures.ossification(shown), (study_table_name(study.study, "cells"),)
+                parts.append(save(drawn, figures_dir, f"transfer_ossification_{name}", alt, tables))
                 parts.append("`!`: pre-training hurts, `~`: not told apart from no effect, `>` and `<`: bounds.")
             for one in mine:
                 parts += self._direction(study, one, figures_dir)
         return "\n\n".join(part for part in parts if part)
+
+    def _matrix(
+        self, study: TransferResult, directions: Sequence[DirectionResult], figures_dir: Path, name: str
+    ) -> str:
+        from archbench.report.transfer_figures import matrix
+
+        alt = f"{directions[0].contender}: D_E/D_F of each source and target, the geometric mean or what bounds it."
+        tables = (study_table_name(study.study, "summary"), study_table_name(study.study, "cells"))
+        return save(matrix(directions), figures_dir, f"transfer_matrix_{name}", alt, tables)
 
     def _direction(self, study: TransferResult, one: DirectionResult, figures_dir: Path) -> list[str]:
         from archbench.report import transfer_figures as figures
@@ -52,10 +65,14 @@ class TransferSection(ReportSection):
         name = file_name(f"{study.study}_{one.contender}_{one.source}_{one.target}")
         parts = [f"#### {one.contender}: {one.name}", headline(one), warnings_text(one.warnings)]
         if one.cells:
-            parts += [save(figures.direction(one), figures_dir, f"transfer_{name}"), laws_table(one)]
+            alt = f"{one.contender}, {one.name}: losses, effective data transferred with its law, fraction D_F/D_E."
+            tables = tuple(study_table_name(study.study, sort) for sort in ("cells", "scratch_points"))
+            parts += [save(figures.direction(one), figures_dir, f"transfer_{name}", alt, tables), laws_table(one)]
         drawn = figures.compute(one, CostAxis.EXACT)
         if drawn is not None:
-            parts.append(save(drawn, figures_dir, f"transfer_compute_{name}"))
+            alt = f"{one.contender}, {one.name}: loss against compute, from scratch and fine-tuned, by target data."
+            tables = (study_table_name(study.study, "frontiers_points"),)
+            parts.append(save(drawn, figures_dir, f"transfer_compute_{name}", alt, tables))
         if one.cells:
             parts.append(f"<details><summary>All cells</summary>\n\n{cells_table(one)}\n\n</details>")
         return parts

@@ -1,9 +1,10 @@
 """How the learning rates were chosen: trials, what they cost, and where the choice is in doubt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.report.plotting import markdown_table, save
 from archbench.report.words import number
 from archbench.results.runs import RESULT, size_number
@@ -33,15 +34,31 @@ class TuningSection(ReportSection):
         from archbench.report.tuning_figure import tuning as draw
 
         names = [budget.contender for budget in tuning.budgets]
+        alt = "Final loss of every trial against peak learning rate, a panel for each size; the chosen rate is ringed."
         parts = [
             self._words(tuning),
-            save(draw(tuning.sizes, names), figures_dir, "tuning") if tuning.sizes else "",
+            save(draw(tuning.sizes, names), figures_dir, "tuning", alt, ("trials",)) if tuning.sizes else "",
             self._sizes(tuning),
             self._checks(tuning),
             self._budgets(tuning.budgets),
             batches or "",
         ]
         return "\n\n".join(part for part in parts if part)
+
+    def tables(self, results: ScanResults) -> Sequence[DataTable]:
+        """Every trial with its loss."""
+        from archbench.analysis.tuning import analyse_tuning
+        from archbench.report.columns import data_table
+
+        tuning = analyse_tuning((*results.records, *results.trials))
+        header = ("contender", "size_index", "non_embedding_params", "rung", "rate", "loss_nats", "chosen")
+        rows = [
+            (size.contender, size.size_index, size.non_embedding_params, one.rung, one.rate, one.loss_nats,
+             one.rate == size.rate)
+            for size in (tuning.sizes if tuning is not None else ())
+            for one in size.trials
+        ]  # fmt: skip
+        return [data_table("trials", "One trial of a peak learning rate.", header, rows)]
 
     def _words(self, tuning: "Tuning") -> str:
         counts = sorted({budget.num_trials for budget in tuning.budgets})

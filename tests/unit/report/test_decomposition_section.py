@@ -9,6 +9,7 @@ import pytest
 from archbench.analysis.studies import analyse_studies
 from archbench.builtins.reports.decomposition_section import DecompositionSection
 from archbench.contracts.report import ScanResults
+from archbench.report.data_files import csv_text
 from archbench.report.study_tables import study_tables
 from archbench.results.runs import RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -60,7 +61,7 @@ def test_the_text_says_at_which_loss_by_which_clock_and_what_the_order_means(tex
 
 
 def test_the_figures_are_in_csv_files(results: ScanResults) -> None:
-    tables = study_tables(results)
+    tables = {f"{table.name}.csv": csv_text(table) for table in study_tables(results)}
     rows = list(csv.DictReader(tables["study_decompose_effects.csv"].splitlines()))
     assert len(rows) == 3 * (2 * 3 + 1)
     first = next(row for row in rows if row["figure"] == "multiplier" and row["cost_axis"] == "exact")

@@ -1,4 +1,4 @@
-"""Runs and figures of studies: listed in the report, and stored as CSV with every number behind the figures."""
+"""Runs and figures of studies: listed in the report, and stored as tables with every number behind the figures."""
 
 import csv
 import io
@@ -11,7 +11,8 @@ import pytest
 from archbench.analysis.studies import analyse_studies
 from archbench.builtins.reports.sections import RunSection
 from archbench.contracts.report import ScanResults
-from archbench.report.study_tables import study_curves_csv, study_tables
+from archbench.report.data_files import csv_text
+from archbench.report.study_tables import study_curves_table, study_tables
 from archbench.report.verdict import verdict
 from archbench.report.writer import write_report
 from archbench.results.fits import FitStatus
@@ -48,6 +49,10 @@ def results() -> ScanResults:
     runs.append(replace(runs[0], run_id="f" * 64, curve=(), state=RunState.FAILED, reason="the disk is full"))
     studies = analyse_studies(runs, SPEC)
     return ScanResults("alone", "", None, (), (), (), SPEC, {}, studies=studies, study_records=tuple(runs))
+
+
+def tables_of(results: ScanResults) -> dict[str, str]:
+    return {f"{table.name}.csv": csv_text(table) for table in study_tables(results)}
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -88,7 +93,7 @@ def test_the_runs_of_the_size_scan_keep_their_table(results: ScanResults, tmp_pa
 
 
 def test_curves_of_studies_hold_every_evaluation(results: ScanResults) -> None:
-    found = rows(study_curves_csv(results.study_records))
+    found = rows(csv_text(study_curves_table(results.study_records)))
     assert len(found) == sum(len(run.curve) for run in results.study_records)
     run = results.study_records[3]
     mine = [row for row in found if row["run_id"] == run.run_id]
@@ -99,7 +104,7 @@ def test_curves_of_studies_hold_every_evaluation(results: ScanResults) -> None:
 
 
 def test_cells_and_curves_of_a_transfer_study_are_tables(results: ScanResults) -> None:
-    tables = study_tables(results)
+    tables = tables_of(results)
     study = results.studies["texts"]
     assert isinstance(study, TransferResult)
     (one,) = study.directions
@@ -122,7 +127,7 @@ def test_laws_of_studies_have_a_row_for_each_parameter_and_a_refused_one_its_rea
     assert data.law.status is FitStatus.OK
     refused = replace(data.law, status=FitStatus.BOUND_HIT, reason="at its bound", params={}, intervals={})
     studies = {"data": (replace(data, law_with_floor=refused),)}
-    *read, last = rows(study_tables(replace(results, studies=studies))["study_laws.csv"])
+    *read, last = rows(tables_of(replace(results, studies=studies))["study_laws.csv"])
     assert (last["law"], last["status"], last["reason"]) == ("law_with_floor", "bound_hit", "at its bound")
     assert last["parameter"] == last["value"] == ""
     assert {row["parameter"]: float(row["value"]) for row in read} == dict(data.law.params)
@@ -131,7 +136,7 @@ def test_laws_of_studies_have_a_row_for_each_parameter_and_a_refused_one_its_rea
 def test_the_figures_of_a_grid_are_in_its_points_and_its_summary(results: ScanResults) -> None:
     (grid,) = results.studies["grid"]  # type: ignore[misc]  # a study of one contender
     assert isinstance(grid, GridStudy)
-    tables = study_tables(results)
+    tables = tables_of(results)
     assert [float(row["loss_nats"]) for row in rows(tables["study_grid_points.csv"])] == [
         point.loss_nats for point in grid.points
     ]
@@ -146,11 +151,11 @@ def test_a_report_of_studies_alone_links_their_tables_and_no_empty_ones(results:
     assert all(f"(data/{name})" in text for name in stored)
     assert "study_curves.csv" in stored
     assert "curves.csv" not in stored
-    assert all(len((tmp_path / "data" / name).read_text().splitlines()) > 1 for name in stored)
+    assert all(len((tmp_path / "data" / name).read_text().splitlines()) > 1 for name in stored if name[-4:] == ".csv")
 
 
 def test_a_result_of_a_plug_in_that_is_no_dataclass_costs_nothing(results: ScanResults) -> None:
-    assert study_tables(replace(results, studies={"own": {"a": 1}})) == {}
+    assert study_tables(replace(results, studies={"own": {"a": 1}})) == ()
 
 
 def test_the_verdict_names_a_study_none_of_whose_runs_has_finished(results: ScanResults) -> None:

@@ -76,14 +76,17 @@ def test_the_verdict_says_what_pretraining_is_worth_and_in_which_order(study: Tr
     assert lines[-1] == "- gpt2, from en: de > zh."
 
 
-def test_the_verdict_has_a_line_for_each_law_and_says_why_one_was_refused(study: TransferResult) -> None:
+def test_the_verdict_has_a_line_for_each_law_and_counts_those_refused(study: TransferResult) -> None:
     refused = replace(
         study.directions[0].law, status=FitStatus.BOUND_HIT, reason="D_T does not rise with it", params={}, intervals={}
     )
     mended = replace(study, directions=(replace(study.directions[0], law=refused), *study.directions[1:]))
     lines = verdict_lines(mended)
     name = study.directions[0].name
-    assert f"gpt2, {name}: D_T(D_F,N) was refused (`bound_hit`: D_T does not rise with it)." in lines
+    (counted,) = [line for line in lines if "may not be read" in line]
+    assert counted.startswith("Study languages: 1 of its 6 laws may not be read (1 `bound_hit`); ")
+    assert not [line for line in lines if line.startswith(f"gpt2, {name}: D_T(D_F,N)")]
+    assert "may not be read" not in " ".join(verdict_lines(study))
     other = study.directions[1]
     (words,) = [line for line in lines if line.startswith(f"gpt2, {other.name}: D_T(D_F,N)")]
     assert f"has alpha {number(other.law.params['alpha'])} [" in words

@@ -225,7 +225,8 @@ def limited(folder: Path, spare: int) -> Any:
 
 def test_an_address_space_that_is_too_small_for_the_batch_halves_it(tmp_path: Path) -> None:
     """The system itself refuses the memory: nothing here is made believe."""
-    state, reason, notes, halvings, losses = limited(tmp_path / "narrow", 200 << 20)
+    # Seen to be cut twice with 80 MiB to spare and with 120; at 200 the batch fits or not by a page here and there.
+    state, reason, notes, halvings, losses = limited(tmp_path / "narrow", 100 << 20)
     assert (state, reason) == ("done", None)
     assert halvings
     assert [halving["rows"] for halving in halvings] == [64, 32, 16, 8, 4, 2, 1][: len(halvings)]

@@ -1,0 +1,73 @@
+"""The lines that figures of frontiers draw: an envelope on a fine grid of costs, its law, and the law's band."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archbench.analysis.comparison import Contender
+from archbench.analysis.curves import Floats
+from archbench.contracts.report import Cell, DataTable, ScanResults
+from archbench.report.columns import data_table
+from archbench.report.contenders import contenders_by_axis
+from archbench.results.fits import FitStatus
+
+GRID = 200
+"""Costs at which an envelope is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class LawLine:
+    """A law where the frontier has points."""
+
+    cost: Floats
+    """[points]"""
+    loss_nats: Floats
+    low: Floats | None
+    """Lower edge of the 95 % band; None where no resample gives one."""
+    high: Floats | None
+
+
+def envelope_line(one: Contender) -> tuple[Floats, Floats]:
+    """Costs and losses (nats) of the envelope, from its first point to the end of the longest run."""
+    spent = max(float(curve.cost[-1]) for curve in one.curves.curves)
+    cost = np.geomspace(one.result.points[0].cost, spent, GRID)
+    losses = np.min([step.value(np.log(cost)) for step in one.frontiers.steps], axis=0)
+    return cost, np.exp(losses)
+
+
+def law_line(one: Contender, cost: Floats) -> LawLine | None:
+    """The law without floor at those of `cost` that the frontier reaches; None where it may not be read."""
+    law = one.result.law
+    if law.status is not FitStatus.OK:
+        return None
+    cost = cost[cost <= one.result.points[-1].cost * 1.001]
+    log_cost = np.log(cost)
+    samples = one.lines.log_loss_at(log_cost)
+    samples = samples[~np.isnan(samples).any(axis=1)]
+    low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0)) if len(samples) else (None, None)
+    return LawLine(cost, np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost), low, high)
+
+
+def envelopes_table(results: ScanResults) -> DataTable:
+    """Every contender's envelope on every axis, its law and the law's band beside it."""
+    header = ("contender", "cost_axis", "cost", "loss_nats", "law_loss_nats", "law_loss_nats_low", "law_loss_nats_high")
+    rows = [
+        (one.name, axis.value, *cells)
+        for axis, contenders in contenders_by_axis(results).items()
+        for one in contenders
+        for cells in _rows(one)
+    ]
+    return data_table("envelopes", "One contender's envelope at one cost, its law beside it.", header, rows)
+
+
+def _rows(one: Contender) -> list[tuple[Cell, ...]]:
+    cost, loss = envelope_line(one)
+    law = law_line(one, cost)
+    rows: list[tuple[Cell, ...]] = []
+    for index, (at, value) in enumerate(zip(cost, loss, strict=True)):
+        there: tuple[Cell, ...] = (None, None, None)
+        if law is not None and index < len(law.cost):
+            ends = (None, None) if law.low is None or law.high is None else (law.low[index], law.high[index])
+            there = (law.loss_nats[index], *ends)
+        rows.append((at, value, *there))
+    return rows

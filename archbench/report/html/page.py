@@ -1,0 +1,123 @@
+"""One page that holds all it needs: text, figures, charts, style and script. It asks the network for nothing.
+
+The interface for whoever makes a page: a `Page` of Markdown parts, `folder_images` for the figures that lie beside it,
+charts by the name of the figure that they replace, and `render_page`.
+"""
+
+import base64
+import hashlib
+import mimetypes
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from archbench.report.html.charts import Chart, charts_json
+from archbench.report.html.markdown import Heading, ImageSource, Names, Rendered, to_html
+
+_LIBRARY, _SCRIPT, _STYLE = "chart.umd.min.js", "charts.js", "page.css"
+_IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/webp", "image/gif")
+_XML_START = re.compile(r"\A\s*<\?xml.*?\?>\s*(<!DOCTYPE.*?>\s*)?(?=<svg)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says; all text is Markdown."""
+
+    title: str
+    description: str
+    lead: str
+    """What a reader should take away, set apart at the top."""
+    parts: Sequence[str]
+    """Each begins with its heading, `## …`."""
+    charts: Mapping[str, Chart] = field(default_factory=dict)
+    """Name of a figure's file without suffix -> the chart that takes its place where scripts run."""
+    footer: str = ""
+
+
+def render_page(page: Page, images: ImageSource) -> str:
+    """`page` as one HTML document, the same bytes for the same content.
+
+    Whatever its text holds is shown as text. A policy inside the page forbids all requests, and every script but its
+    own. Without scripts the figures stand where the charts would.
+    """
+    names = Names()
+    lead = to_html(page.lead, images=images, names=names)
+    parts = [to_html(part, images=images, names=names) for part in page.parts]
+    used = {name: chart for name, chart in page.charts.items() if any(_shows(part, name) for part in parts)}
+    scripts = [_asset(_LIBRARY), _asset(_SCRIPT)] if used else []
+    return _template().render(
+        title=page.title,
+        description=page.description,
+        lead=lead.html,
+        parts=[part.html for part in parts],
+        contents=_contents(parts),
+        charts=Markup(charts_json(used)) if used else None,
+        scripts=[Markup(script) for script in scripts],
+        policy=_policy(scripts),
+        style=Markup(_asset(_STYLE)),
+        footer=to_html(page.footer, images=images, names=names).html,
+    )
+
+
+def folder_images(folder: Path) -> ImageSource:
+    """Images below `folder` as `data:` addresses; what lies elsewhere, or is no image, is not embedded."""
+    root = folder.resolve()
+
+    def address(source: str) -> str | None:
+        kind = mimetypes.guess_type(source)[0]
+        if "://" in source or kind not in _IMAGES:
+            return None
+        path = (root / source).resolve()
+        if not path.is_relative_to(root) or not path.is_file():
+            return None
+        if kind == "image/svg+xml":
+            # Percent-encoded text is a quarter smaller than base64.
+            text = _XML_START.sub("", path.read_text(encoding="utf-8"))
+            return f"data:{kind};charset=utf-8,{quote(text, safe=_SVG_SAFE)}"
+        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+    return address
+
+
+_SVG_SAFE = " !$&'()*+,-./:;=?@_~"
+
+
+def _shows(part: Rendered, figure: str) -> bool:
+    return f'data-figure="{figure}"' in part.html
+
+
+def _contents(parts: Sequence[Rendered]) -> list[Heading]:
+    return [heading for part in parts for heading in part.headings if heading.level == 2]
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """The page's own scripts by their hashes; no request at all, and no other script."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+@cache
+def _asset(name: str) -> str:
+    """A file of the page's own, without the line that would make a browser look for its source map."""
+    text = (files("archbench.report.html") / "assets" / name).read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if not line.startswith("//# sourceMappingURL")) + "\n"
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("archbench.report.html", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")

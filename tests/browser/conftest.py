@@ -1,0 +1,52 @@
+"""A real browser, where the machine has one."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from archbench.analysis.study import StudyOptions, analyse_scan
+from archbench.builtins.reports.plugin import register_report_sections
+from archbench.contracts.report import ScanResults
+from archbench.report.writer import PAGE_FILE, write_report
+from archbench.testing.synthetic import SyntheticLaw, synthetic_records
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HOSTILE = "<script>xl</script>"
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
+    )
+    found = os.environ.get("ARCHBENCH_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no Chromium on this machine (looked for {', '.join(NAMES)}): apt-get install chromium")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of three contenders, one of which has a name that would be markup."""
+    law = SyntheticLaw(noise_std=0.003)
+    records = [
+        *synthetic_records("gpt2", law),
+        *synthetic_records("reformer", replace(law, A=12.6), seed=1),
+        *synthetic_records(HOSTILE, law, seed=2, capacity_limit=40_000),
+    ]
+    frontiers, comparisons = analyse_scan(records, baseline="gpt2", options=StudyOptions(num_resamples=200))
+    results = ScanResults("demo", "Made-up runs", "gpt2", tuple(records), frontiers, comparisons, {"name": "demo"}, {})
+    folder = tmp_path_factory.mktemp("page")
+    write_report(results, folder, [section() for section in register_report_sections()])
+    return folder / PAGE_FILE

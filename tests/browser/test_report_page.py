@@ -1,0 +1,127 @@
+"""The report's page as a reader has it: on a phone and a desk, by day and night, with a keyboard, without scripts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTHS = {"phone": 375, "desktop": 1280}
+LEVELS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
+Scheme = Literal["light", "dark"]
+
+
+@contextmanager
+def opened(
+    browser: "Browser", path: Path, width: int = 1280, scheme: Scheme = "light", **more: Any
+) -> "Iterator[Page]":
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
+    page = context.new_page()
+    try:
+        page.goto(path.as_uri())
+        yield page
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_the_page_loads_whole_without_a_request_an_error_or_overflow(
+    browser: "Browser", report_page: Path, width: int, scheme: Scheme
+) -> None:
+    said: list[str] = []
+    asked: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(report_page.as_uri())
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [report_page.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.title() == "demo"
+    assert page.locator("canvas").count() >= 6
+    blank = """canvas => {
+        const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        return !pixels.some(value => value !== 0);
+    }"""
+    assert not any(
+        page.locator("canvas").nth(number).evaluate(blank) for number in range(page.locator("canvas").count())
+    )
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_the_page_breaks_no_rule_of_accessibility(
+    browser: "Browser", report_page: Path, width: int, scheme: Scheme
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    # The page's own policy would refuse the checker's script.
+    with opened(browser, report_page, width, scheme, bypass_csp=True) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": list(LEVELS)}})
+        problems = [
+            (one["id"], node["target"], node.get("failureSummary"))
+            for one in found.response["violations"]
+            for node in one["nodes"]
+        ]
+        assert problems == []
+        assert len(found.response["passes"]) > 20
+
+
+def test_without_scripts_the_figures_stand_in_place(browser: "Browser", report_page: Path) -> None:
+    with opened(browser, report_page, java_script_enabled=False) as page:
+        assert page.locator("canvas").count() == 0
+        images = page.locator("figure img")
+        assert images.count() >= 8
+        for number in range(images.count()):
+            box = images.nth(number).bounding_box()
+            assert box is not None
+            assert box["width"] > 200
+        assert page.locator("main").inner_text().count("<script>xl</script>") > 3
+
+
+def test_the_keyboard_reaches_every_choice_and_every_point(browser: "Browser", report_page: Path) -> None:
+    with opened(browser, report_page) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        chart = page.locator("figure[data-figure=overview_causal] .chart")
+        canvas, hint = chart.locator("canvas"), chart.locator(".hint")
+        canvas.focus()
+        page.keyboard.press("ArrowRight")
+        first = hint.inner_text()
+        assert first.startswith("gpt2, envelope; validation loss (nats per predicted token): ")
+        page.keyboard.press("ArrowRight")
+        assert hint.inner_text() != first
+        page.keyboard.press("ArrowDown")
+        assert hint.inner_text().startswith("gpt2, law with alpha")
+        toggle = chart.get_by_role("checkbox", name="gpt2")
+        toggle.focus()
+        page.keyboard.press("Space")
+        canvas.focus()
+        page.keyboard.press("ArrowRight")
+        assert not hint.inner_text().startswith("gpt2")
+
+
+def test_axes_and_scales_can_be_chosen(browser: "Browser", report_page: Path) -> None:
+    with opened(browser, report_page) as page:
+        chart = page.locator("figure[data-figure=overview_causal] .chart")
+        canvas, hint = chart.locator("canvas"), chart.locator(".hint")
+        chart.get_by_role("combobox").select_option("device_seconds")
+        canvas.focus()
+        page.keyboard.press("ArrowRight")
+        assert "time in training steps (device seconds): " in hint.inner_text()
+        scale = "canvas => Chart.getChart(canvas).scales.x.type"
+        assert canvas.evaluate(scale) == "logarithmic"
+        chart.get_by_role("checkbox", name="log x").uncheck()
+        assert canvas.evaluate(scale) == "linear"
+        lines = "canvas => Chart.getChart(canvas).data.datasets.length"
+        few = canvas.evaluate(lines)
+        chart.get_by_role("checkbox", name="learning curves").check()
+        assert canvas.evaluate(lines) > few
