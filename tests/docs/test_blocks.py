@@ -25,7 +25,7 @@ from archbench.spec.models import spec_from_yaml
 from archbench.spec.settings import DataSection, TrainingSection
 from archbench.spec.yaml_loader import YamlFile, parse_yaml
 
-LANGUAGES = {"sh", "console", "yaml", "python", "toml", "text"}
+LANGUAGES = {"sh", "console", "yaml", "python", "diff", "toml", "text"}
 FROM_ELSEWHERE = {"git", "pip", "hf", "torchrun", "cd", "apt-get", "mkdocs", "source", "export"}
 """Programs of others: that they take what is shown is theirs to say."""
 
@@ -121,7 +121,8 @@ def test_every_spec_is_valid_alone_or_as_part_of_the_readmes(block: Block) -> No
     if "contenders" in data:
         data["contenders"] = {name: value for name, value in data["contenders"].items() if value is not None}
     file = merged(whole_spec(), YamlFile(block.page, data, content.places))
-    if "kind: my_arch" in block.text or "decompose" in data:  # the reader's own architecture, or contenders left out
+    # A component of the reader's own, or contenders left out.
+    if re.search(r"kind: (my_arch|fill_in_the_middle)\b", block.text) or "decompose" in data:
         SpecDocument.model_validate(file.data)
     else:
         spec_from_yaml(file, default_host().registry)
@@ -145,7 +146,7 @@ def test_every_python_imports_what_there_is(block: Block) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```.*?^```|`[^`\n]+`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         path, _, anchor = target.partition("#")
         if "://" in target or (not path and anchor):
