@@ -24,6 +24,7 @@ data:
   validation_fraction: 0.2
 scan:
   sizes: [1e4]
+  seeds: {default: 1, smallest_two: 1}
   tokens: 16384
 training: {seq_len: 32, batch_tokens: 512, learning_rate: 3e-3, schedule: {kind: cosine, warmup_steps: 2}}
 evaluation: {tokens: 2048, points: 4, prefix_audit_positions: 8}
