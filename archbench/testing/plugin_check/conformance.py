@@ -104,7 +104,9 @@ class _Reporter:
 
 
 def _problem(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """What pytest says about the failure, in one line."""
+    """What pytest says about the failure, in one line; of an assertion with words of its own, these alone."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = " ".join(str(crash.message if crash is not None else report.longrepr).split())
+    told = str(crash.message if crash is not None else report.longrepr)
+    words = told.partition("\nassert ")[0].removeprefix("AssertionError: ")
+    text = " ".join(words.split())
     return text[:_MAX_LETTERS] + ("..." if len(text) > _MAX_LETTERS else "")
