@@ -15,6 +15,7 @@ from archbench.api import (
     SavedModel,
     Source,
     nearest_dims,
+    odd_heads,
     require_settings,
     with_gated_feed_forward,
 )
@@ -90,11 +91,7 @@ class LlamaConfig(ArchitectureConfig):
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also: heads must have an even width, since rotary positions turn pairs of features."""
-        found = super().problems(dims)
-        if not found and dims.d_model // dims.n_heads % 2:
-            width = dims.d_model // dims.n_heads
-            return [f"heads are {width} wide; rotary positions need an even width: choose another n_heads or d_model"]
-        return found
+        return super().problems(dims) or odd_heads(dims)
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; LlamaForCausalLM and LlamaModel with plain rotary positions."""
