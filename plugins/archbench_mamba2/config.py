@@ -32,7 +32,7 @@ class Mamba2Config(ArchitectureConfig):
     source: ClassVar[Source] = Source(
         paper="Dao and Gu 2024, Transformers are SSMs (arXiv 2405.21060)",
         implementation="archbench's own, on torch, in the chunked form of the paper; held against transformers'"
-        " Mamba2Mixer, whose torch code takes several times as long on a CPU",
+        " Mamba2Mixer, whose torch code takes two to three times as long on a CPU",
         faithful="the block: one projection to gate, inputs, B, C and step sizes, a short causal convolution with SiLU,"
         " the state space with one decay a head and B and C shared by all heads, a skip D, a gated RMSNorm; two such"
         " layers where a Transformer has attention and a feed-forward layer; initialisation, tied output matrix",
