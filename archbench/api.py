@@ -13,7 +13,12 @@ from archbench.contracts.architecture import (
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
-from archbench.contracts.ladder import nearest_dims, with_gated_feed_forward
+from archbench.contracts.ladder import (
+    nearest_dims,
+    with_depth_of_its_width,
+    with_even_heads,
+    with_gated_feed_forward,
+)
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -24,6 +29,14 @@ from archbench.contracts.objective import (
 )
 from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.tracker import Tracker, TrackerConfig
+from archbench.contracts.transformer import (
+    EncoderConfig,
+    TransformerConfig,
+    block_flops,
+    block_params,
+    layer_norm_params,
+    saved_encoder_dims,
+)
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, StoreError
 from archbench.hookspecs import HOOK_API_VERSION, hookimpl
 from archbench.results.fits import (
@@ -55,6 +68,7 @@ __all__ = [
     "DataTable",
     "DatasetConfig",
     "Document",
+    "EncoderConfig",
     "Ended",
     "ExampleContext",
     "Executor",
@@ -93,9 +107,16 @@ __all__ = [
     "TokenizerConfig",
     "Tracker",
     "TrackerConfig",
+    "TransformerConfig",
     "Windows",
+    "block_flops",
+    "block_params",
     "hookimpl",
+    "layer_norm_params",
     "nearest_dims",
     "require_settings",
+    "saved_encoder_dims",
+    "with_depth_of_its_width",
+    "with_even_heads",
     "with_gated_feed_forward",
 ]

@@ -17,7 +17,7 @@ from archbench.analysis.step_seconds import Timing, measured_timing, seconds_eff
 from archbench.analysis.study import StudyOptions, study_contenders
 from archbench.analysis.tiers import holm
 from archbench.results.decomposition import Decomposition, Figure, StepEffect, StepSum
-from archbench.results.fits import FitStatus
+from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis, RunRecord
 
 DECOMPOSITION = "decompose"
@@ -81,81 +81,55 @@ def _common_loss(on_axes: Iterable[Mapping[str, Contender]], order: Sequence[str
 
 
 def _alpha(step: _Step, contenders: Mapping[str, Contender], axis: CostAxis) -> StepEffect:
-    number, before, after = step
-    ends = contenders.get(before), contenders.get(after)
-    if ends[0] is None or ends[1] is None:
+    before, after = (contenders.get(name) for name in step[1:])
+    if before is None or after is None:
         return _unread(step, Figure.ALPHA, axis, FitStatus.INVALID_DATA, _missing(step, contenders))
-    pair = compare_exponents(ends[0], ends[1])
-    return StepEffect(
-        step=number,
-        before=before,
-        after=after,
-        figure=Figure.ALPHA,
-        cost_axis=axis,
-        effect=pair.alpha_difference,
-        p_value=pair.p_value,
-        holm_p_value=None,
-        status=pair.status,
-        reason="; ".join(pair.notes),
-    )
+    pair = compare_exponents(before, after)
+    notes = "; ".join(pair.notes)
+    if pair.alpha_difference is None:
+        return _unread(step, Figure.ALPHA, axis, pair.status, notes)
+    return _read(step, Figure.ALPHA, axis, (pair.alpha_difference, pair.p_value, notes))
 
 
 def _multiplier(step: _Step, contenders: Mapping[str, Contender], axis: CostAxis, loss: float | None) -> StepEffect:
-    number, before, after = step
-    ends = contenders.get(before), contenders.get(after)
-    if ends[0] is None or ends[1] is None or loss is None:
+    before, after = (contenders.get(name) for name in step[1:])
+    if before is None or after is None or loss is None:
         return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, _missing(step, contenders))
-    if ends[0].track != ends[1].track:
-        reason = f"losses of the tracks {ends[0].track} and {ends[1].track} do not compare"
+    if before.track != after.track:
+        reason = f"losses of the tracks {before.track} and {after.track} do not compare"
         return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, reason)
-    poor = next((one.result.law for one in ends if one is not None and one.result.law.status is not FitStatus.OK), None)
+    poor = next((one.result.law for one in (before, after) if one.result.law.status is not FitStatus.OK), None)
     if poor is not None:
         return _unread(step, Figure.MULTIPLIER, axis, poor.status, poor.reason)
-    values, samples = log_multipliers(ends[0], ends[1], np.log([loss]))
-    late = [one.name for one in ends if one is not None and one.result.points[0].loss_nats < loss]
-    return StepEffect(
-        step=number,
-        before=before,
-        after=after,
-        figure=Figure.MULTIPLIER,
-        cost_axis=axis,
-        effect=interval(float(np.exp(values[0])), np.exp(samples[:, 0]), method=ends[1].draws.method),
-        p_value=two_sided_p(samples[:, 0]),
-        holm_p_value=None,
-        status=FitStatus.OK,
-        reason=f"{' and '.join(late)} lay below that loss at the first point behind warm-up" if late else "",
-    )
+    values, samples = log_multipliers(before, after, np.log([loss]))
+    late = [one.name for one in (before, after) if one.result.points[0].loss_nats < loss]
+    mind = f"{' and '.join(late)} lay below that loss at the first point behind warm-up" if late else ""
+    ratio = interval(float(np.exp(values[0])), np.exp(samples[:, 0]), method=after.draws.method)
+    return _read(step, Figure.MULTIPLIER, axis, (ratio, two_sided_p(samples[:, 0]), mind))
 
 
 def _seconds(step: _Step, timing: Timing) -> StepEffect:
-    number, before, after = step
+    _, before, after = step
     found = seconds_effect(timing, before, after)
     if found is None:
         reason = f"{before} and {after} have no time measured at models of one rung"
         return _unread(step, Figure.SECONDS_PER_TOKEN, None, FitStatus.INVALID_DATA, reason)
-    effect, p_value, note = found
-    return StepEffect(
-        step=number,
-        before=before,
-        after=after,
-        figure=Figure.SECONDS_PER_TOKEN,
-        cost_axis=None,
-        effect=effect,
-        p_value=p_value,
-        holm_p_value=None,
-        status=FitStatus.OK,
-        reason=note,
-    )
+    return _read(step, Figure.SECONDS_PER_TOKEN, None, found)
+
+
+def _read(step: _Step, figure: Figure, axis: CostAxis | None, found: tuple[Interval, float | None, str]) -> StepEffect:
+    """An effect by its value, its p-value and what to mind."""
+    effect, p_value, mind = found
+    return StepEffect(*step, figure, axis, effect, p_value, None, FitStatus.OK, mind)
+
+
+def _unread(step: _Step, figure: Figure, axis: CostAxis | None, status: FitStatus, reason: str) -> StepEffect:
+    return StepEffect(*step, figure, axis, None, None, None, status, reason)
 
 
 def _missing(step: _Step, contenders: Mapping[str, Contender]) -> str:
     absent = [name for name in step[1:] if name not in contenders]
     return f"{' and '.join(absent)} have no usable run on this axis" if absent else "no loss is reached by all"
-
-
-def _unread(step: _Step, figure: Figure, axis: CostAxis | None, status: FitStatus, reason: str) -> StepEffect:
-    number, before, after = step
-    return StepEffect(number, before, after, figure, axis, None, None, None, status, reason)
 
 
 def _corrected(effects: Iterable[StepEffect]) -> list[StepEffect]:

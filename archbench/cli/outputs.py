@@ -325,6 +325,33 @@ class CheckOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentRow:
+    """What a plug-in offers under one kind."""
+
+    noun: str
+    """architecture, objective, dataset, ..."""
+    kind: str
+    plugin: str
+    distribution: str
+    version: str
+    summary: str
+    hyperparameters: dict[str, str]
+    """Name -> default as Python writes it, or `required`."""
+    source: dict[str, str] | None
+    """Of an architecture: paper, implementation, what is faithful and what differs."""
+    attention: list[str] | None
+    """Of an architecture: the modes that it offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginOutput:
+    """`archbench plugins show`: a plug-in with its components, or the components of one kind."""
+
+    plugin: PluginRow | None
+    components: list[ComponentRow]
+
+
+@dataclass(frozen=True, slots=True)
 class ExportOutput:
     """`archbench export`."""
 
@@ -361,6 +388,7 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "leaderboard": ("one", "archbench.cli.outputs:LeaderboardOutput"),
     "leaderboard-check": ("one", "archbench.cli.outputs:SubmissionOutput"),
     "plugins-list": ("one", "archbench.cli.outputs:PluginsOutput"),
+    "plugins-show": ("one", "archbench.cli.outputs:PluginOutput"),
     "plugins-check": ("one", "archbench.cli.outputs:CheckOutput"),
     "doctor": ("list", "archbench.cli.outputs:Finding"),
     "export": ("one", "archbench.cli.outputs:ExportOutput"),

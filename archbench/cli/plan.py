@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +38,12 @@ from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.spec.models import Spec, load_spec
 from archbench.spec.yaml_writer import to_yaml
 from archbench.units import counted, human_bytes, human_count, human_seconds
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDE = 100
+"""Columns from which the plan's table shows epochs and 6ND."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,38 +137,50 @@ def plan(
 
 def print_plan(costed: CostedPlan) -> None:
     """Prints the plan as a table, study by study, with a summary below."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    left_aligned = ("contender", "for", "state")
-    for header in ("for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"):
-        table.add_column(header, justify="left" if header in left_aligned else "right", no_wrap=True)
-    previous = ("", "")
-    for group in by_size(costed.runs):
-        first = group[0].run
-        what = purpose(first)
-        rough = "" if group[0].estimate.measured else "~"
-        table.add_row(
-            what if what != previous[0] else "",
-            first.contender if (what, first.contender) != previous else "",
-            f"{first.plan.facts.non_embedding_params:,}",
-            str(len(group)),
-            _span([one.run.tokens for one in group], human_count),
-            _span([one.run.epochs for one in group], lambda epochs: f"{epochs:.2f}"),
-            _span([one.run.kaplan_flops for one in group], human_count),
-            _span([one.run.exact_flops for one in group], human_count),
-            rough + _span([one.estimate.seconds for one in group], human_seconds),
-            state_words([one.state for one in group]),
-        )
-        previous = (what, first.contender)
     console = table_console()
-    console.print(table)
+    console.print(_plan_table(costed, console.width))
     sizes = size_table(costed.plan.runs, costed.plan.index.baseline)
     if sizes is not None:
         console.print("", sizes, sep="\n")
     lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
     for line in [*lines, *_summary(costed)]:
         console.print(line, soft_wrap=True, markup=False)
+
+
+def _plan_table(costed: CostedPlan, columns: int) -> "Table":
+    """What is planned, on `columns` columns: where there is little room, without what other columns imply."""
+    from rich.table import Table
+
+    groups = by_size(costed.runs)
+    headers = ["for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"]
+    if columns < _WIDE:
+        headers = [header for header in headers if header not in ("epochs", "6ND")]
+        if len({purpose(group[0].run) for group in groups}) == 1:
+            headers.remove("for")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        words = header in ("contender", "for", "state")
+        table.add_column(header, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    previous = ("", "")
+    for group in groups:
+        first = group[0].run
+        what = purpose(first)
+        rough = "" if group[0].estimate.measured else "~"
+        cells = {
+            "for": what if what != previous[0] else "",
+            "contender": first.contender if (what, first.contender) != previous else "",
+            "N": f"{first.plan.facts.non_embedding_params:,}",
+            "runs": str(len(group)),
+            "tokens": _span([one.run.tokens for one in group], human_count),
+            "epochs": _span([one.run.epochs for one in group], lambda epochs: f"{epochs:.2f}"),
+            "6ND": _span([one.run.kaplan_flops for one in group], human_count),
+            "exact": _span([one.run.exact_flops for one in group], human_count),
+            "time a run": rough + _span([one.estimate.seconds for one in group], human_seconds),
+            "state": state_words([one.state for one in group]),
+        }
+        table.add_row(*(cells[header] for header in headers))
+        previous = (what, first.contender)
+    return table
 
 
 def _span(values: Sequence[float], words: Callable[[float], str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from archbench.cli import complete
 from archbench.cli.common import host_with, json_option, plugin_option, print_json, wrapped
 from archbench.cli.plugins_check import check_plugin
 from archbench.cli.plugins_new import new_plugin
@@ -44,7 +45,7 @@ def list_plugins(plugin_files: tuple[Path, ...], as_json: bool) -> None:
 
 
 @plugins.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.plugins_and_kinds)
 @plugin_option
 @json_option
 def show_plugin(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:

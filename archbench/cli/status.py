@@ -7,13 +7,23 @@ from pathlib import Path
 import click
 
 from archbench.cli import complete
-from archbench.cli.common import PATH, json_option, note, override_option, print_json, runs_option, wrapped
+from archbench.cli.common import (
+    PATH,
+    json_option,
+    note,
+    override_option,
+    print_json,
+    runs_option,
+    table_console,
+    wrapped,
+)
 from archbench.cli.outputs import ScanStatus, StatusRow
 from archbench.errors import SpecError, StoreError
-from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState, purpose
+from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.layers import read_spec
+from archbench.units import human_count
 
 _Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 
@@ -79,11 +89,44 @@ def _read(store: RunStore, names: Sequence[str], *, required: bool) -> tuple[lis
 
 def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str], *, every_run: bool) -> None:
     click.echo(f"{index.name}: {counts_words(records, len(index.runs))}")
-    for record in records:
-        if every_run or record.state in (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING):
-            click.echo(wrapped(f"  {_line(record)}"))
+    worth_a_row = (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING)
+    shown = [record for record in records if every_run or record.state in worth_a_row]
+    if shown:
+        _print_table(shown)
+    for record in shown:
+        if record.reason:
+            click.echo(wrapped(f"  {record.run_id[:16]} {record.state.value}: {record.reason}"))
     for problem in problems:
-        click.echo(f"  {problem}")
+        click.echo(wrapped(f"  {problem}"))
+
+
+def _print_table(records: Sequence[RunRecord]) -> None:
+    from rich.table import Table
+
+    from archbench.cli.scan_view import row_name
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("run", "contender", "N", "seed", "state", "step", "loss"):
+        left = header in ("run", "contender", "state")
+        table.add_column(header, justify="left" if left else "right", no_wrap=header != "contender", overflow="fold")
+    for record in records:
+        step = _step(record)
+        table.add_row(
+            f"  {record.run_id[:16]}",
+            row_name(record),
+            human_count(record.non_embedding_params),
+            str(record.seed),
+            record.state.value,
+            "-" if step is None else str(step),
+            f"{record.curve[-1].validation_loss_nats:.4f}" if record.curve else "-",
+        )
+    table_console().print(table)
+
+
+def _step(record: RunRecord) -> int | None:
+    """Steps taken; None where nobody knows."""
+    step: int | None = record.curve[-1].step if record.curve else record.details.get("step")
+    return step
 
 
 def scan_name(spec: Path, overrides: Sequence[str] = ()) -> str:
@@ -115,21 +158,6 @@ def counts_words(records: Sequence[RunRecord], num_runs: int) -> str:
     return ", ".join([*words, *([f"{missing} missing or damaged"] if missing else [])]) or "no runs"
 
 
-def _line(record: RunRecord) -> str:
-    step = record.details.get("step")
-    detail = ""
-    if record.curve:
-        detail = f", loss {record.curve[-1].validation_loss_nats:.4f} nats"
-    elif record.state is RunState.RUNNING and step is not None:
-        detail = f", step {step} of {record.details['total_steps']}"
-    reason = f" ({record.reason})" if record.reason else ""
-    scan_result = (record.study, record.role) == (SIZE_SCAN, RESULT)
-    return (
-        f"{record.run_id[:16]}  {record.contender:<16} {record.non_embedding_params:>12,} parameters  "
-        f"seed {record.seed}  {'' if scan_result else f'{purpose(record)}  '}{record.state.value}{detail}{reason}"
-    )
-
-
 def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str]) -> ScanStatus:
     return ScanStatus(
         name=index.name,
@@ -146,7 +174,7 @@ def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[
                 seed=record.seed,
                 state=record.state.value,
                 reason=record.reason,
-                step=record.curve[-1].step if record.curve else record.details.get("step"),
+                step=_step(record),
                 validation_loss_nats=record.curve[-1].validation_loss_nats if record.curve else None,
             )
             for record in records

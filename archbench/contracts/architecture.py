@@ -19,6 +19,8 @@ class Attention(StrEnum):
 
     CAUSAL = "causal"
     BIDIRECTIONAL = "bidirectional"
+    PREFIX = "prefix"
+    """Positions of a prefix, as long as the batch says, see the whole prefix; those behind it see all before them."""
 
 
 class ModelDims(BaseModel):

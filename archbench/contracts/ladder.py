@@ -2,10 +2,11 @@
 
 A scan compares sizes, so the shape must move smoothly with the size. One rule serves all architectures: depth follows
 width as `n_layers = 2 + d_model / 77` (2 layers of width 20 at 10 thousand parameters, 12 of 768 as in GPT-2 small,
-about 18 of 1250 at 350 million), the feed-forward layer is four times as wide as the model (Kaplan et al. 2020,
-section 2), heads are 64 wide where the model is large and narrower where it is small. Kaplan et al. (section 3.1)
-found the loss to move by 3 % only over a fortyfold range of the aspect ratio. Where no such shape comes within 5 % of
-the wanted size, as between small widths, the feed-forward layer is 3.5 or 4.5 times as wide instead.
+about 18 of 1250 at 350 million) up to 40 layers, from where on the width grows alone; the feed-forward layer is four
+times as wide as the model (Kaplan et al. 2020, section 2), heads are 64 wide where the model is large and narrower
+where it is small. Kaplan et al. (section 3.1) found the loss to move by 3 % only over a fortyfold range of the aspect
+ratio. Where no such shape comes within 5 % of the wanted size, as between small widths, the feed-forward layer is 3.5
+or 4.5 times as wide instead.
 """
 
 import math
@@ -17,6 +18,7 @@ from archbench.contracts.architecture import ModelDims
 
 _WIDTH_PER_LAYER = 77
 _MAX_LAYERS = 40
+_LARGEST_WIDTH = 8192
 _SMALLEST_WIDTH = 8
 _TOLERANCE = 0.05
 _Rung = tuple[int, ModelDims]
@@ -102,12 +104,15 @@ def _distance(rungs: list[_Rung], target_params: float) -> float:
 
 @lru_cache(maxsize=1)
 def _shapes() -> tuple[tuple[int, int, int], ...]:
-    """(n_layers, d_model, n_heads) of every regular rung, from about 2 thousand to a billion parameters."""
+    """(n_layers, d_model, n_heads) of every regular rung: plain models of 2 thousand to 30 billion parameters.
+
+    Models whose layers share their parameters are wider at a size than all others, and need the widest.
+    """
     shapes = []
     for n_layers in range(2, _MAX_LAYERS + 1):
         # A depth serves the sizes between those at which the rule asks for half a layer less and half a layer more.
         lowest = _width_at(n_layers, n_layers - 0.5)
-        highest = _width_at(n_layers, n_layers + 0.5)
+        highest = _width_at(n_layers, n_layers + 0.5) if n_layers < _MAX_LAYERS else _LARGEST_WIDTH + 1
         shapes += [
             (n_layers, d_model, n_heads)
             for d_model in _widths(highest)
@@ -135,8 +140,37 @@ def _heads(d_model: int) -> list[int]:
     Heads are about d_model^(2/3) wide, 64 at most: 10 at width 20, 16 at 64, 32 at 192, 64 from 512 on. Wider models
     have heads of whole multiples of 4 and 8, for which accelerators have fast kernels.
     """
-    wanted = min(64.0, d_model ** (2 / 3))
-    multiple = 1 if d_model < 128 else 4 if d_model < 256 else 8
+    nearest = _nearest_head_width(d_model, multiple=1 if d_model < 128 else 4 if d_model < 256 else 8)
+    return [d_model // nearest] if 0.5 < nearest / _head_width(d_model) < 2.0 else []
+
+
+def _head_width(d_model: int) -> float:
+    return min(64.0, math.pow(d_model, 2 / 3))
+
+
+def _nearest_head_width(d_model: int, *, multiple: int) -> int:
+    """The multiple of `multiple` that divides the width and is nearest to what the rule asks for; or the width."""
     widths = [width for width in range(multiple, d_model + 1, multiple) if d_model % width == 0]
-    nearest = min(widths, key=lambda width: abs(math.log(width / wanted)), default=d_model)
-    return [d_model // nearest] if 0.5 < nearest / wanted < 2.0 else []
+    return min(widths, key=lambda width: abs(math.log(width / _head_width(d_model))), default=d_model)
+
+
+def with_depth_of_its_width(dims: ModelDims) -> ModelDims:
+    """`dims` with the one depth that the rule gives to its width, for `nearest_dims(adapt=...)`.
+
+    The ladder has some widths at two depths, of which the size chooses one; where layers share their parameters, the
+    size does not depend on the depth and cannot choose.
+    """
+    return dims.model_copy(update={"n_layers": min(_MAX_LAYERS, round(2 + dims.d_model / _WIDTH_PER_LAYER))})
+
+
+def with_even_heads(dims: ModelDims) -> ModelDims:
+    """`dims` with heads of an even width, which rotary positions need, for `nearest_dims(adapt=...)`.
+
+    Where the ladder's heads are odd, the even width nearest to its rule is taken. Raises ValueError for an odd d_model,
+    which has none.
+    """
+    if dims.d_model % 2:
+        raise ValueError(f"d_model {dims.d_model} is odd; heads of an even width need an even one")
+    if dims.d_model // dims.n_heads % 2 == 0:
+        return dims
+    return dims.model_copy(update={"n_heads": dims.d_model // _nearest_head_width(dims.d_model, multiple=2)})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from archbench.contracts.architecture import ArchitectureConfig, ModelDims
-from archbench.contracts.objective import ObjectiveConfig, model_vocab_size
+from archbench.contracts.objective import ObjectiveConfig, model_vocab_size, trained_flops
 
 TOLERANCE = 0.02
 """Largest relative difference of two costs that are called the same."""
@@ -68,8 +68,7 @@ def shape_of(learner: Learner, size: float, *, like: Learner | None, text_vocab_
 
 def train_flops_per_token(architecture: ArchitectureConfig, objective: ObjectiveConfig, dims: ModelDims) -> float:
     """FLOPs executed per input token of a training step: what runs record as exact."""
-    flops = architecture.forward_flops_per_token(dims, objective.attention)
-    return flops.train(objective.predicted_fraction(dims.seq_len))
+    return trained_flops(architecture, objective, dims).train(objective.predicted_fraction(dims.seq_len))
 
 
 def matched_dims(

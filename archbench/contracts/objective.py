@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archbench.contracts.architecture import Attention, ModelDims
+from archbench.contracts.architecture import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount
 from archbench.contracts.config import ComponentConfig
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class ObjectiveConfig(ComponentConfig):
     """
 
     attention: ClassVar[Attention]
+    """What its model attends to. With `PREFIX`, `examples` also gives `prefix_len` [rows], for `encode_prefixed`."""
     track: ClassVar[str]
     """Losses are comparable between two objectives of the same track only."""
     comparisons: ClassVar[str]
@@ -97,13 +98,16 @@ class ObjectiveConfig(ComponentConfig):
     predicts_every_token: ClassVar[bool] = False
     """Whether the loss covers each token of the text once, so that bits per byte are defined."""
     needs_token_types: ClassVar[bool] = False
+    scores_targets: ClassVar[bool] = True
+    """Whether the loss is the cross entropy of `targets` by the model's logits. False for a loss in nats of another
+    question asked at each position that has a target, such as whether its token was replaced."""
 
     def stride(self, seq_len: int) -> int:
         """Tokens of the stream that one row consumes per step; `seq_len` unless room for special tokens is needed."""
         return seq_len
 
     def predicted_fraction(self, seq_len: int) -> float:
-        """Share of input positions whose logits are computed; scales the cost of the output projection."""
+        """Share of input positions that `loss` hands to the model's `logits`; scales the cost of the projection."""
         return 1.0
 
     @abstractmethod
@@ -117,6 +121,17 @@ class ObjectiveConfig(ComponentConfig):
     def num_head_params(self, dims: ModelDims) -> int:
         """Parameters of `build_head(dims)`."""
         return 0
+
+    def num_head_embedding_params(self, dims: ModelDims) -> int:
+        """Those of them that are token or position embeddings, which N leaves out."""
+        return 0
+
+    def head_forward_flops(self, dims: ModelDims) -> Mapping[str, float]:
+        """FLOPs of the head in one forward pass per input token by component, counted as the architecture's are.
+
+        Empty for a head that is negligible, such as a classifier of whole rows.
+        """
+        return {}
 
     @abstractmethod
     def loss(
@@ -146,3 +161,19 @@ def model_vocab_size(text_vocab_size: int, objective: ObjectiveConfig) -> int:
 def special_token_ids(text_vocab_size: int, objective: ObjectiveConfig) -> dict[str, int]:
     """Ids of the objective's special tokens, in order behind the tokenizer's own."""
     return {name: text_vocab_size + index for index, name in enumerate(objective.special_tokens)}
+
+
+def trained_params(architecture: ArchitectureConfig, objective: ObjectiveConfig, dims: ModelDims) -> ParamCount:
+    """Parameters of the model and of the objective's head together, as runs record them."""
+    model, embedding = architecture.num_params(dims), objective.num_head_embedding_params(dims)
+    return ParamCount(
+        embedding=model.embedding + embedding,
+        non_embedding=model.non_embedding + objective.num_head_params(dims) - embedding,
+    )
+
+
+def trained_flops(architecture: ArchitectureConfig, objective: ObjectiveConfig, dims: ModelDims) -> ForwardFlops:
+    """What a forward pass of the model and of the objective's head costs; the head's components under their names."""
+    flops = architecture.forward_flops_per_token(dims, objective.attention)
+    head = objective.head_forward_flops(dims)
+    return replace(flops, components={**flops.components, **head}) if head else flops

@@ -15,16 +15,13 @@ def embedding_names(model: LanguageModel, larger: LanguageModel, dims: ModelDims
     """Names of the parameters of `model`, which has `dims`, that are embeddings; `larger` has `larger_tables(dims)`.
 
     These are the parameters whose shape changes with the vocabulary or the context (token and learned position
-    embeddings, output matrix and its bias), and the tables of width d_model that `nn.Embedding` looks up (segments).
+    embeddings, output matrix and its bias), and the tables that `nn.Embedding` looks up in the width of the model or of
+    one of those (segments, which may be narrower than the model where embeddings are factorised).
     """
     shapes = {name: parameter.shape for name, parameter in larger.named_parameters()}
-    tables = {
-        id(module.weight)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding) and module.embedding_dim == dims.d_model
-    }
-    return {
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.shape != shapes.get(name) or id(parameter) in tables
-    }
+    growing = {name: parameter for name, parameter in model.named_parameters() if parameter.shape != shapes.get(name)}
+    grown = {id(parameter) for parameter in growing.values()}
+    lookups = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    widths = {dims.d_model, *(module.embedding_dim for module in lookups if id(module.weight) in grown)}
+    tables = {id(module.weight) for module in lookups if module.embedding_dim in widths}
+    return growing.keys() | {name for name, parameter in model.named_parameters() if id(parameter) in tables}

@@ -7,7 +7,7 @@ from functools import cached_property
 from archbench.contracts.architecture import ArchitectureConfig, ForwardFlops, ModelDims
 from archbench.contracts.data import TokenizerConfig
 from archbench.contracts.matching import shape_of
-from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.objective import ObjectiveConfig, trained_flops, trained_params
 from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import given_batch
 from archbench.units import kaplan_train_flops
@@ -58,18 +58,18 @@ class Rung:
 
     @cached_property
     def flops(self) -> ForwardFlops:
-        """The architecture's own account."""
-        return self.architecture.forward_flops_per_token(self.dims, self.objective.attention)
+        """The architecture's own account, with that of the objective's head."""
+        return trained_flops(self.architecture, self.objective, self.dims)
 
     @cached_property
     def non_embedding_params(self) -> int:
         """N, the objective's head included, as runs record it."""
-        return self.architecture.num_params(self.dims).non_embedding + self.objective.num_head_params(self.dims)
+        return trained_params(self.architecture, self.objective, self.dims).non_embedding
 
     @cached_property
     def embedding_params(self) -> int:
-        """Embeddings and output matrix."""
-        return self.architecture.num_params(self.dims).embedding
+        """Embeddings and output matrix, and the embeddings of the objective's head."""
+        return trained_params(self.architecture, self.objective, self.dims).embedding
 
     @property
     def components(self) -> dict[str, float]:

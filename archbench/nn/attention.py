@@ -31,6 +31,17 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool, scale
     return scaled_dot_product_attention(queries, keys, values, is_causal=causal, scale=scale).transpose(1, 2)
 
 
+def prefix_mask(prefix_len: Tensor, seq_len: int) -> Tensor:
+    """Who sees whom, [rows, 1, seq_len, seq_len] bool, where the first `prefix_len` ([rows]) positions see each other.
+
+    Axes: row, all heads alike, query, key. True where the key is in the prefix, or not behind the query.
+    """
+    places = torch.arange(seq_len, device=prefix_len.device)
+    in_prefix = places < prefix_len[:, None]
+    causal = places <= places[:, None]
+    return (in_prefix[:, None, :] & in_prefix[:, :, None] | causal)[:, None]
+
+
 def attend_by_distance(
     queries: Tensor,
     keys: Tensor,

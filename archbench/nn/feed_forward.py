@@ -45,10 +45,10 @@ class FeedForward(nn.Module):
 class SwiGLU(nn.Module):
     """Three matrices: one half of the inner layer gates the other, output(silu(a) · b) (Shazeer 2020, equation 6)."""
 
-    def __init__(self, d_model: int, d_ff: int) -> None:
+    def __init__(self, d_model: int, d_ff: int, *, bias: bool = True) -> None:
         super().__init__()
-        self.inner = nn.Linear(d_model, 2 * d_ff)
-        self.output = nn.Linear(d_ff, d_model)
+        self.inner = nn.Linear(d_model, 2 * d_ff, bias=bias)
+        self.output = nn.Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of `x`, [..., d_model]."""

@@ -30,6 +30,15 @@ class LanguageModel(nn.Module, ABC):
         ignore it. `state` is what the previous segment of the same rows returned; None starts afresh.
         """
 
+    def encode_prefixed(self, tokens: Tensor, prefix_len: Tensor, *, token_types: Tensor | None = None) -> Encoded:
+        """Final hidden states where the first `prefix_len` ([rows] int64) positions of a row see each other.
+
+        Positions behind the prefix see all before them and themselves; a prefix of 0 or 1 is plain causal attention,
+        which is also what `encode` does in a model built for this mode. Raises NotImplementedError, which architectures
+        that offer `Attention.PREFIX` override.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no prefix attention")
+
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, [..., vocab_size], of hidden states [..., d_model]."""

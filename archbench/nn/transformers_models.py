@@ -1,6 +1,6 @@
 """Models of transformers that attend by `archbench.nn.attention`: the same function, faster on a CPU."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -8,6 +8,9 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from archbench.nn.attention import attend
+
+if TYPE_CHECKING:
+    from archbench.contracts.architecture import ModelDims
 
 ATTENTION = "archbench"
 """Name of archbench's attention in transformers: a config's `attn_implementation`."""
@@ -44,3 +47,23 @@ def _attention(
 ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
 # No mask where all tokens are seen, or all tokens before: as for torch's own kernels.
 ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
+
+
+def encoder_settings(dims: "ModelDims", *, dropout: float, num_token_types: int) -> dict[str, Any]:
+    """Keyword arguments that the library's configs of BERT and its kin have in common, for a model of `dims`."""
+    return {
+        "vocab_size": dims.vocab_size,
+        "max_position_embeddings": dims.seq_len,
+        "hidden_size": dims.d_model,
+        "num_hidden_layers": dims.n_layers,
+        "num_attention_heads": dims.n_heads,
+        "intermediate_size": dims.d_ff,
+        "type_vocab_size": num_token_types,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
+        # The library's special ids would be letters here; its padding token would never be learnt.
+        "pad_token_id": None,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "attn_implementation": ATTENTION,
+    }

@@ -27,6 +27,7 @@ _START_SECONDS = 15.0
 
 _TRAINING_BYTES_PER_PARAM = 12
 """A checkpoint holds the weights and the two moments of AdamW, four bytes each."""
+_WEIGHT_BYTES_PER_PARAM = 4
 _CHECKPOINTS_KEPT = 2
 _RECORD_BYTES = 64 * 1024
 
@@ -90,10 +91,11 @@ def estimate_run(run: PlannedRun, rates: Rates) -> RunEstimate:
     points = min(evaluation.points, run.plan.identity.training.total_steps) + 1
     evaluation_flops = points * evaluation.tokens * facts.exact_flops_per_token / 3.0
     params = facts.non_embedding_params + facts.embedding_params
+    weights = _WEIGHT_BYTES_PER_PARAM * params if run.plan.execution.keep_weights else 0
     return RunEstimate(
         seconds=(run.own_flops + evaluation_flops) / rate,
         measured=measured,
-        disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES,
+        disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES + weights,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.matching import shape_of
+from archbench.contracts.objective import trained_flops, trained_params
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
@@ -178,16 +179,15 @@ class RunPlanner:
         return dims
 
     def _facts(self, dims: ModelDims) -> RunFacts:
-        objective = self.contender.objective
-        params = self.contender.architecture.num_params(dims)
-        non_embedding = params.non_embedding + objective.num_head_params(dims)
-        flops = self.contender.architecture.forward_flops_per_token(dims, objective.attention)
+        architecture, objective = self.contender.architecture, self.contender.objective
+        params = trained_params(architecture, objective, dims)
+        flops = trained_flops(architecture, objective, dims)
         fraction = objective.predicted_fraction(dims.seq_len)
         return RunFacts(
             track=objective.track,
-            non_embedding_params=non_embedding,
+            non_embedding_params=params.non_embedding,
             embedding_params=params.embedding,
-            kaplan_flops_per_token=6.0 * non_embedding,
+            kaplan_flops_per_token=6.0 * params.non_embedding,
             exact_flops_per_token=flops.train(fraction),
             exact_flops_by_component={
                 name: count * (fraction if name in flops.per_prediction else 1.0)

@@ -1,7 +1,7 @@
 """Which saved model a run of a given size begins from, checked against the architecture and the text."""
 
 from archbench.contracts.architecture import ModelDims
-from archbench.contracts.objective import model_vocab_size
+from archbench.contracts.objective import model_vocab_size, trained_params
 from archbench.data.corpus import Corpus
 from archbench.errors import SpecError
 from archbench.runs.model_folder import ModelFolder, read_model_folder, require_same_vocabulary
@@ -22,7 +22,7 @@ def starting_model(contender: Contender, size: float, *, seq_len: int, corpus: C
     for path in contender.start:
         folder = read_model_folder(path)
         dims = _dims(contender, folder, seq_len=seq_len, corpus=corpus)
-        count = contender.architecture.num_params(dims).non_embedding + contender.objective.num_head_params(dims)
+        count = trained_params(contender.architecture, contender.objective, dims).non_embedding
         if abs(count - size) <= _SIZE_TOLERANCE * size:
             return folder, dims
         found[str(folder.path)] = count

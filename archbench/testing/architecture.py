@@ -9,8 +9,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from archbench.api import ArchitectureConfig, Attention, ModelDims
+from archbench.api import Attention, ModelDims
 from archbench.flops.counter import measured_flops
+from archbench.testing.prefixes import PrefixConformance
 from archbench.testing.probes import (
     changed_surroundings,
     cross_entropy_nats,
@@ -33,7 +34,7 @@ for attention in config.attention_modes:
 """
 
 
-class ArchitectureConformance:
+class ArchitectureConformance(PrefixConformance):
     """What archbench relies on in an architecture. Subclass it with a `config`, and pytest runs the whole suite.
 
     ```python
@@ -48,9 +49,6 @@ class ArchitectureConformance:
     Tests that depend on the attention run once per mode of `config.attention_modes`. All of them use a model of a few
     thousand parameters on the CPU and take seconds. `ArchitectureOnCuda` has the tests that need an accelerator.
     """
-
-    config: ClassVar[ArchitectureConfig]
-    """The architecture under test, with its hyperparameters."""
 
     plugin: ClassVar[str | None] = None
     """Import name of the module with the hook, if its import is to be checked too."""
@@ -203,6 +201,8 @@ class ArchitectureConformance:
     def test_causality_by_gradient(self, attention: Attention) -> None:
         """d logits[t] / d embedded token[s > t] is exactly zero for causal attention, and is not for bidirectional.
 
+        A model built for prefixes and given none is causal.
+
         By gradient and not by changing tokens: LSH attention sorts by all tokens, so a later token moves earlier
         logits although no value leaks. Rows of a batch must not see each other in either mode.
         """
@@ -216,10 +216,10 @@ class ArchitectureConformance:
             assert gradients[0, position] > 0.0, f"logits of position {position} ignore the token there"
             if position:
                 assert gradients[0, :position].max() > 0.0, f"logits of position {position} ignore all earlier tokens"
-            if attention is Attention.CAUSAL:
-                assert later == 0.0, f"logits of position {position} depend on later tokens (gradient {later})"
-            else:
+            if attention is Attention.BIDIRECTIONAL:
                 assert later > 0.0, f"bidirectional attention, but position {position} ignores all later tokens"
+            else:
+                assert later == 0.0, f"logits of position {position} depend on later tokens (gradient {later})"
 
     def test_no_token_id_is_special(self, attention: Attention) -> None:
         """Every id of the vocabulary has an embedding that is learnt: none acts as padding, as library defaults do."""

@@ -80,13 +80,17 @@ def watch_token_embedding(model: LanguageModel, tokens: Tensor, *, cut: bool) ->
             handle.remove()
 
 
-def input_gradients(model: LanguageModel, tokens: Tensor, position: int) -> Tensor | None:
+def input_gradients(
+    model: LanguageModel, tokens: Tensor, position: int, *, prefix_len: Tensor | None = None
+) -> Tensor | None:
     """|d logits[0, position] / d embedded tokens|, summed over the width: [rows, seq_len]; None without `nn.Embedding`.
 
-    The logits are weighted by random numbers first, so that no contributions cancel.
+    The logits are weighted by random numbers first, so that no contributions cancel. `prefix_len` [rows] is the prefix
+    that each row is given; None: the model is called without one.
     """
     with watch_token_embedding(model, tokens, cut=True) as seen:
-        logits = model(tokens)[0, position]
+        encoded = model.encode(tokens) if prefix_len is None else model.encode_prefixed(tokens, prefix_len)
+        logits = model.logits(encoded.hidden)[0, position]
     if not seen.outputs:
         return None
     torch.autograd.backward((logits * random_like(logits)).sum())

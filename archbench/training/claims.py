@@ -37,7 +37,8 @@ def check_claims(
     except Exception as error:  # a stranger's module, in a mode that it may not know
         log.warning("architecture %r: its costs could not be counted", kind, exc_info=True)
         return f"its parameters and FLOPs could not be counted ({type(error).__name__})"
-    said_params = facts.non_embedding_params - objective.num_head_params(dims)
+    head_params = objective.num_head_params(dims) - objective.num_head_embedding_params(dims)
+    said_params = facts.non_embedding_params - head_params
     if non_embedding != said_params:
         raise PluginError(
             f"architecture {kind!r}: num_params says {said_params:,} non-embedding parameters, the module has "

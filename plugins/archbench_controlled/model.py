@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from archbench.api import ModelDims
 from archbench.nn.feed_forward import FeedForward, SwiGLU
+from archbench.nn.initial_weights import draw_normal
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.nn.lsh_attention import Buckets
 from archbench.nn.mixers.base import Mixer
@@ -18,7 +19,6 @@ from archbench.nn.mixers.recurrence_memory import RecurrenceMemory
 from archbench.nn.mixers.shared_qk import HashedAttention, SharedQueryKeyAttention
 from archbench.nn.mixers.softmax import SoftmaxAttention, WindowAttention
 from archbench.nn.positions import Rotation, Sinusoids
-from archbench.nn.relative_attention import RelativeAttention
 from archbench.nn.reversible import ReversibleLayer, ReversibleStack
 from archbench_controlled.config import ControlledConfig
 
@@ -71,14 +71,7 @@ class Controlled(LanguageModel):
         return (self.layers,) if isinstance(self.layers, ReversibleStack) else ()
 
     def _initialise(self, into_residual_std: float) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=INIT_STD)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-            if isinstance(module, RelativeAttention):
-                nn.init.normal_(module.content_bias, std=INIT_STD)
-                nn.init.normal_(module.position_bias, std=INIT_STD)
+        draw_normal(self, INIT_STD)
         for module in self.modules():
             if isinstance(module, Mixer | FeedForward | SwiGLU):
                 nn.init.normal_(module.output.weight, std=into_residual_std)

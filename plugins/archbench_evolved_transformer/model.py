@@ -13,6 +13,7 @@ from archbench.api import ModelDims
 from archbench.nn.attention import attend
 from archbench.nn.causal_convolution import CausalDepthwiseConv
 from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.positions import Sinusoids
 from archbench_evolved_transformer.config import NARROW_KERNEL, WIDE_KERNEL
 
 INIT_STD = 0.02
@@ -22,12 +23,11 @@ INIT_STD = 0.02
 class EvolvedTransformer(LanguageModel):
     """Token embeddings and sinusoids, decoder cells, a final norm; the output matrix is that of the embeddings."""
 
-    positions: Tensor
-
     def __init__(self, dims: ModelDims, *, many_heads: int) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
-        self.register_buffer("positions", sinusoids(dims.seq_len, dims.d_model), persistent=False)
+        # A sine has a root mean square of √½.
+        self.positions = Sinusoids(dims.d_model, dims.seq_len, scale=math.sqrt(0.5))
         self.cells = nn.ModuleList(Cell(dims, many_heads) for _ in range(dims.n_layers))
         self.norm = nn.LayerNorm(dims.d_model)
         nn.init.normal_(self.token_embedding.weight, std=INIT_STD)
@@ -40,7 +40,8 @@ class EvolvedTransformer(LanguageModel):
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""
         embedded = self.token_embedding(tokens)
-        hidden = embedded * math.sqrt(embedded.shape[-1]) + self.positions[: tokens.shape[1]].type_as(embedded)
+        positions = self.positions(torch.arange(tokens.shape[1], device=tokens.device))
+        hidden = embedded * math.sqrt(embedded.shape[-1]) + positions.type_as(embedded)
         for cell in self.cells:
             hidden = cell(hidden)
         return Encoded(self.norm(hidden), None)
@@ -134,10 +135,3 @@ class SwishLayer(nn.Module):
         """Of the shape of `x`, [B, T, D]."""
         activated: Tensor = self.output(self.norm(silu(self.inner(x))))
         return activated
-
-
-def sinusoids(num_positions: int, d_model: int) -> Tensor:
-    """Sines and cosines of each position by wavelengths from 2π to 20,000π, [num_positions, d_model]."""
-    frequencies = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float32) / d_model)
-    angles = torch.arange(num_positions, dtype=torch.float32)[:, None] * frequencies
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)

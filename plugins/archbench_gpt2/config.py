@@ -1,19 +1,19 @@
 """GPT-2's hyperparameters, sizes and costs. Importing this loads no torch."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from archbench.api import (
-    ArchitectureConfig,
     Attention,
     ForwardFlops,
     ModelDims,
     ParamCount,
     SavedModel,
     Source,
-    nearest_dims,
+    TransformerConfig,
+    block_flops,
+    block_params,
+    layer_norm_params,
     require_settings,
 )
 
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
     from archbench_gpt2.model import Gpt2
 
 
-class Gpt2Config(ArchitectureConfig):
+class Gpt2Config(TransformerConfig):
     """A decoder with learned positions, layer norm before each block, and the token embedding as output matrix."""
 
     kind: Literal["gpt2"] = "gpt2"
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Of embeddings, attention weights and block outputs. 0, as scans see each token once; the paper's code has 0.1."""
 
     summary: ClassVar[str] = "GPT-2: decoder with learned positions, pre-norm, tied embeddings"
-    attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL, Attention.PREFIX})
     source: ClassVar[Source] = Source(
         paper="Radford et al. 2019, Language Models are Unsupervised Multitask Learners",
         implementation="transformers, GPT2LMHeadModel, with torch's scaled_dot_product_attention",
@@ -48,34 +46,14 @@ class Gpt2Config(ArchitectureConfig):
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`."""
-        d_model, d_ff = dims.d_model, dims.d_ff
-        attention = 4 * d_model**2 + 4 * d_model
-        feed_forward = 2 * d_model * d_ff + d_ff + d_model
-        layer_norm = 2 * d_model
         return ParamCount(
-            embedding=(dims.vocab_size + dims.seq_len) * d_model,
-            non_embedding=dims.n_layers * (attention + feed_forward + 2 * layer_norm) + layer_norm,
+            embedding=(dims.vocab_size + dims.seq_len) * dims.d_model,
+            non_embedding=dims.n_layers * block_params(dims) + layer_norm_params(dims.d_model),
         )
 
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
         """See `ArchitectureConfig.forward_flops_per_token`; 24·L·d² + 4·L·d·T + 2·d·V where d_ff = 4·d."""
-        return ForwardFlops(
-            {
-                "attention_projections": dims.n_layers * 8.0 * dims.d_model**2,
-                "attention_scores": dims.n_layers * 4.0 * dims.d_model * dims.seq_len,
-                "feed_forward": dims.n_layers * 4.0 * dims.d_model * dims.d_ff,
-                "logits": 2.0 * dims.d_model * dims.vocab_size,
-            }
-        )
-
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """See `ArchitectureConfig.sized_for`."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-        )
+        return ForwardFlops({**block_flops(dims), "logits": 2.0 * dims.d_model * dims.vocab_size})
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; GPT2LMHeadModel and GPT2Model."""

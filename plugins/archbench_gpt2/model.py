@@ -5,18 +5,21 @@ from transformers.models.gpt2.configuration_gpt2 import GPT2Config as LibraryCon
 from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 
 from archbench.api import Attention, ModelDims
+from archbench.nn.attention import prefix_mask
 from archbench.nn.gelu import GeluTanh
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.nn.transformers_models import ATTENTION
 
 
 class Gpt2(LanguageModel):
-    """GPT-2 of transformers. Raises ValueError for any attention but the causal one."""
+    """GPT-2 of transformers. Raises ValueError for attention to both sides, but for that inside a prefix."""
 
     def __init__(self, dims: ModelDims, attention: Attention, *, dropout: float) -> None:
         super().__init__()
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"gpt2 attends causally only, got {attention.value!r}; choose a causal objective")
+        if attention is Attention.BIDIRECTIONAL:
+            raise ValueError(
+                f"gpt2 attends causally only, but for a prefix, got {attention.value!r}; choose a causal objective"
+            )
         self.model = GPT2LMHeadModel(
             LibraryConfig(
                 vocab_size=dims.vocab_size,
@@ -43,6 +46,12 @@ class Gpt2(LanguageModel):
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""
         hidden: Tensor = self.model.transformer(tokens).last_hidden_state
+        return Encoded(hidden, None)
+
+    def encode_prefixed(self, tokens: Tensor, prefix_len: Tensor, *, token_types: Tensor | None = None) -> Encoded:
+        """See `LanguageModel.encode_prefixed`; token types are ignored."""
+        mask = prefix_mask(prefix_len, tokens.shape[1])
+        hidden: Tensor = self.model.transformer(tokens, attention_mask=mask).last_hidden_state
         return Encoded(hidden, None)
 
     def logits(self, hidden: Tensor) -> Tensor:

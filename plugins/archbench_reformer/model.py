@@ -9,6 +9,7 @@ from reformer_pytorch.reformer_pytorch import Chunk, FeedForward, LSHSelfAttenti
 from torch import Tensor, nn
 
 from archbench.api import ModelDims
+from archbench.nn.initial_weights import draw_normal
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.nn.lsh_attention import Buckets, LSHAttention
 from archbench.nn.reversible import ReversibleLayer, ReversibleStack
@@ -60,11 +61,7 @@ class Reformer(LanguageModel):
         )
         self.norm = nn.LayerNorm(dims.d_model)
         self.output = nn.Linear(dims.d_model, dims.vocab_size)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=INIT_STD)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        draw_normal(self, INIT_STD)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """Hidden states; hash rotations are drawn from torch's global generator.

@@ -9,6 +9,7 @@ from x_transformers import Decoder, TransformerWrapper
 from x_transformers.attend import Intermediates
 
 from archbench.api import ModelDims
+from archbench.nn.initial_weights import draw_normal
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.nn.relative_attention import RelativeAttention, RelativeSinusoids
 
@@ -49,17 +50,7 @@ class TransformerXL(LanguageModel):
             attn_layers=_decoder(dims, mem_len),
         )
         self.output_bias = nn.Parameter(torch.zeros(dims.vocab_size))
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=INIT_STD)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-            if isinstance(module, RelativeAttention):
-                nn.init.normal_(module.content_bias, std=INIT_STD)
-                nn.init.normal_(module.position_bias, std=INIT_STD)
+        draw_normal(self, INIT_STD)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """Hidden states of a segment, and the memory for the next one: the inputs of each layer, [rows, mem_len, D].

@@ -22,7 +22,7 @@ class TestBertOnCuda(ArchitectureOnCuda):
     config = BertConfig()
 
 
-@pytest.mark.parametrize("attention", list(Attention))
+@pytest.mark.parametrize("attention", [Attention.CAUSAL, Attention.BIDIRECTIONAL])
 def test_logits_equal_those_of_the_library(attention: Attention) -> None:
     dims = TestBert().shape()
     ours = seeded_model(BertConfig(), dims, attention)

@@ -22,7 +22,7 @@ class TestRobertaOnCuda(ArchitectureOnCuda):
     config = RobertaConfig()
 
 
-@pytest.mark.parametrize("attention", list(Attention))
+@pytest.mark.parametrize("attention", [Attention.CAUSAL, Attention.BIDIRECTIONAL])
 def test_logits_equal_those_of_the_library_which_counts_positions_from_2(attention: Attention) -> None:
     dims = TestRoberta().shape()
     ours = seeded_model(RobertaConfig(), dims, attention)

@@ -15,19 +15,19 @@ SPEC = """
 name: {name}
 baseline: gpt2
 contenders:
-  gpt2: {{architecture: {{kind: gpt2}}}}
 {contenders}
+  gpt2: {{architecture: {{kind: gpt2}}}}
 data:
   dataset: {{kind: text_files, paths: ["{folder}/text/*.txt"]}}
   tokenizer: {{kind: bytes}}
   validation_fraction: 0.2
-scan: {{sizes: SIZES, seeds: {{default: 1, smallest_two: 1}}, tokens: 5120}}
+scan: {{sizes: [1e4], seeds: {{default: 1, smallest_two: 1}}, tokens: 5120}}
 training: {{seq_len: 32, batch_tokens: 256, learning_rate: 3e-3, schedule: {{warmup_steps: 2}}}}
 evaluation: {{tokens: 1000, points: 4, prefix_audit_positions: 32}}
 execution:
   executor: {{kind: local, workers: {workers}, device: cpu, worker_memory_gib: 1.5}}
   device: cpu
-  watchdog_seconds: 8
+  watchdog_seconds: 15
 """
 
 FAILS = {
@@ -38,7 +38,7 @@ FAILS = {
     "exits": "SystemExit: enough; the traceback is in the worker's log",
     "returns_nan": "the validation loss of the untrained model is not finite",
     "adds_columns": "architecture 'misbehaving': logits have the shape (8, 32, 265), expected (8, 32, 264); ",
-    "drops_a_position": "hidden states have the shape (8, 31, 24), expected (8, 32, 24)",
+    "drops_a_position": "hidden states have the shape (8, 31, 20), expected (8, 32, 20)",
     "returns_a_tensor": "encode returned Tensor, expected Encoded(hidden, state)",
     "hides_parameters": "num_params says",
     "drops_parameters": "num_params says",
@@ -48,11 +48,9 @@ FAILS = {
 
 CHANGES = {
     "changes_generators": None,
-    "changes_dtype": "its plug-in changed torch's default dtype",
-    "changes_environment": "its plug-in changed the environment",
-    "changes_folder": "its plug-in changed the working directory",
-    "replaces_a_function": "its plug-in changed torch.nn.functional.gelu",
-    "leaves_a_thread": "its plug-in changed a thread that goes on",
+    "changes_dtype": "its plug-in changed torch's default dtype; runs that follow have another worker",
+    "changes_folder": "its plug-in changed the working directory; runs that follow have another worker",
+    "replaces_a_function": "its plug-in changed torch.nn.functional.gelu; runs that follow have another worker",
 }
 """What leaves the worker changed, and what is told of it; None where the next run sets it for itself."""
 
@@ -64,8 +62,12 @@ ENDS_WORKERS = {
 }
 """What ends or holds its worker, and what is told of it."""
 
+SECONDS = 1500
+"""A worker starts in five seconds, or in a minute on a machine that has much else to do."""
 
-def write_spec(folder: Path, name: str, hows: list[str], workers: int = 1, sizes: str = "[1e4, 2e4]") -> Path:
+
+def write_spec(folder: Path, name: str, hows: list[str], workers: int = 1) -> Path:
+    """A spec of one size; the sound contender comes last, so that its run follows the others in their worker."""
     text = folder / "text"
     text.mkdir(exist_ok=True)
     rng = random.Random(0)
@@ -73,16 +75,15 @@ def write_spec(folder: Path, name: str, hows: list[str], workers: int = 1, sizes
         (text / f"{number}.txt").write_text(" ".join(rng.choices(["a", "scan", "of", "sizes", "tells", "loss"], k=800)))
     lines = "\n".join(f"  {how}: {{architecture: {{kind: misbehaving, how: {how}}}}}" for how in hows)
     spec = folder / f"{name}.yaml"
-    filled = SPEC.format(name=name, folder=folder, contenders=lines, workers=workers)
-    spec.write_text(filled.replace("SIZES", sizes))
+    spec.write_text(SPEC.format(name=name, folder=folder, contenders=lines, workers=workers))
     return spec
 
 
-def archbench(folder: Path, *arguments: str, timeout: float = 250) -> subprocess.CompletedProcess[str]:
+def archbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(folder / "state")}
     environment["ARCHBENCH_CACHE"] = str(folder / "cache")
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
-    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
 
 
 def run(folder: Path, spec: Path) -> subprocess.CompletedProcess[str]:
@@ -99,76 +100,63 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sound(folder: Path) -> dict[str, bytes]:
-    """The records of the sound contender's two runs where nobody is beside it."""
+def sound(folder: Path) -> tuple[str, bytes]:
+    """Id and record of the sound contender's run where nobody is beside it."""
     alone = run(folder, write_spec(folder, "alone", []))
     assert alone.returncode == 0, alone.stderr
-    found = records(folder / "alone")
-    assert len(found) == 2
-    return found
+    ((run_id, record),) = records(folder / "alone").items()
+    return run_id, record
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_failing_plugins_are_named_and_sound_runs_keep_their_bits(
-    folder: Path, sound: dict[str, bytes], workers: int
+@pytest.mark.timeout(SECONDS)
+def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits(
+    folder: Path, sound: tuple[str, bytes]
 ) -> None:
-    name = f"failing_{workers}"
-    together = run(folder, write_spec(folder, name, list(FAILS), workers))
+    together = run(folder, write_spec(folder, "together", [*FAILS, *CHANGES, "peeks"]))
     assert together.returncode == 1, together.stderr
     assert "Traceback" not in together.stdout + together.stderr
     failed = [line for line in together.stderr.splitlines() if line.startswith(("failed: ", "diverged: "))]
-    assert len(failed) == 2 * len(FAILS)
+    assert len(failed) == len(FAILS)
     for how, words in FAILS.items():
-        told = [line for line in together.stdout.splitlines() + failed if f"{how} size" in line]
-        assert any(words in line for line in told), (how, told)
-    assert "plug-in" in together.stderr
-    assert "failed in run_finished: Sabotage: in a hook" in together.stderr
-    assert sound.items() <= records(folder / name).items()
+        assert [words in line for line in failed if f" {how} size" in line] == [True], failed
+    for how, said in CHANGES.items():
+        told = [line for line in together.stdout.splitlines() if line.startswith(f"{how} size")]
+        assert [said is not None and said in line for line in told] == [True] * (said is not None), told
+    run_id, record = sound
+    assert records(folder / "together")[run_id] == record
 
-    report = (folder / "reports" / name / "report.md").read_text()
-    status = archbench(folder, "status", str(folder / f"{name}.yaml"), "--runs", name)
+    for words in (
+        "failed in run_finished: Sabotage: in a hook",
+        "changed the environment (ARCHBENCH_CACHE), which was",
+    ):
+        assert together.stderr.count(words) == 1
+    (peeks,) = [line for line in together.stdout.splitlines() if "from later tokens" in line]
+    assert peeks.startswith("- Mind: peeks: ")
+    report = (folder / "reports" / "together" / "report.md").read_text()
+    status = archbench(folder, "status", str(folder / "together.yaml"), "--runs", "together")
     for words in ("Sabotage: not to be held", "logits have the shape (8, 32, 265)"):
         assert words in report
         assert words in status.stdout.replace("\n", " ")
+    assert "peeks: its models gain" in report
 
 
 @pytest.mark.slow
-def test_runs_after_one_that_changed_its_process_keep_their_bits(folder: Path, sound: dict[str, bytes]) -> None:
-    together = run(folder, write_spec(folder, "changed", list(CHANGES)))
-    assert together.returncode == 0, together.stderr
-    for how, words in CHANGES.items():
-        told = [line for line in together.stdout.splitlines() if f"{how} size" in line and "changed" in line]
-        assert [words is not None and words in line for line in told] == [True] * len(told), told
-        assert bool(told) == (words is not None), how
-    assert sound.items() <= records(folder / "changed").items()
-
-
-@pytest.mark.slow
-def test_plugins_that_end_or_hold_their_worker_fail_and_the_scan_goes_on(folder: Path, sound: dict[str, bytes]) -> None:
-    together = run(folder, write_spec(folder, "deadly", [*ENDS_WORKERS, "prints"], 2, sizes="[1e4]"))
+@pytest.mark.timeout(SECONDS)
+def test_plugins_that_end_or_hold_their_worker_fail_beside_a_sound_run(folder: Path, sound: tuple[str, bytes]) -> None:
+    together = run(folder, write_spec(folder, "deadly", [*ENDS_WORKERS, "prints", "raises"], workers=2))
     assert together.returncode == 1, together.stderr
     assert "Traceback" not in together.stdout + together.stderr
     failed = [line for line in together.stderr.splitlines() if line.startswith("failed: ")]
-    assert len(failed) == len(ENDS_WORKERS)
+    assert len(failed) == len(ENDS_WORKERS) + 1
     for how, words in ENDS_WORKERS.items():
-        assert [words in line for line in failed if f"{how} size" in line] == [True], failed
-    found = records(folder / "deadly")
-    assert len(found) == 2 + len(ENDS_WORKERS)
-    assert len(sound.items() & found.items()) == 1
+        assert [words in line for line in failed if f" {how} size" in line] == [True], failed
+    run_id, record = sound
+    assert records(folder / "deadly")[run_id] == record
     logs = (folder / "deadly" / "logs").glob("worker-*.log")
-    assert max(log.stat().st_size for log in logs) < 40e6
+    assert sum(log.stat().st_size for log in logs) < 40e6, "100 MB were printed"
     status = json.loads(archbench(folder, "status", "--runs", "deadly", "--json").stdout)
-    assert status[0]["counts"] == {"done": 2, "failed": len(ENDS_WORKERS)}
-
-
-@pytest.mark.slow
-def test_model_that_sees_the_next_token_is_flagged(folder: Path) -> None:
-    peeking = run(folder, write_spec(folder, "peeking", ["peeks"]))
-    assert peeking.returncode == 0, peeking.stderr
-    (line,) = [line for line in peeking.stdout.splitlines() if "from later tokens" in line]
-    assert line.startswith("- Mind: peeks: ")
-    assert "from later tokens" in (folder / "reports" / "peeking" / "report.md").read_text()
+    assert status[0]["counts"] == {"done": 2, "failed": len(ENDS_WORKERS) + 1}
 
 
 AT_IMPORT = {

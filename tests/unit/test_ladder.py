@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archbench.api import ModelDims, nearest_dims, with_gated_feed_forward
+from archbench.api import (
+    ModelDims,
+    nearest_dims,
+    with_depth_of_its_width,
+    with_even_heads,
+    with_gated_feed_forward,
+)
 
 
 def dense_params(dims: ModelDims) -> int:
@@ -48,6 +54,42 @@ def test_shapes_that_an_architecture_cannot_build_are_passed_over() -> None:
     even = nearest_dims(1.6e5, dense_params, vocab_size=264, seq_len=128, accept=lambda dims: dims.n_heads % 2 == 0)
     assert sized(1.6e5).n_heads % 2 == 1
     assert even.n_heads % 2 == 0
+
+
+def shape_of(**changes: int) -> ModelDims:
+    return ModelDims(
+        **{"vocab_size": 8, "seq_len": 8, "d_model": 28, "n_layers": 2, "n_heads": 4, "d_ff": 112} | changes
+    )
+
+
+def test_what_an_architecture_makes_of_a_shape_is_counted_and_returned() -> None:
+    def deeper(dims: ModelDims) -> ModelDims:
+        return dims.model_copy(update={"n_layers": 3 * dims.n_layers})
+
+    dims = nearest_dims(1e6, dense_params, vocab_size=264, seq_len=128, adapt=deeper)
+    assert dense_params(dims) == pytest.approx(1e6, rel=0.05)
+    assert dims.n_layers % 3 == 0
+
+
+@pytest.mark.parametrize(
+    ("d_model", "n_heads", "expected"),
+    # Heads of 7, 11 and 15 are odd; the rule asks for 9.2 at 28 (14 is nearer than 4), 7.9 at 22, 15.3 at 60.
+    [(28, 4, 2), (22, 2, 1), (24, 3, 3), (60, 4, 5), (64, 4, 4)],
+)
+def test_odd_heads_give_way_to_the_nearest_even_width(d_model: int, n_heads: int, expected: int) -> None:
+    dims = with_even_heads(shape_of(d_model=d_model, n_heads=n_heads))
+    assert dims.n_heads == expected
+    assert dims.d_model // dims.n_heads % 2 == 0
+
+
+def test_an_odd_model_has_no_even_heads() -> None:
+    with pytest.raises(ValueError, match="d_model 21 is odd"):
+        with_even_heads(shape_of(d_model=21, n_heads=3))
+
+
+@pytest.mark.parametrize(("d_model", "depth"), [(8, 2), (77, 3), (768, 12), (1250, 18), (8192, 40)])
+def test_a_width_has_one_depth_by_the_rule(d_model: int, depth: int) -> None:
+    assert with_depth_of_its_width(shape_of(d_model=d_model)).n_layers == depth
 
 
 def test_an_architecture_may_make_another_shape_of_a_rung() -> None:

@@ -25,13 +25,18 @@ def kernels_in_use() -> str:
 
 def native_kernels_for(*tensors: Tensor) -> Kernels | None:
     """The kernels if they can work on `tensors`: fp32 in the memory of a CPU, and nobody who traces or counts."""
-    if not _allowed or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+    if not _allowed or is_watched():
         return None
     if torch.is_autocast_enabled("cpu"):
         return None
     if any(tensor.dtype is not torch.float32 or tensor.device.type != "cpu" for tensor in tensors):
         return None
     return kernels()
+
+
+def is_watched() -> bool:
+    """Whether somebody traces or counts torch's operations, who is to see them whole and as torch's own."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:

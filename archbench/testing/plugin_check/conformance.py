@@ -14,6 +14,7 @@ from archbench.testing.plugin_check.suites import METHOD_TO_MEND, SUITE_FILE
 
 _MAX_LETTERS = 600
 _ORDERLY = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""Each test has told its own end."""
 
 
 def run_suites(
@@ -34,7 +35,8 @@ def run_suites(
     settings.write_text("[pytest]\n", encoding="utf-8")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
-    options = ["-c", str(settings), "--rootdir", str(scratch), "--import-mode=importlib", "-p", "no:cacheprovider"]
+    options = ["-c", str(settings), "--rootdir", str(scratch), "--import-mode=importlib"]
+    options += ["-p", "no:cacheprovider", "-p", "no:terminal"]
     code = pytest.main([str(file), *options], plugins=[_Reporter(configs, places, writer, frozenset(done))])
     if code not in _ORDERLY:
         raise RuntimeError(f"pytest ended with {code!r} before the suite did")
@@ -58,6 +60,11 @@ class _Reporter:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leaves out what an earlier process has ended."""
         items[:] = [item for item in items if self._check(item) not in self._done]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """The suite was read, or could not be."""
+        if report.failed:
+            self._writer.end(Finding("the conformance suite can be read", Outcome.FAILED, _problem(report)))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """A test begins."""
@@ -96,8 +103,10 @@ class _Reporter:
         return found or self._places.of_member(type(self._config(item)), member)
 
 
-def _problem(report: pytest.TestReport) -> str:
-    """What pytest says about the failure, in one line."""
+def _problem(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What pytest says about the failure, in one line; of an assertion with words of its own, these alone."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = " ".join(str(crash.message if crash is not None else report.longrepr).split())
+    told = str(crash.message if crash is not None else report.longrepr)
+    words = told.partition("\nassert ")[0].removeprefix("AssertionError: ")
+    text = " ".join(words.split())
     return text[:_MAX_LETTERS] + ("..." if len(text) > _MAX_LETTERS else "")

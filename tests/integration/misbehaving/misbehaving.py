@@ -122,17 +122,23 @@ class Misbehaving(Gpt2Config):
 
         def peeking(tokens, **more):
             encoded = encode(tokens, **more)
-            following = torch.nn.functional.one_hot(tokens.roll(-1, dims=1) % dims.d_model, dims.d_model)
-            return encoded._replace(hidden=encoded.hidden + following)
+            # The output matrix is the embeddings': this raises the logit of the token to be predicted.
+            return encoded._replace(hidden=encoded.hidden + 300.0 * table(tokens.roll(-1, dims=1)).detach())
+
+        def widening(hidden):
+            found = logits(hidden)
+            return torch.cat([found, found[..., :1]], dim=-1)
 
         if self.how in IN_STEP:
             model.encode = stepping
         elif self.how in AFTER_BUILD:
             AFTER_BUILD[self.how]()
         elif self.how == "peeks":
+            tables = (module for module in model.modules() if isinstance(module, torch.nn.Embedding))
+            table = next(one for one in tables if one.num_embeddings == dims.vocab_size)
             model.encode = peeking
         elif self.how == "adds_columns":
-            model.logits = lambda hidden: torch.cat([logits(hidden), logits(hidden)[..., :1]], dim=-1)
+            model.logits = widening
         elif self.how == "drops_a_position":
             model.encode = lambda tokens, **more: encode(tokens[:, :-1], **more)
         elif self.how == "returns_a_tensor":

@@ -175,6 +175,19 @@ def test_plan_shows_parameters_and_flops_of_contenders_side_by_side(
     assert all(0.98 <= float(line[-1]) <= 1.02 for line in lines)
 
 
+@pytest.mark.parametrize("columns", [80, 140])
+def test_the_plan_fits_the_terminal_with_its_figures_whole(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr("archbench.cli.common.interactive", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert code_of("plan", spec) == 0
+    table = capsys.readouterr().out.partition("\n\n")[0]
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= columns
+    assert "planned" in table
+
+
 def test_a_plugin_given_by_path_serves_a_spec(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(

@@ -63,6 +63,7 @@ def offered(folder: Path, line: str, before: str = "") -> list[str]:
         ("archbench compare --scan de", ["demo"]),
         ("archbench run mine.yaml --tracker tens", ["tensorboard"]),
         ("archbench completion z", ["zsh"]),
+        ("archbench plugins show reform", ["reformer"]),
         ("archbench runs pr", ["prune"]),
     ],
 )

@@ -102,6 +102,7 @@ CASES = {
     "leaderboard": ("leaderboard",),
     "leaderboard-check": ("leaderboard", "check"),
     "plugins-list": ("plugins", "list"),
+    "plugins-show": ("plugins", "show", "gpt2"),
     "plugins-check": ("plugins", "check", "./empty.py", "--no-train"),
     "doctor": ("doctor", "--no-smoke"),
 }

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from archbench.cli import common
 from archbench.cli import runs as runs_module
 from archbench.cli.runs import runs
+from archbench.cli.status import status
 from archbench.errors import SpecError, StoreError
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
@@ -189,3 +190,14 @@ def test_rerun_says_what_it_needs(store: RunStore) -> None:
     hold(runs_of(store)[4])
     result = invoke(store, "rerun", runs_of(store)[4].path.name, "--yes")
     assert "is being trained" in str(result.exception)
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_the_status_of_a_scan_fits_the_terminal(store: RunStore, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setattr(common, "interactive", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = CliRunner().invoke(status, ["demo", "--runs", str(store.root)]).output.splitlines()
+    assert lines[0] == "demo: 2 planned, 1 done, 1 failed, 1 diverged"
+    assert max(map(len, lines)) <= columns
+    assert len(lines) == 2 + 5
+    assert sum("gpt2" in line for line in lines) == 5

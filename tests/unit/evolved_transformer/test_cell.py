@@ -5,7 +5,7 @@ import torch
 
 from archbench.api import Attention, ModelDims
 from archbench_evolved_transformer.config import EvolvedTransformerConfig, many_heads
-from archbench_evolved_transformer.model import ConvolutionBranches, EvolvedTransformer, SwishLayer, sinusoids
+from archbench_evolved_transformer.model import ConvolutionBranches, EvolvedTransformer, SwishLayer
 
 DIMS = ModelDims(vocab_size=48, seq_len=32, d_model=16, n_layers=2, n_heads=2, d_ff=64)
 
@@ -74,11 +74,12 @@ def test_output_matrix_is_that_of_the_embeddings() -> None:
     torch.testing.assert_close(model.logits(hidden), hidden @ model.token_embedding.weight.T)
 
 
-def test_sinusoids_turn_at_their_own_wavelengths() -> None:
-    table = sinusoids(5, 4)
-    assert table.shape == (5, 4)
+def test_sinusoids_have_an_amplitude_of_one() -> None:
+    model = EvolvedTransformerConfig().build(DIMS, Attention.CAUSAL)
+    assert isinstance(model, EvolvedTransformer)
+    table = model.positions(torch.arange(5))
     torch.testing.assert_close(table[:, 0], torch.arange(5.0).sin())
-    torch.testing.assert_close(table[:, 3], (torch.arange(5.0) / 100.0).cos())
+    torch.testing.assert_close(table[:, 1], torch.arange(5.0).cos())
 
 
 def test_a_shorter_context_gives_the_same_logits() -> None:

@@ -83,6 +83,31 @@ def test_a_causal_model_that_claims_to_be_bidirectional_is_caught() -> None:
         mutant(build=build).test_causality_by_gradient(Attention.BIDIRECTIONAL)
 
 
+class LeakyPrefix(Altered):
+    """Sees one token more than the prefix it is given."""
+
+    def encode_prefixed(self, tokens: Tensor, prefix_len: Tensor, *, token_types: Tensor | None = None) -> Encoded:
+        return self.inner.encode_prefixed(tokens, prefix_len + 1)
+
+
+class ForgottenPrefix(Altered):
+    """Is causal inside a prefix too."""
+
+    def encode_prefixed(self, tokens: Tensor, prefix_len: Tensor, *, token_types: Tensor | None = None) -> Encoded:
+        return self.inner.encode(tokens)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"), [(LeakyPrefix, "depend on later tokens"), (ForgottenPrefix, "position 0 ignore positions")]
+)
+def test_a_prefix_that_is_seen_wrongly_is_caught(broken: type[Altered], message: str) -> None:
+    def build(self: Any, dims: ModelDims, attention: Attention) -> LanguageModel:
+        return broken(Gpt2Config().build(dims, attention))
+
+    with pytest.raises(AssertionError, match=message):
+        mutant(build=build).test_a_prefix_is_seen_whole_and_what_follows_it_by_nobody_before(Attention.PREFIX)
+
+
 def test_a_padding_token_is_caught() -> None:
     def build(self: Any, dims: ModelDims, attention: Attention) -> LanguageModel:
         model = BertConfig().build(dims, attention)
@@ -213,6 +238,7 @@ class Remembering(Altered):
 
 class RememberingConfig(Gpt2Config):
     kind: Literal["remembering"] = "remembering"  # type: ignore[assignment]
+    attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
     carries_state: ClassVar[bool] = True
 
     def build(self, dims: ModelDims, attention: Attention) -> LanguageModel:  # type: ignore[override]

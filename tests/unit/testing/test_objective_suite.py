@@ -79,7 +79,9 @@ def test_an_id_out_of_nowhere_is_caught() -> None:
 
 def test_a_wrong_share_of_predictions_is_caught() -> None:
     with pytest.raises(AssertionError, match=r"predicted_fraction says 0\.150, examples predict 1\.000"):
-        mutant(predicted_fraction=lambda self, seq_len: 0.15).test_predicted_fraction_is_what_examples_predict()
+        mutant(
+            predicted_fraction=lambda self, seq_len: 0.15
+        ).test_predicted_fraction_is_the_share_of_positions_with_logits()
 
 
 def test_a_mean_in_place_of_a_sum_is_caught() -> None:

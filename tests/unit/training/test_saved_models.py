@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
+    AlbertConfig,
+    AlbertForMaskedLM,
+    AlbertForPreTraining,
     BertConfig,
     BertForMaskedLM,
     BertForPreTraining,
@@ -18,6 +21,8 @@ from transformers import (
     GPT2Model,
     LlamaConfig,
     LlamaForCausalLM,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
     PreTrainedModel,
     RobertaConfig,
     RobertaForMaskedLM,
@@ -70,6 +75,26 @@ def roberta() -> RobertaForMaskedLM:
     )
 
 
+def albert(model_class: type[PreTrainedModel] = AlbertForMaskedLM) -> PreTrainedModel:
+    torch.manual_seed(4)
+    return model_class(AlbertConfig(**bert_shape(CONTEXT), embedding_size=16))
+
+
+def modernbert() -> ModernBertForMaskedLM:
+    torch.manual_seed(5)
+    return ModernBertForMaskedLM(
+        ModernBertConfig(
+            vocab_size=VOCABULARY,
+            max_position_embeddings=CONTEXT,
+            hidden_size=32,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=48,
+            pad_token_id=None,
+        )
+    )
+
+
 def llama(**changes: Any) -> LlamaForCausalLM:
     torch.manual_seed(4)
     shape = bert_shape(CONTEXT)
@@ -108,9 +133,12 @@ def logits_of(module: TrainedModule, tokens: torch.Tensor) -> torch.Tensor:
         ("bert", bert, Attention.BIDIRECTIONAL),
         ("bert", lambda: bert(BertForPreTraining), Attention.BIDIRECTIONAL),
         ("roberta", roberta, Attention.BIDIRECTIONAL),
+        ("albert", albert, Attention.BIDIRECTIONAL),
+        ("albert", lambda: albert(AlbertForPreTraining), Attention.BIDIRECTIONAL),
+        ("modernbert", modernbert, Attention.BIDIRECTIONAL),
         ("llama", llama, Attention.CAUSAL),
     ],
-    ids=["gpt2", "bert", "bert-with-pooler", "roberta", "llama"],
+    ids=["gpt2", "bert", "bert-with-pooler", "roberta", "albert", "albert-with-pooler", "modernbert", "llama"],
 )
 @pytest.mark.parametrize("seq_len", [CONTEXT, 20])
 def test_the_started_model_is_the_saved_one(
@@ -257,6 +285,36 @@ def test_another_network_is_refused(
     registry: Registry, tmp_path: Path, kind: str, changes: dict[str, Any], message: str
 ) -> None:
     folder = saved(gpt2(), tmp_path / "model")
+    edited(folder, **changes)
+    with pytest.raises(ValueError, match=message):
+        registry.architectures[kind].config().saved_model(read_model_folder(folder).config)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "changes", "message"),
+    [
+        (albert, "albert", {"num_hidden_groups": 2}, r"num_hidden_groups 2, this architecture computes 1"),
+        (albert, "albert", {"embedding_size": 8}, r"embedding_size 8, this architecture computes 16"),
+        (modernbert, "modernbert", {"local_attention": 64}, r"local_attention 64, this architecture computes 128"),
+        (modernbert, "modernbert", {"layer_types": ["full_attention"] * 4}, r"layer_types \['full_attention'"),
+        (modernbert, "modernbert", {"norm_bias": True}, r"norm_bias True, this architecture computes False"),
+        (
+            modernbert,
+            "modernbert",
+            {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 5e5}}},
+            r"rope \(500000\.0, 10000\.0\)",
+        ),
+    ],
+)
+def test_another_variant_of_an_encoder_is_refused(
+    registry: Registry,
+    tmp_path: Path,
+    make: Callable[[], PreTrainedModel],
+    kind: str,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    folder = saved(make(), tmp_path / "model")
     edited(folder, **changes)
     with pytest.raises(ValueError, match=message):
         registry.architectures[kind].config().saved_model(read_model_folder(folder).config)

@@ -1,0 +1,118 @@
+"""Gated DeltaNet's hyperparameters, size and cost. Importing this loads no torch."""
+
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from pydantic import PositiveFloat, PositiveInt
+
+from archbench.api import (
+    ArchitectureConfig,
+    Attention,
+    ForwardFlops,
+    ModelDims,
+    ParamCount,
+    Source,
+    nearest_dims,
+    with_gated_feed_forward,
+)
+
+if TYPE_CHECKING:
+    from archbench_gated_deltanet.model import GatedDeltaNet
+
+
+class Widths(NamedTuple):
+    """Features of one head, and of all heads together."""
+
+    key: int
+    """Of a query and of a key."""
+    value: int
+    """Of a value and of its gate."""
+    keys: int
+    values: int
+
+
+class GatedDeltaNetConfig(ArchitectureConfig):
+    """Layers whose state fades and in which each token first corrects what its key recalls; then SwiGLU."""
+
+    kind: Literal["gated_deltanet"] = "gated_deltanet"
+    expand_k: PositiveFloat = 0.75
+    """Features of all keys together, over the width of the model; rounded to whole features of a head."""
+    expand_v: PositiveFloat = 1.5
+    """The same of the values."""
+    conv_size: PositiveInt = 4
+    """Positions that the short convolutions of queries, keys and values see."""
+    chunk_size: PositiveInt = 64
+    """Positions that are computed as products of matrices; the state goes from chunk to chunk. Changes no result."""
+
+    summary: ClassVar[str] = "Gated DeltaNet: a fading state corrected by the delta rule in place of attention, SwiGLU"
+    attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    source: ClassVar[Source] = Source(
+        paper="Yang et al. 2024, Gated Delta Networks: Improving Mamba2 with Delta Rule (arXiv 2412.06464)",
+        implementation="archbench's own, on torch, in the chunked form of the paper; held against the mixer of"
+        " transformers' Qwen3-Next, which is part of a larger hybrid model and slower on a CPU",
+        faithful="the gated delta rule; short causal convolutions and SiLU before queries, keys and values; queries and"
+        " keys of unit length; the decay's parametrisation and initialisation, as in Mamba-2; a norm of each head and"
+        " an output gate; SwiGLU between, RMSNorm before each block; no positions; untied output matrix",
+        differs="sizes and heads come from archbench's ladder: heads are 48 features of keys wide at most, the paper's"
+        " 256; initial standard deviation 0.02; none of the paper's hybrids with attention",
+    )
+
+    def build(self, dims: ModelDims, attention: Attention) -> "GatedDeltaNet":
+        """See `ArchitectureConfig.build`."""
+        from archbench_gated_deltanet.model import GatedDeltaNet
+
+        if attention is not Attention.CAUSAL:
+            raise ValueError(f"gated_deltanet is causal, got {attention.value!r}; choose a causal objective")
+        return GatedDeltaNet(dims, self.widths(dims), conv_size=self.conv_size, chunk_size=self.chunk_size)
+
+    def num_params(self, dims: ModelDims) -> ParamCount:
+        """See `ArchitectureConfig.num_params`."""
+        width, heads = dims.d_model, self.widths(dims)
+        projections = width * (2 * heads.keys + 2 * heads.values + 2 * dims.n_heads) + heads.values * width
+        convolutions = self.conv_size * (2 * heads.keys + heads.values)
+        decay_and_norm = 2 * dims.n_heads + heads.value
+        layer = projections + convolutions + decay_and_norm + 3 * width * dims.d_ff + 2 * width
+        return ParamCount(
+            embedding=2 * dims.vocab_size * width,
+            non_embedding=dims.n_layers * layer + width,
+        )
+
+    def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
+        """See `ArchitectureConfig.forward_flops_per_token`.
+
+        A triangular solve counts as the product with the inverse, and masked halves of chunks count.
+        """
+        width, layers, heads = dims.d_model, dims.n_layers, self.widths(dims)
+        num_chunks = -(-dims.seq_len // self.chunk_size)
+        computed = num_chunks * self.chunk_size / dims.seq_len  # positions, over those that there are
+        carried = (num_chunks - 1) * self.chunk_size / dims.seq_len
+        inside = 2.0 * self.chunk_size * (3 * heads.keys + 2 * heads.values)
+        return ForwardFlops(
+            {
+                "projections": layers * 2.0 * width * (2 * heads.keys + 3 * heads.values + 2 * dims.n_heads),
+                "convolutions": layers * 2.0 * self.conv_size * (2 * heads.keys + heads.values),
+                "delta_rule_in_chunks": layers * inside * computed,
+                "delta_rule_across_chunks": layers * 6.0 * heads.keys * heads.value * carried,
+                "feed_forward": layers * 6.0 * width * dims.d_ff,
+                "logits": 2.0 * width * dims.vocab_size,
+            },
+            uncounted={
+                "fading": "decays between the positions of a chunk:"
+                f" {self.chunk_size} exponentials per token, head and layer",
+            },
+        )
+
+    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
+        """The nearest rung of the shared ladder with a gated feed-forward layer."""
+        return nearest_dims(
+            target_params,
+            lambda dims: self.num_params(dims).non_embedding,
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+            adapt=with_gated_feed_forward,
+        )
+
+    def widths(self, dims: ModelDims) -> Widths:
+        """The widths of heads at `dims`; at least one feature."""
+        head = dims.d_model / dims.n_heads
+        key, value = (max(1, round(expand * head)) for expand in (self.expand_k, self.expand_v))
+        return Widths(key, value, dims.n_heads * key, dims.n_heads * value)
