@@ -35,6 +35,7 @@ from archbench.contracts.transformer import (
     block_flops,
     block_params,
     layer_norm_params,
+    odd_heads,
     saved_encoder_dims,
 )
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, StoreError
@@ -114,6 +115,7 @@ __all__ = [
     "hookimpl",
     "layer_norm_params",
     "nearest_dims",
+    "odd_heads",
     "require_settings",
     "saved_encoder_dims",
     "with_depth_of_its_width",

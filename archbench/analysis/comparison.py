@@ -59,6 +59,8 @@ class Contender:
     """[R]: the law without floor of each resample."""
     noise: Noise | None
     """Run-to-run noise; None where no seeds show it."""
+    floors: PowerLaws | None = None
+    """[R]: the law with a free floor of each resample; None where it was not fitted, or may not be read."""
 
     @property
     def name(self) -> str:

@@ -57,6 +57,11 @@ class Envelope:
         width = np.where(np.isfinite(self.end[at]), self.end[at] - self.start[at], 0.0)
         return np.where(reached, self.start[at] + share * width, np.inf)
 
+    def first_owner_at(self, log_loss: float) -> int:
+        """The curve by which the envelope first is at or below `log_loss`; the last piece's where it never is."""
+        index = int(np.searchsorted(-self.end_value, -log_loss, side="left"))
+        return int(self.owner[min(index, len(self.owner) - 1)])
+
 
 def lower_envelope(curves: Sequence[tuple[Floats, Floats]]) -> Envelope:
     """The lower envelope of `curves`, each (log cost, log loss) in any order; ties go to the curve named first.

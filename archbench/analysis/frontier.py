@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from archbench.analysis.curves import CurveSet, Floats, MeanCurve
-from archbench.analysis.envelope import led_intervals, lower_envelope
+from archbench.analysis.envelope import Envelope, led_intervals, lower_envelope
 from archbench.analysis.noise import Noise
 from archbench.analysis.resampling import Frontiers, no_draw
 from archbench.results.fits import FrontierPoint, PointKind, SizeLeadership
@@ -76,7 +76,7 @@ def leaderships(curves: CurveSet, frontiers: Frontiers, noise: Noise | None) -> 
                 lead_from_cost=float(np.exp(min(low for low, _ in spans))) if spans else None,
                 lead_to_cost=float(np.exp(max(high for _, high in spans))) if spans else None,
                 dominated=dominated,
-                reason=_reason(curves, frontiers, mine, best[1], margin) if dominated else "",
+                reason=_reason(curves, frontiers, envelope, mine, best[1], margin) if dominated else "",
             )
         )
     return tuple(results)
@@ -110,18 +110,22 @@ def _quantile(degrees_of_freedom: int) -> float:
     return float(student_t.isf(_MARGIN_LEVEL, degrees_of_freedom))
 
 
-def _reason(curves: CurveSet, frontiers: Frontiers, mine: list[int], lead: _Lead, margin: float) -> str:
+def _reason(
+    curves: CurveSet, frontiers: Frontiers, envelope: Envelope, mine: list[int], lead: _Lead, margin: float
+) -> str:
     """Why the size is dominated: which size does as well for less, and what speaks for which cause."""
     curve = curves.curves[mine[-1]]
     final = curve.final_loss_nats
     words = "never leads" if lead.gain_log <= 0 else "leads by no more than the noise"
+    level = np.log(final) + margin
+    first = envelope.first_owner_at(level)
+    # Whoever is first of all is first of the others too, unless it is the size itself.
+    rivals = [number for number in range(len(curves.curves)) if number not in mine] if first in mine else [first]
     cheaper = []
-    for number, other in enumerate(curves.curves):
-        if number in mine:
-            continue
-        cost = float(np.exp(frontiers.steps[number].first_cost_at(np.array([np.log(final) + margin]))[0]))
+    for number in rivals:
+        cost = float(np.exp(frontiers.steps[number].first_cost_at(np.array([level]))[0]))
         if cost < curve.cost[-1]:
-            cheaper.append((cost, other))
+            cheaper.append((cost, curves.curves[number]))
     if not cheaper:
         return words
     cost, other = min(cheaper, key=lambda pair: pair[0])

@@ -208,8 +208,9 @@ def _without_size(
         dropped = which(params)
         kept = tuple(curve for curve in one.curves.curves if curve.non_embedding_params != dropped)
         if kept:
-            curves = replace(one.curves, curves=kept)
-            made.append(fit_curves(one.track, curves, one.noise, options, np.random.default_rng((seed, number))))
+            curves, generator = replace(one.curves, curves=kept), np.random.default_rng((seed, number))
+            frontiers = one.frontiers.of_some(kept)
+            made.append(fit_curves(one.track, curves, one.noise, options, generator, frontiers))
     return made
 
 

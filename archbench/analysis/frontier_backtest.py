@@ -69,7 +69,8 @@ def back_test_frontier(
     for number in range(max(MIN_SIZES, len(sizes) - MAX_WINDOWS), len(sizes)):
         kept = tuple(curve for curve in one.curves.curves if curve.size_index in sizes[:number])
         generator = np.random.default_rng((seed, number))
-        fitted = fit_curves(one.track, replace(one.curves, curves=kept), one.noise, options, generator)
+        curves, frontiers = replace(one.curves, curves=kept), one.frontiers.of_some(kept)
+        fitted = fit_curves(one.track, curves, one.noise, options, generator, frontiers)
         windows.append((fitted, _target(one, sizes[: number + 1])))
     rows = []
     for floor in floors:

@@ -39,6 +39,10 @@ def _refitted(one: Contender, *, floor: Floor = "none", delta: float = LEAST_SQU
 
 def with_floor(one: Contender, floor: Floor) -> Contender:
     """`one` with the law L = E + (C_c/C)^alpha_C, its floor free or pinned at a number of nats."""
+    stated = one.result.law_with_floor
+    if floor == "free" and stated.floor == "free" and stated.status is not FitStatus.TOO_FEW_SIZES:
+        # The study has fitted it already.
+        return _with_law(one, stated, one.floors or one.lines)
     law = _refitted(one, floor=floor)
     if law.status is not FitStatus.OK:
         return _with_law(one, law, one.lines)

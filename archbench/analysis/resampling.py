@@ -109,6 +109,21 @@ class Frontiers:
             progress=progress,
         )
 
+    def of_some(self, curves: Sequence[MeanCurve]) -> "Frontiers":
+        """Those of some of the curves, in their order here: the same numbers as if laid out anew, at a copy's cost."""
+        chosen = {id(curve) for curve in curves}
+        kept = np.array([id(curve) in chosen for curve in self.curves])
+        points = kept[self.curve]
+        return Frontiers(
+            curves=tuple(curve for curve in self.curves if id(curve) in chosen),
+            steps=tuple(step for step, keep in zip(self.steps, kept, strict=True) if keep),
+            log_cost=self.log_cost[points],
+            log_loss=self.log_loss[points],
+            curve=(np.cumsum(kept) - 1)[self.curve[points]],
+            rivals=self.rivals[np.ix_(kept, points)],
+            progress=self.progress[points],
+        )
+
     def weights(self, draws: Draws) -> Floats:
         """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
         columns = np.flatnonzero(self._within_reach(draws))

@@ -12,7 +12,7 @@ from archbench.analysis.compute_law import fit_compute_law
 from archbench.analysis.curves import CurveSet, mean_curves
 from archbench.analysis.frontier import frontier_points, leaderships
 from archbench.analysis.noise import Noise, noise_of
-from archbench.analysis.resampled_laws import fit_floors, fit_lines
+from archbench.analysis.resampled_laws import PowerLaws, fit_floors, fit_lines
 from archbench.analysis.resampling import Draws, Frontiers, Sample, draw
 from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.tiers import design_warning, final_losses, find_tiers, holm
@@ -32,7 +32,8 @@ class StudyOptions:
     """Whether points in mid-schedule are left out."""
     num_resamples: int = NUM_RESAMPLES
     floor: Literal["free", "none"] = "free"
-    """`none` leaves the law with a floor out, which takes most of the time: it is then the law without."""
+    """`none` leaves the law with a floor out, which takes most of the time: unless it was fitted to the same records
+    before, it is then the law without."""
 
 
 def analyse_scan(
@@ -87,7 +88,7 @@ def fit_contenders(
     if (*key, settings) not in kept:
         with_floor = kept.get((*key, replace(settings, floor="free")))
         if with_floor is not None:
-            return [replace(one, result=replace(one.result, law_with_floor=one.result.law)) for one in with_floor]
+            return list(with_floor)
         kept[(*key, settings)] = _fit_contenders(records, axis, baseline, seed, settings)
     return list(kept[(*key, settings)])
 
@@ -131,10 +132,18 @@ def study_curves(
 
 
 def fit_curves(
-    track: str, curves: CurveSet, noise: Noise | None, settings: StudyOptions, generator: np.random.Generator
+    track: str,
+    curves: CurveSet,
+    noise: Noise | None,
+    settings: StudyOptions,
+    generator: np.random.Generator,
+    frontiers: Frontiers | None = None,
 ) -> Contender:
-    """One contender's frontier, laws and resamples under known noise; sizes, tiers and warnings are left empty."""
-    frontiers = Frontiers.of(curves)
+    """One contender's frontier, laws and resamples under known noise; sizes, tiers and warnings are left empty.
+
+    frontiers: those of `curves`, where they are laid out already.
+    """
+    frontiers = frontiers or Frontiers.of(curves)
     points = frontier_points(frontiers)
     draws = draw(curves.curves, noise, settings.num_resamples, generator)
     sample = Sample.of(frontiers, draws)
@@ -149,9 +158,12 @@ def fit_curves(
         law = replace(
             law, intervals={"alpha_C": centred_interval(law.params["alpha_C"], lines.alpha, method=draws.method)}
         )
-    floor = _law(curves, arrays, "free") if settings.floor == "free" else law
-    if floor.status is FitStatus.OK and settings.floor == "free":
-        floor = _with_floor_intervals(floor, sample, draws)
+    floor, floors = law, None
+    if settings.floor == "free":
+        floor = _law(curves, arrays, "free")
+        if floor.status is FitStatus.OK:
+            floors = _floors(floor, sample)
+            floor = _with_floor_intervals(floor, floors, draws)
     result = FrontierResult(
         contender=curves.contender,
         cost_axis=curves.axis,
@@ -162,7 +174,7 @@ def fit_curves(
         law=law,
         law_with_floor=floor,
     )
-    return Contender(track, curves, frontiers, result, draws, lines, noise)
+    return Contender(track, curves, frontiers, result, draws, lines, noise, floors)
 
 
 def _judged(one: Contender) -> Contender:
@@ -202,8 +214,8 @@ def _law(
     return fit
 
 
-def _with_floor_intervals(fit: FitResult, sample: Sample, draws: Draws) -> FitResult:
-    samples = fit_floors(
+def _floors(fit: FitResult, sample: Sample) -> PowerLaws:
+    return fit_floors(
         sample.log_cost,
         sample.log_loss,
         sample.weights,
@@ -211,6 +223,9 @@ def _with_floor_intervals(fit: FitResult, sample: Sample, draws: Draws) -> FitRe
         log_amplitude=fit.params["ln_A"],
         floor_nats=fit.params["E"],
     )
+
+
+def _with_floor_intervals(fit: FitResult, samples: PowerLaws, draws: Draws) -> FitResult:
     lost = int(np.isnan(samples.alpha).sum())
     notes = (f"{lost} of {draws.num_resamples} resamples identify no floor and are left out",) if lost else ()
     return replace(

@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
+    output = sys.stdout
     try:
         result: Any = cli.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
@@ -123,10 +124,11 @@ def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
             traceback.print_exc()
         return _say(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _end_unread()
     except BaseException as error:
+        if isinstance(error, SystemExit) and sys.stdout is not output:  # how click ends when nobody reads any more
+            sys.stdout = output
+            return _end_unread()
         own_command = next((word for word in arguments if not word.startswith("-")), "") in COMMANDS
         if isinstance(error, SystemExit) and not own_command:
             raise  # how a plug-in's command may end
@@ -134,6 +136,13 @@ def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
             traceback.print_exc()
         return _unforeseen(error, f"`{' '.join(['archbench', '--debug', *arguments])}` shows the traceback")
     return result if isinstance(result, int) else 0
+
+
+def _end_unread() -> int:
+    """The reader (`| head`) has seen enough, and all is well."""
+    # Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _unforeseen(error: BaseException, again: str) -> int:

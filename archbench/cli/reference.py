@@ -45,7 +45,7 @@ def reference() -> str:
     for name in COMMANDS:
         command = cli.get_command(root, name)
         assert command is not None
-        parts += [f"## {path}\n\n```\n{text}\n```\n" for path, text in helps(command, name, root)]
+        parts += [f"## {path}\n\n```text\n{text}\n```\n" for path, text in helps(command, name, root)]
     return "\n".join(parts)
 
 

@@ -34,6 +34,17 @@ def block_flops(dims: ModelDims) -> dict[str, float]:
     }
 
 
+def odd_heads(dims: ModelDims) -> list[str]:
+    """What is wrong with heads of an odd width where rotary positions turn pairs of features; empty if they are even.
+
+    For `ArchitectureConfig.problems`, where n_heads divides d_model.
+    """
+    width = dims.d_model // dims.n_heads
+    if width % 2 == 0:
+        return []
+    return [f"heads are {width} wide; rotary positions need an even width: choose another n_heads or d_model"]
+
+
 class TransformerConfig(ArchitectureConfig):
     """An architecture whose sizes are the rungs of the shared ladder, with one rate of dropout."""
 

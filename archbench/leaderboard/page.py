@@ -1,25 +1,26 @@
 """The leaderboard's pages: rendered from entries alone, the same bytes from the same entries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
 from archbench.leaderboard.evidence import evidence
+from archbench.leaderboard.html import evidence_anchor, leaderboard_html
 from archbench.leaderboard.standings import Standing, make_standings, refuse_forged
 from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
 
 PAGE = "README.md"
+HTML_PAGE = "index.html"
 FIGURES = "figures"
 EVIDENCE = "evidence"
 
-_INTRODUCTION = """# Leaderboard
-
-Which Transformer architecture gives the lowest loss for its training compute? Each architecture is trained at several
-sizes under one protocol; its *frontier* is the lower envelope of all its learning curves. Architectures rank by the
-loss that their frontiers reach at one reference compute. This page is generated: `archbench leaderboard`."""
+_INTRODUCTION = """Which Transformer architecture gives the lowest loss for its training compute? Each architecture
+is trained at several sizes under one protocol; its *frontier* is the lower envelope of all its learning curves.
+Architectures rank by the loss that their frontiers reach at one reference compute. This page is generated: `archbench
+leaderboard`."""
 
 _LEGEND = """## How to read it
 
@@ -43,7 +44,9 @@ _LEGEND = """## How to read it
   included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time, which compares on one
   machine only. A ranking that hangs on the axis shows in the second table."""
 
-_EMPTY = """There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
+_EMPTY = """## No entry
+
+There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
 
 
 def read_entries(directory: Path) -> list[LeaderboardEntry]:
@@ -63,21 +66,23 @@ def render(directory: Path) -> dict[Path, bytes]:
 
 def _render(directory: Path, stored: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
     entries = [upgraded(entry) for entry in stored]
-    standings = make_standings(entries)
-    figures = {name: svg_bytes(overview(list(one.main.contenders))) for name, one in _figures(standings).items()}
+    standings = _by_figure(make_standings(entries))
+    figures = {name: svg_bytes(overview(list(one.main.contenders))) for name, one in standings.items()}
     files = {directory / FIGURES / name: content for name, content in figures.items()}
     files |= {directory / EVIDENCE / evidence_name(entry): _evidence_page(entry) for entry in entries}
-    text = [_INTRODUCTION, *_parts(standings, entries, lambda entry: f"{EVIDENCE}/{evidence_name(entry)}")]
-    files[directory / PAGE] = ("\n\n".join(text) + "\n").encode()
+    parts = _parts(standings, entries, lambda entry: f"{EVIDENCE}/{evidence_name(entry)}")
+    files[directory / PAGE] = ("\n\n".join(["# Leaderboard", _INTRODUCTION, *parts]) + "\n").encode()
+    parts = _parts(standings, entries, lambda entry: f"#{evidence_anchor(entry)}")
+    files[directory / HTML_PAGE] = leaderboard_html(_INTRODUCTION, parts, entries, standings, figures).encode()
     return files
 
 
-def _parts(standings: Sequence[Standing], entries: Sequence[LeaderboardEntry], link: Link) -> list[str]:
+def _parts(standings: Mapping[str, Standing], entries: Sequence[LeaderboardEntry], link: Link) -> list[str]:
     """The page below its introduction; each part begins with a heading."""
     parts = [] if standings else [_EMPTY]
-    for name, standing in _figures(standings).items():
+    for name, standing in standings.items():
         main = standing.main
-        blocks = [heading(main), f"![Loss against compute]({FIGURES}/{name})", main_table(main, link), origins(main)]
+        blocks = [heading(main), main_table(main, link), f"![Loss against compute]({FIGURES}/{name})", origins(main)]
         if standing.others:
             blocks.append(axes_table(standing.tables))
         parts.append("\n\n".join(block for block in blocks if block))
@@ -86,7 +91,7 @@ def _parts(standings: Sequence[Standing], entries: Sequence[LeaderboardEntry], l
     return [*parts, _LEGEND] if standings else parts
 
 
-def _figures(standings: Sequence[Standing]) -> dict[str, Standing]:
+def _by_figure(standings: Sequence[Standing]) -> dict[str, Standing]:
     """Name of the figure's file -> the standing that it shows."""
     return {
         f"loss_against_compute_{place}_{standing.main.track}.svg": standing

@@ -25,7 +25,7 @@ _TRACK_TITLES = {
 def heading(table: Table) -> str:
     """Title of a group of comparable entries, and under what they compare."""
     title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
-    facts = [f"compute tier: {table.tier.value}"]
+    facts = []
     if table.corpus_hash:
         facts.append(f"corpus `{table.corpus_hash[:12]}`")
     if table.seq_len:
@@ -33,7 +33,7 @@ def heading(table: Table) -> str:
     facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
     if table.baseline:
         facts.append(f"baseline {table.baseline}")
-    return f"## {title} on {table.dataset}\n\n{'; '.join(facts)}."
+    return f"## {title} on {table.dataset}, {table.tier.value} tier\n\n{'; '.join(facts)}."
 
 
 def origins(table: Table) -> str:
@@ -86,6 +86,7 @@ def main_table(table: Table, link: Link) -> str:
         "back-test",
         "multiplier",
         "size tiers",
+        "origin",
     ]
     audited = any(row.audit for row in table.rows)
     if audited:
@@ -102,11 +103,12 @@ def main_table(table: Table, link: Link) -> str:
             _back_test(row),
             _multiplier(row, table.baseline),
             tiers_text(row.frontier),
+            " ".join(part for part in (row.entry.origin, str(row.entry.added or "")) if part),
         ]
         if audited:
             cells.append(_audit(row))
         rows.append(cells)
-    return markdown_table(header, rows, right=(3, 4, 6, 7, 9))
+    return markdown_table(header, rows, right=(3, 4, 6, 7, 10))
 
 
 def axes_table(tables: Sequence[Table]) -> str:

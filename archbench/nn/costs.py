@@ -37,10 +37,18 @@ def window_flops(*, d_model: int, seq_len: int, window: int) -> float:
 
 def recurrence_flops(*, seq_len: int, chunk_size: int, num_heads: int, key_width: int, value_width: int) -> float:
     """FLOPs of `chunked_recurrence`."""
+    inside, across = chunk_shares(seq_len=seq_len, chunk_size=chunk_size)
+    in_chunks = 2.0 * chunk_size * (key_width + value_width) * inside
+    return num_heads * (in_chunks + 4.0 * key_width * value_width * across)
+
+
+def chunk_shares(*, seq_len: int, chunk_size: int) -> tuple[float, float]:
+    """Positions that are computed in chunks, and those with a chunk after them, both over `seq_len`.
+
+    The first is above 1 where the last chunk is filled up; the second is 0 where there is one chunk only.
+    """
     num_chunks = -(-seq_len // chunk_size)
-    inside = 2.0 * chunk_size * (key_width + value_width) * num_chunks
-    across = 4.0 * key_width * value_width * (num_chunks - 1)
-    return num_heads * (inside + across) * chunk_size / seq_len
+    return num_chunks * chunk_size / seq_len, (num_chunks - 1) * chunk_size / seq_len
 
 
 def relative_attention_flops(*, d_model: int, seq_len: int, mem_len: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The charts of a report's page, in place of the figures of the same names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -46,11 +46,23 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
     return charts | _multipliers(results)
 
 
+def loss_chart(contenders: Mapping[str, Mapping[CostAxis, Contender]]) -> Chart:
+    """Loss against cost of `contenders`: name -> axis -> its frontier on it; the first one's first axis is shown."""
+    lines = tuple(line for name, on in contenders.items() for line in contender_lines(name, on))
+    axes = {axis.value: AXIS_LABELS[axis] for on in contenders.values() for axis in on}
+    return Chart("Loss against cost", axes, LOSS_LABEL, lines, hidden=(_CURVES,), groups=tuple(contenders))
+
+
 def _lines(results: ScanResults, name: str) -> Iterator[Line]:
-    """Learning curves, envelopes and laws of one contender on every axis."""
+    """Those of one contender of a scan."""
     on = {
         axis: one for axis, contenders in contenders_by_axis(results).items() for one in contenders if one.name == name
     }
+    yield from contender_lines(name, on)
+
+
+def contender_lines(name: str, on: Mapping[CostAxis, Contender]) -> Iterator[Line]:
+    """Learning curves, envelopes and laws of one contender on every axis."""
     yield from _curve_lines(name, on)
     for axis, one in on.items():
         cost, loss = envelope_line(one)
@@ -69,7 +81,7 @@ def _edge(edge: Floats | None) -> list[float]:
     return [] if edge is None else edge.tolist()
 
 
-def _curve_lines(name: str, on: dict[CostAxis, Contender]) -> Iterator[Line]:
+def _curve_lines(name: str, on: Mapping[CostAxis, Contender]) -> Iterator[Line]:
     """One line for each size; one more for each axis on which its points are others."""
     for axis, one in on.items():
         dominated = {size.size_index for size in one.result.sizes if size.dominated}

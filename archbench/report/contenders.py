@@ -8,7 +8,7 @@ from typing import TypeVar
 from archbench.analysis.comparison import Contender
 from archbench.analysis.frontier_audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier
-from archbench.analysis.study import StudyOptions, study_contenders
+from archbench.analysis.study import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
 from archbench.results.runs import CostAxis
@@ -42,8 +42,8 @@ def contenders_by_axis(results: ScanResults) -> dict[CostAxis, list[Contender]]:
 
 def _on(results: ScanResults, axis: CostAxis) -> list[Contender]:
     stated = {one.contender: one for one in results.frontiers if one.cost_axis is axis}
-    # Fitting a floor again would take most of a report's time.
-    drawn = study_contenders(results.records, axis, baseline=results.baseline, options=StudyOptions(floor="none"))
+    # The results state sizes, tiers and floors; fitting and judging them again would take most of a report's time.
+    drawn = fit_contenders(results.records, axis, baseline=results.baseline, options=StudyOptions(floor="none"))
     return [replace(one, result=stated[one.name]) for one in drawn if one.name in stated]
 
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from archbench.analysis.comparison import Contender
 from archbench.analysis.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
-from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, style_of, styled
+from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, placed_figure, style_of, styled
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import size_number
@@ -50,21 +51,10 @@ def overview(contenders: Sequence[Contender]) -> Figure:
 @styled
 def frontier(one: Contender, index: int = 0) -> Figure:
     """One contender: every size's learning curve, the envelope, the law with its band; dominated sizes, tiers."""
-    figure, (axes,) = new_figure(6.4, 4.4)
+    figure, (axes,) = placed_figure(6.4, 4.4)
     dominated = {size.size_index for size in one.result.sizes if size.dominated}
     curves = one.curves.curves
-    for number_, curve in enumerate(curves):
-        bad = curve.size_index in dominated
-        grey = 0.72 - 0.45 * number_ / max(len(curves) - 1, 1)
-        axes.plot(
-            curve.cost,
-            curve.loss_nats,
-            color=str(grey),
-            linewidth=0.9,
-            linestyle=(0, (2, 2)) if bad else "-",
-            zorder=1,
-        )
-        axes.plot(curve.cost[-1], curve.loss_nats[-1], "x" if bad else "o", color=str(grey), markersize=5, zorder=2)
+    _all_curves(axes, curves, dominated)
     _label_sizes(axes, curves, dominated)
     cost, loss = envelope_line(one)
     color = style_of(max(index, 1)).color
@@ -74,6 +64,7 @@ def frontier(one: Contender, index: int = 0) -> Figure:
     if dominated:
         axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
     _log_axes(axes, AXIS_LABELS[one.result.cost_axis])
+    axes.minorticks_off()
     axes.set_title(f"{one.name}: compute-efficient frontier")
     axes.legend(loc="lower left")
     return figure
@@ -177,7 +168,7 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
     """Loss against tokens seen, a panel for each contender, on common axes."""
     columns = min(len(contenders), 3)
     rows = -(-len(contenders) // columns)
-    figure, panels = new_figure(2.3 + 2.3 * columns, 2.8 * rows, rows, columns)
+    figure, panels = placed_figure(2.3 + 2.3 * columns, 2.8 * rows, rows, columns)
     losses = [loss for one in contenders for curve in one.curves.curves for loss in curve.loss_nats]
     for panel, one in zip(panels, contenders, strict=False):
         curves = one.curves.curves
@@ -186,6 +177,7 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
             label = f"N {human_count(curve.non_embedding_params)}" if len(curves) <= _MANY else None
             panel.plot(curve.tokens, curve.loss_nats, color=str(grey), linewidth=1.1, label=label)
         _log_axes(panel, "tokens seen")
+        panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)
         panel.set_ylabel("validation loss (nats)")
         panel.set_title(one.name)
@@ -194,6 +186,21 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
     for panel in panels[len(contenders) :]:
         panel.set_visible(False)
     return figure
+
+
+def _all_curves(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -> None:
+    """Every size's curve and its end, larger ones darker, dominated ones dashed and crossed, in two collections."""
+    greys = [str(0.72 - 0.45 * number_ / max(len(curves) - 1, 1)) for number_ in range(len(curves))]
+    for bad, marker, dashes in ((False, "o", "solid"), (True, "x", (0, (2.0, 2.0)))):
+        mine = [number_ for number_, curve in enumerate(curves) if (curve.size_index in dominated) is bad]
+        if not mine:
+            continue
+        colors = [greys[number_] for number_ in mine]
+        paths = [np.column_stack([curves[number_].cost, curves[number_].loss_nats]) for number_ in mine]
+        axes.add_collection(LineCollection(paths, colors=colors, linewidths=0.9, linestyles=[dashes], zorder=1))
+        ends = np.array([path[-1] for path in paths])
+        axes.scatter(ends[:, 0], ends[:, 1], s=25, c=colors, marker=marker, zorder=2)
+    axes.autoscale_view()
 
 
 def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = False) -> None:

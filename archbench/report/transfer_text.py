@@ -210,10 +210,11 @@ def ranking_text(one: DirectionRanking) -> str:
         return f"**{one.contender}, {one.common}:** {one.statement}."
     words = (
         f"**{one.contender}, {one.common}:** {one.statement} by the geometric mean of D_E/D_F over "
-        f"{one.num_cells} shared pairs of N and D_F (`>`: told apart, `~`: not)."
+        f"{counted(one.num_cells, 'shared pair')} of N and D_F (`>`: told apart, `~`: not)."
     )
     if one.censored_cells:
-        words += f" {one.censored_cells} more are left out, since an interval of D_E leaves the data there."
+        are = "is" if one.censored_cells == 1 else "are"
+        words += f" {one.censored_cells} more {are} left out, since an interval of D_E leaves the data there."
     rows = [
         [
             f"{' → '.join(pair.first)} over {' → '.join(pair.second)}",

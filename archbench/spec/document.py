@@ -23,10 +23,13 @@ class SpecDocument(Section):
     """A spec as it is written."""
 
     name: Name
+    """Of the scan: its report and its entries on the leaderboard are called so."""
     description: str = Field("", max_length=2000)
+    """A sentence for the report."""
     baseline: str | None = None
     """The contender that the others are compared with."""
     contenders: dict[Name, ContenderSection] = Field(min_length=1)
+    """What is compared, by the names that results use."""
     objective: ObjectiveSlot = Unresolved(kind="causal_lm")
     """Of contenders that name none."""
     data: DataSection

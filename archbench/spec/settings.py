@@ -62,7 +62,9 @@ class DataSection(Section):
     """Other texts that studies name. All texts of a spec have one tokenizer; if trained, it sees as much of each."""
     tokenizer: TokenizerSlot
     order: Literal["stream", "shuffled"] = "stream"
+    """Rows that go on where the row of the step before ended, or windows in a random order. Memory needs the stream."""
     validation_fraction: float = Field(0.05, gt=0.0, le=0.5)
+    """Share of the documents that are held out; which ones is decided by their ids alone."""
     max_epochs: PositiveFloat = 16.0
     """A run that would read the training text more often is refused."""
 
@@ -71,6 +73,7 @@ class SeedsSection(Section):
     """Seeds at each size."""
 
     default: PositiveInt = Field(1, le=100)
+    """At every size."""
     smallest_two: PositiveInt = Field(3, le=100)
     """At the two smallest sizes, so that run-to-run noise is known."""
 
@@ -125,6 +128,7 @@ class ScanSection(Extended):
     Without both the section is only the ladder of the spec's studies, and no size scan is trained.
     """
     tokens_per_param: PerParamBudgets | None = None
+    """The same as a multiple of N: 20 for compute-optimal training by Hoffmann et al. 2022."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> "ScanSection":
@@ -153,11 +157,15 @@ class TrainingSection(Section):
     """The protocol that all contenders share."""
 
     seq_len: PositiveInt = Field(le=1_048_576)
+    """The context, in tokens."""
     batch_tokens: Batch
+    """Tokens a step: for all sizes, a list with one for each, or a power law of N."""
     learning_rate: LearningRate
+    """Peak rate: for all sizes, a list, `kaplan` (their rule), a power law of N, or tuned."""
     schedule: ScheduleSettings = ScheduleSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Of parameters and activations; bf16 keeps fp32 copies in the optimiser."""
 
 
 def _executor_form(value: Any) -> str:

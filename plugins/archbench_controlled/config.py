@@ -61,6 +61,7 @@ class ControlledConfig(ArchitectureConfig):
 
     summary: ClassVar[str] = "one backbone (GPT-2's) in which the mixing mechanism or one other thing is changed"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    family: ClassVar[str | None] = "controlled"
     source: ClassVar[Source] = Source(
         paper="Radford et al. 2019 (backbone); Vaswani et al. 2017 (softmax), Beltagy et al. 2020 (local_window),"
         " Kitaev et al. 2020 (shared_qk, lsh, reversible), Dai et al. 2019 (recurrence_memory), Katharopoulos et al."

@@ -14,6 +14,7 @@ from archbench.api import (
     nearest_dims,
     with_gated_feed_forward,
 )
+from archbench.nn.costs import chunk_shares
 
 if TYPE_CHECKING:
     from archbench_gated_deltanet.model import GatedDeltaNet
@@ -82,16 +83,14 @@ class GatedDeltaNetConfig(ArchitectureConfig):
         A triangular solve counts as the product with the inverse, and masked halves of chunks count.
         """
         width, layers, heads = dims.d_model, dims.n_layers, self.widths(dims)
-        num_chunks = -(-dims.seq_len // self.chunk_size)
-        computed = num_chunks * self.chunk_size / dims.seq_len  # positions, over those that there are
-        carried = (num_chunks - 1) * self.chunk_size / dims.seq_len
-        inside = 2.0 * self.chunk_size * (3 * heads.keys + 2 * heads.values)
+        inside, across = chunk_shares(seq_len=dims.seq_len, chunk_size=self.chunk_size)
+        in_chunks = 2.0 * self.chunk_size * (3 * heads.keys + 2 * heads.values)
         return ForwardFlops(
             {
                 "projections": layers * 2.0 * width * (2 * heads.keys + 3 * heads.values + 2 * dims.n_heads),
                 "convolutions": layers * 2.0 * self.conv_size * (2 * heads.keys + heads.values),
-                "delta_rule_in_chunks": layers * inside * computed,
-                "delta_rule_across_chunks": layers * 6.0 * heads.keys * heads.value * carried,
+                "delta_rule_in_chunks": layers * in_chunks * inside,
+                "delta_rule_across_chunks": layers * 6.0 * heads.keys * heads.value * across,
                 "feed_forward": layers * 6.0 * width * dims.d_ff,
                 "logits": 2.0 * width * dims.vocab_size,
             },

@@ -1,6 +1,5 @@
 """Llama's hyperparameters, sizes and costs. Importing this loads no torch."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,7 +14,9 @@ from archbench.api import (
     SavedModel,
     Source,
     nearest_dims,
+    odd_heads,
     require_settings,
+    with_even_heads,
     with_gated_feed_forward,
 )
 
@@ -85,16 +86,12 @@ class LlamaConfig(ArchitectureConfig):
             lambda dims: self.num_params(dims).non_embedding,
             vocab_size=vocab_size,
             seq_len=seq_len,
-            adapt=lambda dims: with_gated_feed_forward(_with_even_heads(dims)),
+            adapt=lambda dims: with_gated_feed_forward(with_even_heads(dims)),
         )
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also: heads must have an even width, since rotary positions turn pairs of features."""
-        found = super().problems(dims)
-        if not found and dims.d_model // dims.n_heads % 2:
-            width = dims.d_model // dims.n_heads
-            return [f"heads are {width} wide; rotary positions need an even width: choose another n_heads or d_model"]
-        return found
+        return super().problems(dims) or odd_heads(dims)
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; LlamaForCausalLM and LlamaModel with plain rotary positions."""
@@ -148,10 +145,3 @@ class LlamaConfig(ArchitectureConfig):
     def _kv_width(self, dims: ModelDims) -> int:
         """Features of all keys together, and of all values."""
         return dims.d_model // dims.n_heads * self._kv_heads(dims)
-
-
-def _with_even_heads(dims: ModelDims) -> ModelDims:
-    """`dims` with the number of heads that is nearest to the given one and leaves each an even width."""
-    fitting = (count for count in range(1, dims.d_model // 2 + 1) if dims.d_model % (2 * count) == 0)
-    nearest = min(fitting, key=lambda count: abs(math.log(count / dims.n_heads)))
-    return dims.model_copy(update={"n_heads": nearest})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import PositiveInt
 
 from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.nn.costs import chunk_shares
 
 if TYPE_CHECKING:
     from archbench_mamba2.model import Mamba2
@@ -32,7 +33,7 @@ class Mamba2Config(ArchitectureConfig):
     source: ClassVar[Source] = Source(
         paper="Dao and Gu 2024, Transformers are SSMs (arXiv 2405.21060)",
         implementation="archbench's own, on torch, in the chunked form of the paper; held against transformers'"
-        " Mamba2Mixer, whose torch code takes several times as long on a CPU",
+        " Mamba2Mixer, whose torch code takes two to three times as long on a CPU",
         faithful="the block: one projection to gate, inputs, B, C and step sizes, a short causal convolution with SiLU,"
         " the state space with one decay a head and B and C shared by all heads, a skip D, a gated RMSNorm; two such"
         " layers where a Transformer has attention and a feed-forward layer; initialisation, tied output matrix",
@@ -62,16 +63,14 @@ class Mamba2Config(ArchitectureConfig):
         """See `ArchitectureConfig.forward_flops_per_token`; masked halves of chunks count."""
         width, inner, state, layers = dims.d_model, dims.d_ff, self._state(dims), dims.n_layers
         convolved = inner + 2 * state
-        num_chunks = -(-dims.seq_len // self.chunk_size)
-        computed = num_chunks * self.chunk_size / dims.seq_len  # positions, over those that there are
-        carried = (num_chunks - 1) * self.chunk_size / dims.seq_len
+        inside, across = chunk_shares(seq_len=dims.seq_len, chunk_size=self.chunk_size)
         return ForwardFlops(
             {
                 "projections": layers * 2.0 * width * (2 * inner + convolved + dims.n_heads),
                 "convolution": layers * 2.0 * self.d_conv * convolved,
                 # The products of B and C are shared by all heads.
-                "state_space_in_chunks": layers * 2.0 * self.chunk_size * (state + inner) * computed,
-                "state_space_across_chunks": layers * 4.0 * state * inner * carried,
+                "state_space_in_chunks": layers * 2.0 * self.chunk_size * (state + inner) * inside,
+                "state_space_across_chunks": layers * 4.0 * state * inner * across,
                 "logits": 2.0 * width * dims.vocab_size,
             },
             uncounted={

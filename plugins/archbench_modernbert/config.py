@@ -14,6 +14,7 @@ from archbench.api import (
     Source,
     TransformerConfig,
     block_flops,
+    odd_heads,
     require_settings,
     saved_encoder_dims,
     with_even_heads,
@@ -107,11 +108,7 @@ class ModernBertConfig(TransformerConfig):
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also: heads must have an even width, since rotary positions turn pairs of features."""
-        found = super().problems(dims)
-        if not found and dims.d_model // dims.n_heads % 2:
-            width = dims.d_model // dims.n_heads
-            return [f"heads are {width} wide; rotary positions need an even width: choose another n_heads or d_model"]
-        return found
+        return super().problems(dims) or odd_heads(dims)
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; ModernBertForMaskedLM and ModernBertModel."""

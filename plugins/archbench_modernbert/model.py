@@ -1,7 +1,10 @@
 """ModernBERT as an archbench language model. Imports torch and transformers."""
 
+import math
+
 import torch
 from torch import Tensor, nn
+from transformers.initialization import no_init_weights
 from transformers.models.modernbert.configuration_modernbert import ModernBertConfig as LibraryConfig
 from transformers.models.modernbert.modeling_modernbert import ModernBertForMaskedLM
 
@@ -9,6 +12,9 @@ from archbench.api import ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
 from archbench.nn.transformers_models import ATTENTION
 from archbench_modernbert.config import GLOBAL_ROPE_BASE, LOCAL_ROPE_BASE
+
+INIT_STD, INIT_CUTOFF = 0.02, 2.0
+"""Of the initial matrices before they are cut off, and where that is, in standard deviations."""
 
 
 class RotaryAngles(nn.Module):
@@ -35,29 +41,47 @@ class ModernBert(LanguageModel):
 
     def __init__(self, dims: ModelDims, *, dropout: float, local_attention: int, layer_types: list[str]) -> None:
         super().__init__()
-        self.model = ModernBertForMaskedLM(
-            LibraryConfig(
-                vocab_size=dims.vocab_size,
-                max_position_embeddings=dims.seq_len,
-                hidden_size=dims.d_model,
-                num_hidden_layers=dims.n_layers,
-                num_attention_heads=dims.n_heads,
-                intermediate_size=dims.d_ff,
-                local_attention=local_attention,
-                layer_types=layer_types,
-                embedding_dropout=dropout,
-                attention_dropout=dropout,
-                mlp_dropout=dropout,
-                # No id of the tokenizer means anything special to the model.
-                pad_token_id=None,
-                bos_token_id=None,
-                eos_token_id=None,
-                cls_token_id=None,
-                sep_token_id=None,
-                attn_implementation=ATTENTION,
+        # The library draws again where a number was cut off; tensors without data, on which FLOPs are counted, cannot
+        # say where.
+        with no_init_weights():
+            self.model = ModernBertForMaskedLM(
+                LibraryConfig(
+                    vocab_size=dims.vocab_size,
+                    max_position_embeddings=dims.seq_len,
+                    hidden_size=dims.d_model,
+                    num_hidden_layers=dims.n_layers,
+                    num_attention_heads=dims.n_heads,
+                    intermediate_size=dims.d_ff,
+                    local_attention=local_attention,
+                    layer_types=layer_types,
+                    embedding_dropout=dropout,
+                    attention_dropout=dropout,
+                    mlp_dropout=dropout,
+                    # No id of the tokenizer means anything special to the model.
+                    pad_token_id=None,
+                    bos_token_id=None,
+                    eos_token_id=None,
+                    cls_token_id=None,
+                    sep_token_id=None,
+                    attn_implementation=ATTENTION,
+                )
             )
-        )
+        self.model.tie_weights()
         self.model.model.rotary_emb = RotaryAngles(dims.d_model // dims.n_heads)
+        self._initialise(dims.n_layers)
+
+    def _initialise(self, n_layers: int) -> None:
+        """Truncated normal matrices; those into the residual stream, and the head's, smaller by 1/sqrt(2·n_layers)."""
+        limit = math.erf(INIT_CUTOFF / math.sqrt(2.0))
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
+                continue
+            smaller = name.endswith(("Wo.weight", "head.dense.weight"))
+            std = INIT_STD / math.sqrt(2.0 * n_layers) if smaller else INIT_STD
+            # By the inverse of the distribution function.
+            with torch.no_grad():
+                parameter.uniform_(-limit, limit).erfinv_().mul_(std * math.sqrt(2.0))
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""

@@ -12,6 +12,10 @@ import pytest
 from archbench.analysis.study import StudyOptions, analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ScanResults
+from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import write_entry
+from archbench.leaderboard.page import HTML_PAGE
+from archbench.leaderboard.page import write as write_board
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 
@@ -37,8 +41,8 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture(scope="session")
-def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of three contenders, one of which has a name that would be markup."""
+def results() -> ScanResults:
+    """Three contenders, one of which has a name that would be markup."""
     law = SyntheticLaw(noise_std=0.003)
     records = [
         *synthetic_records("gpt2", law),
@@ -46,7 +50,29 @@ def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *synthetic_records(HOSTILE, law, seed=2, capacity_limit=40_000),
     ]
     frontiers, comparisons = analyse_scan(records, baseline="gpt2", options=StudyOptions(num_resamples=200))
-    results = ScanResults("demo", "Made-up runs", "gpt2", tuple(records), frontiers, comparisons, {"name": "demo"}, {})
+    return ScanResults("demo", "Made-up runs", "gpt2", tuple(records), frontiers, comparisons, {"name": "demo"}, {})
+
+
+@pytest.fixture(scope="session")
+def leaderboard_page(tmp_path_factory: pytest.TempPathFactory, results: ScanResults) -> Path:
+    """The leaderboard of these contenders."""
+    folder = tmp_path_factory.mktemp("board")
+    for entry in make_entries(results):
+        write_entry(folder, entry)
+    write_board(folder)
+    return folder / HTML_PAGE
+
+
+@pytest.fixture(scope="session", params=["report_page", "leaderboard_page"])
+def any_page(request: pytest.FixtureRequest) -> Path:
+    """Each kind of page."""
+    page: Path = request.getfixturevalue(request.param)
+    return page
+
+
+@pytest.fixture(scope="session")
+def report_page(tmp_path_factory: pytest.TempPathFactory, results: ScanResults) -> Path:
+    """Their report."""
     folder = tmp_path_factory.mktemp("page")
     write_report(results, folder, [section() for section in register_report_sections()])
     return folder / PAGE_FILE

@@ -8,6 +8,7 @@ from archbench.testing.probes import random_tokens, seeded_model
 from archbench_albert.config import AlbertConfig
 from archbench_bert.config import BertConfig
 from archbench_gpt2.config import Gpt2Config
+from archbench_llama.config import LlamaConfig
 from archbench_modernbert.config import ModernBertConfig
 from archbench_roberta.config import RobertaConfig
 
@@ -36,7 +37,7 @@ def test_all_attention_modes_start_from_the_same_parameters(architecture: type[A
         assert all(torch.equal(first[name], other[name]) for name in first)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, LlamaConfig])
 def test_building_and_running_say_nothing(
     architecture: type[ArchitectureConfig],
     capfd: pytest.CaptureFixture[str],

@@ -6,6 +6,8 @@ from transformers.models.modernbert.configuration_modernbert import ModernBertCo
 from transformers.models.modernbert.modeling_modernbert import ModernBertForMaskedLM
 
 from archbench.api import Attention, ModelDims
+from archbench.builtins.objectives.masked_lm import MaskedLmConfig
+from archbench.flops.dry_run import counted_step
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
 from archbench.testing.probes import input_gradients, random_tokens, seeded_model
@@ -55,6 +57,26 @@ def test_parameters_of_the_published_base_model_are_150_million() -> None:
     # ModernBERT-base has 149,655,232 parameters with its masked-LM head.
     dims = ModelDims(vocab_size=50368, seq_len=8192, d_model=768, n_layers=22, n_heads=12, d_ff=1152)
     assert ModernBertConfig().num_params(dims).total == 149_655_232
+
+
+def test_matrices_begin_cut_off_at_two_deviations_and_smaller_into_the_residual_stream() -> None:
+    dims = DIMS.model_copy(update={"d_model": 120, "d_ff": 180, "n_layers": 2})
+    model = seeded_model(ModernBertConfig(), dims, Attention.BIDIRECTIONAL)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            assert set(parameter.unique().tolist()) == {0.0 if name.endswith("bias") else 1.0}
+            continue
+        std = 0.01 if name.endswith(("Wo.weight", "head.dense.weight")) else 0.02
+        assert parameter.abs().max().item() <= 2.0 * std * 1.0001
+        # A normal variable cut off at two deviations has 0.8796 of them; thousands of draws are within 3 % of it.
+        assert parameter.std().item() == pytest.approx(0.8796 * std, rel=0.03), name
+
+
+def test_flops_can_be_counted_without_data() -> None:
+    counted = counted_step(ModernBertConfig(), DIMS, MaskedLmConfig())
+    flops = ModernBertConfig().forward_flops_per_token(DIMS, Attention.BIDIRECTIONAL)
+    fraction = MaskedLmConfig().predicted_fraction(DIMS.seq_len)
+    assert flops.train(fraction) == pytest.approx(counted.train.per_token, rel=1e-9)
 
 
 def test_local_layers_see_half_a_window_to_each_side() -> None:

@@ -78,35 +78,27 @@ def test_a_package_that_says_something_wrong_is_told_what_and_where_without_bein
 
 
 @pytest.mark.slow
-def test_an_architecture_that_ends_the_process_or_hangs_is_a_finding_and_the_others_are_made(workplace: Path) -> None:
+def test_an_architecture_that_ends_the_process_is_a_finding_and_the_other_checks_are_made(workplace: Path) -> None:
     (workplace / "hostile.py").write_text(
-        "import os, time\n"
+        "import os\n"
         "from typing import Literal\n"
-        "from archbench.api import hookimpl\n"
+        "from archbench.api import Attention, hookimpl\n"
         "from archbench_gpt2.config import Gpt2Config\n"
         "class Hostile(Gpt2Config):\n"
         "    kind: Literal['hostile'] = 'hostile'\n"
+        "    attention_modes = frozenset({Attention.CAUSAL})\n"
         "    def problems(self, dims):\n"
-        "        if dims.d_model == 10:\n"
+        "        if (dims.d_model, dims.n_heads) == (10, 3):\n"
         "            os._exit(0)\n"
         "        return super().problems(dims)\n"
-        "    def sized_for(self, target_params, *, vocab_size, seq_len):\n"
-        "        if target_params > 3e8 and seq_len == 128:\n"
-        "            time.sleep(1000)\n"
-        "        return Gpt2Config().sized_for(target_params, vocab_size=vocab_size, seq_len=seq_len)\n"
         "@hookimpl\n"
         "def register_architectures():\n"
         "    return [Hostile]\n"
     )
-    done = run(
-        ["archbench.cli.main", "plugins", "check", "hostile.py", "--no-train", "--json", "--limit", "90"], workplace
-    )
+    done = run(["archbench.cli.main", "plugins", "check", "hostile.py", "--no-train", "--json"], workplace)
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert done.returncode == 3
     ended = findings["hostile: a shape that cannot be built is named"]
     assert ended["problem"].startswith("the process ended by itself with exit code 0")
-    hung = findings["hostile: ladder at 350M parameters"]
-    assert hung["problem"] == "expected to end, got no end within 90 s"
-    assert hung["where"] == "hostile.py:13 sized_for"
     assert findings["hostile: causality by gradient (causal)"]["outcome"] == "passed"
     assert findings["hostile: ladder at 10M parameters"]["outcome"] == "passed"

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from archbench.report.html.charts import Chart, charts_json
 from archbench.report.html.markdown import Heading, ImageSource, Names, Rendered, to_html
 
-_LIBRARY, _SCRIPT, _STYLE = "chart.umd.min.js", "charts.js", "page.css"
+_LIBRARY, _SCRIPT, _TABLES, _STYLE = "chart.umd.min.js", "charts.js", "tables.js", "page.css"
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/webp", "image/gif")
 _XML_START = re.compile(r"\A\s*<\?xml.*?\?>\s*(<!DOCTYPE.*?>\s*)?(?=<svg)", re.DOTALL)
 
@@ -38,6 +38,8 @@ class Page:
     """Each begins with its heading, `## …`."""
     charts: Mapping[str, Chart] = field(default_factory=dict)
     """Name of a figure's file without suffix -> the chart that takes its place where scripts run."""
+    sortable: bool = False
+    """Whether tables can be sorted and filtered where scripts run."""
     footer: str = ""
 
 
@@ -52,6 +54,7 @@ def render_page(page: Page, images: ImageSource) -> str:
     parts = [to_html(part, images=images, names=names) for part in page.parts]
     used = {name: chart for name, chart in page.charts.items() if any(_shows(part, name) for part in parts)}
     scripts = [_asset(_LIBRARY), _asset(_SCRIPT)] if used else []
+    scripts += [_asset(_TABLES)] if page.sortable else []
     return _template().render(
         title=page.title,
         description=page.description,
@@ -77,13 +80,18 @@ def folder_images(folder: Path) -> ImageSource:
         path = (root / source).resolve()
         if not path.is_relative_to(root) or not path.is_file():
             return None
-        if kind == "image/svg+xml":
-            # Percent-encoded text is a quarter smaller than base64.
-            text = _XML_START.sub("", path.read_text(encoding="utf-8"))
-            return f"data:{kind};charset=utf-8,{quote(text, safe=_SVG_SAFE)}"
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+        return image_address(kind, path.read_bytes())
 
     return address
+
+
+def image_address(kind: str, content: bytes) -> str:
+    """The `data:` address of an image of the MIME type `kind`."""
+    if kind == "image/svg+xml":
+        # Percent-encoded text is a quarter smaller than base64.
+        text = _XML_START.sub("", content.decode())
+        return f"data:{kind};charset=utf-8,{quote(text, safe=_SVG_SAFE)}"
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 _SVG_SAFE = " !$&'()*+,-./:;=?@_~"

@@ -15,6 +15,7 @@ from archbench.spec.studies import (
     TransferStudy,
 )
 from archbench.spec.yaml_loader import Loc
+from archbench.units import counted
 
 MIN_POINTS = 4
 """Of a law in one quantity, to be trusted: one more than the parameters of a power law with a floor."""
@@ -60,25 +61,25 @@ def study_warnings(spec: Spec) -> Iterator[str]:
 def _thin(study: Study, num_sizes: int) -> Iterator[str]:
     match study:
         case DataScanStudy():
-            yield from _few(len(study.unique_tokens), MIN_POINTS, "amounts of text", "L(D)")
+            yield from _few(len(study.unique_tokens), MIN_POINTS, "amount of text", "L(D)")
         case GridStudy():
-            yield from _few(num_sizes, MIN_SIZES, "sizes", "L(N,D)")
-            yield from _few(len(study.unique_tokens), MIN_SIZES, "amounts of text", "L(N,D)")
+            yield from _few(num_sizes, MIN_SIZES, "size", "L(N,D)")
+            yield from _few(len(study.unique_tokens), MIN_SIZES, "amount of text", "L(N,D)")
         case IsoflopStudy():
-            yield from _few(num_sizes, MIN_POINTS, "sizes", "a parabola in ln N with an interior minimum")
-            yield from _few(len(study.budgets), MIN_SIZES, "budgets", "the exponents of allocation")
+            yield from _few(num_sizes, MIN_POINTS, "size", "a parabola in ln N with an interior minimum")
+            yield from _few(len(study.budgets), MIN_SIZES, "budget", "the exponents of allocation")
         case BatchScanStudy():
-            yield from _few(len(study.batch_tokens), MIN_POINTS, "batches", "S_min and E_min")
+            yield from _few(len(study.batch_tokens), MIN_POINTS, "size of batch", "S_min and E_min")
         case LearningCurvesStudy():
-            yield from _few(num_sizes, MIN_SIZES, "sizes", "L(N,S)")
+            yield from _few(num_sizes, MIN_SIZES, "size", "L(N,S)")
         case TransferStudy():
             yield from _thin_transfer(study, num_sizes)
 
 
 def _thin_transfer(study: TransferStudy, num_sizes: int) -> Iterator[str]:
-    yield from _few(num_sizes, MIN_SIZES, "sizes", "the exponent of N")
-    yield from _few(len(study.finetune_tokens), MIN_SIZES, "amounts of fine-tuning text", "the exponent of D_F")
-    yield from _few(len(study.scratch_tokens), MIN_POINTS, "amounts of text from scratch", "a curve to read D_E from")
+    yield from _few(num_sizes, MIN_SIZES, "size", "the exponent of N")
+    yield from _few(len(study.finetune_tokens), MIN_SIZES, "amount of fine-tuning text", "the exponent of D_F")
+    yield from _few(len(study.scratch_tokens), MIN_POINTS, "amount of text from scratch", "a curve to read D_E from")
     if study.scratch_tokens[0] > study.finetune_tokens[0]:
         yield "scratch_tokens begin above finetune_tokens: where pre-training hurts there, D_E is only bounded"
     if study.scratch_tokens[-1] < 4.0 * study.finetune_tokens[-1]:
@@ -90,4 +91,6 @@ def _thin_transfer(study: TransferStudy, num_sizes: int) -> Iterator[str]:
 
 def _few(count: int, needed: int, what: str, law: str) -> Iterator[str]:
     if count < needed:
-        yield f"{count} {what}: {law} needs at least {needed} to be trusted"
+        # `1 size`, `1 amount of text`: the first word is what is counted.
+        counted_word, *rest = what.split(" ", 1)
+        yield f"{' '.join([counted(count, counted_word), *rest])}: {law} needs at least {needed} to be trusted"

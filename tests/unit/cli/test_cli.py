@@ -238,3 +238,13 @@ def test_the_journal_keeps_whole_lines(spec: Path, capsys: pytest.CaptureFixture
     assert read_journal() == [entry]
     assert code_of("journal") == 0
     assert "scan trial: 2 of 3 runs usable" in capsys.readouterr().out
+
+
+def test_a_reader_who_has_seen_enough_is_no_problem() -> None:
+    command = f"{sys.executable} -m archbench.cli.main plugins list"
+    # `head` may be gone before the first line or after the last one.
+    for reader in ("true", "head -n 1", "head -n 3"):
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", f"{command} | {reader}"], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")

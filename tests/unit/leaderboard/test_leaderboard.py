@@ -124,7 +124,7 @@ def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Pat
 def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path) -> None:
     assert page.check(board)
     made = {path.relative_to(board).parts[0] for path in page.write(board)}
-    assert made == {"README.md", "evidence", "figures"}
+    assert made == {"README.md", "index.html", "evidence", "figures"}
     assert page.write(board) == []
     assert page.check(board) == []
 

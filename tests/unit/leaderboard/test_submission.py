@@ -153,3 +153,10 @@ def test_the_command_says_what_is_good_and_what_is_refused(entry: Path, tmp_path
     as_json = CliRunner().invoke(leaderboard, ["check", str(good), "--json"])
     assert as_json.exit_code == 0
     assert json.loads(as_json.output)["entries"][0]["problems"] == []
+
+
+def test_the_controlled_family_says_that_it_is_one() -> None:
+    architectures = default_host().registry.architectures.entries
+    families = {kind: registered.config.family for kind, registered in architectures.items()}
+    assert {kind for kind, family in families.items() if family} == {"controlled"}
+    assert families["controlled"] == "controlled"

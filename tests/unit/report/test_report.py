@@ -157,7 +157,7 @@ def test_the_report_opens_with_the_verdict_and_shows_every_section(report: Path,
     assert text.index(verdict(results).splitlines()[0]) < text.index("## Compute-efficient frontiers")
     for section in register_report_sections():
         # Studies have sections where a scan holds some; this one is a size scan alone.
-        elsewhere = section().kind == "transfer" or section().kind.startswith("study_")
+        elsewhere = section().kind in ("transfer", "decomposition") or section().kind.startswith("study_")
         assert (f"## {section().title}" in text) is not elsewhere, section().kind
 
 

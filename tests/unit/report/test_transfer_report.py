@@ -84,9 +84,9 @@ def test_the_verdict_has_a_line_for_each_law_and_counts_those_refused(study: Tra
     lines = verdict_lines(mended)
     name = study.directions[0].name
     (counted,) = [line for line in lines if "may not be read" in line]
-    assert counted.startswith("Study languages: 1 of its 6 laws may not be read (1 `bound_hit`); ")
+    assert "1 `bound_hit`" in counted
     assert not [line for line in lines if line.startswith(f"gpt2, {name}: D_T(D_F,N)")]
-    assert "may not be read" not in " ".join(verdict_lines(study))
+    assert counted not in verdict_lines(study)
     other = study.directions[1]
     (words,) = [line for line in lines if line.startswith(f"gpt2, {other.name}: D_T(D_F,N)")]
     assert f"has alpha {number(other.law.params['alpha'])} [" in words

@@ -1,4 +1,7 @@
-"""The report's page as a reader has it: on a phone and a desk, by day and night, with a keyboard, without scripts."""
+"""The pages of reports and of the leaderboard as a reader has them.
+
+On a phone and a desk, by day and night, with a keyboard, without scripts.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +34,7 @@ def opened(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_the_page_loads_whole_without_a_request_an_error_or_overflow(
-    browser: "Browser", report_page: Path, width: int, scheme: Scheme
+    browser: "Browser", any_page: Path, width: int, scheme: Scheme
 ) -> None:
     said: list[str] = []
     asked: list[str] = []
@@ -40,12 +43,12 @@ def test_the_page_loads_whole_without_a_request_an_error_or_overflow(
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(report_page.as_uri())
+    page.goto(any_page.as_uri())
     assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [report_page.as_uri()]
+    assert [url for url in asked if not url.startswith("data:")] == [any_page.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert page.title() == "demo"
-    assert page.locator("canvas").count() >= 6
+    assert page.title() in ("demo", "archbench leaderboard")
+    assert page.locator("canvas").count() >= (6 if page.title() == "demo" else 1)
     blank = """canvas => {
         const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
         return !pixels.some(value => value !== 0);
@@ -59,11 +62,11 @@ def test_the_page_loads_whole_without_a_request_an_error_or_overflow(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_the_page_breaks_no_rule_of_accessibility(
-    browser: "Browser", report_page: Path, width: int, scheme: Scheme
+    browser: "Browser", any_page: Path, width: int, scheme: Scheme
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     # The page's own policy would refuse the checker's script.
-    with opened(browser, report_page, width, scheme, bypass_csp=True) as page:
+    with opened(browser, any_page, width, scheme, bypass_csp=True) as page:
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": list(LEVELS)}})
         problems = [
@@ -125,3 +128,41 @@ def test_axes_and_scales_can_be_chosen(browser: "Browser", report_page: Path) ->
         few = canvas.evaluate(lines)
         chart.get_by_role("checkbox", name="learning curves").check()
         assert canvas.evaluate(lines) > few
+
+
+def column(page: "Page", number: int) -> list[str]:
+    return page.locator("section .table table").first.locator(f"tbody tr :nth-child({number})").all_inner_texts()
+
+
+def test_rows_of_the_leaderboard_are_sorted_by_click_and_by_key(browser: "Browser", leaderboard_page: Path) -> None:
+    with opened(browser, leaderboard_page) as page:
+        head = page.locator("section .table table").first.locator("thead th").nth(4)
+        assert head.inner_text().startswith("alpha")
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        rising = [float(text.split()[0]) for text in column(page, 5)]
+        assert rising == sorted(rising)
+        head.get_by_role("button").focus()
+        page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == "descending"
+        assert [float(text.split()[0]) for text in column(page, 5)] == sorted(rising, reverse=True)
+
+
+def test_rows_of_the_leaderboard_are_filtered_by_words(browser: "Browser", leaderboard_page: Path) -> None:
+    with opened(browser, leaderboard_page) as page:
+        page.get_by_role("searchbox").fill("reformer causal")
+        rows = page.locator("section .table table").first.locator("tbody tr:visible")
+        assert [row.split("\t")[1] for row in rows.all_inner_texts()] == ["reformer"]
+        page.get_by_role("searchbox").fill("masked")
+        assert rows.count() == 0
+        page.get_by_role("searchbox").fill("")
+        assert rows.count() == 3
+
+
+def test_a_row_of_the_leaderboard_opens_its_evidence(browser: "Browser", leaderboard_page: Path) -> None:
+    with opened(browser, leaderboard_page) as page:
+        page.locator("section .table table").first.get_by_role("link", name="reformer").click()
+        fold = page.locator("details[open]", has=page.get_by_text("every default filled in"))
+        assert fold.count() == 1
+        assert "contender reformer: architecture reformer" in fold.inner_text()
+        assert fold.get_by_role("link", name="The entry").get_attribute("href") == "entries/demo--reformer.json"
