@@ -78,10 +78,13 @@ def test_the_constraints_pin_every_direct_dependency_exactly() -> None:
     assert names - pinned == set()
 
 
-def test_every_page_of_the_documentation_is_linked_from_the_readme_and_every_report_from_its_page() -> None:
+def test_every_page_of_the_documentation_is_linked_from_the_first_one_and_every_report_from_its_page() -> None:
     docs = ROOT / "docs"
-    readme, studies = (ROOT / "README.md").read_text(), (docs / "studies" / "README.md").read_text()
+    first, studies = (docs / "index.md").read_text(), (docs / "studies" / "README.md").read_text()
+    assert "(docs/index.md)" in (ROOT / "README.md").read_text()
     reports = {path.relative_to(docs / "studies").as_posix() for path in docs.glob("studies/*/report.md")}
     assert not [report for report in reports if f"({report})" not in studies]
-    pages = (path.relative_to(ROOT).as_posix() for path in docs.rglob("*.md") if path.name != "report.md")
-    assert not [page for page in pages if not page.startswith("docs/decisions/") and f"({page})" not in readme]
+    pages = (
+        path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if path.name not in ("report.md", "index.md")
+    )
+    assert not [page for page in pages if not page.startswith("decisions/") and f"({page})" not in first]
