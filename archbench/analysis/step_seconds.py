@@ -86,24 +86,40 @@ def _processor_seconds(record: RunRecord) -> float | None:
 def seconds_effect(timing: Timing, before: str, after: str) -> tuple[Interval, float | None, str] | None:
     """The ratio t_before/t_after with its p-value for 1, and what to mind; None where the two share no rung.
 
-    It is the geometric mean over the rungs that both have. The interval is that of a mean of normal ln t with the
-    pooled sigma (Student's t); where no rung has several runs it is not known.
+    It is the geometric mean over the rungs that both have. The interval is that of a mean of normal ln t (Student's t):
+    by the pooled sigma of runs of one cell, or by the spread of ln t_before/t_after over the rungs where that is wider.
+    Runs of one cell are trained one after another, so what slowly changes on a machine shows between rungs alone; that
+    a ratio depends on the size shows there too. Where neither is known, nor is the interval.
     """
     rungs = sorted(size for name, size in timing.seconds if name == before and (after, size) in timing.seconds)
     if not rungs:
         return None
-    logs = [
-        float(np.mean(np.log(timing.seconds[before, size])) - np.mean(np.log(timing.seconds[after, size])))
-        for size in rungs
-    ]
+    logs = np.array(
+        [np.mean(np.log(timing.seconds[before, size])) - np.mean(np.log(timing.seconds[after, size])) for size in rungs]
+    )
     value = float(np.mean(logs))
-    note = f"{np.exp(min(logs)):.3g} to {np.exp(max(logs)):.3g} over {len(rungs)} rungs"
-    sigma, freedom = timing.noise
-    if not freedom:
+    note = f"{np.exp(np.min(logs)):.3g} to {np.exp(np.max(logs)):.3g} over {len(rungs)} rungs"
+    found = [one for one in (_by_runs(timing, before, after, rungs), _by_rungs(logs)) if one is not None]
+    if not found:
         return Interval(float(np.exp(value)), -np.inf, np.inf, 0.95, "unknown-one-run"), None, note
-    counts = [1 / len(timing.seconds[before, size]) + 1 / len(timing.seconds[after, size]) for size in rungs]
-    error = sigma * float(np.sqrt(np.sum(counts))) / len(rungs)
+    error, freedom = max(found, key=lambda one: one[0] * float(student.ppf(0.975, one[1])))
     half = float(student.ppf(0.975, freedom)) * error
     p_value = float(2.0 * student.sf(abs(value) / error, freedom)) if error > 0.0 else float(value == 0.0)
     middle, low, high = (float(np.exp(end)) for end in (value, value - half, value + half))
     return Interval(middle, low, high, 0.95, "student-t"), p_value, note
+
+
+def _by_runs(timing: Timing, before: str, after: str, rungs: Sequence[int]) -> tuple[float, int] | None:
+    """Standard error of the mean of ln t_before/t_after by the noise of single runs, and its degrees of freedom."""
+    sigma, freedom = timing.noise
+    if not freedom:
+        return None
+    counts = [1 / len(timing.seconds[before, size]) + 1 / len(timing.seconds[after, size]) for size in rungs]
+    return sigma * float(np.sqrt(np.sum(counts))) / len(rungs), freedom
+
+
+def _by_rungs(logs: np.ndarray) -> tuple[float, int] | None:
+    """The same by the spread of the rungs."""
+    if len(logs) < 2:
+        return None
+    return float(np.std(logs, ddof=1) / np.sqrt(len(logs))), len(logs) - 1

@@ -136,8 +136,7 @@ class DecompositionSection(ReportSection):
         told: dict[str, None] = {}
         for effect in one.effects:
             if effect.reason and effect.effect is None:
-                where = f", {AXIS_NAMES[effect.cost_axis]}" if effect.cost_axis else ""
-                told[f"- {effect.before} to {effect.after}, {_WHAT[effect.figure]}{where}: {effect.reason}"] = None
+                told[f"- {effect.before} to {effect.after}: `{effect.status.value}`: {effect.reason}."] = None
             elif effect.reason and effect.figure is Figure.MULTIPLIER:
                 told[f"- Mind: {effect.reason}."] = None
         yield from told

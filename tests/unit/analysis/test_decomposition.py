@@ -131,6 +131,17 @@ def test_processor_time_is_preferred_where_every_run_has_it() -> None:
     assert decompose(without, ORDER, baseline="plain").clock == "device"
 
 
+def test_times_that_drift_between_rungs_widen_the_interval() -> None:
+    """The seeds of a rung agree, as they do where the machine is busy for an hour and idle for the next."""
+    drift = (1.0, 1.5, 0.8, 1.2, 0.7)
+    timed = [with_processor_seconds(one, drift[one.size_index] if one.contender == "same" else 1.0) for one in runs()]
+    time = effect(decompose(timed, ORDER, baseline="plain"), 2, Figure.SECONDS_PER_TOKEN, None)
+    assert time.effect is not None
+    assert time.effect.low < 0.8
+    assert time.effect.high > 1.2
+    assert not time.told_apart
+
+
 def test_a_step_whose_runs_have_failed_is_refused_and_leaves_no_sum() -> None:
     broken = [replace(one, state=RunState.FAILED) if one.contender == "same" else one for one in runs()]
     found = decompose(broken, ORDER, baseline="plain")
