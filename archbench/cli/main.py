@@ -89,9 +89,9 @@ class LazyGroup(click.Group):
         if self._asked_plugins:
             return
         self._asked_plugins = True
-        from archbench.host import default_host
+        from archbench.host import command_host
 
-        default_host().notify("register_commands", cli=self)
+        command_host().notify("register_commands", cli=self)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -126,7 +126,8 @@ def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
     except BrokenPipeError:
         return _end_unread()
     except BaseException as error:
-        if isinstance(error, SystemExit) and sys.stdout is not output:  # how click ends when nobody reads any more
+        unread = sys.stdout is not output or isinstance(error.__context__, BrokenPipeError)
+        if isinstance(error, SystemExit) and unread:  # click and rich end like this what nobody reads any more
             sys.stdout = output
             return _end_unread()
         own_command = next((word for word in arguments if not word.startswith("-")), "") in COMMANDS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archbench.errors import PluginError
-from archbench.host import Host, blamed, load_host
+from archbench.host import OWN_COMMANDS, Host, blamed, command_host, default_host, load_host
 from archbench.results.runs import RunRecord, RunState
 
 HEADER = """
@@ -210,3 +210,12 @@ def a_record() -> RunRecord:
         state=RunState.DONE,
         curve=(),
     )
+
+
+def test_only_one_of_archbenchs_own_plug_ins_adds_commands() -> None:
+    """`--help` imports that one alone, and all strangers'."""
+    manager = default_host().manager
+    own = {info.name for info in default_host().plugins if info.own}
+    adding = {one.plugin_name for one in manager.hook.register_commands.get_hookimpls()}
+    assert adding & own == {OWN_COMMANDS}
+    assert {info.name for info in command_host().plugins if info.own} == {OWN_COMMANDS}

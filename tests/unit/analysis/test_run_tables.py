@@ -199,7 +199,7 @@ def test_imported_runs_are_listed_and_shown_with_their_origin(tmp_path: Path) ->
     arguments = [str(file), *COLUMNS, "--arch", "arch", "--track", "causal", "--param-convention", "total"]
     assert CliRunner().invoke(import_runs, [*arguments, "--runs", str(store)]).exit_code == 0
     listed = CliRunner().invoke(runs_command, ["list", "--runs", str(store)])
-    assert listed.output.count("from theirs.csv (N total)") == 3
+    assert listed.output.count("theirs.csv (N total)") == 3
     rows = json.loads(CliRunner().invoke(runs_command, ["list", "--runs", str(store), "--json"]).output)
     assert {row["state"] for row in rows} == {"done"}
     shown = CliRunner().invoke(runs_command, ["show", rows[0]["run_id"][:8], "--runs", str(store)])
