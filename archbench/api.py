@@ -14,6 +14,7 @@ from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.contracts.ladder import (
+    LadderConfig,
     nearest_dims,
     with_depth_of_its_width,
     with_even_heads,
@@ -82,6 +83,7 @@ __all__ = [
     "FrontierResult",
     "Interval",
     "Job",
+    "LadderConfig",
     "LossParts",
     "Lost",
     "ModelDims",

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from archbench.contracts.architecture import ModelDims
+from archbench.contracts.architecture import ArchitectureConfig, ModelDims
 
 _WIDTH_PER_LAYER = 77
 _MAX_LAYERS = 40
@@ -76,6 +76,32 @@ def nearest_dims(
             f" {_nearest(around, target_params)[0]:,} (possible: {regular[0][0]:,} to {regular[-1][0]:,})"
         )
     return _nearest(around, target_params)[1]
+
+
+class LadderConfig(ArchitectureConfig):
+    """An architecture whose sizes are rungs of the shared ladder."""
+
+    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
+        """See `ArchitectureConfig.sized_for`."""
+        return nearest_dims(
+            target_params,
+            lambda dims: self.num_params(dims).non_embedding,
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+            accept=self.on_ladder,
+            adapt=self.adapted,
+        )
+
+    def adapted(self, dims: ModelDims) -> ModelDims:
+        """What the architecture builds at the width of `dims`, a rung of the shared ladder; usually the rung itself."""
+        return dims
+
+    def on_ladder(self, dims: ModelDims) -> bool:
+        """Whether an adapted rung may be chosen; usually where it has no problem.
+
+        A constraint of the context, which no other rung mends, is left to `problems` to tell.
+        """
+        return not self.problems(dims)
 
 
 def with_gated_feed_forward(dims: ModelDims) -> ModelDims:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from archbench.contracts.architecture import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount
-from archbench.contracts.ladder import nearest_dims
+from archbench.contracts.architecture import Attention, ForwardFlops, ModelDims, ParamCount
+from archbench.contracts.ladder import LadderConfig
 
 
 def block_params(dims: ModelDims) -> int:
@@ -45,26 +45,11 @@ def odd_heads(dims: ModelDims) -> list[str]:
     return [f"heads are {width} wide; rotary positions need an even width: choose another n_heads or d_model"]
 
 
-class TransformerConfig(ArchitectureConfig):
-    """An architecture whose sizes are the rungs of the shared ladder, with one rate of dropout."""
+class TransformerConfig(LadderConfig):
+    """An architecture on the shared ladder with one rate of dropout."""
 
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Of embeddings, attention weights and block outputs. 0, as scans see each token once; most papers have 0.1."""
-
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """See `ArchitectureConfig.sized_for`."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            accept=lambda dims: not self.problems(dims),
-            adapt=self.adapted,
-        )
-
-    def adapted(self, dims: ModelDims) -> ModelDims:
-        """What the architecture builds at the width of `dims`, a rung of the shared ladder; usually the rung itself."""
-        return dims
 
 
 class EncoderConfig(TransformerConfig):

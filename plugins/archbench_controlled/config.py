@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
 from archbench_controlled.costs import Mixing, mixing
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _USED_BY: Mapping[str, frozenset[str]] = {
 """Settings that some mixers alone have -> these mixers."""
 
 
-class ControlledConfig(ArchitectureConfig):
+class ControlledConfig(LadderConfig):
     """GPT-2's network by default; every setting changes one thing, and leaves the rest of the backbone as it is."""
 
     kind: Literal["controlled"] = "controlled"
@@ -133,16 +133,13 @@ class ControlledConfig(ArchitectureConfig):
             uncounted=self._mixing(dims).uncounted,
         )
 
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """See `ArchitectureConfig.sized_for`; what a context must be divisible by is `problems`' to tell."""
-        return self._narrowed(
-            nearest_dims(
-                target_params,
-                lambda dims: self.num_params(self._narrowed(dims)).non_embedding,
-                vocab_size=vocab_size,
-                seq_len=seq_len,
-            )
-        )
+    def adapted(self, dims: ModelDims) -> ModelDims:
+        """See `LadderConfig.adapted`."""
+        return self._narrowed(dims)
+
+    def on_ladder(self, dims: ModelDims) -> bool:
+        """Any rung; what a context must be divisible by is `problems`' to tell."""
+        return True
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also what the mixer asks of the shape."""

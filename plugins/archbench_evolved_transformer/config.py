@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
 
 if TYPE_CHECKING:
     from archbench_evolved_transformer.model import EvolvedTransformer
@@ -11,7 +11,7 @@ WIDE_KERNEL, NARROW_KERNEL = 11, 7
 """Positions that the separable convolutions see: the left branch's, and both others'."""
 
 
-class EvolvedTransformerConfig(ArchitectureConfig):
+class EvolvedTransformerConfig(LadderConfig):
     """The decoder cell that evolution found: two attentions around a pair of convolution branches, and swish."""
 
     kind: Literal["evolved_transformer"] = "evolved_transformer"
@@ -68,16 +68,6 @@ class EvolvedTransformerConfig(ArchitectureConfig):
                 "feed_forward": layers * 4.0 * width * dims.d_ff,
                 "logits": 2.0 * width * dims.vocab_size,
             }
-        )
-
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """The nearest rung of the shared ladder; widths are even, since a branch is half as wide as the model."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            accept=lambda dims: not self.problems(dims),
         )
 
     def problems(self, dims: ModelDims) -> list[str]:

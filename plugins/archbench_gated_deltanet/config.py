@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from pydantic import PositiveFloat, PositiveInt
 
 from archbench.api import (
-    ArchitectureConfig,
     Attention,
     ForwardFlops,
+    LadderConfig,
     ModelDims,
     ParamCount,
     Source,
-    nearest_dims,
     with_gated_feed_forward,
 )
 from archbench.nn.costs import chunk_shares
@@ -31,7 +30,7 @@ class Widths(NamedTuple):
     values: int
 
 
-class GatedDeltaNetConfig(ArchitectureConfig):
+class GatedDeltaNetConfig(LadderConfig):
     """Layers whose state fades and in which each token first corrects what its key recalls; then SwiGLU."""
 
     kind: Literal["gated_deltanet"] = "gated_deltanet"
@@ -100,15 +99,9 @@ class GatedDeltaNetConfig(ArchitectureConfig):
             },
         )
 
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """The nearest rung of the shared ladder with a gated feed-forward layer."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            adapt=with_gated_feed_forward,
-        )
+    def adapted(self, dims: ModelDims) -> ModelDims:
+        """With a gated feed-forward layer."""
+        return with_gated_feed_forward(dims)
 
     def widths(self, dims: ModelDims) -> Widths:
         """The widths of heads at `dims`; at least one feature."""

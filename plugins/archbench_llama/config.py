@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import PositiveFloat, PositiveInt
 
 from archbench.api import (
-    ArchitectureConfig,
     Attention,
     ForwardFlops,
+    LadderConfig,
     ModelDims,
     ParamCount,
     SavedModel,
     Source,
-    nearest_dims,
     odd_heads,
     require_settings,
     with_even_heads,
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from archbench_llama.model import Llama
 
 
-class LlamaConfig(ArchitectureConfig):
+class LlamaConfig(LadderConfig):
     """A decoder with rotary positions, RMSNorm before each block, SwiGLU and keys shared by groups of heads."""
 
     kind: Literal["llama"] = "llama"
@@ -79,15 +78,9 @@ class LlamaConfig(ArchitectureConfig):
             }
         )
 
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """The nearest rung of the shared ladder with a gated feed-forward layer and heads of an even width."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            adapt=lambda dims: with_gated_feed_forward(with_even_heads(dims)),
-        )
+    def adapted(self, dims: ModelDims) -> ModelDims:
+        """With a gated feed-forward layer and heads of an even width."""
+        return with_gated_feed_forward(with_even_heads(dims))
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also: heads must have an even width, since rotary positions turn pairs of features."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
 from archbench.nn.costs import chunk_shares
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LARGEST_STATE = 128
 
 
-class Mamba2Config(ArchitectureConfig):
+class Mamba2Config(LadderConfig):
     """Layers of a selective state space alone: no attention and no feed-forward layer.
 
     In `ModelDims`, `d_ff` is the inner width that the paper calls `expand` times d_model, and `n_heads` divides it.
@@ -79,15 +79,9 @@ class Mamba2Config(ArchitectureConfig):
             },
         )
 
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """The nearest rung of the shared ladder, with two layers for each of a Transformer's."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            adapt=_without_feed_forward,
-        )
+    def adapted(self, dims: ModelDims) -> ModelDims:
+        """With two layers for each of a Transformer's."""
+        return _without_feed_forward(dims)
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Why `dims` cannot be built: heads must divide the inner width."""

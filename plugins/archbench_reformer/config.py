@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
 from archbench.nn.costs import lsh_flops, lsh_problems, sorting_and_gathering
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
 
 
-class ReformerConfig(ArchitectureConfig):
+class ReformerConfig(LadderConfig):
     """Attention within buckets of a locality-sensitive hash, and layers whose activations are recomputed."""
 
     kind: Literal["reformer"] = "reformer"
@@ -84,14 +84,9 @@ class ReformerConfig(ArchitectureConfig):
             uncounted=sorting_and_gathering(self.n_hashes),
         )
 
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """The nearest rung of the shared ladder. The context's own constraint is `problems`' to tell."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-        )
+    def on_ladder(self, dims: ModelDims) -> bool:
+        """Any rung; the context's constraint is `problems`' to tell."""
+        return True
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Also: the context must be divisible by twice the bucket size, since buckets come in opposite pairs."""

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from archbench.api import ArchitectureConfig, Attention, ForwardFlops, ModelDims, ParamCount, Source, nearest_dims
+from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
 from archbench.nn.costs import position_projection, relative_attention_flops
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
 
 
-class TransformerXLConfig(ArchitectureConfig):
+class TransformerXLConfig(LadderConfig):
     """Segment recurrence with relative attention: each segment attends to a memory of the segments before it."""
 
     kind: Literal["transformer_xl"] = "transformer_xl"
@@ -72,16 +72,6 @@ class TransformerXLConfig(ArchitectureConfig):
                     d_model=width, n_layers=layers, seq_len=dims.seq_len, mem_len=memory
                 )
             },
-        )
-
-    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-        """The nearest rung of the shared ladder; widths are even, since a sinusoid is a sine and a cosine."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            accept=lambda dims: not self.problems(dims),
         )
 
     def problems(self, dims: ModelDims) -> list[str]:
