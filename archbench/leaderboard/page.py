@@ -93,10 +93,7 @@ def _parts(standings: Mapping[str, Standing], entries: Sequence[LeaderboardEntry
 
 def _by_figure(standings: Sequence[Standing]) -> dict[str, Standing]:
     """Name of the figure's file -> the standing that it shows."""
-    return {
-        f"loss_against_compute_{place}_{standing.main.track}.svg": standing
-        for place, standing in enumerate(standings, start=1)
-    }
+    return {f"loss_against_compute_{standing.name}.svg": standing for standing in standings}
 
 
 def evidence_name(entry: LeaderboardEntry) -> str:

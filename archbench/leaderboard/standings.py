@@ -6,6 +6,7 @@ reference cost, the largest that all of them reach. A rank is given as a range w
 overlap.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -101,6 +102,8 @@ class Table:
 class Standing:
     """One group of comparable entries: its main table, and the same group on other cost axes."""
 
+    name: str
+    """Its track and the hash of what its entries have in common: the same whichever other groups there are."""
     main: Table
     others: tuple[Table, ...]
 
@@ -152,7 +155,8 @@ def make_standings(entries: Sequence[LeaderboardEntry]) -> list[Standing]:
         tables = [_table(named, axis) for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)]
         found = [table for table in tables if table is not None]
         if found:
-            standings.append(Standing(_scrutinised(found[0]), tuple(found[1:])))
+            name = f"{key[0]}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
+            standings.append(Standing(name, _scrutinised(found[0]), tuple(found[1:])))
     return standings
 
 

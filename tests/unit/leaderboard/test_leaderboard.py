@@ -336,3 +336,13 @@ def test_seconds_of_different_machines_are_never_compared(results: ScanResults, 
         write_entry(tmp_path, entry)
     text = page.render(tmp_path)[tmp_path / "README.md"].decode()
     assert re.search(r"\| twin \|.*\| other machine \|", text)
+
+
+def test_another_group_of_entries_changes_no_figure_of_the_others(results: ScanResults, board: Path) -> None:
+    before = {path: content for path, content in page.render(board).items() if path.suffix == ".svg"}
+    elsewhere = [identified(record, "0" * 64) for record in synthetic_records("gpt2", LAW, seed=5)]
+    for entry in make_entries(scan("other", elsewhere)):
+        write_entry(board, entry)
+    after = page.render(board)
+    assert before.items() <= after.items()
+    assert len([path for path in after if path.suffix == ".svg"]) == len(before) + 1
