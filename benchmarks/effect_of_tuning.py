@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from archbench.analysis.study import analyse_scan
+from archbench.analysis.scan_study import analyse_scan
 from archbench.analysis.tuning import peak_rate
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import alpha_text, number, with_interval

@@ -13,7 +13,7 @@ import numpy as np
 from archbench.analysis.comparison import Contender, compare
 from archbench.analysis.curves import CurveSet, MeanCurve
 from archbench.analysis.noise import estimate_noise
-from archbench.analysis.study import StudyOptions, study_curves
+from archbench.analysis.scan_study import StudyOptions, study_curves
 from archbench.analysis.tiers import final_losses, find_tiers
 from archbench.results.runs import CostAxis
 

@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from archbench.analysis.comparison import Contender, compare_exponents, interval, log_multipliers, two_sided_p
+from archbench.analysis.scan_study import StudyOptions, study_contenders
 from archbench.analysis.step_seconds import Timing, measured_timing, seconds_effect
-from archbench.analysis.study import StudyOptions, study_contenders
 from archbench.analysis.tiers import holm
 from archbench.results.decomposition import Decomposition, Figure, StepEffect, StepSum
 from archbench.results.fits import FitStatus, Interval

@@ -16,7 +16,7 @@ from archbench.analysis.audit import AuditRow
 from archbench.analysis.comparison import Conclusion, Contender, compare_exponents, conclusion
 from archbench.analysis.fitting import HOFFMANN_DELTA
 from archbench.analysis.frontier_refits import with_floor, with_huber, with_pinned_floors
-from archbench.analysis.study import StudyOptions, fit_contenders, fit_curves, holm_corrected
+from archbench.analysis.scan_study import StudyOptions, fit_contenders, fit_curves, holm_corrected
 from archbench.results.fits import Comparison, FitResult, FitStatus
 from archbench.results.runs import CostAxis, CurvePoint, RunRecord
 

@@ -20,7 +20,7 @@ from archbench.analysis.comparison import Contender
 from archbench.analysis.curves import MeanCurve
 from archbench.analysis.forecast import BacktestRow
 from archbench.analysis.frontier_refits import with_floor
-from archbench.analysis.study import MIN_SIZES, StudyOptions, fit_curves
+from archbench.analysis.scan_study import MIN_SIZES, StudyOptions, fit_curves
 from archbench.results.fits import FitResult, FitStatus, Interval
 
 MAX_WINDOWS = 6

@@ -8,7 +8,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
-from archbench.cli.outputs import CompareOutput
+from archbench.cli.outputs.comparisons import CompareOutput
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.runs import RunRecord, size_scan_results
 
@@ -33,7 +33,7 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
     two scans on the same text.
     """
     # Imported now: the analysis is not loaded for `--help`.
-    from archbench.analysis.study import StudyOptions, analyse_scan
+    from archbench.analysis.scan_study import StudyOptions, analyse_scan
     from archbench.contracts.report import ScanResults
     from archbench.report.verdict import verdict
     from archbench.runs.store import RunStore

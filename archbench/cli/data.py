@@ -15,7 +15,7 @@ from archbench.cli.common import (
     print_json,
     spec_argument,
 )
-from archbench.cli.outputs import DataOutput, TextRow, TokenizerRow
+from archbench.cli.outputs.plans import DataOutput, TextRow, TokenizerRow
 from archbench.data.corpus import Corpus
 from archbench.scans.texts import prepared_texts
 from archbench.spec.models import load_spec

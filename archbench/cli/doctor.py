@@ -17,7 +17,7 @@ import click
 import psutil
 
 from archbench.cli.common import cache_option, json_option, note, print_json, runs_option, wrapped
-from archbench.cli.outputs import Finding
+from archbench.cli.outputs.plugins import Finding
 from archbench.errors import ArchbenchError
 from archbench.host import Host, default_host
 from archbench.nn.native.build import build, build_folder, find_compiler

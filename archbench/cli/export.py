@@ -9,7 +9,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import PATH, host_with, json_option, note, plugin_option, print_json, runs_option
-from archbench.cli.outputs import ExportOutput
+from archbench.cli.outputs.runs import ExportOutput
 from archbench.errors import DataError, SpecError, StoreError
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from archbench.analysis.scan_study import analyse_scan
 from archbench.analysis.studies import analyse_studies
-from archbench.analysis.study import analyse_scan
 from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError

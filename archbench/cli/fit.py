@@ -147,7 +147,7 @@ def _span(window: "BacktestRow") -> str:
 
 
 def _print_json(file: Path, found: "list[_Found]") -> None:
-    from archbench.cli.outputs_analysis import AuditVariant, FitOutput, FitRow
+    from archbench.cli.outputs.analysis import AuditVariant, FitOutput, FitRow
 
     print_json(
         FitOutput(

@@ -33,7 +33,7 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
     ]
     notes = unstated(options)
     if as_json:
-        from archbench.cli.outputs_analysis import AllocationOutput, ArchAllocation
+        from archbench.cli.outputs.analysis import AllocationOutput, ArchAllocation
 
         fits = [ArchAllocation(arch, list(rows)) for arch, rows in found]
         print_json(AllocationOutput(str(file), fits, list(notes)))

@@ -15,7 +15,7 @@ from archbench.results.fits import Interval
 
 if TYPE_CHECKING:
     from archbench.analysis.scan_forecast import ScanForecast
-    from archbench.cli.outputs_analysis import ForecastRow
+    from archbench.cli.outputs.analysis import ForecastRow
 
 
 @click.command()
@@ -82,7 +82,7 @@ def forecast(
         raise SpecError("a table of runs or --scan NAME is needed; `archbench forecast --help` shows both")
     found = _of_table(file, budgets, options)
     if as_json:
-        from archbench.cli.outputs_analysis import ForecastOutput
+        from archbench.cli.outputs.analysis import ForecastOutput
 
         print_json(ForecastOutput(str(file), found))
         return
@@ -116,7 +116,7 @@ def _of_scan(
         for name in ([contender] if contender else names)
     ]
     if as_json:
-        from archbench.cli.outputs_analysis import ScanForecastOutput
+        from archbench.cli.outputs.analysis import ScanForecastOutput
 
         print_json(ScanForecastOutput(scan, found))
         return
@@ -167,7 +167,7 @@ def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: 
     from archbench.analysis.forecast import back_test, lack_of_fit, optimal_allocation
     from archbench.analysis.forecast import forecast as forecast_at
     from archbench.analysis.law_bootstrap import bootstrap_law
-    from archbench.cli.outputs_analysis import BudgetRow, ForecastRow
+    from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
 
     fitted = fit_table(law, table, floor, options)
     if not fitted.ok:

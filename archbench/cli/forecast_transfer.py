@@ -49,7 +49,7 @@ def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_js
         )
     found = [(study, one) for study in studies for one in _of_study(records, study, question)]
     if as_json:
-        from archbench.cli.outputs_analysis import TransferForecastOutput, TransferRow
+        from archbench.cli.outputs.analysis import TransferForecastOutput, TransferRow
 
         rows = [TransferRow(**fields_of(one), study=study) for study, one in found]
         print_json(TransferForecastOutput(scan, rows))

@@ -16,7 +16,7 @@ from archbench.cli.common import (
     print_json,
     runs_option,
 )
-from archbench.cli.outputs import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
+from archbench.cli.outputs.leaderboard import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
 
 EXIT_DIFFERS = 1
 

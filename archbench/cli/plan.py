@@ -20,7 +20,7 @@ from archbench.cli.common import (
     spec_argument,
     table_console,
 )
-from archbench.cli.outputs import PendingRow, PlannedRow, PlanOutput
+from archbench.cli.outputs.plans import PendingRow, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_sizes import size_table
 from archbench.planning.estimate import (

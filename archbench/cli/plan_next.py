@@ -88,7 +88,7 @@ def show_next(
     if not plans:
         raise SpecError("; ".join(refusals))
     if as_json:
-        from archbench.cli.outputs_analysis import NextOutput
+        from archbench.cli.outputs.analysis import NextOutput
 
         print_json(NextOutput(scan, axis, plans, refusals))
         return

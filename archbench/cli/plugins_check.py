@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archbench.cli.common import cache_option, json_option, note, print_json, wrapped
-from archbench.cli.outputs import CheckOutput, CheckRow
+from archbench.cli.outputs.plugins import CheckOutput, CheckRow
 from archbench.errors import PluginError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from archbench.cli.common import (
     reports_option,
     runs_option,
 )
-from archbench.cli.outputs import ReportOutput
+from archbench.cli.outputs.comparisons import ReportOutput
 
 
 @click.command()

@@ -6,7 +6,8 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import interactive, json_option, print_json, runs_option, table_console
-from archbench.cli.outputs import RunOutput, RunRow, fields_of
+from archbench.cli.outputs import fields_of
+from archbench.cli.outputs.runs import RunOutput, RunRow
 from archbench.cli.runs_prune import prune_runs
 from archbench.cli.runs_rerun import rerun_runs
 from archbench.errors import StoreError

@@ -7,7 +7,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import confirm, json_option, note, print_json, runs_option, table_console, yes_option
-from archbench.cli.outputs import PruneOutput, RemnantRow
+from archbench.cli.outputs.runs import PruneOutput, RemnantRow
 from archbench.runs.prune import LOSES, Remnant, Removable, remnants, remove
 from archbench.runs.store import RunStore
 from archbench.units import human_bytes

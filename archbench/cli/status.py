@@ -17,7 +17,7 @@ from archbench.cli.common import (
     table_console,
     wrapped,
 )
-from archbench.cli.outputs import ScanStatus, StatusRow
+from archbench.cli.outputs.runs import ScanStatus, StatusRow
 from archbench.errors import SpecError, StoreError
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile

@@ -153,7 +153,11 @@ class ArchitectureConfig(ComponentConfig):
 
     @abstractmethod
     def build(self, dims: ModelDims, attention: Attention) -> "LanguageModel":
-        """A freshly initialised module; random draws come from torch's global generator, which the caller seeds."""
+        """A freshly initialised module; random draws come from torch's global generator, which the caller seeds.
+
+        Raises ValueError, in words, where it has no such attention or `problems(dims)` finds one: see
+        `require_buildable`.
+        """
 
     @abstractmethod
     def num_params(self, dims: ModelDims) -> ParamCount:
@@ -182,3 +186,11 @@ class ArchitectureConfig(ComponentConfig):
         if dims.d_model % dims.n_heads:
             return [f"d_model {dims.d_model} is not divisible by n_heads {dims.n_heads}; choose a divisor"]
         return []
+
+    def require_buildable(self, dims: ModelDims, attention: Attention) -> None:
+        """Raises ValueError, in words, where `build` has no such attention or `problems(dims)` finds one."""
+        if attention not in self.attention_modes:
+            offered = " or ".join(sorted(self.attention_modes))
+            raise ValueError(f"{self.kind} has {offered} attention, got {attention}; choose an objective that fits")
+        if problems := self.problems(dims):
+            raise ValueError("; ".join(problems))

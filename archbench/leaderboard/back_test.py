@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from archbench.analysis.frontier_backtest import back_test_frontier, last_error
-from archbench.analysis.study import StudyOptions, fit_contenders
+from archbench.analysis.scan_study import StudyOptions, fit_contenders
 from archbench.results.runs import CostAxis, RunRecord
 
 _WITHOUT_INTERVALS = 2

@@ -6,8 +6,9 @@ from pathlib import Path
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
 from archbench.leaderboard.evidence import evidence
+from archbench.leaderboard.forgery import refuse_forged
 from archbench.leaderboard.html import evidence_anchor, leaderboard_html
-from archbench.leaderboard.standings import Standing, make_standings, refuse_forged
+from archbench.leaderboard.standings import Standing, make_standings
 from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes

@@ -6,8 +6,8 @@ from pathlib import Path
 from archbench.errors import ArchbenchError
 from archbench.host import Host
 from archbench.leaderboard.entry import LeaderboardEntry, read_entry
+from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.replan import replan
-from archbench.leaderboard.standings import check_figures
 
 
 @dataclass(frozen=True, slots=True)

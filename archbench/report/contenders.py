@@ -8,7 +8,7 @@ from typing import TypeVar
 from archbench.analysis.comparison import Contender
 from archbench.analysis.frontier_audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier
-from archbench.analysis.study import StudyOptions, fit_contenders
+from archbench.analysis.scan_study import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
 from archbench.results.runs import CostAxis

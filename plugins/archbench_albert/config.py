@@ -67,11 +67,10 @@ class AlbertConfig(TransformerConfig):
     )
 
     def build(self, dims: ModelDims, attention: Attention) -> "Albert":
-        """See `ArchitectureConfig.build`. Raises ValueError for any attention but that to both sides."""
+        """See `ArchitectureConfig.build`."""
         from archbench_albert.model import Albert
 
-        if attention is not Attention.BIDIRECTIONAL:
-            raise ValueError(f"albert attends to both sides only, got {attention.value!r}; choose a masked objective")
+        self.require_buildable(dims, attention)
         return Albert(
             dims,
             embedding_size=self.embedding_width(dims),

@@ -54,6 +54,7 @@ class BertConfig(EncoderConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_bert.model import Bert
 
+        self.require_buildable(dims, attention)
         return Bert(dims, attention, dropout=self.dropout, num_token_types=self.num_token_types)
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:

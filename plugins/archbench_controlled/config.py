@@ -92,13 +92,10 @@ class ControlledConfig(LadderConfig):
         return self
 
     def build(self, dims: ModelDims, attention: Attention) -> "LanguageModel":
-        """See `ArchitectureConfig.build`. Raises ValueError where `problems(dims)` finds one, or if not causal."""
+        """See `ArchitectureConfig.build`."""
         from archbench_controlled.model import Controlled
 
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"controlled attends causally only, got {attention.value!r}; choose a causal objective")
-        if problems := self.problems(dims):
-            raise ValueError("; ".join(problems))
+        self.require_buildable(dims, attention)
         return Controlled(self, dims)
 
     def num_params(self, dims: ModelDims) -> ParamCount:

@@ -36,8 +36,7 @@ class EvolvedTransformerConfig(LadderConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_evolved_transformer.model import EvolvedTransformer
 
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"evolved_transformer is causal, got {attention.value!r}; choose a causal objective")
+        self.require_buildable(dims, attention)
         return EvolvedTransformer(dims, many_heads=many_heads(dims))
 
     def num_params(self, dims: ModelDims) -> ParamCount:

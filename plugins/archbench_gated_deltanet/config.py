@@ -60,8 +60,7 @@ class GatedDeltaNetConfig(LadderConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_gated_deltanet.model import GatedDeltaNet
 
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"gated_deltanet is causal, got {attention.value!r}; choose a causal objective")
+        self.require_buildable(dims, attention)
         return GatedDeltaNet(dims, self.widths(dims), conv_size=self.conv_size, chunk_size=self.chunk_size)
 
     def num_params(self, dims: ModelDims) -> ParamCount:

@@ -42,6 +42,7 @@ class Gpt2Config(TransformerConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_gpt2.model import Gpt2
 
+        self.require_buildable(dims, attention)
         return Gpt2(dims, attention, dropout=self.dropout)
 
     def num_params(self, dims: ModelDims) -> ParamCount:

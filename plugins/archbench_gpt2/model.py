@@ -12,14 +12,10 @@ from archbench.nn.transformers_models import ATTENTION
 
 
 class Gpt2(LanguageModel):
-    """GPT-2 of transformers. Raises ValueError for attention to both sides, but for that inside a prefix."""
+    """GPT-2 of transformers; attention is causal, but for a prefix where the objective has one."""
 
     def __init__(self, dims: ModelDims, attention: Attention, *, dropout: float) -> None:
         super().__init__()
-        if attention is Attention.BIDIRECTIONAL:
-            raise ValueError(
-                f"gpt2 attends causally only, but for a prefix, got {attention.value!r}; choose a causal objective"
-            )
         self.model = GPT2LMHeadModel(
             LibraryConfig(
                 vocab_size=dims.vocab_size,

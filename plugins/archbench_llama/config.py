@@ -54,8 +54,7 @@ class LlamaConfig(LadderConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_llama.model import Llama
 
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"llama attends causally only, got {attention.value!r}; choose a causal objective")
+        self.require_buildable(dims, attention)
         return Llama(dims, n_kv_heads=self._kv_heads(dims), rope_theta=self.rope_theta, norm_eps=self.norm_eps)
 
     def num_params(self, dims: ModelDims) -> ParamCount:

@@ -46,8 +46,7 @@ class Mamba2Config(LadderConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_mamba2.model import Mamba2
 
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"mamba2 is causal, got {attention.value!r}; choose a causal objective")
+        self.require_buildable(dims, attention)
         return Mamba2(dims, d_state=self._state(dims), d_conv=self.d_conv, chunk_size=self.chunk_size)
 
     def num_params(self, dims: ModelDims) -> ParamCount:

@@ -54,18 +54,10 @@ class ModernBertConfig(TransformerConfig):
     )
 
     def build(self, dims: ModelDims, attention: Attention) -> "ModernBert":
-        """See `ArchitectureConfig.build`.
-
-        Raises ValueError for any attention but that to both sides, and where `problems(dims)` finds one.
-        """
+        """See `ArchitectureConfig.build`."""
         from archbench_modernbert.model import ModernBert
 
-        if attention is not Attention.BIDIRECTIONAL:
-            raise ValueError(
-                f"modernbert attends to both sides only, got {attention.value!r}; choose a masked objective"
-            )
-        if problems := self.problems(dims):
-            raise ValueError("; ".join(problems))
+        self.require_buildable(dims, attention)
         return ModernBert(
             dims, dropout=self.dropout, local_attention=self.local_attention, layer_types=self.layer_types(dims)
         )

@@ -37,15 +37,10 @@ class ReformerConfig(LadderConfig):
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL, Attention.BIDIRECTIONAL})
 
     def build(self, dims: ModelDims, attention: Attention) -> "LanguageModel":
-        """Reformer with fresh weights; each forward pass draws its hash rotations from torch's global generator.
-
-        Raises ValueError where `problems(dims)` finds one.
-        """
+        """Reformer with fresh weights; each forward pass draws its hash rotations from torch's global generator."""
         from archbench_reformer.model import Reformer
 
-        problems = self.problems(dims)
-        if problems:
-            raise ValueError("; ".join(problems))
+        self.require_buildable(dims, attention)
         return Reformer(
             dims,
             causal=attention is Attention.CAUSAL,

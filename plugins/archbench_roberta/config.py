@@ -54,6 +54,7 @@ class RobertaConfig(EncoderConfig):
         """See `ArchitectureConfig.build`."""
         from archbench_roberta.model import Roberta
 
+        self.require_buildable(dims, attention)
         return Roberta(dims, attention, dropout=self.dropout, num_token_types=self.num_token_types)
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:

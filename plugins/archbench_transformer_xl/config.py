@@ -35,14 +35,10 @@ class TransformerXLConfig(LadderConfig):
     carries_state: ClassVar[bool] = True
 
     def build(self, dims: ModelDims, attention: Attention) -> "LanguageModel":
-        """Transformer-XL with fresh weights; it carries its memory as state.
-
-        Raises ValueError for bidirectional attention, which a memory of the past cannot have.
-        """
+        """Transformer-XL with fresh weights; it carries its memory of the past as state."""
         from archbench_transformer_xl.model import TransformerXL
 
-        if attention is not Attention.CAUSAL:
-            raise ValueError(f"transformer_xl is causal, got attention {attention.value!r}; choose a causal objective")
+        self.require_buildable(dims, attention)
         return TransformerXL(dims, self._memory(dims))
 
     def num_params(self, dims: ModelDims) -> ParamCount:

@@ -1,14 +1,14 @@
 """The conformance suite on BERT, and its logits against the library's own model."""
 
 import pytest
-import torch
 from transformers.models.bert.configuration_bert import BertConfig as LibraryConfig
 from transformers.models.bert.modeling_bert import BertForMaskedLM, BertLMHeadModel
 
 from archbench.api import Attention, ModelDims
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
-from archbench.testing.probes import random_tokens, seeded_model
+from archbench.testing.library_logits import assert_library_logits
+from archbench.testing.probes import seeded_model
 from archbench_bert.config import BertConfig
 
 
@@ -38,13 +38,8 @@ def test_logits_equal_those_of_the_library(attention: Attention) -> None:
             is_decoder=causal,
             attn_implementation="eager",
         )
-    ).eval()
-    library.load_state_dict(dict(zip(library.state_dict(), ours.state_dict().values(), strict=True)))
-    tokens = random_tokens(2, dims)
-    token_types = (torch.arange(dims.seq_len) >= dims.seq_len // 2).long().expand_as(tokens)
-    expected = library(tokens, token_type_ids=token_types, attention_mask=torch.ones_like(tokens)).logits
-    # Another kernel sums in another order: rounding of fp32.
-    torch.testing.assert_close(ours(tokens, token_types=token_types), expected, atol=1e-5, rtol=1e-4)
+    )
+    assert_library_logits(ours, library, dims)
 
 
 def test_parameters_of_the_published_base_model_are_110_million() -> None:

@@ -302,7 +302,7 @@ def test_what_a_mixer_asks_of_the_shape_is_a_problem() -> None:
     assert "d_model 15 is odd" in ControlledConfig(mixer="recurrence_memory").problems(dims)[0]
     with pytest.raises(ValueError, match="use seq_len 32 or 64"):
         hashed.build(dims, Attention.CAUSAL)
-    with pytest.raises(ValueError, match="attends causally only"):
+    with pytest.raises(ValueError, match="has causal attention"):
         ControlledConfig().build(dims, Attention.BIDIRECTIONAL)
 
 

@@ -80,5 +80,5 @@ def test_keys_are_three_quarters_and_values_one_and_a_half_times_as_wide(
 
 
 def test_bidirectional_attention_is_refused() -> None:
-    with pytest.raises(ValueError, match="gated_deltanet is causal"):
+    with pytest.raises(ValueError, match="gated_deltanet has causal attention"):
         GatedDeltaNetConfig().build(DIMS, Attention.BIDIRECTIONAL)

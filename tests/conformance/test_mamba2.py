@@ -96,5 +96,5 @@ def test_heads_divide_the_inner_width() -> None:
 
 
 def test_bidirectional_attention_is_refused() -> None:
-    with pytest.raises(ValueError, match="mamba2 is causal"):
+    with pytest.raises(ValueError, match="mamba2 has causal attention"):
         Mamba2Config().build(DIMS, Attention.BIDIRECTIONAL)

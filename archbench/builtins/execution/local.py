@@ -1,30 +1,18 @@
 """Runs carried out by worker processes on this machine, each of which serves many runs one after another."""
 
-import json
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveFloat, PositiveInt
 
-from archbench.api import (
-    Ended,
-    ExecutorConfig,
-    ExecutorEvent,
-    Job,
-    Lost,
-    Progress,
-    RunState,
-    SpecError,
-)
+from archbench.api import ExecutorConfig, ExecutorEvent, Job, SpecError
 from archbench.builtins.execution.machine import (
     cuda_devices,
     cuda_memory_bytes,
@@ -33,14 +21,8 @@ from archbench.builtins.execution.machine import (
     usable_cores,
 )
 from archbench.builtins.execution.memory_watch import Holding, held_bytes, most_in_excess, over_limit, reserve_bytes
-from archbench.builtins.execution.processes import (
-    cause_of_death,
-    close_input,
-    end_processes,
-    shorten_log,
-    worker_environment,
-)
-from archbench.builtins.execution.watchdog import Watchdog
+from archbench.builtins.execution.processes import close_input, end_processes, shorten_log, worker_environment
+from archbench.builtins.execution.worker_process import WorkerProcess
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
@@ -103,24 +85,6 @@ _HOST = ""
 """Where runs on the CPU hold their memory, beside the names of CUDA devices."""
 
 
-@dataclass(slots=True)
-class Worker:
-    """One worker process and what it is at."""
-
-    slot: int
-    process: subprocess.Popen[bytes]
-    log_file: Path
-    job: Job | None = None
-    watchdog: Watchdog | None = None
-    """Of the job."""
-    retiring: bool = False
-    """Whether it takes no further job."""
-    cause: str | None = None
-    """Why it ends, where it said so itself."""
-    buffer: bytearray = field(default_factory=bytearray)
-    """The beginning of an event whose end has not arrived."""
-
-
 class LocalExecutor:
     """An open pool of workers. One that dies costs its run an attempt, and is replaced when the next job needs it."""
 
@@ -146,7 +110,7 @@ class LocalExecutor:
         self._log_dir = log_dir
         self._plugin_files = plugin_files
         self._waiting: deque[Job] = deque()
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._looked = time.monotonic()
 
@@ -171,7 +135,8 @@ class LocalExecutor:
         events: list[ExecutorEvent] = []
         while not events and self._workers:
             for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
-                events += self._read(key.data)
+                heard = key.data.read()
+                events += self._bury(key.data) if heard is None else heard
             if time.monotonic() >= deadline:
                 break
         if not self._workers and not events:
@@ -211,18 +176,8 @@ class LocalExecutor:
         """Kills the workers whose runs take no steps any more; they are replaced like any that died."""
         now = time.monotonic()
         passed, self._looked = now - self._looked, now
-        events: list[ExecutorEvent] = []
-        for worker in self._workers.values():
-            if worker.job is None or worker.watchdog is None:
-                continue
-            worker.watchdog.passed(passed)
-            if worker.watchdog.hangs:
-                stopped = end_processes(worker.process.pid, asking="itself" if self._nproc == 1 else "children")
-                who = f"; stopped: process {', '.join(map(str, stopped))}" if stopped else ""
-                reason = f"it {worker.watchdog.finding}{who}; {worker.log_file} ends with what it was doing"
-                events.append(Lost(worker.job.run_id, reason))
-                worker.job, worker.retiring = None, True
-        return events
+        lost = [worker.hangs_after(passed) for worker in self._workers.values()]
+        return [event for event in lost if event is not None]
 
     def _end_greedy(self) -> list[ExecutorEvent]:
         """Kills the worker that holds too much memory, if one does; its run has failed, as it would again."""
@@ -241,32 +196,20 @@ class LocalExecutor:
             found = most_in_excess(holdings, available)
         if found is None:
             return []
-        worker = busy[found[0].slot]
-        assert worker.job is not None
-        end_processes(worker.process.pid)
-        run_id = worker.job.run_id
-        worker.job, worker.retiring = None, True
         remedy = "fewer execution.executor.workers, a smaller model, or the plug-in mended"
-        return [Lost(run_id, f"out of memory: {found[1]}; its worker was ended; {remedy}", final=True)]
+        reason = f"out of memory: {found[1]}; its worker was ended; {remedy}"
+        return [busy[found[0].slot].end_for_good(reason)]
 
     def _dispatch(self) -> None:
         while self._waiting:
-            free = (worker for worker in self._workers.values() if worker.job is None and not worker.retiring)
-            worker = next(free, None)
+            worker = next((worker for worker in self._workers.values() if worker.free), None)
             if worker is None and len(self._workers) >= self._capacity:
                 return
             slot = self._free_slot() if worker is None else worker.slot
             if not self._has_room(slot, self._waiting[0]):
                 return
             worker = worker or self._start(slot)
-            worker.job = self._waiting.popleft()
-            worker.watchdog = Watchdog(worker.job.watchdog_seconds)
-            assert worker.process.stdin is not None
-            try:
-                worker.process.stdin.write(json.dumps({"run_dir": str(worker.job.run_dir)}).encode() + b"\n")
-                worker.process.stdin.flush()
-            except BrokenPipeError:
-                # It has just died: the end of its output says so, and `poll` reports the job as lost.
+            if not worker.hand(self._waiting.popleft()):
                 return
 
     def _free_slot(self) -> int:
@@ -290,94 +233,20 @@ class LocalExecutor:
         needed = sum(neighbour.memory_bytes for neighbour in (*neighbours, job)) * processes
         return needed <= self._memory_bytes[place]
 
-    def _start(self, slot: int) -> Worker:
+    def _start(self, slot: int) -> WorkerProcess:
+        environment = worker_environment(os.environ, self._threads, self._devices, slot, self._nproc)
         log_file = self._log_dir / f"worker-{slot}.log"
-        shorten_log(log_file)
-        command = [sys.executable, "-m", "archbench.training.worker"]
-        if self._nproc > 1:
-            command = [sys.executable, "-m", "archbench.training.launcher", str(self._nproc)]
-        for path in self._plugin_files:
-            command += ["--plugin", str(path)]
-        with log_file.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=worker_environment(os.environ, self._threads, self._devices, slot, self._nproc),
-                start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
-            )
-        worker = Worker(slot, process, log_file)
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        worker = WorkerProcess.start(slot, log_file, environment, self._plugin_files, self._nproc)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
         self._workers[slot] = worker
         return worker
 
-    def _read(self, worker: Worker) -> list[ExecutorEvent]:
-        assert worker.process.stdout is not None
-        try:
-            content = os.read(worker.process.stdout.fileno(), 1 << 16)
-        except BlockingIOError:
-            return []
-        if not content:
-            return self._bury(worker)
-        worker.buffer += content
-        *lines, rest = worker.buffer.split(b"\n")
-        worker.buffer = bytearray(rest)
-        events = (self._understand(worker, json.loads(line)) for line in lines)
-        return [event for event in events if event is not None]
-
-    def _understand(self, worker: Worker, message: Mapping[str, Any]) -> ExecutorEvent | None:
-        job = worker.job
-        if message["event"] == "rank_lost":
-            worker.cause = f"lost rank {message['rank']} of {self._nproc}, which {message['cause']}"
-        if job is None or message.get("run_dir") != str(job.run_dir):
-            return None
-        match message["event"]:
-            case "alive":
-                assert worker.watchdog is not None
-                worker.watchdog.alive(message["pause_seconds"])
-            case "progress":
-                assert worker.watchdog is not None
-                if message["tokens_per_s"] is None:  # something is told, no step was taken
-                    worker.watchdog.alive()
-                else:
-                    pace_seconds = max(message["evaluation_seconds"], message["interval_seconds"])
-                    worker.watchdog.heard(message["step"], pace_seconds)
-                return Progress(
-                    run_id=job.run_id,
-                    step=message["step"],
-                    total_steps=message["total_steps"],
-                    loss_nats=message["loss_nats"],
-                    tokens_per_s=message["tokens_per_s"],
-                    note=message.get("note"),
-                )
-            case "ended":
-                worker.job = None
-                worker.retiring = bool(message.get("retires"))
-                return Ended(job.run_id, RunState(message["state"]), message["reason"])
-            case "stopped":
-                worker.job = None
-                return Lost(job.run_id, "its worker was asked to stop")
-        return None
-
-    def _bury(self, worker: Worker) -> list[ExecutorEvent]:
-        """What is left to say about a worker whose output has ended."""
+    def _bury(self, worker: WorkerProcess) -> list[ExecutorEvent]:
         self._forget(worker)
-        if worker.job is None:
-            return []
-        return [
-            Lost(
-                worker.job.run_id,
-                f"its worker {worker.cause or cause_of_death(worker.process.returncode)}; see {worker.log_file}",
-            )
-        ]
+        lost = worker.epitaph()
+        return [] if lost is None else [lost]
 
-    def _forget(self, worker: Worker) -> None:
-        assert worker.process.stdout is not None
-        self._selector.unregister(worker.process.stdout)
-        worker.process.stdout.close()
-        close_input(worker.process)
-        worker.process.wait()
+    def _forget(self, worker: WorkerProcess) -> None:
+        self._selector.unregister(worker.output)
+        worker.close()
         del self._workers[worker.slot]

@@ -7,7 +7,7 @@ from archbench.analysis.calibration import Design, simulate
 from archbench.analysis.comparison import Contender
 from archbench.analysis.frontier_backtest import back_test_frontier, last_error
 from archbench.analysis.noise import estimate_noise
-from archbench.analysis.study import StudyOptions, fit_contenders, fit_curves
+from archbench.analysis.scan_study import StudyOptions, fit_contenders, fit_curves
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

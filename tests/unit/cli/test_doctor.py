@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from archbench.cli import doctor as module
-from archbench.cli.outputs import Finding
+from archbench.cli.outputs.plugins import Finding
 
 
 def remedied(finding: Finding) -> None:

@@ -95,5 +95,5 @@ def test_odd_width_and_bidirectional_attention_are_refused() -> None:
     assert EvolvedTransformerConfig().problems(odd) == [
         "d_model 15 is odd; one convolution is half as wide: choose an even width"
     ]
-    with pytest.raises(ValueError, match="evolved_transformer is causal"):
+    with pytest.raises(ValueError, match="evolved_transformer has causal attention"):
         EvolvedTransformerConfig().build(DIMS, Attention.BIDIRECTIONAL)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archbench.api import ExecutorEvent, Job, Lost, SpecError
-from archbench.builtins.execution import local, machine
+from archbench.builtins.execution import local, machine, worker_process
 from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig
 from archbench.builtins.execution.processes import KEPT_LOG_BYTES, MOST_LOG_BYTES, shorten_log, worker_environment
 from archbench.host import load_host
@@ -126,7 +126,7 @@ def test_runs_that_do_not_fit_together_wait_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, at_once: int
 ) -> None:
     """A run that is too large for the machine starts all the same, alone."""
-    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path)))
+    monkeypatch.setattr(worker_process.sys, "executable", str(_patient_program(tmp_path)))
     with LocalExecutor(
         capacity=2, threads=1, devices=(), log_dir=tmp_path, plugin_files=(), memory_bytes={"": 1000}
     ) as executor:
@@ -136,7 +136,7 @@ def test_runs_that_do_not_fit_together_wait_for_each_other(
 
 
 def test_waiting_run_starts_when_its_neighbour_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path)))
+    monkeypatch.setattr(worker_process.sys, "executable", str(_patient_program(tmp_path)))
     with LocalExecutor(
         capacity=2, threads=1, devices=(), log_dir=tmp_path, plugin_files=(), memory_bytes={"": 1000}
     ) as executor:
@@ -151,7 +151,7 @@ def test_waiting_run_starts_when_its_neighbour_is_gone(tmp_path: Path, monkeypat
 
 
 def test_memory_counts_for_each_device_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path)))
+    monkeypatch.setattr(worker_process.sys, "executable", str(_patient_program(tmp_path)))
     with LocalExecutor(
         capacity=4,
         threads=1,
@@ -193,7 +193,7 @@ def test_free_memory_counts_what_the_kernel_keeps_of_files(tmp_path: Path) -> No
 def test_run_that_takes_too_much_memory_has_failed_and_is_not_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local.sys, "executable", str(_patient_program(tmp_path, "sleep 1000")))
+    monkeypatch.setattr(worker_process.sys, "executable", str(_patient_program(tmp_path, "sleep 1000")))
     monkeypatch.setattr(local, "held_bytes", lambda pid: 3 * 2**30)
     with LocalExecutorConfig(workers=1, worker_memory_gib=2).open(num_jobs=1, log_dir=tmp_path) as executor:
         executor.submit(Job("r", tmp_path, 1.0))

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from archbench.analysis.study import analyse_scan
+from archbench.analysis.scan_study import analyse_scan
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError
 from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry, read_entry, write_entry
-from archbench.leaderboard.standings import ComputeTier, check_figures, make_standings
+from archbench.leaderboard.forgery import check_figures
+from archbench.leaderboard.standings import ComputeTier, make_standings
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord, RunState
 from archbench.spec.identity import DataIdentity, EvaluationSettings, RunIdentity, TrainingSettings
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

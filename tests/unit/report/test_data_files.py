@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from archbench.analysis.scan_study import StudyOptions, analyse_scan
 from archbench.analysis.studies import analyse_studies
-from archbench.analysis.study import StudyOptions, analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import Column, DataTable, ScanResults
 from archbench.report.columns import column, data_table, known_columns

@@ -70,7 +70,7 @@ def test_odd_width_is_refused_with_the_reason() -> None:
 
 
 def test_bidirectional_attention_is_refused() -> None:
-    with pytest.raises(ValueError, match="transformer_xl is causal"):
+    with pytest.raises(ValueError, match="transformer_xl has causal attention"):
         TransformerXLConfig().build(DIMS, Attention.BIDIRECTIONAL)
 
 

@@ -1,0 +1,40 @@
+"""What `--json` prints: one class a command. Their JSON Schemas are in docs/schemas.
+
+Fields are only ever added. A figure that is not a number is null. Keys of mappings and order of lists mean nothing
+unless a field says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, as they are."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
+
+
+OUTPUTS: Mapping[str, tuple[str, str]] = {
+    "status": ("list", "archbench.cli.outputs.runs:ScanStatus"),
+    "runs-list": ("list", "archbench.cli.outputs.runs:RunRow"),
+    "runs-show": ("one", "archbench.cli.outputs.runs:RunOutput"),
+    "runs-prune": ("one", "archbench.cli.outputs.runs:PruneOutput"),
+    "plan": ("one", "archbench.cli.outputs.plans:PlanOutput"),
+    "plan-next": ("one", "archbench.cli.outputs.analysis:NextOutput"),
+    "data": ("one", "archbench.cli.outputs.plans:DataOutput"),
+    "compare": ("one", "archbench.cli.outputs.comparisons:CompareOutput"),
+    "fit": ("one", "archbench.cli.outputs.analysis:FitOutput"),
+    "fit-allocation": ("one", "archbench.cli.outputs.analysis:AllocationOutput"),
+    "forecast": ("one", "archbench.cli.outputs.analysis:ForecastOutput"),
+    "forecast-scan": ("one", "archbench.cli.outputs.analysis:ScanForecastOutput"),
+    "forecast-transfer": ("one", "archbench.cli.outputs.analysis:TransferForecastOutput"),
+    "report": ("one", "archbench.cli.outputs.comparisons:ReportOutput"),
+    "leaderboard": ("one", "archbench.cli.outputs.leaderboard:LeaderboardOutput"),
+    "leaderboard-check": ("one", "archbench.cli.outputs.leaderboard:SubmissionOutput"),
+    "plugins-list": ("one", "archbench.cli.outputs.plugins:PluginsOutput"),
+    "plugins-show": ("one", "archbench.cli.outputs.plugins:PluginOutput"),
+    "plugins-check": ("one", "archbench.cli.outputs.plugins:CheckOutput"),
+    "doctor": ("list", "archbench.cli.outputs.plugins:Finding"),
+    "export": ("one", "archbench.cli.outputs.runs:ExportOutput"),
+}
+"""Name of a command's output -> whether it is one object or a list of them, and its class."""
