@@ -230,7 +230,6 @@ def _train_two_steps(host: Host) -> Finding:
 def _smoke(host: Host, architecture: str, folder: Path) -> str | None:
     """Why the run in `folder` failed; None if it was done."""
     from archbench.cli.watch import LineWatcher, Pace
-    from archbench.runs.store import RunStore
     from archbench.scans.planner import plan_scan
     from archbench.scans.scheduler import carry_out
     from archbench.spec.models import load_spec
