@@ -26,6 +26,7 @@ from archbench.errors import SpecError, StoreError
 from archbench.registry import Registry
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import read_outcome
+from archbench.testing.small_hub import small_hub
 from archbench.testing.small_runs import plan_small_run
 from archbench.training.carry_out import carry_out
 from archbench.training.evaluation import load_evaluation_set
@@ -232,23 +233,37 @@ def test_what_cannot_be_exported_is_told_with_the_way_to_get_it(
     assert "is not empty" in str(result.exception)
 
 
-def test_a_push_that_fails_keeps_the_folder_and_says_why(
-    tmp_path: Path, corpus: Corpus, registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = trained(tmp_path / "runs", corpus, registry, total_steps=4)
-    # Nobody listens there.
+def push(directory: RunDirectory, folder: Path, hub: str) -> subprocess.CompletedProcess[str]:
+    """`archbench export --push` to the hub at that address, in a process of its own: addresses are read at import."""
     code = (
-        "import sys\nfrom archbench.cli.main import main\n"
+        "from archbench.cli.main import main\n"
         f"main(['export', '{directory.path.name}', '--runs', 'runs', '--to', 'model', '--push', 'owner/name'])"
     )
-    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_none"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_TOKEN": "hf_none", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_a_push_that_fails_keeps_the_folder_and_says_why(tmp_path: Path, corpus: Corpus, registry: Registry) -> None:
+    directory = trained(tmp_path / "runs", corpus, registry, total_steps=4)
+    done = push(directory, tmp_path, "http://127.0.0.1:9")  # nobody listens there
     assert done.returncode == 2, done.stderr
     assert "--push owner/name: the hub cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+def test_a_push_uploads_every_file_of_the_folder(tmp_path: Path, corpus: Corpus, registry: Registry) -> None:
+    directory = trained(tmp_path / "runs", corpus, registry, total_steps=4)
+    with small_hub() as hub:
+        done = push(directory, tmp_path, hub.address)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{hub.address}/owner/name"
+    written = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    assert hub.files == {"owner/name": written}
+    assert {"README.md", "model.safetensors"} < written.keys()
+    assert hub.tokens == {"hf_none"}
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path: Path, registry: Registry) -> None:
