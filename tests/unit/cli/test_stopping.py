@@ -102,7 +102,7 @@ def test_a_note_is_broken_between_words_in_a_terminal_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    line = "about 27 s (rough: nothing was measured here yet); Ctrl-C stops, the same command goes on"
+    line = "about 27 s (rough: no such run was timed here yet); Ctrl-C stops, the same command goes on"
     common.note(line)
     assert capsys.readouterr().err == line + "\n"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
