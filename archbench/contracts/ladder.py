@@ -12,7 +12,8 @@ or 4.5 times as wide instead.
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from archbench.contracts.architecture import ArchitectureConfig, ModelDims
 
@@ -41,15 +42,54 @@ def nearest_dims(
 
     Raises ValueError, naming the nearest possible size, where no rung lies within 5 %.
     """
-    if not (math.isfinite(target_params) and target_params > 0):
-        raise ValueError(f"a size of {target_params} parameters is impossible; give a positive number such as 1e5")
+    return _Ladder(num_params, vocab_size, seq_len, accept, adapt).nearest(target_params)
 
-    def rungs(*half_ratios: int) -> list[_Rung]:
+
+@dataclass(frozen=True)
+class _Ladder:
+    """The rungs of one architecture for one vocabulary and context; arguments as of `nearest_dims`."""
+
+    num_params: Callable[[ModelDims], int]
+    vocab_size: int
+    seq_len: int
+    accept: Callable[[ModelDims], bool]
+    adapt: Callable[[ModelDims], ModelDims]
+
+    def nearest(self, target_params: float) -> ModelDims:
+        """See `nearest_dims`."""
+        if not (math.isfinite(target_params) and target_params > 0):
+            raise ValueError(f"a size of {target_params} parameters is impossible; give a positive number such as 1e5")
+        if not self.regular:
+            raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
+        around = _neighbours(self.regular, target_params)
+        if _distance(around, target_params) > _TOLERANCE:
+            # Only what lies between the two regular rungs, so that sizes never step back from one target to the next.
+            lowest, highest = around[0][0], around[-1][0]
+            between = [rung for rung in self.irregular if lowest < rung[0] < highest]
+            around += _neighbours(between, target_params)
+        if _distance(around, target_params) > _TOLERANCE:
+            raise ValueError(
+                f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has"
+                f" {_nearest(around, target_params)[0]:,} (possible: {self.regular[0][0]:,} to {self.regular[-1][0]:,})"
+            )
+        return _nearest(around, target_params)[1]
+
+    @cached_property
+    def regular(self) -> list[_Rung]:
+        """Rungs with a feed-forward layer four times as wide as the model, smallest first."""
+        return self._rungs(8)
+
+    @cached_property
+    def irregular(self) -> list[_Rung]:
+        """Those with one 3.5 or 4.5 times as wide."""
+        return self._rungs(7, 9)
+
+    def _rungs(self, *half_ratios: int) -> list[_Rung]:
         shapes = [
-            adapt(
+            self.adapt(
                 ModelDims(
-                    vocab_size=vocab_size,
-                    seq_len=seq_len,
+                    vocab_size=self.vocab_size,
+                    seq_len=self.seq_len,
                     d_model=d_model,
                     n_layers=n_layers,
                     n_heads=n_heads,
@@ -59,23 +99,17 @@ def nearest_dims(
             for n_layers, d_model, n_heads in _shapes()
             for half_ratio in half_ratios
         ]
-        return sorted(((num_params(dims), dims) for dims in shapes if accept(dims)), key=lambda rung: rung[0])
+        rungs = ((self.num_params(dims), dims) for dims in shapes if self.accept(dims))
+        return sorted(rungs, key=lambda rung: rung[0])
 
-    regular = rungs(8)
-    if not regular:
-        raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
-    around = _neighbours(regular, target_params)
-    if _distance(around, target_params) > _TOLERANCE:
-        # Only what lies between the two regular rungs, so that sizes never step back from one target to the next.
-        lowest, highest = around[0][0], around[-1][0]
-        between = [rung for rung in rungs(7, 9) if lowest < rung[0] < highest]
-        around += _neighbours(between, target_params)
-    if _distance(around, target_params) > _TOLERANCE:
-        raise ValueError(
-            f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has"
-            f" {_nearest(around, target_params)[0]:,} (possible: {regular[0][0]:,} to {regular[-1][0]:,})"
-        )
-    return _nearest(around, target_params)[1]
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """An architecture by what its ladder hangs on; two that say the same are the same."""
+
+    kind: type
+    text: str
+    config: "LadderConfig" = field(compare=False)
 
 
 class LadderConfig(ArchitectureConfig):
@@ -83,14 +117,8 @@ class LadderConfig(ArchitectureConfig):
 
     def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
         """See `ArchitectureConfig.sized_for`."""
-        return nearest_dims(
-            target_params,
-            lambda dims: self.num_params(dims).non_embedding,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            accept=self.on_ladder,
-            adapt=self.adapted,
-        )
+        settings = _Settings(type(self), self.model_dump_json(), self)
+        return _ladder_of(settings, vocab_size, seq_len).nearest(target_params)
 
     def adapted(self, dims: ModelDims) -> ModelDims:
         """What the architecture builds at the width of `dims`, a rung of the shared ladder; usually the rung itself."""
@@ -102,6 +130,15 @@ class LadderConfig(ArchitectureConfig):
         A constraint of the context, which no other rung mends, is left to `problems` to tell.
         """
         return not self.problems(dims)
+
+
+@lru_cache(maxsize=16)
+def _ladder_of(settings: _Settings, vocab_size: int, seq_len: int) -> _Ladder:
+    """The ladder of an architecture; a scan that matches costs asks it for hundreds of sizes."""
+    config = settings.config
+    return _Ladder(
+        lambda dims: config.num_params(dims).non_embedding, vocab_size, seq_len, config.on_ladder, config.adapted
+    )
 
 
 def with_gated_feed_forward(dims: ModelDims) -> ModelDims:

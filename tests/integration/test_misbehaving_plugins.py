@@ -27,7 +27,7 @@ evaluation: {{tokens: 1000, points: 4, prefix_audit_positions: 32}}
 execution:
   executor: {{kind: local, workers: {workers}, device: cpu, worker_memory_gib: 1.5}}
   device: cpu
-  watchdog_seconds: 15
+  watchdog_seconds: 8
 """
 
 FAILS = {

@@ -188,7 +188,7 @@ def test_a_subset_is_read_as_if_there_were_no_other_text(
     assert of_whole.epochs(7) == of_alone.epochs(7)
 
 
-@settings(deadline=None)  # epochs of batches, on a machine with other work
+@settings(deadline=None, max_examples=30)  # epochs of batches, on a machine with other work
 @given(st.integers(20, 300), st.integers(0, 300))
 def test_a_smaller_subset_lies_inside_every_larger_one(smaller: int, more: int) -> None:
     corpus = corpus_of(smaller + more + 10, [1])

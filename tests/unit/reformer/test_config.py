@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 DIMS = ModelDims(vocab_size=40, seq_len=32, d_model=12, n_layers=3, n_heads=2, d_ff=42)
 
 
-@pytest.mark.parametrize("attention", list(Attention))
+@pytest.mark.parametrize("attention", sorted(ReformerConfig.attention_modes))
 @pytest.mark.parametrize(("bucket_size", "n_hashes"), [(4, 1), (8, 3), (16, 2)])
 def test_measured_flops_are_the_analytic_ones_forward_and_in_a_step(
     bucket_size: int, n_hashes: int, attention: Attention
@@ -52,6 +52,11 @@ def test_context_that_buckets_do_not_divide_is_a_problem_with_remedy() -> None:
     assert config.problems(DIMS) == [problem]
     with pytest.raises(ValueError, match="use seq_len 24 or 48"):
         config.build(DIMS, Attention.CAUSAL)
+
+
+def test_a_prefix_is_refused() -> None:
+    with pytest.raises(ValueError, match="has bidirectional or causal attention, got prefix"):
+        ReformerConfig(bucket_size=4).build(DIMS, Attention.PREFIX)
 
 
 def test_context_shorter_than_two_buckets_can_only_grow() -> None:
