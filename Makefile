@@ -1,19 +1,21 @@
 # Two commands do everything on a bare machine with Python >= 3.11:
 #   make run [SPEC=specs/gpt2.yaml]   set up, then plan, train, analyse and report
 #   make test                         set up with test tools, then lint, types, import rules, tests
+#   make thorough                     all tests, with those left out of `make test` because another shows the same
 
 PYTHON ?= python3
 SPEC ?= specs/reformer.yaml
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
-PYTEST_ARGS ?= -n 2
+# A module's tests stay together, so that what they share is made once.
+PYTEST_ARGS ?= -n 2 --dist loadscope
 
 # Small models on few cores: one thread a process, and no spinning while a neighbour works.
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: run test check lint types imports tests format bench clean
+.PHONY: run test thorough check lint types imports tests format bench clean
 
 run: $(VENV)/.installed
 	$(BIN)/archbench run $(SPEC)
@@ -34,6 +36,9 @@ imports: $(VENV)/.installed-test
 
 tests: $(VENV)/.installed-test
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+thorough: $(VENV)/.installed-test
+	ARCHBENCH_MUTATIONS=1000 $(BIN)/pytest $(PYTEST_ARGS) -m "thorough or not thorough"
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

@@ -59,8 +59,15 @@ def test_the_page_loads_whole_without_a_request_an_error_or_overflow(
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        pytest.param(WIDTHS["phone"], "light", id="phone-light"),
+        pytest.param(WIDTHS["desktop"], "dark", id="desktop-dark"),
+        pytest.param(WIDTHS["phone"], "dark", id="phone-dark", marks=pytest.mark.thorough),
+        pytest.param(WIDTHS["desktop"], "light", id="desktop-light", marks=pytest.mark.thorough),
+    ],
+)
 def test_the_page_breaks_no_rule_of_accessibility(
     browser: "Browser", any_page: Path, width: int, scheme: Scheme
 ) -> None:

@@ -63,7 +63,9 @@ def plan(folder: Path, corpus: Corpus, host: Host, kind: str, steps: int) -> Run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "kills"), [("gpt2", 3), ("transformer_xl", 1)])
+@pytest.mark.parametrize(
+    ("kind", "kills"), [pytest.param("gpt2", 3, marks=pytest.mark.thorough), ("transformer_xl", 1)]
+)
 def test_run_whose_worker_is_killed_has_an_undisturbed_runs_record(
     tmp_path: Path, corpus: Corpus, host: Host, kind: str, kills: int
 ) -> None:
@@ -104,14 +106,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillServer]:
     [
         ({"kind": "gpt2"}, {"kind": "causal_lm"}),
         ({"kind": "transformer_xl"}, {"kind": "causal_lm"}),
-        ({"kind": "reformer", "bucket_size": 16}, {"kind": "causal_lm"}),
-        ({"kind": "bert"}, {"kind": "masked_lm"}),
+        pytest.param({"kind": "reformer", "bucket_size": 16}, {"kind": "causal_lm"}, marks=pytest.mark.thorough),
+        pytest.param({"kind": "bert"}, {"kind": "masked_lm"}, marks=pytest.mark.thorough),
     ],
 )
 def test_five_kills_at_random_moments_change_no_bit(
     tmp_path: Path, corpus: Corpus, host: Host, server: KillServer, architecture: Any, objective: Any
 ) -> None:
-    """Four architectures: twenty kills in all. `benchmarks/kill_runs.py` does more of them."""
+    """Five kills of each architecture. `benchmarks/kill_runs.py` does more of them."""
 
     def make_run(name: str) -> RunDirectory:
         (tmp_path / name).mkdir()
