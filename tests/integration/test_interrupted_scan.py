@@ -13,9 +13,9 @@ import pytest
 
 SPEC = """
 name: small
-baseline: gpt2
+baseline: softmax
 contenders:
-  gpt2: {{architecture: {{kind: gpt2}}}}
+  softmax: {{architecture: {{kind: controlled}}}}
 data:
   dataset: {{kind: text_files, paths: ["{folder}/text/*.txt"]}}
   tokenizer: {{kind: bytes}}

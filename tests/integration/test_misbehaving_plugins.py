@@ -13,10 +13,10 @@ PLUGIN = Path(__file__).parent / "misbehaving" / "misbehaving.py"
 
 SPEC = """
 name: {name}
-baseline: gpt2
+baseline: sound
 contenders:
 {contenders}
-  gpt2: {{architecture: {{kind: gpt2}}}}
+  sound: {{architecture: {{kind: controlled}}}}
 data:
   dataset: {{kind: text_files, paths: ["{folder}/text/*.txt"]}}
   tokenizer: {{kind: bytes}}
@@ -27,7 +27,7 @@ evaluation: {{tokens: 1000, points: 4, prefix_audit_positions: 32}}
 execution:
   executor: {{kind: local, workers: {workers}, device: cpu, worker_memory_gib: 1.5}}
   device: cpu
-  watchdog_seconds: 8
+  watchdog_seconds: 6
 """
 
 FAILS = {

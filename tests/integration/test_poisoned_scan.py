@@ -14,9 +14,9 @@ PLUGIN = Path(__file__).parent / "poison" / "poisoned.py"
 RUN = ("run", "--plugin", str(PLUGIN))
 SPEC = """
 name: poisoned
-baseline: gpt2
+baseline: sound
 contenders:
-  gpt2: {{architecture: {{kind: gpt2}}}}
+  sound: {{architecture: {{kind: controlled}}}}
 {poisoned}
 data:
   dataset: {{kind: text_files, paths: ["{folder}/text/*.txt"]}}

@@ -166,8 +166,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus, host: Host) 
 @pytest.mark.parametrize(
     ("family", "stage"),
     [
-        *((family, stage) for family in FAMILIES for stage in (0, 3)),
-        *(pytest.param(family, stage, marks=pytest.mark.thorough) for family in FAMILIES for stage in (1, 2)),
+        *((family, 3) for family in FAMILIES),
+        ("gpt2", 0),
+        *(
+            pytest.param(family, stage, marks=pytest.mark.thorough)
+            for family in FAMILIES
+            for stage in (0, 1, 2)
+            if (family, stage) != ("gpt2", 0)
+        ),
     ],
 )
 def test_two_ranks_have_the_losses_of_one_process(
@@ -220,7 +226,13 @@ def test_final_weights_are_whole_whoever_held_them(
 
 
 @pytest.mark.parametrize(
-    ("fault", "stage"), [("nan_in_loss", 0), ("nan_in_gradient", 0), ("nan_in_gradient", 2), ("nan_in_gradient", 3)]
+    ("fault", "stage"),
+    [
+        ("nan_in_loss", 0),
+        ("nan_in_gradient", 3),
+        pytest.param("nan_in_gradient", 0, marks=pytest.mark.thorough),
+        pytest.param("nan_in_gradient", 2, marks=pytest.mark.thorough),
+    ],
 )
 def test_number_that_is_none_on_one_rank_ends_the_run_as_diverged_on_all(
     tmp_path: Path, corpus: Corpus, host: Host, group: LocalExecutor, fault: str, stage: int

@@ -15,7 +15,7 @@ from archbench.runs.store import RunStore, directory_status
 
 SPEC = """\
 name: trial
-contenders: {gpt2: {architecture: {kind: gpt2}}}
+contenders: {softmax: {architecture: {kind: controlled}}}
 data:
   dataset: {kind: text_files, paths: [text]}
   tokenizer: {kind: bytes}

@@ -105,7 +105,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillServer]:
     ("architecture", "objective"),
     [
         ({"kind": "gpt2"}, {"kind": "causal_lm"}),
-        ({"kind": "transformer_xl"}, {"kind": "causal_lm"}),
+        pytest.param({"kind": "transformer_xl"}, {"kind": "causal_lm"}, marks=pytest.mark.thorough),
         pytest.param({"kind": "reformer", "bucket_size": 16}, {"kind": "causal_lm"}, marks=pytest.mark.thorough),
         pytest.param({"kind": "bert"}, {"kind": "masked_lm"}, marks=pytest.mark.thorough),
     ],
@@ -167,7 +167,7 @@ def wait_for_checkpoints(directory: RunDirectory, executor: LocalExecutor, wante
 def test_worker_whose_driver_goes_away_commits_a_checkpoint_and_ends(
     tmp_path: Path, corpus: Corpus, host: Host
 ) -> None:
-    directory = plan(tmp_path, corpus, host, "gpt2", 100_000)
+    directory = plan(tmp_path, corpus, host, "controlled", 100_000)
     executor = LocalExecutorConfig(workers=1).open(num_jobs=1, log_dir=tmp_path / "logs")
     with executor:
         executor.submit(job_of(directory))
@@ -192,7 +192,7 @@ def test_plugin_that_raises_fails_its_run_and_the_worker_goes_on(
     plugin.write_text(BROKEN_PLUGIN)
     registry = load_host(files=[plugin]).registry
     broken = plan_small_run(tmp_path / "broken", corpus, registry, architecture={"kind": "breaks_in_forward"})
-    sound = plan(tmp_path / "sound", corpus, host, "gpt2", 8)
+    sound = plan(tmp_path / "sound", corpus, host, "controlled", 8)
     config = LocalExecutorConfig(workers=1)
     with config.open(num_jobs=2, log_dir=tmp_path / "logs", plugin_files=[plugin]) as executor:
         executor.submit(job_of(broken))
@@ -216,10 +216,10 @@ BROKEN_PLUGIN = """
 from typing import Literal
 
 from archbench.api import hookimpl
-from archbench_gpt2.config import Gpt2Config
+from archbench_controlled.config import ControlledConfig
 
 
-class BreaksInForward(Gpt2Config):
+class BreaksInForward(ControlledConfig):
     kind: Literal["breaks_in_forward"] = "breaks_in_forward"
 
     def build(self, dims, attention):

@@ -9,7 +9,7 @@ import time
 from typing import Literal
 
 from archbench.api import ArchitectureConfig, ForwardFlops, ParamCount, hookimpl
-from archbench_gpt2.config import Gpt2Config
+from archbench_controlled.config import ControlledConfig
 
 AT_STEP = 8
 
@@ -82,28 +82,28 @@ AFTER_BUILD = {
 """What happens as soon as the model is there."""
 
 
-class Misbehaving(Gpt2Config):
-    """GPT-2, but."""
+class Misbehaving(ControlledConfig):
+    """A decoder, but."""
 
     kind: Literal["misbehaving"] = "misbehaving"
     how: str
 
     def num_params(self, dims):
-        """Those of GPT-2, or a tenth moved to the embeddings, which nobody pays for."""
+        """Those of the decoder, or a tenth moved to the embeddings, which nobody pays for."""
         sound = super().num_params(dims)
         moved = sound.non_embedding // 10 if self.how == "hides_parameters" else 0
         dropped = 100 if self.how == "drops_parameters" else 0
         return ParamCount(embedding=sound.embedding + moved, non_embedding=sound.non_embedding - moved - dropped)
 
     def forward_flops_per_token(self, dims, attention):
-        """Those of GPT-2, or half."""
+        """Those of the decoder, or half."""
         sound = super().forward_flops_per_token(dims, attention)
         if self.how != "hides_flops":
             return sound
         return ForwardFlops({name: count / 2 for name, count in sound.components.items()})
 
     def build(self, dims, attention):
-        """GPT-2 with another `encode` or `logits`."""
+        """The decoder with another `encode` or `logits`."""
         import torch
 
         if self.how == "raises_in_build":

@@ -3,18 +3,18 @@
 from typing import Literal
 
 from archbench.api import ArchitectureConfig, hookimpl
-from archbench_gpt2.config import Gpt2Config
+from archbench_controlled.config import ControlledConfig
 
 
-class Poisoned(Gpt2Config):
-    """GPT-2 with a poison."""
+class Poisoned(ControlledConfig):
+    """A decoder with a poison."""
 
     kind: Literal["poisoned"] = "poisoned"
     where: Literal["loss", "gradient", "weight", "evaluation"]
     in_step: int
 
     def build(self, dims, attention):
-        """GPT-2 whose `encode` counts its training passes in a buffer, which checkpoints hold."""
+        """The decoder whose `encode` counts its training passes in a buffer, which checkpoints hold."""
         import torch
 
         class PoisonGradient(torch.autograd.Function):

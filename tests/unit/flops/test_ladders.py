@@ -65,7 +65,7 @@ def test_exact_flops_with_a_large_vocabulary_and_a_long_context_equal_the_counte
     check(rung)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     # Reformer's thousands of chunks take a minute at that size; the page has them.
     "rung",
