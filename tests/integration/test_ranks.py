@@ -341,7 +341,7 @@ def test_run_that_hangs_in_one_process_is_ended_and_tried_again(
     tmp_path: Path, corpus: Corpus, host: Host, plugin: Path
 ) -> None:
     architecture = {"kind": "faulty", "fault": f"hangs{tmp_path / 'once'}"}
-    settings = {"checkpoint_seconds": 0.01, "watchdog_seconds": 10.0}
+    settings = {"checkpoint_seconds": 0.01, "watchdog_seconds": 5.0}
     directory = plan(
         tmp_path, corpus, host, "", 1, 0, architecture=architecture, execution=settings, total_steps=400, dims=None
     )
