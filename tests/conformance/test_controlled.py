@@ -145,7 +145,7 @@ EVERY = [{"mixer": mixer, **settings} for mixer, settings in MIXERS.items()]
 
 
 @pytest.mark.parametrize("settings", [*EVERY, *FACTORS, *PAIRED], ids=name)
-@pytest.mark.parametrize("target_params", [1e4, 1.6e5])
+@pytest.mark.parametrize("target_params", [1e4, pytest.param(1.6e5, marks=pytest.mark.thorough)])
 def test_parameters_and_flops_by_formula_equal_the_built_modules_and_the_counters(
     settings: dict[str, Any], target_params: float
 ) -> None:

@@ -336,7 +336,7 @@ def wait_for_first_report_and_checkpoint(directory: RunDirectory, executor: Loca
     pytest.fail("no checkpoint within four minutes")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_run_that_hangs_in_one_process_is_ended_and_tried_again(
     tmp_path: Path, corpus: Corpus, host: Host, plugin: Path
 ) -> None:

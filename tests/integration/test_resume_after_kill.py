@@ -62,10 +62,8 @@ def plan(folder: Path, corpus: Corpus, host: Host, kind: str, steps: int) -> Run
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "kills"), [pytest.param("gpt2", 3, marks=pytest.mark.thorough), ("transformer_xl", 1)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize(("kind", "kills"), [("gpt2", 3), ("transformer_xl", 1)])
 def test_run_whose_worker_is_killed_has_an_undisturbed_runs_record(
     tmp_path: Path, corpus: Corpus, host: Host, kind: str, kills: int
 ) -> None:
@@ -134,7 +132,7 @@ def test_five_kills_at_random_moments_change_no_bit(
     assert count.runs_unequal == 0, count
 
 
-@pytest.mark.parametrize("operation", range(1, 40, 3))
+@pytest.mark.parametrize("operation", range(1, 40, 6))
 def test_kill_before_a_file_operation_loses_no_committed_step(
     tmp_path: Path, corpus: Corpus, host: Host, server: KillServer, operation: int
 ) -> None:
