@@ -138,7 +138,7 @@ def _sizes(row: Row) -> str:
     params = sorted(size.non_embedding_params for size in row.frontier.sizes)
     if len(params) == 1:
         return f"1 ({human_count(params[0])})"
-    return f"{len(params)} ({human_count(params[0])} - {human_count(params[-1])})"
+    return f"{len(params)} ({human_count(params[0])}–{human_count(params[-1])})"
 
 
 def _loss(loss: Interval, factor: float | None) -> str:
