@@ -7,8 +7,8 @@ from transformers.models.albert.modeling_albert import AlbertForMaskedLM
 from archbench.api import Attention, ModelDims
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
-from archbench.testing.library_logits import assert_library_logits
 from archbench.testing.probes import seeded_model
+from archbench.testing.reference_logits import assert_reference_logits
 from archbench_albert.config import AlbertConfig
 
 BASE = ModelDims(vocab_size=30000, seq_len=512, d_model=768, n_layers=12, n_heads=12, d_ff=3072)
@@ -43,7 +43,7 @@ def test_logits_equal_those_of_the_library() -> None:
             attn_implementation="eager",
         )
     )
-    assert_library_logits(ours, library, dims)
+    assert_reference_logits(ours, library, dims)
 
 
 def test_parameters_of_the_published_base_model_are_11_million() -> None:

@@ -7,8 +7,8 @@ from transformers.models.bert.modeling_bert import BertForMaskedLM, BertLMHeadMo
 from archbench.api import Attention, ModelDims
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
-from archbench.testing.library_logits import assert_library_logits
 from archbench.testing.probes import seeded_model
+from archbench.testing.reference_logits import assert_reference_logits
 from archbench_bert.config import BertConfig
 
 
@@ -39,7 +39,7 @@ def test_logits_equal_those_of_the_library(attention: Attention) -> None:
             attn_implementation="eager",
         )
     )
-    assert_library_logits(ours, library, dims)
+    assert_reference_logits(ours, library, dims)
 
 
 def test_parameters_of_the_published_base_model_are_110_million() -> None:

@@ -9,8 +9,8 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 from archbench.api import Attention, ModelDims
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
-from archbench.testing.library_logits import assert_library_logits
 from archbench.testing.probes import seeded_model
+from archbench.testing.reference_logits import assert_reference_logits
 from archbench_gpt2.config import Gpt2Config
 
 
@@ -38,7 +38,7 @@ def test_logits_equal_those_of_the_library() -> None:
             attn_implementation="eager",
         )
     )
-    assert_library_logits(ours, library, dims)
+    assert_reference_logits(ours, library, dims)
 
 
 def test_projections_into_the_residual_stream_start_smaller() -> None:

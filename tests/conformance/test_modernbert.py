@@ -10,8 +10,8 @@ from archbench.builtins.objectives.masked_lm import MaskedLmConfig
 from archbench.flops.dry_run import counted_step
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
-from archbench.testing.library_logits import assert_library_logits
 from archbench.testing.probes import input_gradients, random_tokens, seeded_model
+from archbench.testing.reference_logits import assert_reference_logits
 from archbench_modernbert.config import ModernBertConfig
 
 DIMS = ModelDims(vocab_size=48, seq_len=32, d_model=24, n_layers=4, n_heads=3, d_ff=36)
@@ -47,7 +47,7 @@ def test_logits_equal_those_of_the_library(local_attention: int) -> None:
             attn_implementation="eager",
         )
     )
-    assert_library_logits(ours, library, DIMS)
+    assert_reference_logits(ours, library, DIMS)
 
 
 def test_parameters_of_the_published_base_model_are_150_million() -> None:
