@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist loadscope
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: run test thorough check lint types imports tests format bench clean
+.PHONY: run test thorough check lint types imports tests format clean
 
 run: $(VENV)/.installed
 	$(BIN)/archbench run $(SPEC)

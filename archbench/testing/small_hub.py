@@ -33,12 +33,12 @@ def small_hub() -> Iterator[SmallHub]:
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             hub.tokens.add(self.headers.get("Authorization", "").removeprefix("Bearer "))
-            self._answer(_answer(hub, self.path.partition("?")[0], content))
+            self._send(_found(hub, self.path.partition("?")[0], content))
 
         def do_GET(self) -> None:
-            self._answer(None)
+            self._send(None)
 
-        def _answer(self, answer: dict[str, Any] | None) -> None:
+        def _send(self, answer: dict[str, Any] | None) -> None:
             body = json.dumps(answer or {"error": "not found"}).encode()
             self.send_response(200 if answer is not None else 404)
             self.send_header("Content-Type", "application/json")
@@ -61,7 +61,7 @@ def small_hub() -> Iterator[SmallHub]:
         thread.join()
 
 
-def _answer(hub: SmallHub, path: str, content: bytes) -> dict[str, Any] | None:
+def _found(hub: SmallHub, path: str, content: bytes) -> dict[str, Any] | None:
     """What is asked of the hub by POST; None where it has no such address."""
     parts = path.strip("/").split("/")
     if parts == ["api", "repos", "create"]:

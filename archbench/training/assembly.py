@@ -173,17 +173,14 @@ def _check_versions(identity: RunIdentity, registry: Registry) -> None:
 
 
 def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, identity: RunIdentity) -> None:
-    if objective.attention not in architecture.attention_modes:
-        raise SpecError(
-            f"architecture {architecture.kind!r} has no {objective.attention.value} attention, which objective "
-            f"{objective.kind!r} needs"
-        )
+    try:
+        architecture.require_buildable(identity.dims, objective.attention)
+    except ValueError as error:
+        raise SpecError(f"architecture {architecture.kind!r}: {error}") from error
     if architecture.carries_state and identity.data.order != "stream":
         raise SpecError(
             f"data.order: got {identity.data.order!r}, but {architecture.kind!r} carries memory; use stream"
         )
-    if problems := architecture.problems(identity.dims):
-        raise SpecError(f"architecture {architecture.kind!r}: {problems[0]}")
 
 
 def _open_planned_corpus(plan: RunPlan, objective: ObjectiveConfig, planned: str, folder: str) -> Corpus:

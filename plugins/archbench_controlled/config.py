@@ -131,8 +131,10 @@ class ControlledConfig(LadderConfig):
         )
 
     def adapted(self, dims: ModelDims) -> ModelDims:
-        """See `LadderConfig.adapted`."""
-        return self._narrowed(dims)
+        """The rung with the width of the inner layer that this activation has there."""
+        if self.activation != "swiglu":
+            return dims
+        return dims.model_copy(update={"d_ff": max(1, round(dims.d_ff * 2 / 3))})
 
     def on_ladder(self, dims: ModelDims) -> bool:
         """Any rung; what a context must be divisible by is `problems`' to tell."""
@@ -148,9 +150,3 @@ class ControlledConfig(LadderConfig):
 
     def _mixing(self, dims: ModelDims) -> Mixing:
         return mixing(self, dims)
-
-    def _narrowed(self, dims: ModelDims) -> ModelDims:
-        """A rung of the shared ladder, with the width of the inner layer that this activation has there."""
-        if self.activation != "swiglu":
-            return dims
-        return dims.model_copy(update={"d_ff": max(1, round(dims.d_ff * 2 / 3))})

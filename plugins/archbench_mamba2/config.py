@@ -1,7 +1,6 @@
 """Mamba-2's hyperparameters, size and cost. Importing this loads no torch."""
 
 import math
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
@@ -80,8 +79,13 @@ class Mamba2Config(LadderConfig):
         )
 
     def adapted(self, dims: ModelDims) -> ModelDims:
-        """With two layers for each of a Transformer's."""
-        return _without_feed_forward(dims)
+        """Two layers for each of a Transformer's, half as wide inside as its feed-forward, with heads about as wide."""
+        multiple = 4 if dims.d_model < 128 else 8
+        inner = multiple * round(dims.d_ff / (2 * multiple))
+        head = dims.d_model / dims.n_heads
+        divisors = (count for count in range(1, inner + 1) if inner % count == 0)
+        n_heads = min(divisors, key=lambda count: abs(math.log(inner / count / head)))
+        return dims.model_copy(update={"n_layers": 2 * dims.n_layers, "d_ff": inner, "n_heads": n_heads})
 
     def problems(self, dims: ModelDims) -> list[str]:
         """Why `dims` cannot be built: heads must divide the inner width."""
@@ -92,19 +96,3 @@ class Mamba2Config(LadderConfig):
     def _state(self, dims: ModelDims) -> int:
         """Features of the state at `dims`."""
         return self.d_state or min(dims.d_model, _LARGEST_STATE)
-
-
-def _without_feed_forward(dims: ModelDims) -> ModelDims:
-    """Twice the layers, each half as wide inside as a feed-forward layer, with heads about as wide as before."""
-    multiple = 4 if dims.d_model < 128 else 8
-    inner = multiple * round(dims.d_ff / (2 * multiple))
-    return dims.model_copy(
-        update={"n_layers": 2 * dims.n_layers, "d_ff": inner, "n_heads": _num_heads(inner, dims.d_model / dims.n_heads)}
-    )
-
-
-@cache
-def _num_heads(inner: int, head_width: float) -> int:
-    """The divisor of `inner` that gives heads nearest to `head_width`; asked for again at every size of a ladder."""
-    divisors = (count for count in range(1, inner + 1) if inner % count == 0)
-    return min(divisors, key=lambda count: abs(math.log(inner / count / head_width)))

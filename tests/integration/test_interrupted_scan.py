@@ -112,7 +112,7 @@ def test_a_scan_that_is_interrupted_and_killed_ends_with_the_bytes_of_an_undistu
     assert "all 3 runs are in the store; nothing to train" in output
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_two_commands_on_one_store_train_no_run_twice(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, tokens=2e4)
     command = Command(tmp_path, spec, "runs")

@@ -58,7 +58,6 @@ def test_exact_flops_inside_each_laptop_ladder_equal_the_counters(rung: Rung) ->
     check(rung)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     "rung", [next(ladder.rungs()) for ladder in ACCELERATOR if ladder.architecture.kind != "reformer"], ids=name
 )
