@@ -12,11 +12,11 @@ import time
 import numpy as np
 from scipy.optimize import minimize
 
-from archbench.analysis.cluster_weights import cluster_weights
-from archbench.analysis.fitting import fit_law
-from archbench.analysis.law_bootstrap import refit
+from archbench.analysis.fitting.bootstrap import refit
+from archbench.analysis.fitting.cluster_weights import cluster_weights
+from archbench.analysis.fitting.fit import fit_law
+from archbench.analysis.fitting.huber import huber
 from archbench.analysis.laws.chinchilla import Chinchilla
-from archbench.analysis.robust import huber
 
 NUM_RUNS = 245
 EPOCH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}

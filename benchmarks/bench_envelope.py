@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from archbench.analysis.envelope import Floats, lower_envelope
+from archbench.analysis.frontier.envelope import Floats, lower_envelope
 
 Curves = list[tuple[Floats, Floats]]
 

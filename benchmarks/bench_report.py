@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pydantic import PrivateAttr
 
-from archbench.analysis.scan_study import analyse_scan
+from archbench.analysis.frontier.scan import analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.report.writer import PAGE_FILE, write_report

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.coverage import PROMISE
 from archbench.analysis.data_regime import low_data_regime, scratch_law
 from archbench.analysis.direction_ranking import rank_directions
 from archbench.analysis.effective_data import Effective, effective_data, transfer_cell
+from archbench.analysis.simulation.coverage import PROMISE
 from archbench.analysis.transfer_law import fit_transfer_law
 from archbench.analysis.transfer_runs import Cell, NoiseDraws, run_noise, transfer_runs
 from archbench.results.transfer import FINETUNE, SCRATCH, Censoring

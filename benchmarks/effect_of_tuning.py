@@ -10,8 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from archbench.analysis.scan_study import analyse_scan
-from archbench.analysis.tuning import peak_rate
+from archbench.analysis.frontier.scan import analyse_scan
+from archbench.analysis.frontier.tuning import peak_rate
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import alpha_text, number, with_interval
 from archbench.results.runs import CostAxis, RunRecord, size_number, size_scan_results

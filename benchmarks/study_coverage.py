@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from archbench.analysis.critical_batch import study_batches
-from archbench.analysis.residual_bootstrap import with_residual_intervals
+from archbench.analysis.fitting.residual_bootstrap import with_residual_intervals
 from archbench.analysis.size_data_studies import study_data, study_grid, study_sizes
 from archbench.analysis.step_study import Correction, study_steps
 from archbench.results.fits import FitResult, FitStatus

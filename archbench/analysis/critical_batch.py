@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archbench.analysis.descent import Descent, common_targets, descent
-from archbench.analysis.fitting import fit_law
+from archbench.analysis.fitting.fit import fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.residual_bootstrap import METHOD, NUM_RESAMPLES, exp_interval
 from archbench.analysis.laws.kaplan import CriticalBatch
-from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import METHOD, NUM_RESAMPLES, exp_interval
-from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.study_points import about, usable
 from archbench.analysis.trade_off import Hyperbolas, fit_hyperbolas
 from archbench.results.fits import FitResult, FitStatus, Interval

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.cell_fit import fit_cells
-from archbench.analysis.fitting import LawFit, fit_law
+from archbench.analysis.fitting.cells import fit_cells
+from archbench.analysis.fitting.fit import LawFit, fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw
-from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.transfer_runs import Cell
 
 SHARE_OF_LIMIT = 0.99

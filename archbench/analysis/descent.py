@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
-from archbench.analysis.power_sum import Array
+from archbench.analysis.fitting.power_sum import Array
 from archbench.results.runs import CurvePoint, RunRecord
 
 

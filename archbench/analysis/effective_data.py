@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.comparison import interval
-from archbench.analysis.power_sum import Array
+from archbench.analysis.comparison.compare import interval
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.scratch_curve import MonotoneCurve
 from archbench.analysis.transfer_runs import Cell, NoiseDraws, RunNoise
 from archbench.results.fits import Interval

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archbench.analysis.allocation_study import same_budget, study_allocation
-from archbench.analysis.isoflop import isoflop_minimum
-from archbench.analysis.power_sum import Array
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.planning.approaches import same_budget, study_allocation
+from archbench.analysis.planning.isoflop import isoflop_minimum
 from archbench.analysis.study_points import about, column, result_point, usable
-from archbench.analysis.tables import RunTable
+from archbench.analysis.tables.read import RunTable
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.results.studies import Allocation, IsoflopBudget, IsoflopStudy, StudyPoint

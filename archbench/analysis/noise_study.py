@@ -11,11 +11,11 @@ import numpy as np
 from scipy.stats import t as student
 
 from archbench.analysis.critical_batch import BatchSamples
-from archbench.analysis.fitting import fit_law
+from archbench.analysis.fitting.fit import fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.residual_bootstrap import exp_interval, with_residual_intervals
 from archbench.analysis.laws.kaplan import CriticalBatch
-from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import exp_interval, with_residual_intervals
-from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.study_points import about
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import NoiseMeasurement, RunRecord

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
-from archbench.analysis.power_sum import Array
+from archbench.analysis.fitting.power_sum import Array
 
 
 @dataclass(frozen=True, slots=True)

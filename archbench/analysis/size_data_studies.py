@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.fitting import Floor, LawFit
-from archbench.analysis.law_bootstrap import Samples
+from archbench.analysis.fitting.bootstrap import Samples
+from archbench.analysis.fitting.fit import Floor, LawFit
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.residual_bootstrap import percentile_interval, with_residual_intervals
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw, SizeLaw
-from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import percentile_interval, with_residual_intervals
 from archbench.analysis.study_points import about, column, different_tokens, fit_study, result_point, usable
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import RunRecord

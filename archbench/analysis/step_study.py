@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archbench.analysis.critical_batch import BatchSamples
-from archbench.analysis.fitting import LawFit, fit_law
-from archbench.analysis.isoflop import efficient_points
-from archbench.analysis.law_bootstrap import percentile_intervals
-from archbench.analysis.laws.kaplan import KaplanSizeSteps, minimal_compute, minimal_steps
-from archbench.analysis.laws.single import ComputeLaw
-from archbench.analysis.points import clean_points
-from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import (
+from archbench.analysis.fitting.bootstrap import percentile_intervals
+from archbench.analysis.fitting.fit import LawFit, fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES, minimise
+from archbench.analysis.fitting.points import clean_points
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.residual_bootstrap import (
     named,
     percentile_interval,
     redrawn_responses,
     refit_to,
     with_residual_intervals,
 )
-from archbench.analysis.robust import LEAST_SQUARES, minimise
+from archbench.analysis.laws.kaplan import KaplanSizeSteps, minimal_compute, minimal_steps
+from archbench.analysis.laws.single import ComputeLaw
+from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.study_points import about, column, fit_study, study_point, usable
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import CostAxis, RunRecord

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from archbench.analysis.comparison.decomposition import DECOMPOSITION, decompose
 from archbench.analysis.critical_batch import BatchSamples, study_batches
-from archbench.analysis.decomposition import DECOMPOSITION, decompose
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.residual_bootstrap import exp_interval
 from archbench.analysis.isoflop_study import study_isoflop
 from archbench.analysis.noise_study import study_noise, two_sided
-from archbench.analysis.power_sum import Array
-from archbench.analysis.residual_bootstrap import exp_interval
 from archbench.analysis.size_data_studies import LawSamples, study_data, study_grid, study_sizes
 from archbench.analysis.step_study import Correction, study_steps
 from archbench.analysis.transfer import TransferSettings, analyse_transfer

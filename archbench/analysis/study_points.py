@@ -9,10 +9,10 @@ from typing import TypedDict
 
 import numpy as np
 
-from archbench.analysis.fitting import Floor, LawFit, fit_law
+from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import Law
-from archbench.analysis.power_sum import Array
-from archbench.analysis.robust import LEAST_SQUARES
 from archbench.results.runs import CurvePoint, RunRecord
 from archbench.results.studies import StudyPoint
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.power_sum import Array
+from archbench.analysis.fitting.power_sum import Array
 
 SEARCH_FACTOR = 100.0
 """B_crit is looked for up to this factor outside the batches that were tried."""

@@ -13,9 +13,9 @@ import numpy as np
 from archbench.analysis.data_regime import Regime, low_data_regime, scratch_law
 from archbench.analysis.direction_ranking import Direction, mean_multiplier, rank_directions
 from archbench.analysis.effective_data import Effective, effective_data, transfer_cell
-from archbench.analysis.fitting import LawFit
+from archbench.analysis.fitting.fit import LawFit
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.forgetting import forgetting
-from archbench.analysis.power_sum import Array
 from archbench.analysis.scratch_curve import MonotoneCurve, inversions
 from archbench.analysis.transfer_costs import cost_frontiers
 from archbench.analysis.transfer_law import fit_given_scratch, fit_transfer_law, fit_unified_law, with_bootstrap

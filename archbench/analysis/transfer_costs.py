@@ -5,7 +5,7 @@ Pre-training is counted in full with every fine-tuned model, and not at all: wha
 
 from collections.abc import Mapping, Sequence
 
-from archbench.analysis.isoflop import efficient_points
+from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.transfer_runs import Cell, TransferRuns
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.results.transfer import CostFrontier, CostPoint, FrontierKind

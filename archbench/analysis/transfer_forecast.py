@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.allocation import CostModel
-from archbench.analysis.comparison import interval
-from archbench.analysis.fitting import LawFit
-from archbench.analysis.law_bootstrap import bootstrap_law
-from archbench.analysis.power_sum import Array
-from archbench.analysis.scan_laws import cost_model
+from archbench.analysis.comparison.compare import interval
+from archbench.analysis.fitting.bootstrap import bootstrap_law
+from archbench.analysis.fitting.fit import LawFit
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.frontier.scan_laws import cost_model
+from archbench.analysis.planning.allocation import CostModel
 from archbench.analysis.transfer import MeasuredDirection
 from archbench.analysis.transfer_runs import Cell, TransferRuns
 from archbench.results.fits import Interval

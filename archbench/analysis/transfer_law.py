@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from archbench.analysis.cell_fit import fit_cells
 from archbench.analysis.effective_data import METHOD, Effective
-from archbench.analysis.fitting import LawFit, fit_law
-from archbench.analysis.law_bootstrap import bootstrap_law, percentile_intervals
+from archbench.analysis.fitting.bootstrap import bootstrap_law, percentile_intervals
+from archbench.analysis.fitting.cells import fit_cells
+from archbench.analysis.fitting.fit import LawFit, fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.transfer import DataTransferred, UnifiedTransfer
 from archbench.analysis.laws.transfer_given_scratch import TransferGivenScratch
-from archbench.analysis.power_sum import Array
-from archbench.analysis.robust import LEAST_SQUARES
 from archbench.analysis.transfer_runs import Cell
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.transfer import Censoring

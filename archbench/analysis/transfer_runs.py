@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.power_sum import Array
+from archbench.analysis.fitting.power_sum import Array
 from archbench.results.runs import RunRecord
 from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, SOURCE, TARGET
 

@@ -33,7 +33,7 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
     two scans on the same text.
     """
     # Imported now: the analysis is not loaded for `--help`.
-    from archbench.analysis.scan_study import StudyOptions, analyse_scan
+    from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
     from archbench.contracts.report import ScanResults
     from archbench.report.verdict import verdict
     from archbench.runs.store import RunStore

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from archbench.analysis.scan_study import analyse_scan
+from archbench.analysis.frontier.scan import analyse_scan
 from archbench.analysis.studies import analyse_studies
 from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults

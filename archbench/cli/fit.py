@@ -13,11 +13,11 @@ from archbench.cli.run_tables import load_tables, parse_floor, table_options, un
 from archbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from archbench.analysis.audit import AuditRow
-    from archbench.analysis.fitting import LawFit
-    from archbench.analysis.forecast import BacktestRow
+    from archbench.analysis.fitting.audit import AuditRow
+    from archbench.analysis.fitting.fit import LawFit
+    from archbench.analysis.fitting.forecast import BacktestRow
     from archbench.analysis.laws.base import Law
-    from archbench.analysis.tables import RunTable
+    from archbench.analysis.tables.read import RunTable
     from archbench.results.fits import FitResult
 
     _Found = tuple[str, FitResult, tuple[AuditRow, ...], tuple[BacktestRow, ...]]
@@ -57,8 +57,8 @@ def fit(
         fit_allocation(file, options, as_json=as_json)
         return
     # Imported now: scipy and pandas are not loaded for `--help`.
-    from archbench.analysis.audit import audit_law, ordering_of
-    from archbench.analysis.forecast import back_test
+    from archbench.analysis.fitting.audit import audit_law, ordering_of
+    from archbench.analysis.fitting.forecast import back_test
     from archbench.analysis.laws.catalogue import law_named
 
     law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
@@ -109,9 +109,9 @@ def _other_conventions(
 
 def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "LawFit":
     """The fit of one table, with intervals where it may be read."""
-    from archbench.analysis.fitting import fit_law
-    from archbench.analysis.law_bootstrap import bca_intervals, bootstrap_law, percentile_intervals
-    from archbench.analysis.profile import profile_intervals
+    from archbench.analysis.fitting.bootstrap import bca_intervals, bootstrap_law, percentile_intervals
+    from archbench.analysis.fitting.fit import fit_law
+    from archbench.analysis.fitting.profile_likelihood import profile_intervals
 
     variables, response = table.inputs(law)
     fitted = fit_law(

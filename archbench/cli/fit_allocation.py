@@ -14,7 +14,7 @@ ALLOCATION = "allocation"
 
 def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> None:
     """Prints the exponents of each architecture. Raises SpecError where a column is not named."""
-    from archbench.analysis.allocation_study import study_allocation
+    from archbench.analysis.planning.approaches import study_allocation
 
     for flag in ("params", "tokens", "compute"):
         if options[flag] is None:

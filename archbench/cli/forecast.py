@@ -14,7 +14,7 @@ from archbench.errors import SpecError, nearest
 from archbench.results.fits import Interval
 
 if TYPE_CHECKING:
-    from archbench.analysis.scan_forecast import ScanForecast
+    from archbench.analysis.planning.scan_forecast import ScanForecast
     from archbench.cli.outputs.analysis import ForecastRow
 
 
@@ -100,7 +100,7 @@ def _of_scan(
     seed: int,
     as_json: bool,
 ) -> None:
-    from archbench.analysis.scan_forecast import forecast_scan
+    from archbench.analysis.planning.scan_forecast import forecast_scan
     from archbench.results.runs import CostAxis, size_scan_results
     from archbench.runs.store import RunStore
 
@@ -163,10 +163,10 @@ def _of_table(file: Path, budgets: tuple[float, ...], options: dict[str, Any]) -
 
 
 def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: dict[str, Any]) -> "ForecastRow":
-    from archbench.analysis.audit import ordering_of
-    from archbench.analysis.forecast import back_test, lack_of_fit, optimal_allocation
-    from archbench.analysis.forecast import forecast as forecast_at
-    from archbench.analysis.law_bootstrap import bootstrap_law
+    from archbench.analysis.fitting.audit import ordering_of
+    from archbench.analysis.fitting.bootstrap import bootstrap_law
+    from archbench.analysis.fitting.forecast import back_test, lack_of_fit, optimal_allocation
+    from archbench.analysis.fitting.forecast import forecast as forecast_at
     from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
 
     fitted = fit_table(law, table, floor, options)

@@ -55,8 +55,8 @@ def import_runs(
 
     `compare` and `report` then treat them like any scan, their origin stated. Importing a file again changes nothing.
     """
-    from archbench.analysis.importing import ImportSettings, records_of
-    from archbench.analysis.tables import Columns, read_table, run_tables
+    from archbench.analysis.tables.read import Columns, read_table, run_tables
+    from archbench.analysis.tables.records import ImportSettings, records_of
     from archbench.runs.imported import imported_run_id, write_imported
     from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 

@@ -10,7 +10,7 @@ from archbench.cli.common import PATH
 from archbench.errors import SpecError
 
 if TYPE_CHECKING:
-    from archbench.analysis.tables import RunTable
+    from archbench.analysis.tables.read import RunTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,7 +115,7 @@ def parse_floor(text: str) -> Any:
 
 def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
     """The runs of each architecture in `file`."""
-    from archbench.analysis.tables import Columns, read_table, run_tables
+    from archbench.analysis.tables.read import Columns, read_table, run_tables
 
     columns = Columns(**{name.replace("-", "_"): options[name.replace("-", "_")] for name in _COLUMNS})
     tables = run_tables(

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from archbench.analysis.frontier_backtest import back_test_frontier, last_error
-from archbench.analysis.scan_study import StudyOptions, fit_contenders
+from archbench.analysis.frontier.back_test import back_test_frontier, last_error
+from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.results.runs import CostAxis, RunRecord
 
 _WITHOUT_INTERVALS = 2

@@ -1,7 +1,7 @@
 """Whether the figures that an entry states are those that its own curves give."""
 
-from archbench.analysis.noise import ENOUGH_FREEDOM
-from archbench.analysis.scan_study import StudyOptions, study_contenders
+from archbench.analysis.frontier.noise import ENOUGH_FREEDOM
+from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.errors import SpecError
 from archbench.leaderboard.back_test import back_test_errors
 from archbench.leaderboard.entry import FORMAT, EntryFigure, LeaderboardEntry, figure_of

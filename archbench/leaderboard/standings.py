@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from archbench.analysis.comparison import Contender, interval
-from archbench.analysis.frontier_audit import AuditSummary, audit_frontiers, summarise
-from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier, last_error
-from archbench.analysis.resampling import no_draw
-from archbench.analysis.scan_study import StudyOptions, compare_all, study_contenders
+from archbench.analysis.comparison.compare import Contender, interval
+from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, summarise
+from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
+from archbench.analysis.frontier.resamples import no_draw
+from archbench.analysis.frontier.scan import StudyOptions, compare_all, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.report.words import bits_per_byte_factor, decisive_point
 from archbench.results.fits import FrontierResult, Interval, MultiplierPoint

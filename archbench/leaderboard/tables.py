@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from archbench.analysis.comparison import Conclusion
+from archbench.analysis.comparison.compare import Conclusion
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry
 from archbench.leaderboard.evidence import OWN_ORIGIN
 from archbench.leaderboard.standings import Row, Table

@@ -14,15 +14,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from archbench.analysis.allocation import CostModel, best_split, compute_exponent
-from archbench.analysis.curves import mean_curves
-from archbench.analysis.fitting import LawFit
-from archbench.analysis.frontier import frontier_points
-from archbench.analysis.isoflop import power_trend
-from archbench.analysis.next_run import spend, standard_error
-from archbench.analysis.power_sum import Array
-from archbench.analysis.resampling import Frontiers
-from archbench.analysis.scan_laws import cost_model, finished_runs, frontier_law, joint_law
+from archbench.analysis.fitting.fit import LawFit
+from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.frontier.curves import mean_curves
+from archbench.analysis.frontier.frontier import frontier_points
+from archbench.analysis.frontier.resamples import Frontiers
+from archbench.analysis.frontier.scan_laws import cost_model, finished_runs, frontier_law, joint_law
+from archbench.analysis.planning.allocation import CostModel, best_split, compute_exponent
+from archbench.analysis.planning.isoflop import power_trend
+from archbench.analysis.planning.next_run import spend, standard_error
 from archbench.errors import SpecError
 from archbench.results.runs import CostAxis, RunRecord
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from archbench.analysis.frontier_audit import AS_FITTED, FrontierAuditRow
+from archbench.analysis.frontier.audit import AS_FITTED, FrontierAuditRow
 from archbench.report.plotting import new_figure, styled
 from archbench.report.words import known
 

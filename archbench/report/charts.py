@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from archbench.analysis.comparison import Contender
-from archbench.analysis.curves import Floats, MeanCurve
+from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.contracts.report import ScanResults
 from archbench.report.contenders import by_track, contenders_by_axis, contenders_of
 from archbench.report.envelopes import envelope_line, law_line

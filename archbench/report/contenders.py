@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import wraps
 from typing import TypeVar
 
-from archbench.analysis.comparison import Contender
-from archbench.analysis.frontier_audit import FrontierAuditRow, audit_frontiers
-from archbench.analysis.frontier_backtest import FrontierBacktestRow, back_test_frontier
-from archbench.analysis.scan_study import StudyOptions, fit_contenders
+from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
+from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
+from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
 from archbench.results.runs import CostAxis

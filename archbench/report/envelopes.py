@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.comparison import Contender
-from archbench.analysis.curves import Floats
+from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.frontier.curves import Floats
 from archbench.contracts.report import Cell, DataTable, ScanResults
 from archbench.report.columns import data_table
 from archbench.report.contenders import contenders_by_axis

@@ -8,8 +8,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from archbench.analysis.comparison import Contender
-from archbench.analysis.curves import Floats, MeanCurve
+from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, placed_figure, style_of, styled
 from archbench.report.words import known, number

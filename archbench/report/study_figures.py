@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from archbench.analysis.isoflop import efficient_points
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import ComputeLaw, DataLaw, SizeLaw
+from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.study_points import different_tokens
 from archbench.report.plotting import AXIS_NAMES, new_figure, style_of, styled
 from archbench.report.words import number

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from archbench.analysis.tuning import TunedSize
+from archbench.analysis.frontier.tuning import TunedSize
 from archbench.report.plotting import new_figure, style_of, styled
 from archbench.report.words import number
 from archbench.results.runs import size_number

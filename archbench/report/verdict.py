@@ -2,9 +2,9 @@
 
 from typing import get_args
 
-from archbench.analysis.comparison import Conclusion, conclusion
-from archbench.analysis.peeking import peeking_contenders
-from archbench.analysis.tuning import analyse_tuning, tuning_warnings
+from archbench.analysis.comparison.compare import Conclusion, conclusion
+from archbench.analysis.frontier.prefix_audits import peeking_contenders
+from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.contracts.report import ScanResults
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines

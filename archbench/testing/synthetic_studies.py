@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.kaplan import CriticalBatch, KaplanSizeData, KaplanSizeSteps
 from archbench.analysis.laws.single import DataLaw, SizeLaw
-from archbench.analysis.power_sum import Array
 from archbench.results.runs import CurvePoint, RunRecord, RunState
 from archbench.units import kaplan_train_flops
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from archbench.analysis.scan_study import StudyOptions, analyse_scan
+from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.build import make_entries

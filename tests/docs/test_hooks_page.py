@@ -257,7 +257,7 @@ def records() -> list[RunRecord]:
 
 
 def results() -> ScanResults:
-    from archbench.analysis.scan_study import analyse_scan
+    from archbench.analysis.frontier.scan import analyse_scan
 
     runs = tuple(records())
     frontiers, comparisons = analyse_scan(runs, baseline="gpt2")

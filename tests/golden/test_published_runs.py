@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from archbench.analysis.compute_law import fit_compute_law
-from archbench.analysis.fitting import LawFit, fit_law
-from archbench.analysis.isoflop import efficient_points, power_trend
+from archbench.analysis.comparison.equal_budget import compute_multiplier
+from archbench.analysis.fitting.fit import LawFit, fit_law
+from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.laws.chinchilla import Chinchilla, SharedExponent
-from archbench.analysis.multiplier import compute_multiplier
+from archbench.analysis.planning.isoflop import efficient_points, power_trend
 from archbench.results.fits import FitStatus
 
 RUNS = Path(__file__).parent / "rundata"

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.fitting import LawFit, fit_law
+from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
 from archbench.cli.fit import fit

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from archbench.analysis.power_sum import Array, PowerSum
+from archbench.analysis.fitting.power_sum import Array, PowerSum
 
 Exponents = Mapping[int, tuple[str, ...]]
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import ZERO_FLOOR, Exponents, Law, exp
-from archbench.analysis.power_sum import Array
 
 
 def _log_floor(params: Mapping[str, float]) -> float:

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import ZERO_FLOOR, Exponents, Law, exp, scale_of
-from archbench.analysis.power_sum import Array
 
 
 class _OneVariable(Law):

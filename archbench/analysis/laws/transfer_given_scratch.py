@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import Exponents, Law, exp
-from archbench.analysis.power_sum import Array
 
 
 class TransferGivenScratch(Law):

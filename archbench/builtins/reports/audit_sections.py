@@ -13,8 +13,8 @@ from archbench.units import counted
 
 if TYPE_CHECKING:
     # Loaded where a section is made: registering sections must stay cheap.
-    from archbench.analysis.frontier_audit import AuditSummary, FrontierAuditRow
-    from archbench.analysis.frontier_backtest import FrontierBacktestRow
+    from archbench.analysis.frontier.audit import AuditSummary, FrontierAuditRow
+    from archbench.analysis.frontier.back_test import FrontierBacktestRow
 
 
 class AuditSection(ReportSection):
@@ -27,7 +27,7 @@ class AuditSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """What holds, in words; a figure of differences; a table for each contender."""
-        from archbench.analysis.frontier_audit import summarise
+        from archbench.analysis.frontier.audit import summarise
         from archbench.report.audit_figure import audit
         from archbench.report.contenders import audit_rows
         from archbench.report.verdict import main_axis
@@ -111,7 +111,7 @@ def _ends(found: Interval | None) -> tuple[Cell, Cell, Cell]:
 
 def summary_words(one: "AuditSummary", baseline: str | None) -> str:
     """What holds under which conventions, in one sentence."""
-    from archbench.analysis.comparison import Conclusion
+    from archbench.analysis.comparison.compare import Conclusion
 
     if one.conclusion is Conclusion.REFUSED:
         return f"{one.contender}: no conclusion as fitted, so nothing to hold."

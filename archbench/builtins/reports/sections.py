@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from archbench.analysis.comparison import Contender
+from archbench.analysis.comparison.compare import Contender
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
 from archbench.report.run_tables import state_text, study_runs

@@ -12,7 +12,7 @@ from archbench.units import human_count
 
 if TYPE_CHECKING:
     # Loaded where the section is made: registering sections must stay cheap.
-    from archbench.analysis.tuning import ContenderBudget, LawCheck, TunedSize, Tuning
+    from archbench.analysis.frontier.tuning import ContenderBudget, LawCheck, TunedSize, Tuning
 
 
 class TuningSection(ReportSection):
@@ -25,7 +25,7 @@ class TuningSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Words, a figure, tables of sizes and budgets; None where no rate was tuned and one batch serves all sizes."""
-        from archbench.analysis.tuning import analyse_tuning
+        from archbench.analysis.frontier.tuning import analyse_tuning
 
         tuning = analyse_tuning((*results.records, *results.trials))
         batches = self._batches(results)
@@ -47,7 +47,7 @@ class TuningSection(ReportSection):
 
     def tables(self, results: ScanResults) -> Sequence[DataTable]:
         """Every trial with its loss."""
-        from archbench.analysis.tuning import analyse_tuning
+        from archbench.analysis.frontier.tuning import analyse_tuning
         from archbench.report.columns import data_table
 
         tuning = analyse_tuning((*results.records, *results.trials))

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from archbench.analysis.allocation_study import AllocationRow
-from archbench.analysis.forecast import BacktestRow
-from archbench.analysis.scan_forecast import ScanForecast
+from archbench.analysis.fitting.forecast import BacktestRow
+from archbench.analysis.planning.approaches import AllocationRow
+from archbench.analysis.planning.scan_forecast import ScanForecast
 from archbench.analysis.transfer_forecast import TransferForecast
 from archbench.planning.next_runs import NextRuns
 from archbench.results.fits import FitResult, Interval

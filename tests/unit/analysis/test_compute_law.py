@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archbench.analysis.compute_law import fit_compute_law
+from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.results.fits import FitStatus
 
 COST = np.geomspace(1e12, 1e17, 9)

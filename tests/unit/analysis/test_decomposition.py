@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from archbench.analysis.decomposition import decompose
+from archbench.analysis.comparison.decomposition import decompose
 from archbench.results.decomposition import Decomposition, Figure, StepEffect
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord, RunState

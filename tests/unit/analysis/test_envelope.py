@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.envelope import led_intervals, lower_envelope, on_envelope
+from archbench.analysis.frontier.envelope import led_intervals, lower_envelope, on_envelope
 
 ROUNDING = 1e-12  # a few interpolations of numbers near 1
 

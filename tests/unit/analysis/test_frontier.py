@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.curves import mean_curves
-from archbench.analysis.envelope import lower_envelope, on_envelope
-from archbench.analysis.frontier import frontier_points, leaderships
-from archbench.analysis.noise import estimate_noise
-from archbench.analysis.resampled_laws import fit_floors, fit_lines
-from archbench.analysis.resampling import Draws, Frontiers, no_draw
+from archbench.analysis.frontier.curves import mean_curves
+from archbench.analysis.frontier.envelope import lower_envelope, on_envelope
+from archbench.analysis.frontier.frontier import frontier_points, leaderships
+from archbench.analysis.frontier.noise import estimate_noise
+from archbench.analysis.frontier.resampled_laws import fit_floors, fit_lines
+from archbench.analysis.frontier.resamples import Draws, Frontiers, no_draw
 from archbench.results.fits import PointKind
 from archbench.results.runs import CostAxis, RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archbench.analysis.comparison import Conclusion
-from archbench.analysis.frontier_audit import AS_FITTED, FrontierAuditRow, audit_frontiers, summarise
-from archbench.analysis.resampled_laws import fit_floors, fit_huber_lines, fit_lines
-from archbench.analysis.scan_study import StudyOptions, analyse_scan
+from archbench.analysis.comparison.compare import Conclusion
+from archbench.analysis.frontier.audit import AS_FITTED, FrontierAuditRow, audit_frontiers, summarise
+from archbench.analysis.frontier.resampled_laws import fit_floors, fit_huber_lines, fit_lines
+from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archbench.analysis.calibration import Design, simulate
-from archbench.analysis.comparison import Contender
-from archbench.analysis.frontier_backtest import back_test_frontier, last_error
-from archbench.analysis.noise import estimate_noise
-from archbench.analysis.scan_study import StudyOptions, fit_contenders, fit_curves
+from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.frontier.back_test import back_test_frontier, last_error
+from archbench.analysis.frontier.noise import estimate_noise
+from archbench.analysis.frontier.scan import StudyOptions, fit_contenders, fit_curves
+from archbench.analysis.simulation.calibration import Design, simulate
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

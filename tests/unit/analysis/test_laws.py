@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from archbench.analysis.allocation import best_split
-from archbench.analysis.fitting import fit_law
-from archbench.analysis.law_bootstrap import bootstrap_law
+from archbench.analysis.fitting.bootstrap import bootstrap_law
+from archbench.analysis.fitting.fit import fit_law
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.catalogue import LAWS, law_named
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.laws.transfer import DataTransferred
+from archbench.analysis.planning.allocation import best_split
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 

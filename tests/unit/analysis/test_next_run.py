@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from archbench.analysis.fitting import fit_law
+from archbench.analysis.fitting.fit import fit_law
+from archbench.analysis.fitting.huber import minimise
 from archbench.analysis.laws.chinchilla import Chinchilla
-from archbench.analysis.next_run import rank_next_runs, spend
-from archbench.analysis.robust import minimise
+from archbench.analysis.planning.next_run import rank_next_runs, spend
 
 TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
 NOISE = 0.003

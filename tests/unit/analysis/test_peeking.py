@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from archbench.analysis.peeking import gain_from_later_tokens, peeking_contenders
+from archbench.analysis.frontier.prefix_audits import gain_from_later_tokens, peeking_contenders
 from archbench.results.runs import PrefixAudit, RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 

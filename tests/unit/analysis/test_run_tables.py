@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from archbench.analysis.fitting import fit_law
-from archbench.analysis.forecast import back_test, forecast, lack_of_fit
-from archbench.analysis.isoflop import efficient_points, isoflop_minimum
-from archbench.analysis.law_bootstrap import bca_interval, bootstrap_law, leave_one_run_out
+from archbench.analysis.fitting.bootstrap import bca_interval, bootstrap_law, leave_one_run_out
+from archbench.analysis.fitting.fit import fit_law
+from archbench.analysis.fitting.forecast import back_test, forecast, lack_of_fit
+from archbench.analysis.fitting.profile_likelihood import profile_exponent
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
-from archbench.analysis.profile import profile_exponent
+from archbench.analysis.planning.isoflop import efficient_points, isoflop_minimum
 from archbench.cli.fit import fit
 from archbench.cli.forecast import forecast as forecast_command
 from archbench.cli.import_runs import import_runs

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from archbench.analysis.fitting.residual_bootstrap import with_residual_intervals
 from archbench.analysis.laws.single import SizeLaw
 from archbench.analysis.noise_study import noise_windows, ratio_interval
-from archbench.analysis.residual_bootstrap import with_residual_intervals
 from archbench.analysis.studies import NOISE, analyse_studies
 from archbench.analysis.study_points import fit_study
 from archbench.results.fits import FitResult, FitStatus

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archbench.analysis.scan_study import StudyOptions, analyse_scan
+from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.results.fits import Comparison, FitStatus, FrontierResult
 from archbench.results.runs import CostAxis, RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

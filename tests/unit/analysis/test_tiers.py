@@ -3,9 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archbench.analysis.calibration import Design, equal_architectures, equal_sizes, exponent_coverage, tier_power
-from archbench.analysis.noise import Noise
-from archbench.analysis.tiers import FinalLoss, design_warning, find_tiers, holm, smallest_visible_gain
+from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.tiers import FinalLoss, design_warning, find_tiers, holm, smallest_visible_gain
+from archbench.analysis.simulation.calibration import (
+    Design,
+    equal_architectures,
+    equal_sizes,
+    exponent_coverage,
+    tier_power,
+)
 
 NOISE = Noise(std_log=0.01, std_nats=0.03, degrees_of_freedom=4, source="its own seeds")
 

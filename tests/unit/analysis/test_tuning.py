@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from archbench.analysis.tuning import analyse_tuning, tuning_warnings
+from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.results.runs import RunRecord, RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Edge
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from archbench.analysis.scan_laws import joint_law
+from archbench.analysis.frontier.scan_laws import joint_law
 from archbench.cli.forecast import forecast
 from archbench.cli.plan import plan
 from archbench.errors import SpecError, StoreError

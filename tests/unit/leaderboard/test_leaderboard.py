@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archbench.analysis.scan_study import analyse_scan
+from archbench.analysis.frontier.scan import analyse_scan
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from archbench.analysis.scan_study import StudyOptions, analyse_scan
+from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.analysis.studies import analyse_studies
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import Column, DataTable, ScanResults

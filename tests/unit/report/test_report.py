@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from archbench.analysis.scan_study import StudyOptions, analyse_scan
+from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError

@@ -1,0 +1,117 @@
+"""Laws of one contender of a scan, ready to forecast and to plan by: L(C) on its frontier, L(N,D) on its runs.
+
+Legend: C compute (FLOPs), N parameters without embeddings, D tokens, L loss (nats).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
+from archbench.analysis.fitting.huber import LEAST_SQUARES
+from archbench.analysis.frontier.compute_law import fit_compute_law
+from archbench.analysis.frontier.curves import mean_curves
+from archbench.analysis.frontier.frontier import frontier_points
+from archbench.analysis.frontier.resamples import Frontiers
+from archbench.analysis.laws.base import Law
+from archbench.analysis.laws.chinchilla import Chinchilla, SharedExponent
+from archbench.analysis.laws.single import ComputeLaw
+from archbench.analysis.planning.allocation import SIX_N_D, CostModel
+from archbench.results.fits import FitStatus
+from archbench.results.runs import CostAxis, CurvePoint, RunRecord
+from archbench.units import counted
+
+MIN_SIZES = 3
+_CURVE_POINTS = 64
+"""Of one run in L(N,D): neighbouring points of a long curve say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFit:
+    """A law of one contender."""
+
+    fit: LawFit
+    floor: Floor
+    points: str
+    """Which points it was fitted to, in words."""
+
+
+def cost_model(records: Sequence[RunRecord], axis: CostAxis) -> CostModel:
+    """A token's cost at each size: 6·N on the `kaplan` axis; on `exact` a power of N through the runs' own FLOPs."""
+    sizes = np.array([record.non_embedding_params for record in records], dtype=float)
+    if axis is CostAxis.KAPLAN or len(np.unique(sizes)) < 2:
+        return SIX_N_D
+    per_token = np.array([record.curve[-1].exact_flops / record.curve[-1].tokens for record in records])
+    power, level = np.polyfit(np.log(sizes), np.log(per_token), 1)
+    return CostModel(float(np.exp(level)), float(power))
+
+
+def finished_runs(records: Sequence[RunRecord], contender: str) -> tuple[RunRecord, ...]:
+    """The contender's runs that may enter a fit."""
+    return tuple(
+        record for record in records if record.contender == contender and record.usable and record.curve[-1].tokens > 0
+    )
+
+
+def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -> ScanFit:
+    """L(C) on the compute-efficient points, with a floor where reports' own test finds one in the data."""
+    curves = mean_curves(contender, records, axis)
+    points = frontier_points(Frontiers.of(curves)) if curves.curves else ()
+    cost, loss = np.array([point.cost for point in points]), np.array([point.loss_nats for point in points])
+    sizes = [point.size_index for point in points]
+
+    def fitted(floor: Floor) -> LawFit:
+        fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, delta=LEAST_SQUARES, clusters=sizes, cost_axis=axis)
+        if curves.num_sizes < MIN_SIZES:
+            reason = f"{counted(curves.num_sizes, 'size')} finished; a frontier needs at least {MIN_SIZES}"
+            return fit.refused(FitStatus.TOO_FEW_SIZES, reason)
+        return fit
+
+    words = f"{len(points)} points of the frontier"
+    free = fitted("free")
+    bends = fit_compute_law(cost, loss, floor="free", clusters=sizes, delta=LEAST_SQUARES).status is FitStatus.OK
+    return ScanFit(free, "free", words) if free.ok and bends else ScanFit(fitted("none"), "none", words)
+
+
+def joint_law(records: Sequence[RunRecord], contender: str) -> ScanFit:
+    """L(N,D): the first of four fits that may be read, else the one that came nearest to it.
+
+    Finished runs are asked before learning curves, whose points are in mid-schedule, and the law with two exponents
+    before the one with a shared exponent. The points of one curve together weigh as one run.
+    """
+    runs = finished_runs(records, contender)
+    tried = [
+        ScanFit(_joint(law, runs, finished_only=finished), "free", words)
+        for finished, words in ((True, "finished runs"), (False, "learning curves, mid-schedule points among them"))
+        for law in (Chinchilla(), SharedExponent())
+    ]
+    return next((one for one in tried if one.fit.ok), tried[2])
+
+
+def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFit:
+    rows = [
+        (number, run.non_embedding_params, point.tokens, point.validation_loss_nats)
+        for number, run in enumerate(runs)
+        for point in (run.curve[-1:] if finished_only else _thinned(run.curve))
+    ]
+    number, size, tokens, loss = np.array(rows, dtype=float).reshape(-1, 4).T
+    weights = 1.0 / np.bincount(number.astype(int), minlength=1)[number.astype(int)]
+    variables = {"N": size, "D": tokens}
+    conventions = {str(run.details.get("param_convention", "non_embedding")) for run in runs}
+    fit = fit_law(law, variables, loss, weights=weights, clusters=number, param_convention=", ".join(conventions))
+    if (sizes := len(np.unique(size))) < MIN_SIZES:
+        return fit.refused(
+            FitStatus.TOO_FEW_SIZES, f"{counted(sizes, 'size')} finished; the law needs at least {MIN_SIZES}"
+        )
+    return fit
+
+
+def _thinned(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """The curve after warm-up, at most `_CURVE_POINTS` of it, log-spaced in tokens, the last among them."""
+    kept = [point for point in curve if point.tokens > 0 and not point.in_warmup]
+    if len(kept) <= _CURVE_POINTS:
+        return kept
+    logs = np.log([point.tokens for point in kept])
+    wanted = np.linspace(logs[0], logs[-1], _CURVE_POINTS)
+    return [kept[index] for index in np.unique(np.append(np.searchsorted(logs, wanted[:-1]), len(kept) - 1))]

@@ -1,0 +1,135 @@
+"""Which run to train next: the one that shrinks the expected variance of a named quantity most per FLOP.
+
+Under the fitted law with noise s of ln L, runs at x_i carry the information I = sum_i g_i g_iᵀ/s², where g is the
+gradient of ln L by theta. A further run at x changes the variance of a quantity with gradient q from qᵀI⁻¹q by the
+rank-one formula of Sherman and Morrison, so every candidate is judged at once (Chaloner and Verdinelli 1995: local
+c-optimal design).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from archbench.analysis.fitting.fit import LawFit
+from archbench.analysis.fitting.power_sum import Array
+
+_STEP = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible run and what it is expected to bring."""
+
+    at: dict[str, float]
+    flops: float
+    std_before: float
+    """Standard error of the quantity now."""
+    std_after: float
+    """The same with this run added."""
+    gain_per_flop: float
+    """Variance taken away per FLOP."""
+
+
+def rank_next_runs(
+    fit: LawFit,
+    quantity: Callable[[Mapping[str, float]], float],
+    candidates: Mapping[str, ArrayLike],
+    flops: ArrayLike,
+) -> tuple[Candidate, ...]:
+    """Candidates, the best first. quantity: of the public parameters; candidates: by variable; flops: of each.
+
+    Raises ValueError for a fit whose status is not `ok`: a law that is not known says nothing about runs.
+    """
+    if not fit.ok:
+        raise ValueError(f"the fit is {fit.result.status.value}: {fit.result.reason}")
+    free, covariance, direction = _state(fit, quantity)
+    before = float(direction @ covariance @ direction)
+    there = _information(fit, candidates)[:, free]
+    reduction = _reduction(covariance, direction, there)
+    cost = np.broadcast_to(np.asarray(flops, dtype=float), reduction.shape)
+    values = {name: np.broadcast_to(np.asarray(value, dtype=float), cost.shape) for name, value in candidates.items()}
+    ranked = np.argsort(-reduction / cost, kind="stable")
+    return tuple(
+        Candidate(
+            {name: float(value[index]) for name, value in values.items()},
+            float(cost[index]),
+            float(np.sqrt(before)),
+            float(np.sqrt(max(before - reduction[index], 0.0))),
+            float(reduction[index] / cost[index]),
+        )
+        for index in ranked
+    )
+
+
+def spend(
+    fit: LawFit,
+    quantity: Callable[[Mapping[str, float]], float],
+    candidates: Mapping[str, ArrayLike],
+    flops: ArrayLike,
+    *,
+    budget: float,
+    max_runs: int = 100,
+    max_repeats: int = 100,
+) -> tuple[int, ...]:
+    """Indices of candidates, one at a time the best per FLOP given those before it, until `budget` is spent.
+
+    No candidate is taken more than `max_repeats` times.
+    """
+    free, covariance, direction = _state(fit, quantity)
+    there = _information(fit, candidates)[:, free]
+    cost = np.broadcast_to(np.asarray(flops, dtype=float), (len(there),))
+    chosen: list[int] = []
+    left = np.full(len(there), max_repeats)
+    while len(chosen) < max_runs and (offered := (cost <= budget) & (left > 0)).any():
+        worth = np.where(offered, _reduction(covariance, direction, there) / cost, -1.0)
+        best = int(worth.argmax())
+        carried = covariance @ there[best]
+        covariance = covariance - np.outer(carried, carried) / (1.0 + float(there[best] @ carried))
+        budget -= float(cost[best])
+        left[best] -= 1
+        chosen.append(best)
+    return tuple(chosen)
+
+
+def standard_error(
+    fit: LawFit,
+    quantity: Callable[[Mapping[str, float]], float],
+    added: Mapping[str, ArrayLike] | None = None,
+) -> float:
+    """Standard error of the quantity now, or expected with all of the runs `added` (by variable)."""
+    free, covariance, direction = _state(fit, quantity)
+    if added is not None:
+        there = _information(fit, added)[:, free]
+        covariance = np.asarray(np.linalg.inv(np.linalg.inv(covariance) + there.T @ there))
+    return float(np.sqrt(direction @ covariance @ direction))
+
+
+def _state(fit: LawFit, quantity: Callable[[Mapping[str, float]], float]) -> tuple[list[int], Array, Array]:
+    """Indices of free parameters, their covariance, and the gradient of the quantity."""
+    free = [index for index in range(fit.law.num_params) if index not in fit.fixed]
+    here = fit.design().evaluate(fit.theta[None, :]).gradient[0][:, free] / fit.result.residual_std
+    covariance = np.linalg.inv((here * fit.points.weights[:, None]).T @ here)
+    return free, np.asarray(covariance), _gradient(fit, quantity)[free]
+
+
+def _information(fit: LawFit, candidates: Mapping[str, ArrayLike]) -> Array:
+    """g/s of each candidate, [m, P]."""
+    design = fit.law.design(fit.logs_of(**candidates))
+    return np.asarray(design.evaluate(fit.theta[None, :]).gradient[0] / fit.result.residual_std)
+
+
+def _reduction(covariance: Array, direction: Array, there: Array) -> Array:
+    """Variance that each candidate would take away, [m]."""
+    carried = there @ covariance
+    return np.asarray((carried @ direction) ** 2 / (1.0 + np.einsum("mp,mp->m", carried, there)))
+
+
+def _gradient(fit: LawFit, quantity: Callable[[Mapping[str, float]], float]) -> Array:
+    """Derivative of the quantity by theta, by central differences."""
+    count = fit.law.num_params
+    steps = np.concatenate([np.eye(count), -np.eye(count)]) * _STEP
+    drawn = fit.law.public(fit.theta + steps, fit.points.centre)
+    values = [quantity({name: float(value[row]) for name, value in drawn.items()}) for row in range(2 * count)]
+    return np.asarray((np.array(values[:count]) - np.array(values[count:])) / (2 * _STEP))
