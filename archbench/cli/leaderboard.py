@@ -120,6 +120,7 @@ def _standings(leaderboard_dir: Path) -> list[Standing]:
             reference_cost=table.reference_cost,
             name=row.name,
             rank=row.rank,
+            unranked=row.unranked,
             loss_nats=row.loss_nats,
             law=row.frontier.law,
             multiplier=row.multiplier,

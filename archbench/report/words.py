@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from archbench.report.plotting import AXIS_NAMES
-from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
+from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, HeadlineMultiplier, Interval
 from archbench.results.runs import RunRecord, size_number
 
 
@@ -103,9 +103,19 @@ def crossover_text(comparison: Comparison) -> str:
     return f"{with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}"
 
 
-def decisive_point(comparison: Comparison) -> MultiplierPoint | None:
-    """The multiplier at the lowest loss that both reach; the first extrapolated one where they share none."""
-    measured = [point for point in comparison.multipliers if not point.extrapolated]
-    if measured:
-        return measured[-1]
-    return comparison.multipliers[0] if comparison.multipliers else None
+def multiplier_text(headline: HeadlineMultiplier | None) -> str:
+    """The headline multiplier with its interval, or its status; a dash where losses do not compare."""
+    if headline is None:
+        return "-"
+    if headline.status is not FitStatus.OK or headline.multiplier is None:
+        return f"`{headline.status.value}`"
+    return with_interval(headline.multiplier)
+
+
+def window_text(headline: HeadlineMultiplier, factor: float | None = None, *, unit: bool = True) -> str:
+    """The losses over which a headline is averaged: `2.83 to 2.61 nats per token`, in bits per byte by `factor`."""
+    if headline.window_nats is None:
+        return "-"
+    high, low = headline.window_nats
+    ends = f"{number(high * (factor or 1.0), 4)} to {number(low * (factor or 1.0), 4)}"
+    return f"{ends} {'bits per byte' if factor else 'nats per token'}" if unit else ends

@@ -1,8 +1,8 @@
 """What `--json` prints of comparisons: compare, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from archbench.results.fits import Comparison
+from archbench.results.fits import Comparison, ComparisonAt
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,8 @@ class CompareOutput:
     scans: list[str]
     comparisons: list[Comparison]
     """One for each cost axis."""
+    places: list[ComparisonAt] = field(default_factory=list)
+    """What was asked for by --at-cost and --at-loss, on each axis."""
 
 
 @dataclass(frozen=True, slots=True)
