@@ -11,11 +11,12 @@ from archbench.analysis.comparison.compare import Contender, centred_interval, c
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
-from archbench.analysis.frontier.frontier import frontier_points, leaderships
+from archbench.analysis.frontier.frontier import frontier_points
+from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.noise import Noise, noise_of
 from archbench.analysis.frontier.resampled_laws import PowerLaws, fit_floors, fit_lines
 from archbench.analysis.frontier.resamples import Draws, Frontiers, Sample, draw
-from archbench.analysis.frontier.tiers import design_warning, final_losses, find_tiers, holm
+from archbench.analysis.frontier.tiers import find_tiers, holm
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import counted
@@ -179,14 +180,16 @@ def fit_curves(
 
 def _judged(one: Contender) -> Contender:
     """`one` with what its sizes contribute, its tiers, and what its design cannot see."""
-    finals = final_losses(one.curves)
+    found = find_tiers(one.curves, one.noise)
     return replace(
         one,
         result=replace(
             one.result,
             sizes=leaderships(one.curves, one.frontiers, one.noise),
-            tiers=find_tiers(finals, one.noise),
-            warnings=_warnings(one.curves, one.result.points, design_warning(finals, one.noise)),
+            tiers=found.tiers,
+            gains=found.gains,
+            ladder_note=found.note,
+            warnings=_warnings(one.curves, one.result.points, found.warning),
         ),
     )
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from archbench.analysis.frontier.curves import mean_curves
 from archbench.analysis.frontier.envelope import lower_envelope, on_envelope
-from archbench.analysis.frontier.frontier import frontier_points, leaderships
+from archbench.analysis.frontier.frontier import frontier_points
+from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.noise import estimate_noise
 from archbench.analysis.frontier.resampled_laws import fit_floors, fit_lines
 from archbench.analysis.frontier.resamples import Draws, Frontiers, no_draw
