@@ -36,7 +36,7 @@ _LEGEND = """## How to read it
   its 95 % interval missed.
 - **Multiplier**: compute of the baseline divided by this architecture's at the lowest loss that both reach; above 1, it
   needs less.
-- **Size tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
+- **Size tiers**: neighbouring sizes that do not gain over smaller ones; then sizes of which that is not resolved.
 - **Prefix audit**: what the largest model gains from later tokens, which a causal model must not see, in nats per
   token. Zero for an honest causal model; marked **!** where its interval lies above zero.
 - **Compute tier**: what the largest run takes about a day on: *laptop* up to 1e15 executed FLOPs, *accelerator* up to
