@@ -20,6 +20,8 @@ ENOUGH_FREEDOM = 2
 """Degrees of freedom (seeds beyond the first, summed over sizes) from which a contender's own noise is used."""
 POOLING_LEVEL = 0.2
 """Level of the tests that precede pooling. Liberal, since pooling what differs costs more than not pooling."""
+_TREND_SIZES = 3
+"""Sizes with seeds that a trend takes: two say nothing about the sizes that have none."""
 _NULL_DRAWS = 4000
 
 
@@ -86,8 +88,8 @@ def estimate_noise(curves: Sequence[MeanCurve], source: str = "its own seeds") -
     pooled = SizeNoise(float(np.sqrt(sum(squares.values()) / total)), total)
     loss = float(np.exp(np.mean(logs)))
     order = sorted(freedom)
-    changes = trend_p_value([squares[size] for size in order], [freedom[size] for size in order]) < POOLING_LEVEL
-    if not changes:
+    trend = trend_p_value([squares[size] for size in order], [freedom[size] for size in order])
+    if len(order) < _TREND_SIZES or trend >= POOLING_LEVEL:
         return Noise(pooled.std_log, total, source, loss)
     own = {size: SizeNoise(float(np.sqrt(squares[size] / freedom[size])), freedom[size]) for size in order}
     by_size = {size: own.get(size) or _borrowed(size, own, pooled) for size in {one.size_index for one in curves}}
