@@ -100,7 +100,7 @@ def stops_at_the_third(log_loss: Floats) -> Floats:
 def simulate(design: Design, truth: Callable[[Floats], Floats], studies: int, seed: int = 0) -> list[set[int]]:
     """For each made-up study the places on the ladder, from 0, that are said not to gain."""
     shape = SHAPES[design.shape]
-    params = shape.smallest * design.spacing ** np.arange(design.sizes)
+    params = np.asarray(shape.smallest * design.spacing ** np.arange(design.sizes), dtype=np.float64)
     tokens = shape.tokens(params)
     expected = truth(np.log(shape.loss_nats(params, tokens)))
     scale = NOISES[design.noise](design.sizes)
