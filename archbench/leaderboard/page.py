@@ -39,7 +39,7 @@ _LEGEND = """## How to read it
   smallest size). `holds 7/9` means that two of nine readable variants say something else.
 - **Back-test**: error of the loss of the dearest run as predicted by the law of the cheaper ones; marked **!** where
   its 95 % interval missed, *no test* where the interval could cover anything.
-- **Size tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
+- **Size tiers**: neighbouring sizes that do not gain over smaller ones; then sizes of which that is not resolved.
 - **Prefix audit**: what the largest model gains from later tokens, which a causal model must not see, in nats per
   token. Zero for an honest causal model; marked **!** where its interval lies above zero.
 - **Compute tier**: what the largest run takes about a day on: *laptop* up to 1e15 executed FLOPs, *accelerator* up to

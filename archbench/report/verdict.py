@@ -1,5 +1,6 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 from archbench.analysis.comparison.compare import Conclusion, CostConclusion, conclusion, cost_conclusion
@@ -13,14 +14,25 @@ from archbench.report.words import (
     alpha_text,
     bits_per_byte_factor,
     crossover_text,
+    gain_text,
     known,
     number,
     tiers_text,
+    unresolved_gains,
     window_text,
     with_interval,
     without_executed_flops,
 )
-from archbench.results.fits import Comparison, FitStatus, FrontierResult, HeadlineMultiplier, Interval
+from archbench.results.fits import (
+    Comparison,
+    FitStatus,
+    FrontierResult,
+    GainOutcome,
+    HeadlineMultiplier,
+    Interval,
+    SizeGain,
+    SizeLeadership,
+)
 from archbench.results.runs import CostAxis, size_number
 from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
@@ -73,12 +85,27 @@ def _fall_words(frontier: FrontierResult) -> str:
 
 
 def _tier_words(frontier: FrontierResult) -> str:
-    never = [str(size_number(size.size_index)) for size in frontier.sizes if size.dominated]
-    words = f"tiered (sizes {tiers_text(frontier)})" if frontier.tiered else "not tiered"
-    if not never:
+    """`tiered (sizes 3-5)`, `not tiered`, or that this is not resolved; then the sizes that are dominated."""
+    if frontier.tiered:
+        words = f"tiered (sizes {tiers_text(frontier)})"
+    elif not frontier.gains:
+        words = "of no ladder of sizes"
+    elif unresolved_gains(frontier):
+        words = f"not resolved into tiers or none (sizes {_numbers(unresolved_gains(frontier))})"
+    else:
+        words = "not tiered"
+    dominated = [size for size in frontier.sizes if size.dominated]
+    if not dominated:
         return words
-    listed = " and ".join([", ".join(never[:-1]), never[-1]] if len(never) > 1 else never)
-    return f"{words}: {'sizes' if len(never) > 1 else 'size'} {listed} never {'lead' if len(never) > 1 else 'leads'}"
+    return f"{words}: {_sizes(dominated)} {'are' if len(dominated) > 1 else 'is'} dominated"
+
+
+def _sizes(sizes: Sequence[SizeGain | SizeLeadership]) -> str:
+    return f"{'sizes' if len(sizes) > 1 else 'size'} {_numbers(sizes)}"
+
+
+def _numbers(sizes: Sequence[SizeGain | SizeLeadership]) -> str:
+    return ", ".join(str(size_number(size.size_index)) for size in sizes)
 
 
 def verdict(results: ScanResults) -> str:
@@ -223,17 +250,29 @@ def _exponent_words(comparison: Comparison) -> str:
 
 
 def _frontier_words(frontier: FrontierResult) -> str:
-    dominated = [size_number(size.size_index) for size in frontier.sizes if size.dominated]
-    if frontier.tiered:
-        text = f"The frontier of {frontier.contender} is tiered: sizes {tiers_text(frontier)} are one tier"
+    """Whether the frontier is tiered, what each size that does not plainly gain is worth, and which are dominated."""
+    name, unresolved = frontier.contender, unresolved_gains(frontier)
+    dull = [one for one in frontier.gains if one.outcome is GainOutcome.DOES_NOT_GAIN]
+    if not frontier.gains:
+        text = f"The frontier of {name} has no tiers to look for"
+    elif frontier.tiered:
+        groups = [tier.size_indices for tier in frontier.tiers if len(tier.size_indices) > 1]
+        listed = ", ".join(f"{size_number(group[0])}-{size_number(group[-1])}" for group in groups)
+        are = "are one tier" if len(groups) == 1 else "are a tier each"
+        text = f"The frontier of {name} is tiered: sizes {listed} {are}"
+    elif unresolved:
+        text = f"Whether the frontier of {name} is tiered is not resolved"
     else:
-        doubt = "" if frontier.noise_std_nats is not None else ", as far as one seed at each size can tell"
-        text = f"The frontier of {frontier.contender} is not tiered{doubt}"
+        text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
+    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in (*dull, *unresolved)]
+    if frontier.ladder_note:
+        said.append(frontier.ladder_note)
+    dominated = [size for size in frontier.sizes if size.dominated]
     if dominated:
-        which = ", ".join(str(number) for number in dominated)
-        plural = "sizes" if len(dominated) > 1 else "size"
-        return f"{text}; {plural} {which} never {'lead' if len(dominated) > 1 else 'leads'} by more than the noise."
-    return f"{text}; every size leads somewhere."
+        doubt = "" if frontier.noise_std_nats is not None else " in bare figures"
+        better = "a smaller size does as well for less"
+        said.append(f"{_sizes(dominated)} {'are' if len(dominated) > 1 else 'is'} dominated{doubt}: {better}")
+    return "; ".join([text, *said]) + "."
 
 
 def _other(results: ScanResults, comparison: Comparison, axis: CostAxis) -> Comparison | None:

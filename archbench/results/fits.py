@@ -97,17 +97,52 @@ class SizeLeadership:
     lead_from_cost: float | None
     lead_to_cost: float | None
     dominated: bool
+    """Whether at each of its points a smaller size was better for less, by more than the noise."""
     reason: str
     """Why it is dominated, in words; empty otherwise."""
 
 
+class GainOutcome(StrEnum):
+    """What a size is worth beside the best smaller one, both at their final costs."""
+
+    GAINS = "gains"
+    DOES_NOT_GAIN = "does_not_gain"
+    NOT_RESOLVED = "not_resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class SizeGain:
+    """One size of a ladder against the best smaller one, both at their final costs."""
+
+    size_index: int
+    rival_index: int
+    """The smaller size with the lowest loss."""
+    outcome: GainOutcome
+    gain_nats: float
+    """Loss of the smaller one minus its own."""
+    interval: Interval | None
+    """Of the gain, whose ends are one-sided 95 % bounds; None where noise is unknown."""
+    expected_nats: float | None
+    """The gain that the ladder's law expects for that spacing, fitted without this size; None without such a law."""
+    p_gains: float | None
+    """Holm-corrected: of no gain. None where noise is unknown."""
+    p_does_not_gain: float | None
+    """Holm-corrected: of half the expected gain or more. None where noise is unknown, or no law expects anything."""
+    seeds_to_settle: int | None = None
+    """Seeds that would settle what is not resolved, at the gain seen; None where it is resolved or no number would."""
+    seeds_at_every_size: bool = False
+    """Whether they are needed at every size; at this one otherwise."""
+    cause: str = ""
+    """What the curves say about why it does not gain; empty where they say nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Neighbouring sizes of which the larger ones do not beat the smallest one by more than the noise."""
+    """Neighbouring sizes of which each larger one does not gain over the best smaller one; a single size otherwise."""
 
     size_indices: tuple[int, ...]
     p_values: Mapping[int, float]
-    """Holm-corrected one-sided p-value of each larger size against the smallest one."""
+    """Holm-corrected p-value of each larger size: that it gains half of what the ladder's law expects, or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +155,7 @@ class FrontierResult:
     sizes: tuple[SizeLeadership, ...]
     tiers: tuple[Tier, ...]
     noise_std_nats: float | None
-    """Run-to-run standard deviation of the final loss, pooled over sizes with several seeds; None without such."""
+    """Run-to-run standard deviation of the final loss, from that of its logarithm; None without seeds."""
     law: FitResult
     """L(C) = (C_c/C)^alpha_C of the finished runs."""
     law_with_floor: FitResult
@@ -131,6 +166,10 @@ class FrontierResult:
     joint_law: FitResult | None = None
     """L(N,D) of the finished runs; None where they are a ladder, one budget a size."""
     warnings: tuple[str, ...] = ()
+    gains: tuple[SizeGain, ...] = ()
+    """Each size of the ladder but the smallest; empty where the sizes are no ladder."""
+    ladder_note: str = ""
+    """Why its sizes, or some of them, are no ladder, or what stands in for unknown noise; empty otherwise."""
 
     @property
     def tiered(self) -> bool:

@@ -1,6 +1,7 @@
 """The study of one scan: a frontier with its laws for each contender and cost axis, and every pair compared."""
 
 import operator
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -13,13 +14,14 @@ from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.frontier import frontier_points, leaderships
+from archbench.analysis.frontier.frontier import frontier_points
+from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
 from archbench.analysis.frontier.noise import Noise, noise_of
 from archbench.analysis.frontier.reading import Form, LineFrontier, joint_fit, read_frontiers
 from archbench.analysis.frontier.resampled_laws import PowerLaws
 from archbench.analysis.frontier.resamples import Frontiers, draw
-from archbench.analysis.frontier.tiers import design_warning, final_losses, find_tiers, holm
+from archbench.analysis.frontier.tiers import find_tiers, holm
 from archbench.analysis.significance import spread_interval
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
@@ -124,11 +126,12 @@ def _fit_contenders(
     names = sorted(tracks, key=lambda name: name != baseline)  # a stable sort: the spec's order behind the baseline
     sets = {name: mean_curves(name, records, axis) for name in names}
     contenders = []
-    for number, name in enumerate(names):
+    for name in names:
         if not sets[name].curves:
             continue
         noise = noise_of(sets[name], [sets[other] for other in names if tracks[other] == tracks[name]])
-        generator = np.random.default_rng((seed, list(CostAxis).index(axis), number))
+        # By name, so that a contender's intervals do not hang on who else is in the scan.
+        generator = np.random.default_rng((seed, list(CostAxis).index(axis), zlib.crc32(name.encode())))
         contenders.append(fit_curves(tracks[name], sets[name], noise, settings, generator))
     return contenders
 
@@ -178,14 +181,16 @@ def fit_curves(
 
 def _judged(one: Contender) -> Contender:
     """`one` with what its sizes contribute, its tiers, and what its design cannot see."""
-    finals = final_losses(one.curves)
+    found = find_tiers(one.curves, one.noise)
     return replace(
         one,
         result=replace(
             one.result,
             sizes=leaderships(one.curves, one.frontiers, one.noise),
-            tiers=find_tiers(finals, one.noise),
-            warnings=_warnings(one.curves, one.result.points, design_warning(finals, one.noise)),
+            tiers=found.tiers,
+            gains=found.gains,
+            ladder_note=found.note,
+            warnings=_warnings(one.curves, one.result.points, found.warning),
         ),
     )
 

@@ -18,7 +18,7 @@ from archbench.report.words import (
     window_text,
     with_interval,
 )
-from archbench.results.fits import Comparison, FitStatus
+from archbench.results.fits import Comparison, FitStatus, SizeGain
 from archbench.results.runs import CostAxis, RunRecord, origin_text, size_number
 from archbench.units import counted, human_count, human_seconds
 
@@ -68,7 +68,7 @@ class FrontierSection(ReportSection):
 
     def _sizes(self, one: Contender) -> str:
         finals = {curve.size_index: curve for curve in one.curves.curves}
-        p_values = {size: p for tier in one.result.tiers for size, p in tier.p_values.items()}
+        gains = {gain.size_index: gain for gain in one.result.gains}
         rows = []
         for size in one.result.sizes:
             lead = "never"
@@ -82,16 +82,27 @@ class FrontierSection(ReportSection):
                     str(curve.num_runs),
                     number(curve.final_loss_nats, 4),
                     lead,
-                    number(p_values[size.size_index], 2) if size.size_index in p_values else "",
+                    *_gain_cells(gains.get(size.size_index)),
                     size.reason or "no",
                 ]
             )
         header = ["size", "N", "seeds", "final loss (nats)", f"leads ({AXIS_NAMES[one.result.cost_axis]})",
-                  "p in tier", "dominated"]  # fmt: skip
+                  "gain (nats)", "law expects", "gains?", "p of gain", "p of none", "dominated"]  # fmt: skip
         noise = one.result.noise_std_nats
         known = f"{number(noise, 2)} nats" if noise is not None else "unknown (one seed at each size)"
-        words = f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}."
-        return markdown_table(header, rows, right=(0, 1, 2, 3, 5)) + f"\n\n{words}"
+        words = [f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}", *filter(None, [one.result.ladder_note])]
+        return markdown_table(header, rows, right=(0, 1, 2, 3, 5, 6, 8, 9)) + f"\n\n{'; '.join(words)}."
+
+
+def _gain_cells(one: SizeGain | None) -> list[str]:
+    """The gain over the best smaller size, what the law expects, the outcome, and the p-values of either test."""
+    if one is None:
+        return [""] * 5
+    seen = number(one.gain_nats, 2) if one.interval is None else with_interval(one.interval, 2)
+    outcome = one.outcome.value.replace("_", " ")
+    p_values = (number(p, 2) if p is not None else "" for p in (one.p_gains, one.p_does_not_gain))
+    expected = number(one.expected_nats, 2) if one.expected_nats is not None else ""
+    return [seen, expected, f"{outcome} over {size_number(one.rival_index)}", *p_values]
 
 
 class ExponentSection(ReportSection):
