@@ -198,7 +198,8 @@ def _crossover(reading: Reading) -> tuple[Interval | None, str]:
     low = min(span[0] for span in reading.spans) - np.log(CROSSOVER_REACH)
     high = max(span[1] for span in reading.spans) + np.log(CROSSOVER_REACH)
     grid = np.linspace(low, high, _CROSSOVER_POINTS)
-    gap = reading.frontiers[1].log_loss_at(grid) - reading.frontiers[0].log_loss_at(grid)
+    with np.errstate(invalid="ignore"):  # both are infinite before their first run
+        gap = reading.frontiers[1].log_loss_at(grid) - reading.frontiers[0].log_loss_at(grid)
     meetings = np.array([_first_meeting(grid, row) for row in gap])
     point = float(meetings[0])
     nothing = f"none within {CROSSOVER_REACH:g}x of the data"

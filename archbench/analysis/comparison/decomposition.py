@@ -46,7 +46,8 @@ def decompose(
     steps = [*_steps(order), (WHOLE, order[0], order[-1])]
     on_axes = {axis: _frontiers(records, axis, order, baseline, seed) for axis in CostAxis}
     ways = {axis: _Way.of(contenders, order, seed) for axis, contenders in on_axes.items()}
-    window = _common_window([way for way in ways.values() if way is not None])
+    whole = [way for way in ways.values() if way is not None and len(way.places) == len(set(order))]
+    window = _common_window(whole)
     timing = measured_timing(chosen)
     effects: list[StepEffect] = []
     for axis, way in ways.items():
@@ -87,8 +88,8 @@ class _Way:
 
     @staticmethod
     def of(contenders: Mapping[str, Contender], order: Sequence[str], seed: int) -> "_Way | None":
-        names = list(dict.fromkeys(order))
-        if any(name not in contenders for name in names):
+        names = [name for name in dict.fromkeys(order) if name in contenders]
+        if len(names) < 2:
             return None
         generator = np.random.default_rng((seed, len(names)))
         runs = [contenders[name].finished for name in names]
@@ -112,8 +113,10 @@ def _common_window(ways: Sequence[_Way]) -> Window | None:
 
 
 def _alpha(step: _Step, way: _Way | None, axis: CostAxis, missing: "_Missing") -> StepEffect:
-    if way is None or way.reading.exponents is None:
+    if way is None or any(name not in way.places for name in step[1:]):
         return _unread(step, Figure.ALPHA, axis, FitStatus.INVALID_DATA, missing(step))
+    if way.reading.exponents is None:
+        return _unread(step, Figure.ALPHA, axis, FitStatus.TOO_FEW_SIZES, way.reading.why)
     before, after = (way.places[name] for name in step[1:])
     samples = way.reading.exponents[:, after] - way.reading.exponents[:, before]
     found = spread_interval(float(samples[0]), samples[1:], way.reading.freedom)
@@ -123,7 +126,7 @@ def _alpha(step: _Step, way: _Way | None, axis: CostAxis, missing: "_Missing") -
 def _multiplier(
     step: _Step, way: _Way | None, axis: CostAxis, window: Window | None, missing: "_Missing"
 ) -> StepEffect:
-    if way is None or window is None:
+    if way is None or window is None or any(name not in way.places for name in step[1:]):
         return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, missing(step))
     before, after = step[1:]
     tracks = [way.contenders[name].track for name in (before, after)]

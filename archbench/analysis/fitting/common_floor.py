@@ -145,7 +145,7 @@ def _best_start(problem: _Problem) -> tuple[Array, Array, Array]:
 def _residual(problem: _Problem, amplitude: Array, alpha: Array, level: Array) -> tuple[Array, Array, Array]:
     """ln of the law less ln L, the share of the power term in the law, and the law, [R, n] each."""
     # A wild step would overflow; it's refused by the objective that it gives.
-    power = np.exp(np.minimum(amplitude[:, problem.group] - alpha[:, problem.group] * problem.x, _EXP_LIMIT))
+    power = np.exp(np.clip(amplitude[:, problem.group] - alpha[:, problem.group] * problem.x, -_EXP_LIMIT, _EXP_LIMIT))
     law = power + level[:, None]
     return np.log(law) - problem.y, power / law, law
 

@@ -62,7 +62,9 @@ def analyse_scan(
     for axis in CostAxis:
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
-        comparisons.extend(compare_all(contenders, baseline, window=window))
+        comparisons.extend(
+            compare_all(contenders, baseline, window=window, seed=seed, num_resamples=settings.num_resamples)
+        )
     return tuple(frontiers), tuple(comparisons)
 
 
@@ -253,13 +255,23 @@ def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | N
 
 
 def compare_all(
-    contenders: Sequence[Contender], baseline: str | None = None, *, window: Window | None = None
+    contenders: Sequence[Contender],
+    baseline: str | None = None,
+    *,
+    window: Window | None = None,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
 ) -> list[Comparison]:
     """Every other one of `contenders`, which share a cost axis, against the `baseline`; every pair where there is none.
 
     Holm's correction runs over these comparisons. window: as `compare` has it.
     """
-    return holm_corrected([compare(one, other, window=window) for one, other in compared_with(contenders, baseline)])
+    return holm_corrected(
+        [
+            compare(one, other, window=window, seed=seed, num_resamples=num_resamples)
+            for one, other in compared_with(contenders, baseline)
+        ]
+    )
 
 
 def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:

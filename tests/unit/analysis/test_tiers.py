@@ -9,7 +9,6 @@ from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.expected_gain import floor_gains, line_gains
 from archbench.analysis.frontier.noise import Noise, SizeNoise, estimate_noise
 from archbench.analysis.frontier.tiers import SizeTiers, find_tiers, holm
-from archbench.analysis.simulation.calibration import Design, equal_architectures, exponent_coverage
 from archbench.analysis.simulation.tiers import (
     PROMISE,
     designs,
@@ -232,18 +231,6 @@ def test_true_tiers_are_found() -> None:
     # 5 % of sizes that gain nothing are said to gain, by the level of that test; 40 studies allow for a tenth more.
     assert sum(3 in places for places in one) >= 32
     assert sum(3 in places for places in stop) >= 32
-
-
-def test_equal_architectures_are_told_apart_about_as_rarely_as_promised() -> None:
-    # 60 studies: 5 % has a standard error of 2.8 %; three of them are allowed. The full table is in the docs.
-    exponent, multiplier = equal_architectures(Design(num_resamples=300), studies=60)
-    assert exponent <= 0.05 + 3 * 0.028
-    assert multiplier <= 0.05 + 3 * 0.028
-
-
-def test_intervals_of_the_exponent_cover_about_as_often_as_promised() -> None:
-    # 60 studies of a design whose noise is well known: 95 % has a standard error of 2.8 %; three are allowed.
-    assert exponent_coverage(Design(seeds=(5, 5, 5, 5, 5), num_resamples=300), studies=60) >= 0.95 - 3 * 0.028
 
 
 def test_noise_seen_by_seeds_is_that_of_the_logarithm() -> None:
