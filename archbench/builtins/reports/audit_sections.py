@@ -52,8 +52,8 @@ class AuditSection(ReportSection):
         tables.append("\n".join(reasons))
         method = (
             f"As fitted: {labels.axis_names[axis]}, finished runs, the form that both allow, over the middle half of "
-            "the losses that both reach. Every other row changes one of these. Pinned floors lie 10 % below and above the "
-            "common one. Told apart: Holm-corrected p below 0.05."
+            "the losses that both reach. Every other row changes one of these. Pinned floors lie 10 % below and above "
+            "the common one. Told apart: Holm-corrected p below 0.05."
         )
         alt = (
             f"Compute multiplier over {results.baseline} under every convention, a panel for each contender; the "
