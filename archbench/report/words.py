@@ -128,7 +128,9 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
     known: dict[str, bool] = {}
     for record in records:
         if record.usable and record.origin != "archbench":
-            counted = any(point.exact_flops != point.kaplan_flops for point in record.curve)
+            counted = bool(record.details.get("compute_stated")) or any(
+                point.exact_flops != point.kaplan_flops for point in record.curve
+            )
             known[record.contender] = known.get(record.contender, False) or counted
     return [name for name, counted in known.items() if not counted]
 

@@ -16,6 +16,7 @@ from archbench.cli.forecast import forecast
 from archbench.cli.import_runs import import_runs
 from archbench.errors import SpecError
 from archbench.report.labels import labels_of
+from archbench.report.words import without_executed_flops
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore
 
@@ -117,7 +118,9 @@ def test_the_convention_of_n_is_carried_to_every_row_of_the_audit(tmp_path: Path
 
 
 def test_an_import_states_what_the_table_stated(tmp_path: Path) -> None:
-    file = written(tmp_path, runs().assign(all=lambda frame: 8 * frame["n"], s=lambda frame: frame["hours"] * 3600))
+    frame = runs()
+    extra = {"all": 8 * frame["n"], "s": frame["hours"] * 3600, "six": 6 * frame["n"] * frame["d"]}
+    file = written(tmp_path, frame.assign(**extra))
     columns = ["--compute", "c", "--compute-unit", "flops", "--seconds", "s", "--params-total", "all"]
     assert taken_in(file, *columns).exit_code == 0
     found = records(file)
@@ -129,6 +132,12 @@ def test_an_import_states_what_the_table_stated(tmp_path: Path) -> None:
     assert labels.params == "with embeddings"
     assert labels.flops_column == "FLOPs as stated in the table"
     assert labels.loss_label == "validation loss (nats per predicted token)"
+    # 6ND that a table states is stated; without a column of compute nobody counted.
+    assert taken_in(file, "--compute", "six", "--compute-unit", "flops").exit_code == 0
+    assert without_executed_flops(records(file)) == []
+    assert taken_in(file).exit_code == 0
+    assert without_executed_flops(records(file)) == ["gpt"]
+    assert labels_of(records(file)).flops_column == "FLOPs by 6ND"
 
 
 def test_losses_per_byte_stay_per_byte_and_compare_with_their_like_only(tmp_path: Path) -> None:
