@@ -408,14 +408,11 @@ def _ends_without_loss(sieve: _Sieve, members: Mapping[str, np.ndarray]) -> None
     loss, order = sieve.rows.values["L"], sieve.rows.values.get("S", sieve.rows.values.get("D"))
     if order is None:
         return
-    names, rows = [], []
-    for label, own in members.items():
-        mine = (sieve.rows.labels == label) & np.isfinite(order)
-        later = mine & (order > order[own[-1]]) & ~np.isfinite(loss)
-        gaps = mine & (order <= order[own[-1]]) & ~np.isfinite(loss)
-        if later.any() and not gaps.any():
-            names.append(label)
-            rows.append(own[-1])
+    without = np.flatnonzero(np.isfinite(order) & ~np.isfinite(loss))
+    steps_without = pd.Series(order[without]).groupby(sieve.rows.labels[without])
+    least = steps_without.min().to_dict()
+    names = [label for label, own in members.items() if least.get(label, -np.inf) > order[own[-1]]]
+    rows = [members[label][-1] for label in names]
     sieve.suspect(
         sieve.mask(np.array(rows, dtype=int)),
         "ends_without_loss",

@@ -106,7 +106,8 @@ def numbers_of(frame: pd.DataFrame, column: str, flag: str, source: str) -> Arra
         found = np.asarray(plain.to_numpy(dtype=float, na_value=np.nan))
     except (TypeError, ValueError, OverflowError):
         found = np.array([_number(cell) for cell in cells])
-    bad = np.isnan(found) & cells.map(_filled).to_numpy(dtype=bool)
+    bad = np.isnan(found)
+    bad[bad] = [_filled(cell) for cell in cells[bad]]
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         got = str(cells.iloc[row])[:40]

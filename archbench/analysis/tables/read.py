@@ -205,7 +205,7 @@ class _Whole:
         total = len(frame)
         for column, value in treatment.where:
             cells = as_text(frame[column_of(frame, column, "--where", source)])
-            other = (cells != value).to_numpy()
+            other = ~cells.map(lambda cell, value=value: _same_value(cell, value)).to_numpy(dtype=bool)
             if other.all():
                 known = ", ".join(list(dict.fromkeys(cells))[:8])
                 raise SpecError(f"{source}: --where {column}={value}: no row has it; column {column!r} holds {known}")
@@ -220,6 +220,14 @@ class _Whole:
             found.append(Suspicion("joined", joined, (), words))
         frame.attrs.update(attrs)
         return cls(frame, total, tuple(left), tuple(found))
+
+
+def _same_value(cell: str, value: str) -> bool:
+    """Whether a cell is what was asked for: the same text, or the same number as 0.001 and 1e-3 are."""
+    try:
+        return cell == value or float(cell) == float(value)
+    except ValueError:
+        return False
 
 
 def _without(frame: pd.DataFrame, out: np.ndarray, left: list[LeftOut], kind: str, reason: str) -> pd.DataFrame:

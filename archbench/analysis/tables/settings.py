@@ -63,7 +63,12 @@ def is_index(column: str, cells: pd.Series) -> bool:
 
 def as_text(cells: pd.Series) -> pd.Series:
     """Cells as text, so that lists, dates and empty cells compare; 8.0 and 8 are one text."""
-    return cells.map(_text).astype(object)
+    try:
+        codes, different = pd.factorize(cells)
+    except TypeError:  # lists and the like
+        return cells.map(_text).astype(object)
+    texts = np.array([*map(_text, different), "nan"], dtype=object)
+    return pd.Series(texts[codes], index=cells.index, dtype=object)
 
 
 def _text(cell: object) -> str:

@@ -332,6 +332,7 @@ def test_rows_that_were_not_asked_for_are_named() -> None:
         table(frame)
     found = table(frame, treatment=Treatment(where=(("text", "rpj"),)))
     assert reasons(found) == {"not_asked": tuple(range(1, 31))}
+    assert len(table(swept(), treatment=Treatment(where=(("lr", "1e-3"),)))) == 30
     with pytest.raises(SpecError, match="column 'text' holds c4, rpj"):
         table(frame, treatment=Treatment(where=(("text", "pile"),)))
 
