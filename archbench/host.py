@@ -21,6 +21,7 @@ from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
+from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, in_one_line, nearest
 from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file
@@ -281,6 +282,7 @@ def _build_registry(
         tokenizers=collect("register_tokenizers", "tokenizer", TokenizerConfig),
         executors=collect("register_executors", "executor", ExecutorConfig),
         trackers=collect("register_trackers", "tracker", TrackerConfig),
+        run_readers=collect("register_run_readers", "run reader", RunReader),
         report_sections=collect("register_report_sections", "report section", ReportSection),
     )
 

@@ -1,6 +1,7 @@
 """`archbench fit FILE`: any law on a table of anybody's runs, with intervals, audit and back-test."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,16 @@ import click
 from archbench.cli.common import json_option, print_json, table_console
 from archbench.cli.fit_allocation import ALLOCATION, fit_allocation
 from archbench.cli.outputs import fields_of
-from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
+from archbench.cli.run_tables import (
+    empty_reason,
+    load_tables,
+    parse_floor,
+    stated_params,
+    table_options,
+    unstated,
+)
 from archbench.errors import SpecError
+from archbench.results.fits import FitStatus
 
 if TYPE_CHECKING:
     from archbench.analysis.fitting.audit import AuditRow
@@ -18,10 +27,15 @@ if TYPE_CHECKING:
     from archbench.analysis.fitting.forecast import BacktestRow
     from archbench.analysis.laws.base import Law
     from archbench.analysis.tables.read import RunTable
+    from archbench.results.admission import Admission
     from archbench.results.fits import FitResult
 
-    _Found = tuple[str, FitResult, tuple[AuditRow, ...], tuple[BacktestRow, ...]]
+    _Found = tuple[str, FitResult, tuple[AuditRow, ...], tuple[BacktestRow, ...], Admission]
 
+WITHOUT_FLAGGED = "without flagged runs"
+N_OTHER = "N by the other convention"
+N_TOTAL = "N: all parameters"
+"""Rows of the audit that the command adds."""
 _RESAMPLED_POINTS = 2_000_000
 """Resamples times points that a bootstrap takes seconds for."""
 
@@ -59,28 +73,34 @@ def fit(
     # Imported now: scipy and pandas are not loaded for `--help`.
     from archbench.analysis.fitting.audit import audit_law, ordering_of
     from archbench.analysis.fitting.forecast import back_test
+    from archbench.analysis.fitting.outliers import flag_outliers
     from archbench.analysis.laws.catalogue import law_named
 
     law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
     tables = load_tables(file, options)
     others = _other_conventions(law, file, options, params_other, compute_others)
     found = []
-    for number, table in enumerate(tables):
+    for table in tables:
         fitted = fit_table(law, table, floor, options)
+        table, flagged = flag_outliers(fitted, table)
         rows: tuple[AuditRow, ...] = ()
         windows: tuple[BacktestRow, ...] = ()
-        if audit:
+        if audit and len(table):
+            alternatives = {label: of_arch[table.arch] for label, of_arch in others.items() if table.arch in of_arch}
+            if flagged.any():
+                alternatives[WITHOUT_FLAGGED] = table.take(~flagged)
             rows = audit_law(
                 law,
                 table,
                 floor=floor,
                 delta=options["delta"],
                 log_residuals=options["residuals"] == "log",
-                alternatives={label: other[number] for label, other in others.items()},
+                alternatives=alternatives,
             )
+            rows = tuple(_with_convention(row, fitted.result.param_convention) for row in rows)
             if fitted.ok:
                 windows = back_test(fitted, ordering_of(fitted), floor=floor, seed=options["random_seed"])
-        found.append((table.arch, fitted.result, rows, windows))
+        found.append((table.arch, fitted.result, rows, windows, table.gate))
     if as_json:
         _print_json(file, found)
         return
@@ -90,13 +110,18 @@ def fit(
 
 def _other_conventions(
     law: "Law", file: Path, options: dict[str, Any], params_other: str | None, compute_others: tuple[str, ...]
-) -> dict[str, list["RunTable"]]:
-    """Label -> the tables with another column of N or of cost. Raises SpecError where the law has no such variable."""
+) -> dict[str, dict[str, "RunTable"]]:
+    """Label -> architecture -> its runs with another column of N or of cost, each let in by the gate anew.
+
+    Raises SpecError where the law has no such variable.
+    """
     changes: dict[str, dict[str, str | None]] = {}
     if params_other and "N" not in law.variables:
         raise SpecError(f"--params-other: {law.title} has no N")
     if params_other:
-        changes["N by the other convention"] = {"params": params_other}
+        changes[N_OTHER] = {"params": params_other, "params_active": None}
+    if options["params_total"] and "N" in law.variables:
+        changes[N_TOTAL] = {"params": options["params_total"], "params_active": None, "params_total": None}
     for given in compute_others:
         column, separator, name = given.rpartition("=")
         if not (separator and column and name):
@@ -104,7 +129,15 @@ def _other_conventions(
         if "C" not in law.variables:
             raise SpecError(f"--compute-other: {law.title} has no C; it is read with --law 'L(C)'")
         changes[f"C: {name}"] = {"compute": column, "compute_unit": None}
-    return {label: load_tables(file, options | change) for label, change in changes.items()}
+    return {
+        label: {table.arch: table for table in load_tables(file, options | change)} for label, change in changes.items()
+    }
+
+
+def _with_convention(row: "AuditRow", convention: str) -> "AuditRow":
+    """`row` with what its N counts: that of the fit, unless the row is about another column."""
+    other = {N_OTHER: "the other convention", N_TOTAL: "all parameters"}.get(row.variant, convention)
+    return replace(row, result=replace(row.result, param_convention=other if convention else ""))
 
 
 def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "LawFit":
@@ -122,8 +155,12 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
         delta=options["delta"],
         log_residuals=options["residuals"] == "log",
         clusters=table.clusters,
-        param_convention=(options["param_convention"] or "not stated") if "N" in law.variables else "",
+        param_convention=stated_params(options) if "N" in law.variables else "",
     )
+    counts = table.gate.left_out_counts()
+    fitted = replace(fitted, result=replace(fitted.result, left_out={**counts, **fitted.result.left_out}))
+    if reason := empty_reason(table):
+        fitted = fitted.refused(FitStatus.INVALID_DATA, reason)
     notes = unstated(options)
     if not fitted.ok or not options["resamples"]:
         return fitted.with_intervals({}, notes)
@@ -148,6 +185,7 @@ def _span(window: "BacktestRow") -> str:
 
 def _print_json(file: Path, found: "list[_Found]") -> None:
     from archbench.cli.outputs.analysis import AuditVariant, FitOutput, FitRow
+    from archbench.cli.outputs.gate import gate_output
 
     print_json(
         FitOutput(
@@ -158,14 +196,21 @@ def _print_json(file: Path, found: "list[_Found]") -> None:
                     arch=arch,
                     audit=[AuditVariant(**fields_of(row.result), variant=row.variant) for row in rows],
                     back_test=list(windows),
+                    gate=gate_output(gate),
                 )
-                for arch, result, rows, windows in found
+                for arch, result, rows, windows, gate in found
             ],
         )
     )
 
 
-def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows: "tuple[BacktestRow, ...]") -> None:
+def _print(
+    arch: str,
+    result: "FitResult",
+    rows: "tuple[AuditRow, ...]",
+    windows: "tuple[BacktestRow, ...]",
+    gate: "Admission",
+) -> None:
     from rich.table import Table
 
     title = f"{arch}: {result.law}" if arch else result.law
@@ -175,6 +220,8 @@ def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows
     click.echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
     click.echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
     click.echo(f"{result.objective}: {result.objective_value:.8g}")
+    for line in gate.lines():
+        click.echo(line)
     for line in result.notes:
         click.echo(f"note: {line}")
     console = table_console()

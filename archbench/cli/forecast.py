@@ -167,11 +167,15 @@ def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: 
     from archbench.analysis.fitting.bootstrap import bootstrap_law
     from archbench.analysis.fitting.forecast import back_test, lack_of_fit, optimal_allocation
     from archbench.analysis.fitting.forecast import forecast as forecast_at
+    from archbench.analysis.fitting.outliers import flag_outliers
     from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
+    from archbench.cli.outputs.gate import gate_output
 
     fitted = fit_table(law, table, floor, options)
+    table, _ = flag_outliers(fitted, table)
+    gate = gate_output(table.gate)
     if not fitted.ok:
-        return ForecastRow(table.arch, fitted.result, [])
+        return ForecastRow(table.arch, fitted.result, [], gate)
     samples = bootstrap_law(fitted, num_resamples=max(options["resamples"], 100), seed=options["random_seed"])
     ordering = ordering_of(fitted)
     rows = back_test(fitted, ordering, floor=floor, seed=options["random_seed"])
@@ -185,11 +189,13 @@ def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: 
             N, D = optimal_allocation(fitted, samples, budget)
             one = forecast_at(fitted, samples, kappa=kappa, N=N.value, D=D.value)
         found.append(BudgetRow(budget, one.at, one.loss, one.beyond_data, one.far, N, D))
-    return ForecastRow(table.arch, fitted.result, found)
+    return ForecastRow(table.arch, fitted.result, found, gate)
 
 
 def _print(one: "ForecastRow") -> None:
     head = f"{one.arch}: " if one.arch else ""
+    for line in one.gate.lines:
+        click.echo(f"{head}{line}")
     status, reason = one.fit.status.value, one.fit.reason
     if status != "ok":
         click.echo(f"{head}no forecast: {status}: {reason}")

@@ -6,6 +6,7 @@ from archbench.analysis.fitting.forecast import BacktestRow
 from archbench.analysis.planning.approaches import AllocationRow
 from archbench.analysis.planning.scan_forecast import ScanForecast
 from archbench.analysis.transfer_forecast import TransferForecast
+from archbench.cli.outputs.gate import GateOutput
 from archbench.planning.next_runs import NextRuns
 from archbench.results.fits import FitResult, Interval
 
@@ -35,6 +36,7 @@ class FitRow(FitResult):
     arch: str
     audit: list[AuditVariant]
     back_test: list[BacktestRow]
+    gate: GateOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class ArchAllocation:
     arch: str
     allocation: list[AllocationRow]
     """One for each approach."""
+    gate: GateOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class ForecastRow:
     fit: FitResult
     budgets: list[BudgetRow]
     """None at all where the fit may not be read."""
+    gate: GateOutput
 
 
 @dataclass(frozen=True, slots=True)
