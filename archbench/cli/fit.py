@@ -1,29 +1,43 @@
 """`archbench fit FILE`: any law on a table of anybody's runs, with intervals, audit and back-test."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from archbench.cli.common import json_option, print_json, table_console
+from archbench.cli.common import PATH, json_option, print_json, table_console
 from archbench.cli.fit_allocation import ALLOCATION, fit_allocation
 from archbench.cli.outputs import fields_of
 from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
+from archbench.cli.usual_columns import require_loss, with_usual_columns
 from archbench.errors import SpecError
 
 if TYPE_CHECKING:
     from archbench.analysis.fitting.audit import AuditRow
     from archbench.analysis.fitting.fit import LawFit
     from archbench.analysis.fitting.forecast import BacktestRow
+    from archbench.analysis.fitting.selection import Choice, LawRow
     from archbench.analysis.laws.base import Law
     from archbench.analysis.tables.read import RunTable
     from archbench.results.fits import FitResult
 
-    _Found = tuple[str, FitResult, tuple[AuditRow, ...], tuple[BacktestRow, ...]]
 
-_RESAMPLED_POINTS = 2_000_000
-"""Resamples times points that a bootstrap takes seconds for."""
+BEST = "best"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The law of one architecture, with what is printed beside it."""
+
+    arch: str
+    result: "FitResult"
+    laws: "list[LawRow]"
+    why: str
+    audit: "tuple[AuditRow, ...]"
+    back_test: "tuple[BacktestRow, ...]"
 
 
 @click.command()
@@ -39,10 +53,12 @@ _RESAMPLED_POINTS = 2_000_000
 @click.option(
     "--params-other", metavar="COL", help="Column of N by the other convention; the audit shows what it changes."
 )
+@click.option("--plot", type=PATH, metavar="FILE", help="Draw points, law and residuals into FILE: .png or .svg.")
 @json_option
 def fit(
     file: Path,
     as_json: bool,
+    plot: Path | None,
     audit: bool,
     compute_others: tuple[str, ...],
     params_other: str | None,
@@ -50,22 +66,37 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs (CSV, JSONL, Parquet).
 
-    Columns are mapped by flags. A result that should not be read has a status in place of its numbers. Law
-    `allocation` gives how N and D grow with compute: learning-curve minimum, hull, isoFLOP parabolas and joint law.
+    Columns are mapped by flags; where none is given, usual names (params, tokens, flops, loss, ...) are taken and said.
+    Without --law the laws are put side by side and the one that foretells best is fitted. A result that should not be
+    read has a status in place of its numbers. Law `allocation` gives how N and D grow with compute: learning-curve
+    minimum, hull, isoFLOP parabolas and joint law.
     """
+    options = with_usual_columns(file, options)
+    require_loss(options)
     if options["law_name"] == ALLOCATION:
+        if plot is not None:
+            raise SpecError(f"--plot: draws a law; --law {ALLOCATION} is none, leave one of the two out")
         fit_allocation(file, options, as_json=as_json)
         return
     # Imported now: scipy and pandas are not loaded for `--help`.
     from archbench.analysis.fitting.audit import audit_law, ordering_of
     from archbench.analysis.fitting.forecast import back_test
     from archbench.analysis.laws.catalogue import law_named
+    from archbench.report.fit_figure import check_form, draw_fit, numbered
 
-    law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
+    if plot is not None:
+        check_form(plot)
+    name, asked_floor = options["law_name"] or BEST, parse_floor(options["floor"])
+    named = None if name == BEST else law_named(name)
     tables = load_tables(file, options)
-    others = _other_conventions(law, file, options, params_other, compute_others)
     found = []
     for number, table in enumerate(tables):
+        law, floor, laws, why = named, asked_floor, list["LawRow"](), ""
+        if law is None:
+            choice = chosen_law(table, asked_floor, options)
+            laws, why = list(choice.rows), choice.reason
+            law, floor = choice.law or law_named(choice.rows[0].law), choice.floor
+        others = _other_conventions(law, file, options, params_other, compute_others)
         fitted = fit_table(law, table, floor, options)
         rows: tuple[AuditRow, ...] = ()
         windows: tuple[BacktestRow, ...] = ()
@@ -79,13 +110,17 @@ def fit(
                 alternatives={label: other[number] for label, other in others.items()},
             )
             if fitted.ok:
-                windows = back_test(fitted, ordering_of(fitted), floor=floor, seed=options["random_seed"])
-        found.append((table.arch, fitted.result, rows, windows))
+                windows = back_test(fitted, ordering_of(fitted), floor=floor, seed=options["random_seed"]).rows
+        found.append(_Found(table.arch, fitted.result, laws, why, rows, windows))
+        if plot is not None:
+            draw_fit(numbered(plot, table.arch, len(tables)), fitted, title=table.arch)
     if as_json:
         _print_json(file, found)
         return
     for one in found:
-        _print(*one)
+        if one.laws:
+            print_laws(one.arch, one.laws, one.why)
+        _print(one.arch, one.result, one.audit, one.back_test)
 
 
 def _other_conventions(
@@ -109,9 +144,10 @@ def _other_conventions(
 
 def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "LawFit":
     """The fit of one table, with intervals where it may be read."""
-    from archbench.analysis.fitting.bootstrap import bca_intervals, bootstrap_law, percentile_intervals
+    from archbench.analysis.fitting.bootstrap import bca_intervals, bootstrap_law
     from archbench.analysis.fitting.fit import fit_law
     from archbench.analysis.fitting.profile_likelihood import profile_intervals
+    from archbench.analysis.intervals import percentile_intervals, refused
 
     variables, response = table.inputs(law)
     fitted = fit_law(
@@ -130,15 +166,40 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
     if options["interval"] == "profile":
         intervals = profile_intervals(fitted)
         return fitted.with_intervals(intervals, (*notes, "a profile bounds exponents and the floor, not scales"))
-    resamples = min(options["resamples"], max(100, _RESAMPLED_POINTS // fitted.result.points_used))
-    if resamples < options["resamples"]:
-        notes = (*notes, f"{resamples} resamples, because the points are many")
-    samples = bootstrap_law(fitted, num_resamples=resamples, seed=options["random_seed"])
+    samples = bootstrap_law(fitted, num_resamples=options["resamples"], seed=options["random_seed"])
     if fitted.points.num_clusters < 10:
         notes = (*notes, f"{fitted.points.num_clusters} runs: a bootstrap of so few covers less than it says")
     if options["interval"] == "bca":
         return fitted.with_intervals(bca_intervals(fitted, samples), notes)
-    return fitted.with_intervals(percentile_intervals(fitted.result.params, samples.params()), notes)
+    intervals = percentile_intervals(fitted.result.params, samples.params())
+    return fitted.with_intervals(intervals, (*notes, *refused(fitted.result.params, intervals)))
+
+
+def chosen_law(table: "RunTable", floor: Any, options: dict[str, Any]) -> "Choice":
+    """The laws of a table side by side. Raises SpecError where it has no variable that any law knows."""
+    from archbench.analysis.fitting.selection import choose_law
+
+    choice = choose_law(table, floor=floor, delta=options["delta"], log_residuals=options["residuals"] == "log")
+    if not choice.rows:
+        raise SpecError("no law: a loss alone says nothing; name columns by --params, --tokens, --compute or --step")
+    return choice
+
+
+def print_laws(arch: str, laws: "Sequence[LawRow]", why: str) -> None:
+    """The laws side by side, and the one that is recommended."""
+    from rich.table import Table
+
+    title = f"{arch}: laws side by side" if arch else "laws side by side"
+    table = Table("law", "floor", "free", "back-test error", "windows", "AICc", "status", box=None, title=title)
+    for row in laws:
+        error = f"{row.back_test_error:.2%}" if row.windows else "-"
+        aicc = f"{row.aicc:.1f}" if math.isfinite(row.aicc) else "-"
+        status = "recommended" if row.recommended else row.status.value + (f": {row.reason}" if row.reason else "")
+        table.add_row(row.law, row.floor, str(row.num_params), error, str(row.windows or "-"), aicc, status)
+    table_console().print(table)
+    chosen = next((row for row in laws if row.recommended), None)
+    head = f"recommended: {chosen.law}, floor {chosen.floor}: " if chosen else ""
+    click.echo(f"{head}{why}")
 
 
 def _span(window: "BacktestRow") -> str:
@@ -146,7 +207,7 @@ def _span(window: "BacktestRow") -> str:
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
-def _print_json(file: Path, found: "list[_Found]") -> None:
+def _print_json(file: Path, found: list[_Found]) -> None:
     from archbench.cli.outputs.analysis import AuditVariant, FitOutput, FitRow
 
     print_json(
@@ -154,12 +215,14 @@ def _print_json(file: Path, found: "list[_Found]") -> None:
             str(file),
             [
                 FitRow(
-                    **fields_of(result),
-                    arch=arch,
-                    audit=[AuditVariant(**fields_of(row.result), variant=row.variant) for row in rows],
-                    back_test=list(windows),
+                    **fields_of(one.result),
+                    arch=one.arch,
+                    laws=one.laws,
+                    recommended=one.why,
+                    audit=[AuditVariant(**fields_of(row.result), variant=row.variant) for row in one.audit],
+                    back_test=list(one.back_test),
                 )
-                for arch, result, rows, windows in found
+                for one in found
             ],
         )
     )
@@ -203,7 +266,7 @@ def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows
                 f"{inside.low:.4g} to {inside.high:.4g}" if inside else "-",
                 f"{window.actual:.4g}",
                 f"{window.error:+.2%}" if inside else "-",
-                {True: "yes", False: "no", None: "-"}[window.covered],
+                {True: "yes", False: "no", None: window.reason or "-"}[window.covered],
             )
         console.print(table)
     click.echo("")

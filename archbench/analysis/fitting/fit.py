@@ -279,6 +279,19 @@ def standard_errors(fit: LawFit) -> Array:
     return result
 
 
+def independent_errors(fit: LawFit) -> Array:
+    """Standard error of each theta were every point independent, [P], on the scale of `noise_objective`."""
+    free = [index for index in range(fit.law.num_params) if index not in fit.fixed]
+    at = fit.design().evaluate(fit.theta[None, :])
+    gradient, weights = at.gradient[0][:, free], fit.points.weights
+    if not fit.log_residuals:
+        gradient = gradient * np.exp(at.value[0])[:, None]
+    bread = (gradient * weights[:, None]).T @ gradient * inside_share(fit.residuals(), weights, fit.delta)
+    result = np.zeros(fit.law.num_params)
+    result[free] = np.sqrt(np.maximum(np.diag(np.linalg.pinv(bread, rcond=1e-14, hermitian=True)), 0.0))
+    return result * np.sqrt(noise_objective(fit))
+
+
 def _judge(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:
     """Whether the parameters may be read, and why not."""
     law, theta = fit.law, fit.theta

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from archbench.analysis.fitting.bootstrap import bca_interval, bootstrap_law, leave_one_run_out
 from archbench.analysis.fitting.fit import fit_law
-from archbench.analysis.fitting.forecast import back_test, forecast, lack_of_fit
+from archbench.analysis.fitting.forecast import back_test, forecast, predictor
 from archbench.analysis.fitting.profile_likelihood import profile_exponent
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
@@ -117,7 +117,7 @@ def test_the_audit_keeps_the_residuals_that_were_asked_for(straight: Path) -> No
 def test_back_test_windows_are_doublings_where_values_are_many(straight: Path) -> None:
     frame = pd.read_csv(straight)
     fitted = fit_law(ComputeLaw(), {"C": frame["c"]}, frame["loss"], floor="none")
-    rows = back_test(fitted, np.log(frame["c"]), floor="none")
+    rows = back_test(fitted, np.log(frame["c"]), floor="none").rows
     assert 1 < len(rows) <= 8
     assert all(np.exp(row.held_to - row.held_out) < 2 * 1e4 ** (1 / 8) for row in rows)
     assert rows[-1].held_to == pytest.approx(np.log(1e21))
@@ -212,13 +212,12 @@ def test_back_test_covers_noise_around_a_true_law() -> None:
     cost = np.geomspace(1e17, 1e21, 14)
     loss = ComputeLaw().predict({"alpha_C": 0.15, "C_c": 1e19, "E": 1.7}, C=cost)
     fitted = fit_law(ComputeLaw(), {"C": cost}, loss * np.exp(generator.normal(0, 0.003, 14)), floor=1.7)
-    rows = back_test(fitted, np.log(cost), floor=1.7)
-    covered = [row.covered for row in rows if row.covered is not None]
+    tested = back_test(fitted, np.log(cost), floor=1.7)
+    covered = [row.covered for row in tested.rows if row.covered is not None]
     assert len(covered) >= 8
     assert np.mean(covered) >= 0.8  # at a nominal .95, 12 windows show fewer with probability .02
-    kappa = lack_of_fit(fitted, np.log(cost), rows)
-    samples = bootstrap_law(fitted, num_resamples=100)
-    near, far = (forecast(fitted, samples, kappa=kappa, C=value) for value in (2e21, 1e24))
+    ready = predictor(fitted, num_resamples=100, lack=tested.lack)
+    near, far = (forecast(ready, C=value) for value in (2e21, 1e24))
     assert not near.far
     assert far.far
 
