@@ -58,7 +58,5 @@ def _cell(interval: Any) -> str:
     if interval is None:
         return "-"
     known = interval.low == interval.low
-    ends = (
-        f" ({interval.low:.3f} to {interval.high:.3f})" if known else " (no interval: few resamples give a trend)"
-    )
+    ends = f" ({interval.low:.3f} to {interval.high:.3f})" if known else " (no interval: few resamples give a trend)"
     return f"{interval.value:.4f}{ends}"

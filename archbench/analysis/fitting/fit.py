@@ -27,7 +27,11 @@ Floor = Literal["none", "free"] | float
 HOFFMANN_DELTA = 1e-3
 """Hoffmann et al. 2022, section D.2 (there 1e-3 on log residuals)."""
 _NUM_STARTS = 48
-_SEARCH_POINTS = 2000
+_SEARCH_POINTS = 800
+"""Points up to which starts are looked for on all of them."""
+_SEARCHED = 400
+"""Points on which they are looked for where there are more."""
+_SAME_MINIMUM = 1e-3
 _LEVEL = 0.05
 
 
@@ -200,7 +204,7 @@ def _search(
     lower, upper = law.bounds()
     few = points
     if len(points.observed) > _SEARCH_POINTS:
-        few = points.subset(np.random.default_rng(0).permutation(len(points.observed)) < _SEARCH_POINTS)
+        few = points.subset(np.random.default_rng(0).permutation(len(points.observed)) < _SEARCHED)
     design = law.design(few.logs)
     starts = np.clip(projected_starts(law, few.logs, few.observed, few.weights, log_floor), lower, upper)
     scores = (few.weights * huber(design.value(starts) - few.observed, max(delta, 1e-2))).sum(axis=1)
@@ -218,8 +222,12 @@ def _search(
         upper=upper,
         fixed=fixed,
         log_residuals=log_residuals,
+        # Ends on a part of the points are starts on all of them.
+        tolerance=1e-12 if few is points else 1e-7,
     )
-    keep = np.argsort(ends.objective)[: 12 if few is points else 4]
+    keep = np.argsort(ends.objective)[:12]
+    if few is not points:
+        keep = _distinct(ends.theta, keep)[:4]
     return minimise(
         law.design(points.logs),
         points.observed,
@@ -233,6 +241,15 @@ def _search(
         tolerance=1e-13,
         log_residuals=log_residuals,
     )
+
+
+def _distinct(theta: Array, order: np.ndarray) -> np.ndarray:
+    """Those of `order` that end elsewhere than every one before them."""
+    found = list[int]()
+    for index in order:
+        if all(float(np.abs(theta[index] - theta[other]).max()) > _SAME_MINIMUM for other in found):
+            found.append(int(index))
+    return np.array(found, dtype=int)
 
 
 def noise_objective(fit: LawFit) -> float:

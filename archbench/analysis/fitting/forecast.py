@@ -183,6 +183,8 @@ def back_test(
     Intervals hold parameters and noise; lack of fit is what their misses are tested for.
     """
     order = np.asarray(ordering, dtype=float)
+    if (thin := thinned(fit.points)) is not None:
+        fit, order = replace(fit, points=thin.points), order[thin.index]
     rows, scores, excesses = [], list[float](), list[float]()
     for low, high in windows_of(order):
         window, held = fit.points.subset(order < low), (order >= low) & (order <= high)

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archbench.analysis.fitting.fit import HOFFMANN_DELTA, Floor, LawFit, fit_law, fit_points
+from archbench.analysis.fitting.bootstrap import repeated
+from archbench.analysis.fitting.fit import HOFFMANN_DELTA, Floor, LawFit, fit_points
 from archbench.analysis.fitting.forecast import windows_of, with_open_floor
+from archbench.analysis.fitting.points import Points, clean_points, design_problem
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.thinning import thinned
 from archbench.analysis.laws.base import Law
@@ -92,27 +94,36 @@ def choose_law(
 
 def _try(law: Law, table: RunTable, floor: Floor, delta: float, log_residuals: bool) -> _Tried:
     variables, response = table.inputs(law)
-    fit = fit_law(
-        law, variables, response, floor=floor, delta=delta, log_residuals=log_residuals, clusters=table.clusters
-    )
-    fit = with_open_floor(fit)
+    points = clean_points(law, variables, response, clusters=table.clusters)
+    part = thinned(points)
+    few = points if part is None else part.points
+    fit = with_open_floor(fit_points(law, few, floor=floor, delta=delta, log_residuals=log_residuals))
     if not fit.ok:
         return _Tried(law, floor, fit, {})
-    part = thinned(fit.points)
-    points = fit.points if part is None else part.points
-    few = replace(fit, points=points)
-    order = _ordering(table, few, None if part is None else part.index)
+    order = _ordering(table, points, None if part is None else part.index)
     misses = {}
     for number, (low, high) in list(enumerate(windows_of(order)))[-_WINDOWS:]:
-        window, held = points.subset(order < low), (order >= low) & (order <= high)
-        ended = with_open_floor(fit_points(law, window, floor=floor, delta=delta, log_residuals=log_residuals))
-        if ended.ok:
-            predicted = law.design(points.logs[:, held]).value(ended.theta[None, :])[0]
-            misses[number] = float(np.mean(predicted - points.observed[held]))
+        held = (order >= low) & (order <= high)
+        theta = _refitted(fit, order < low)
+        if theta is not None:
+            predicted = law.design(few.logs[:, held]).value(theta[None, :])[0]
+            misses[number] = float(np.mean(predicted - few.observed[held]))
     return _Tried(law, floor, fit, misses)
 
 
-def _ordering(table: RunTable, fit: LawFit, index: np.ndarray | None) -> Array:
+def _refitted(fit: LawFit, chosen: np.ndarray) -> Array | None:
+    """theta of the fit to a part of its points, from its own minimum; None where the part cannot tell the law."""
+    window = fit.points.subset(chosen)
+    free_floor = fit.law.floor is not None and fit.law.floor not in fit.fixed
+    if design_problem(fit.law, window, free_floor=free_floor) is not None:
+        return None
+    theta = repeated(replace(fit, points=window), window.observed, window.weights[None, :])[0]
+    lower, upper = fit.law.bounds()
+    inside = all(lower[index] + 1e-9 < theta[index] < upper[index] * (1 - 1e-6) for index in fit.law.exponents)
+    return theta if inside else None
+
+
+def _ordering(table: RunTable, points: Points, index: np.ndarray | None) -> Array:
     """ln of cost, or of what stands for it, at each point of the fit: one order for every law."""
     values = table.values
     if "N" in values and "D" in values:
@@ -120,7 +131,7 @@ def _ordering(table: RunTable, fit: LawFit, index: np.ndarray | None) -> Array:
     else:
         cost = values[next(name for name in ("C", "D", "N", "S") if name in values)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        kept = np.log(cost)[fit.points.kept]
+        kept = np.log(cost)[points.kept]
     return np.asarray(np.round(kept if index is None else kept[index], 9))
 
 

@@ -12,7 +12,7 @@ from archbench.analysis.fitting.points import Points
 
 MANY = 2000
 """Points from which on a part is taken."""
-_PART = 1000
+_PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Part:
 
 
 def thinned(points: Points) -> Part | None:
-    """About 1,000 of the points, each weighing as much as those that it stands for; None where there are few."""
+    """About 500 of the points, each weighing as much as those that it stands for; None where there are few."""
     if len(points.observed) <= MANY:
         return None
     runs, codes = np.unique(points.clusters, return_inverse=True)

@@ -214,8 +214,9 @@ def test_back_test_covers_noise_around_a_true_law() -> None:
     fitted = fit_law(ComputeLaw(), {"C": cost}, loss * np.exp(generator.normal(0, 0.003, 14)), floor=1.7)
     tested = back_test(fitted, np.log(cost), floor=1.7)
     covered = [row.covered for row in tested.rows if row.covered is not None]
-    assert len(covered) >= 8
-    assert np.mean(covered) >= 0.8  # at a nominal .95, 12 windows show fewer with probability .02
+    # The first windows have a few points each, whose intervals could cover anything.
+    assert len(covered) >= 6
+    assert np.mean(covered) >= 0.8  # at a nominal .95, 7 windows show fewer with probability .04
     ready = predictor(fitted, num_resamples=100, lack=tested.lack)
     near, far = (forecast(ready, C=value) for value in (2e21, 1e24))
     assert not near.far
