@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archbench.analysis.fitting.audit import ordering_of
+from archbench.analysis.fitting.fit import fit_points
 from archbench.analysis.fitting.forecast import (
     Forecast,
     Predictor,
@@ -87,10 +88,14 @@ def forecast_scan(
 
 
 def _ready(found: ScanFit, resamples: int, seed: int) -> Predictor | None:
-    fit = with_open_floor(found.fit)
+    fit, floor = found.fit, found.floor
+    if fit.ok and floor == "none" and len(fit.law.variables) == 1:
+        # Runs that do not tell the floor do not say that there is none: a law without one forecasts too low.
+        opened = with_open_floor(fit_points(fit.law, fit.points, floor="free", delta=fit.delta))
+        fit, floor = (opened, "free") if opened.ok else (fit, floor)
     if not fit.ok:
         return None
-    lack = back_test(fit, ordering_of(fit), floor=found.floor, seed=seed).lack
+    lack = back_test(fit, ordering_of(fit), floor=floor, seed=seed).lack
     return predictor(fit, num_resamples=resamples, seed=seed, lack=lack)
 
 
