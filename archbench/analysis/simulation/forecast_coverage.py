@@ -102,7 +102,7 @@ class Row:
         return PROMISE[0] <= self.covered <= PROMISE[1]
 
 
-def forecast_coverage(design: Design, *, studies: int, resamples: int = 400, seed: int = 0) -> list[Row]:
+def forecast_coverage(design: Design, *, studies: int, resamples: int = 200, seed: int = 0) -> list[Row]:
     """Coverage of the loss of one further run at each factor beyond the largest fitted compute."""
     generator = np.random.default_rng(seed)
     held: dict[float, list[tuple[bool, float, float]]] = {factor: [] for factor in FACTORS}
