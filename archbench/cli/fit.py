@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archbench.analysis.fitting.selection import Choice, LawRow
     from archbench.analysis.laws.base import Law
     from archbench.analysis.tables.read import RunTable
-    from archbench.results.fits import FitResult
+    from archbench.results.fits import FitResult, Interval
 
 
 BEST = "best"
@@ -202,6 +202,14 @@ def print_laws(arch: str, laws: "Sequence[LawRow]", why: str) -> None:
     click.echo(f"{head}{why}")
 
 
+def _ends(interval: "Interval") -> str:
+    """Both ends; one that the data do not bound is called open."""
+    if math.isnan(interval.low):
+        return "none"
+    low, high = (f"{end:.4g}" if math.isfinite(end) else "open" for end in (interval.low, interval.high))
+    return f"{low} to {high}"
+
+
 def _span(window: "BacktestRow") -> str:
     low, high = math.exp(window.held_out), math.exp(window.held_to)
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
@@ -246,7 +254,7 @@ def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows
         table = Table("parameter", "value", f"95 % {method}".strip(), box=None, header_style="bold")
         for name, value in result.params.items():
             interval = result.intervals.get(name)
-            table.add_row(name, f"{value:.5g}", f"{interval.low:.4g} to {interval.high:.4g}" if interval else "-")
+            table.add_row(name, f"{value:.5g}", _ends(interval) if interval else "-")
         console.print(table)
     if rows:
         names = list(dict.fromkeys(name for row in rows for name in row.result.params))
@@ -263,7 +271,7 @@ def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows
             table.add_row(
                 _span(window),
                 f"{inside.value:.4g}" if inside else window.status.value,
-                f"{inside.low:.4g} to {inside.high:.4g}" if inside else "-",
+                _ends(inside) if inside else "-",
                 f"{window.actual:.4g}",
                 f"{window.error:+.2%}" if inside else "-",
                 {True: "yes", False: "no", None: window.reason or "-"}[window.covered],
