@@ -5,7 +5,7 @@ Legend: N parameters, D tokens, C compute, L loss.
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,12 +55,19 @@ def draw_fit(path: Path, fit: LawFit, *, title: str = "") -> None:
 @styled
 def _drawn(fit: LawFit, title: str) -> "Figure":
     figure, (above, below) = new_figure(6.4, 5.6, rows=2)
-    above.get_gridspec().set_height_ratios([3, 1])
+    if (rows := above.get_gridspec()) is not None:
+        rows.set_height_ratios([3, 1])
     across, groups = _across(fit), _groups(fit)
     response = np.exp(fit.points.observed)
     for number, (label, chosen) in enumerate(groups):
         style = style_of(number)
-        marks = {"color": style.color, "marker": style.marker, "s": 14, "linewidths": 0.6, "label": label}
+        marks: dict[str, Any] = {
+            "color": style.color,
+            "marker": style.marker,
+            "s": 14,
+            "linewidths": 0.6,
+            "label": label,
+        }
         above.scatter(across[chosen], response[chosen], **marks)
         if fit.ok:
             line, value = _line(fit, chosen)

@@ -308,7 +308,7 @@ def independent_errors(fit: LawFit) -> Array:
     bread = (gradient * weights[:, None]).T @ gradient * inside_share(fit.residuals(), weights, fit.delta)
     result = np.zeros(fit.law.num_params)
     result[free] = np.sqrt(np.maximum(np.diag(np.linalg.pinv(bread, rcond=1e-14, hermitian=True)), 0.0))
-    return result * np.sqrt(noise_objective(fit))
+    return np.asarray(result * np.sqrt(noise_objective(fit)))
 
 
 def _judge(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:

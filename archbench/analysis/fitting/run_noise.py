@@ -53,12 +53,12 @@ def run_noise(fit: LawFit) -> RunNoise | None:
     residual = fit.design().value(fit.theta[None, :])[0] - fit.points.observed
     count, weights = int(codes.max()) + 1, fit.points.weights
     if len(residual) == count:
-        freedom = count - fit.num_free
-        if freedom < 1:
+        left_over = count - fit.num_free
+        if left_over < 1:
             return None
         relative = weights / weights.mean()
-        spread = float(np.sqrt((relative * residual**2).sum() / freedom))
-        return RunNoise(codes, spread, np.zeros_like(residual), 0.0, float(freedom))
+        spread = float(np.sqrt((relative * residual**2).sum() / left_over))
+        return RunNoise(codes, spread, np.zeros_like(residual), 0.0, float(left_over))
     share = np.bincount(codes)[codes]
     mean = np.bincount(codes, residual / share)
     left = _left_by_fit(fit, codes)

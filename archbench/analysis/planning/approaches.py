@@ -93,15 +93,15 @@ def _of_curves(table: RunTable, kind: Literal["minimum", "hull"]) -> _Found:
         return _refused(0, FitStatus.TOO_FEW_POINTS, reason)
     chosen = efficient_points(table.values["C"], table.values["L"], kind=kind)
     inside = chosen[(size[chosen] > np.nanmin(size)) & (size[chosen] < np.nanmax(size))]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if left := len(chosen) - len(inside):
         notes = (f"{counted(left, 'efficient point')} of the smallest or largest size left out: edges of the grid",)
     if (levels := len(np.unique(size[inside]))) < _LEAST_SIZES:
         reason = f"{counted(levels, 'size')} between the smallest and the largest ever efficient, a trend needs 3"
         return _refused(len(inside), FitStatus.NO_INTERIOR_MINIMUM, reason, notes)
     cost = table.values["C"][inside]
-    trends = [power_trend(cost, table.values[name][inside]) for name in ("N", "D")]
-    return _Found(len(inside), *trends, notes)
+    of_params, of_tokens = (power_trend(cost, table.values[name][inside]) for name in ("N", "D"))
+    return _Found(len(inside), of_params, of_tokens, notes)
 
 
 def _refused(points: int, status: FitStatus, reason: str, notes: tuple[str, ...] = ()) -> _Found:
