@@ -68,7 +68,7 @@ def _drawn(fit: LawFit, title: str) -> "Figure":
             "linewidths": 0.6,
             "label": label,
         }
-        above.scatter(across[chosen], response[chosen], **marks)
+        above.scatter(across[chosen], response[chosen], label=label, **marks)
         if fit.ok:
             line, value = _line(fit, chosen)
             above.plot(line, value, color=style.color, linestyle=style.dashes, linewidth=1.0)

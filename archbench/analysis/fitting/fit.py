@@ -30,7 +30,7 @@ _NUM_STARTS = 48
 _SEARCH_POINTS = {False: 400, True: 200}
 """Points up to which starts are looked for on all of them; True: laws with an outer exponent, of forty times as many
 starts."""
-_SEARCHED = {False: 250, True: 120}
+_SEARCHED = {False: 250, True: 60}
 """Points on which they are looked for where there are more."""
 _SAME_MINIMUM = 1e-3
 _LEVEL = 0.05
