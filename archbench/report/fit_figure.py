@@ -61,13 +61,7 @@ def _drawn(fit: LawFit, title: str) -> "Figure":
     response = np.exp(fit.points.observed)
     for number, (label, chosen) in enumerate(groups):
         style = style_of(number)
-        marks: dict[str, Any] = {
-            "color": style.color,
-            "marker": style.marker,
-            "s": 14,
-            "linewidths": 0.6,
-            "label": label,
-        }
+        marks: dict[str, Any] = {"color": style.color, "marker": style.marker, "s": 14, "linewidths": 0.6}
         above.scatter(across[chosen], response[chosen], label=label, **marks)
         if fit.ok:
             line, value = _line(fit, chosen)
