@@ -25,7 +25,7 @@ _SIX = (2.0, 20.0)
 
 def with_usual_columns(file: Path, options: dict[str, Any]) -> dict[str, Any]:
     """`options` with the columns that `file` calls by usual names, and says which, if no column is named by a flag."""
-    if any(options[name] is not None for name in _ASKED) or not file.is_file():
+    if any(options.get(name) is not None for name in _ASKED) or not file.is_file():
         return options
     from archbench.analysis.tables.read import read_table
 

@@ -73,8 +73,8 @@ def _drawn(fit: LawFit, title: str) -> "Figure":
     above.set_title(name + status)
     for axes in (above, below):
         axes.set_xscale("log")
+    above.tick_params(which="both", labelbottom=False)
     below.sharex(above)
-    above.tick_params(labelbottom=False)
     above.set_yscale("log")
     _plain_ticks(above)
     above.set_ylabel(_LABELS[fit.law.response])
