@@ -269,22 +269,20 @@ def isoflop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_three_approaches_to_the_allocation_agree_where_the_law_is_symmetric(isoflop: Path) -> None:
+def test_approaches_to_the_allocation_agree_where_the_law_is_symmetric(isoflop: Path) -> None:
     result = run_fit(
         isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "50", "--points", "all", "--json"
     )
     assert result.exit_code == 0, result.output
     rows = json.loads(result.output)["fits"][0]["allocation"]
-    assert [row["status"] for row in rows] == ["ok"] * 4
+    # Finished runs have no learning curves to take a minimum or a hull over.
+    assert [row["status"] for row in rows] == ["too_few_points", "too_few_points", "ok", "ok"]
     for row in rows[2:]:
         # Noise of 1e-4 moves a vertex by about a hundredth of ln N over a range of 7 in ln C.
         assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.01)
         assert row["of_tokens"]["value"] == pytest.approx(0.5, abs=0.01)
         assert row["of_params"]["low"] < 0.505
         assert row["of_params"]["high"] > 0.495
-    # The minimum and the hull jump from one size of the grid to the next.
-    for row in rows[:2]:
-        assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.1)
     printed = run_fit(isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "0").output
     assert "isoFLOP parabolas (2)" in printed
 
