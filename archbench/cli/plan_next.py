@@ -19,7 +19,6 @@ _FLAGS = {
     "budget": "--budget",
     "spend": "--spend",
     "contender": "--contender",
-    "scan": "--scan",
 }
 
 

@@ -23,8 +23,11 @@ from archbench.units import counted
 _BETWEEN_BUDGETS = float(np.log(1.1))
 """Runs whose compute lies further apart than this are of two budgets: a grid's budgets differ by far more."""
 _WIDEST_BUDGET = float(np.log(1.25))
-"""Runs that lie close one by one but spread further than this share no budget, unless they fall into closer groups."""
+"""Runs that lie close one by one but spread further than this share no budget, unless they fall into close groups."""
+_CLEAR = 0.3
+"""Least distance of a budget whose runs are spread from the next one."""
 _CLOSE = 0.02
+"""Runs no further apart are of one budget wherever it lies."""
 _LEAST_SIZES = 3
 
 
@@ -151,10 +154,18 @@ def same_budget(cost: Array) -> list[np.ndarray]:
     """Rows of each budget, where at least three runs share one; budgets that differ by a few per cent are one."""
     order = np.argsort(cost, kind="stable")
     order = order[np.isfinite(cost[order]) & (cost[order] > 0)]
+    found = _split(order, cost, _BETWEEN_BUDGETS)
     groups = []
-    for members in _split(order, cost, _BETWEEN_BUDGETS):
-        wide = np.log(cost[members[-1]] / cost[members[0]]) > _WIDEST_BUDGET if len(members) else False
-        groups += _split(members, cost, _CLOSE) if wide else [members]
+    for number, members in enumerate(found):
+        if not len(members):
+            continue
+        log_low, log_high = np.log(cost[members[[0, -1]]])
+        before = log_low - np.log(cost[found[number - 1][-1]]) if number else np.inf
+        after = np.log(cost[found[number + 1][0]]) - log_high if number + 1 < len(found) else np.inf
+        span = log_high - log_low
+        # Runs whose compute is scattered come close by chance: a budget with spread stands clear of the next.
+        clear = span <= _WIDEST_BUDGET and min(before, after) >= max(_CLEAR, 2.0 * span)
+        groups += [members] if clear else _split(members, cost, _CLOSE)
     return [members for members in groups if len(members) >= 3]
 
 
