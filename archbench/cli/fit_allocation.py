@@ -52,10 +52,14 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
             status = row.status.value + (f": {row.reason}" if row.reason else "")
             table.add_row(row.approach, str(row.points), _cell(row.of_params), _cell(row.of_tokens), status)
         table_console().print(table)
+        for row in rows:
+            for line in row.notes:
+                click.echo(f"{row.approach}: {line}")
 
 
 def _cell(interval: Any) -> str:
     if interval is None:
         return "-"
-    ends = f" ({interval.low:.3f} to {interval.high:.3f})" if interval.low == interval.low else ""
+    known = interval.low == interval.low
+    ends = f" ({interval.low:.3f} to {interval.high:.3f})" if known else " (no interval: few resamples give a trend)"
     return f"{interval.value:.4f}{ends}"

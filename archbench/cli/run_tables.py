@@ -155,9 +155,12 @@ def _options(function: F, *, required: bool) -> F:
         click.option(
             "--law",
             "law_name",
-            required=required,
             metavar="NAME",
-            help="L(C), L(N), L(D), chinchilla, kaplan-nd, ... or allocation (fit).",
+            help=(
+                "best [default]: the law that foretells best by its back-test. L(C), L(N), L(D), chinchilla, "
+                "shared-exponent, outer-exponent, kaplan-nd, kaplan-ns; fit also knows critical-batch, "
+                "data-transferred, unified-transfer, and allocation: how N and D grow with C."
+            ),
         ),
         click.option(
             "--floor", default="free", show_default=True, metavar="none|free|NUMBER", help="Floor E of the law."
@@ -192,9 +195,7 @@ def _options(function: F, *, required: bool) -> F:
         function = option(function)
     for name, text in reversed(_COLUMNS.items()):
         flag = f"--{name}"
-        function = click.option(
-            flag, name.replace("-", "_"), metavar="COL", required=required and name == "loss", help=text
-        )(function)
+        function = click.option(flag, name.replace("-", "_"), metavar="COL", help=text)(function)
     return click.argument("file", type=PATH, required=required)(function)
 
 
