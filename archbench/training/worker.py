@@ -117,8 +117,12 @@ def _serve(
     # Read by cuBLAS when it starts; without it, matrix products on CUDA may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Here and not above: the reader of standard input is to be at work before the seconds that these take.
+    from archbench.errors import StoreError
     from archbench.results.runs import RunState
     from archbench.runs.directory import RunDirectory
+    from archbench.runs.lease import LeaseLost
+    from archbench.runs.records import Outcome
+    from archbench.runs.store import directory_status
     from archbench.training.carry_out import carry_out
     from archbench.training.guests import Guests
     from archbench.training.loop import Report
@@ -148,9 +152,15 @@ def _serve(
             )
 
         directory = RunDirectory(Path(run_dir))
-        outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
-        failed = outcome is not None and outcome.state is RunState.FAILED
-        failures += failed
+        outcome: Outcome | None = None
+        refused: StoreError | None = None
+        try:
+            outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
+        except StoreError as error:
+            refused = error
+        failed = refused is not None or (outcome is not None and outcome.state is RunState.FAILED)
+        # Somebody else may have brought it to its end.
+        failures += failed and (refused is None or directory_status(directory).state is not RunState.DONE)
         changed = guests.left_behind()
         if not failed and ranks.any(changed is not None)[0]:
             # Where one rank must go, the group must.
@@ -163,6 +173,9 @@ def _serve(
         retires = {"retires": True} if changed is not None or (failed and ranks.size > 1) else {}
         if outcome is not None:
             events.send("ended", run_dir=run_dir, state=outcome.state.value, reason=outcome.reason, **retires)
+        elif refused is not None:
+            cause = "elsewhere" if isinstance(refused, LeaseLost) else "disk"
+            events.send("stopped", run_dir=run_dir, cause=cause, reason=str(refused), **retires)
         elif ranks.first and request.event.is_set():
             events.send("stopped", run_dir=run_dir)
         if retires:
