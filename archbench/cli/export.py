@@ -57,7 +57,7 @@ def export(
     folder = folder or Path("exports") / directory.path.name
     registry = host_with(plugin_files).registry
     # Weights are only copied; left to itself, DeepSpeed would look for an accelerator and tell of it.
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ["DS_ACCELERATOR"] = "cpu"
     # Imported now: torch and transformers take seconds.
     from archbench.training.export import export_model
 

@@ -80,6 +80,28 @@ def test_group_larger_than_the_devices_is_refused_with_the_remedy(
         assert executor.capacity == 1
 
 
+LEFT_OVER = {
+    "RANK": "1",
+    "WORLD_SIZE": "2",
+    "LOCAL_RANK": "3",
+    "MASTER_ADDR": "gone",
+    "TORCHELASTIC_RUN_ID": "old",
+    "PET_NNODES": "2",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "PMIX_RANK": "1",
+    "DS_ACCELERATOR": "xpu",
+    "GLOO_SOCKET_IFNAME": "eth7",
+    "OMP_PROC_BIND": "true",
+}
+
+
+def test_what_a_launcher_has_left_in_the_environment_does_not_reach_workers() -> None:
+    kept = {"HOME": "/home", "NCCL_P2P_DISABLE": "1", "HF_HOME": "/models", "SLURM_JOB_ID": "7"}
+    environment = worker_environment(kept | LEFT_OVER, 1, (), 0)
+    assert kept.items() <= environment.items()
+    assert not LEFT_OVER.keys() & environment.keys()
+
+
 def test_each_group_has_devices_of_its_own() -> None:
     devices = ("a", "b", "c", "d")
     assert worker_environment({}, 1, devices, 0, nproc=2)["CUDA_VISIBLE_DEVICES"] == "a,b"
