@@ -250,7 +250,8 @@ class _Scheduler:
         del self.in_flight[event.run_id]
         status = self.store.status(run.run_id)
         if status.state is RunState.RUNNING:
-            # Another command was quicker to take the lease, or has taken it over.
+            # Another command was quicker to take the lease, or has taken it over: that was no attempt.
+            self.attempts[run.run_id] -= 1
             self._wait_for(run)
         elif isinstance(event, Lost) and event.store_failed:
             raise StoreError(f"{event.reason}; finished runs are kept, and the same command goes on")
