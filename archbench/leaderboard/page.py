@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
 from archbench.leaderboard.evidence import evidence
@@ -124,7 +125,7 @@ def write(directory: Path) -> list[Path]:
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+                write_whole(path, content)
                 changed.append(path)
         for path in _stale(directory, files):
             path.unlink()

@@ -94,7 +94,8 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
         lease = _lease_or_none(directory)
         state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
         progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
-        return _join(plan.identity, plan.facts, Outcome(state), contender, size_index, progress)
+        holder = f"held by {lease.holder}" if lease is not None and state is RunState.RUNNING else None
+        return _join(plan.identity, plan.facts, Outcome(state, reason=holder), contender, size_index, progress)
     identity, facts, outcome = _parse_record(directory.record_file)
     details: dict[str, Any] = {"timings": {}}
     try:
