@@ -1,8 +1,10 @@
 """Lines of text files, plain or compressed, with errors that name file and line."""
 
+import bz2
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -12,7 +14,7 @@ from archbench.errors import DataError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-COMPRESSIONS = (".xz", ".gz", ".zst")
+COMPRESSIONS = (".xz", ".gz", ".bz2", ".zst")
 """Last suffixes that name a compression."""
 
 _CHUNK_BYTES = 1 << 17
@@ -21,18 +23,57 @@ _CHUNK_BYTES = 1 << 17
 def read_lines(path: Path) -> Iterator[str]:
     """Lines of a UTF-8 file with their line ends, decompressed by its last suffix.
 
-    Raises DataError, with file and line number, for what is unreadable, cut off or not UTF-8.
+    Raises DataError, with file and line number, for what is unreadable, cut off, binary or not UTF-8.
     """
-    number = 0
+    number, line = 0, b""
     try:
+        if path.suffix.lower() in COMPRESSIONS and path.stat().st_size == 0:
+            raise DataError(f"{path}: is empty, 0 bytes, which is no {path.suffix} file; fetch it again, or delete it")
         with _open_binary(path) as stream:
             # Split at line feeds only: JSON text may hold the other characters that str.splitlines cuts at.
             for number, line in enumerate(stream, start=1):
+                if b"\0" in line:
+                    raise DataError(f"{path}:{number}: {_what_has_nul_bytes(line)}")
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}:{number}: is not UTF-8 ({error.reason}); convert the file") from error
-    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise DataError(f"{path}:{number}: is not UTF-8 ({error.reason}); {_what_to_do(line, number)}") from error
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read after line {number}: {one_line(error)}") from error
+
+
+_MAGIC = {
+    b"\x1f\x8b": "gzip data",
+    b"\xfd7zXZ\0": "xz data",
+    b"(\xb5/\xfd": "zstd data",
+    b"PK\x03\x04": "a zip archive",
+}
+"""First bytes of what people take for text because of its name. Others that hold no text hold NUL bytes soon."""
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _what_has_nul_bytes(line: bytes) -> str:
+    """What a line with NUL bytes seems to be, and what to do about it."""
+    magic = next((words for start, words in _MAGIC.items() if line.startswith(start)), None)
+    if magic is not None:
+        return f"holds {magic}, not text; decompress it, or name it by its format"
+    if line.startswith(_UTF_16_MARKS):
+        return "is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8"
+    zeros = line.count(0)
+    for offset, name in ((1, "UTF-16LE"), (0, "UTF-16BE")):
+        if zeros > len(line) / 4 and line[offset::2].count(0) > 0.9 * zeros:
+            return f"holds NUL bytes as {name} without a byte order mark does; convert it: iconv -f {name} -t UTF-8"
+    return "holds NUL bytes, which no text has: a binary file, or a damaged one; leave it out or mend it"
+
+
+def _what_to_do(line: bytes, number: int) -> str:
+    """The remedy for a line that is not UTF-8."""
+    if number == 1:
+        magic = next((words for start, words in _MAGIC.items() if line.startswith(start)), None)
+        if magic is not None:
+            return f"it holds {magic}: decompress it, or name it by its format"
+        if line.startswith(_UTF_16_MARKS):
+            return "convert the file: iconv -f UTF-16 -t UTF-8"
+    return "convert the file, for example: iconv -f LATIN1 -t UTF-8"
 
 
 def one_line(error: BaseException) -> str:
@@ -46,6 +87,8 @@ def _open_binary(path: Path) -> IO[bytes]:
             return lzma.open(path)
         case ".gz":
             return cast("IO[bytes]", gzip.open(path))
+        case ".bz2":
+            return cast("IO[bytes]", bz2.open(path))
         case ".zst":
             return cast("IO[bytes]", io.BufferedReader(_ZstdStream(path), _CHUNK_BYTES))
         case _:
