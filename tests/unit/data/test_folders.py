@@ -173,6 +173,8 @@ def broken_gzip() -> bytes:
         ("x.txt", "größer".encode("latin-1"), "x.txt:1: is not UTF-8 (invalid start byte); convert the file, for"),
         ("x.txt", gzip.compress(b"text" * 9, mtime=0), "x.txt:1: holds gzip data, not text"),
         ("x.txt.gz", gzip.compress(gzip.compress(b"text" * 9, mtime=0)), "x.txt.gz:1: holds gzip data, not text"),
+        ("x.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "x.txt:2: holds a PDF, not text; leave it out"),
+        ("x.md", b"\x89PNG\r\n\x1a\n", "x.md:1: holds an image, not text; leave it out"),
         ("x.parquet", b"", "x.parquet: cannot be read as Parquet: "),
         ("x.jsonl", b'[\n{"text": "a"}\n]', "x.jsonl:1: is not JSON"),
     ],
