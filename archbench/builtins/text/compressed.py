@@ -38,10 +38,8 @@ def read_lines(path: Path) -> Iterator[str]:
                     raise DataError(f"{path}:{number}: {what}")
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        what = _not_text(first, line)
-        if what is None:
-            what = f"is not UTF-8 ({error.reason}); convert the file, for example: iconv -f LATIN1 -t UTF-8"
-        raise DataError(f"{path}:{number}: {what}") from error
+        remedy = f"is not UTF-8 ({error.reason}); convert the file, for example: iconv -f LATIN1 -t UTF-8"
+        raise DataError(f"{path}:{number}: {_not_text(first, line) or remedy}") from error
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read after line {number}: {one_line(error)}") from error
 
