@@ -11,7 +11,7 @@ from archbench.contracts.architecture import (
     require_settings,
 )
 from archbench.contracts.config import ComponentConfig
-from archbench.contracts.data import DatasetConfig, Document, NestedDataset, Tokenizer, TokenizerConfig
+from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.contracts.ladder import (
     LadderConfig,
@@ -100,6 +100,7 @@ __all__ = [
     "PointKind",
     "PrefixAudit",
     "Progress",
+    "ReadingLog",
     "ReportSection",
     "RunHistory",
     "RunReader",

@@ -15,11 +15,12 @@ from archbench.cli.common import (
     print_json,
     spec_argument,
 )
-from archbench.cli.outputs.plans import DataOutput, TextRow, TokenizerRow
+from archbench.cli.outputs.plans import DataOutput, LeftOutRow, ReadRow, TextRow, TokenizerRow
+from archbench.contracts.data import ReadingLog
 from archbench.data.corpus import Corpus
 from archbench.scans.texts import prepared_texts
 from archbench.spec.models import load_spec
-from archbench.units import human_bytes
+from archbench.units import counted, human_bytes
 
 
 @click.command()
@@ -33,7 +34,8 @@ def data(
 ) -> None:
     """Prepare the texts of SPEC and show their sizes, tokens and bytes per token.
 
-    Text is prepared if it is not yet in the cache; nothing is planned or trained.
+    Below: which files were read, by ending, and what was left out and why. Text is prepared if it is not yet in the
+    cache; nothing is planned or trained.
     """
     loaded = load_spec(spec, host_with(plugin_files).registry, overrides)
     corpora = prepared_texts(loaded, cache_dir, note)
@@ -47,7 +49,7 @@ def data(
 
 
 def _described(corpus: Corpus) -> TextRow:
-    statistics = corpus.statistics
+    statistics, log = corpus.statistics, corpus.reading or ReadingLog()
     return TextRow(
         dataset=str(corpus.dataset["kind"]),
         train_documents=statistics.train_documents,
@@ -56,8 +58,11 @@ def _described(corpus: Corpus) -> TextRow:
         validation_documents=statistics.validation_documents,
         validation_tokens=statistics.validation_tokens,
         duplicates_removed=statistics.duplicates_removed,
+        empty_removed=statistics.empty_removed,
         bytes_per_token=corpus.bytes_per_token,
         corpus_hash=corpus.corpus_hash,
+        read=[ReadRow(one.ending, one.files, one.documents) for one in log.read.values()],
+        left_out=[LeftOutRow(one.what, one.count, one.reason, one.first) for one in log.left_out.values()],
     )
 
 
@@ -82,3 +87,22 @@ def _print(texts: Mapping[str, TextRow], tokenizer: TokenizerRow) -> None:
         click.echo("  ".join((*left, *right)))
     ids = f"{tokenizer.kind} of {tokenizer.vocab_size:,} ids ({tokenizer.fingerprint[:12]})"
     click.echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")
+    for name, text in texts.items():
+        for line in _reading_lines(text):
+            click.echo(f"{name}: {line}" if len(texts) > 1 else line)
+
+
+def _reading_lines(text: TextRow) -> list[str]:
+    """What was read, by ending, and what was left out and why."""
+    lines = [
+        f"read      {row.ending}: {counted(row.files, 'file')}, {counted(row.documents, 'document')}"
+        for row in text.read
+    ]
+    lines += [
+        f"left out  {row.what}: {row.count:,} ({row.reason}), {'the first ' if row.count > 1 else ''}{row.first}"
+        for row in text.left_out
+    ]
+    for count, words in ((text.empty_removed, "empty"), (text.duplicates_removed, "the same as an earlier one")):
+        if count:
+            lines.append(f"left out  documents: {count:,} ({words})")
+    return lines

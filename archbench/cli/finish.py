@@ -15,7 +15,9 @@ from archbench.errors import PluginError
 from archbench.host import Host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
+from archbench.leaderboard.page import WITHOUT_CACHE
 from archbench.leaderboard.page import write as write_page
+from archbench.leaderboard.page_cache import PageCache
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
@@ -25,12 +27,19 @@ from archbench.runs.store import RunStore, ScanIndex
 
 
 def finish_scan(
-    index: ScanIndex, store: RunStore, host: Host, *, reports_dir: Path, leaderboard_dir: Path
+    index: ScanIndex,
+    store: RunStore,
+    host: Host,
+    *,
+    reports_dir: Path,
+    leaderboard_dir: Path,
+    cache_dir: Path | None = None,
 ) -> ScanResults | None:
     """Analyses the runs of `index`, writes report and leaderboard, and says what came out.
 
     A scan without a usable run of sizes, as one that is made of studies alone, has no entry on the leaderboard.
-    None, and a line that says so, where no run is usable.
+    None, and a line that says so, where no run is usable. In `cache_dir` stays what the leaderboard's page took long to
+    compute; None: nothing.
     """
     records, problems = store.records(index)
     for problem in problems:
@@ -52,7 +61,7 @@ def finish_scan(
     if entries := make_entries(results):
         for entry in entries:
             add_entry(leaderboard_dir, entry, datetime.date.today())
-        write_page(leaderboard_dir)
+        write_page(leaderboard_dir, PageCache.under(cache_dir) if cache_dir else WITHOUT_CACHE)
         click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     click.echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)

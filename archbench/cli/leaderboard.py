@@ -1,13 +1,16 @@
 """`archbench leaderboard`: renders the pages from the entries, checks them, takes in the entries of a scan."""
 
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from archbench.cli import complete
 from archbench.cli.common import (
     PATH,
+    cache_option,
     host_with,
     json_option,
     leaderboard_option,
@@ -18,37 +21,59 @@ from archbench.cli.common import (
 )
 from archbench.cli.outputs.leaderboard import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
 
+if TYPE_CHECKING:
+    from archbench.leaderboard.page_cache import PageCache
+
 EXIT_DIFFERS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The folders of the leaderboard, for its commands."""
+
+    directory: Path
+    cache_dir: Path
+
+    def cache(self) -> "PageCache":
+        """What was computed for its pages before."""
+        from archbench.leaderboard.page_cache import PageCache
+
+        return PageCache.under(self.cache_dir)
 
 
 @click.group(invoke_without_command=True)
 @leaderboard_option
+@cache_option
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if a page is out of date.")
 @json_option
 @click.pass_context
-def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool, as_json: bool) -> None:
+def leaderboard(
+    context: click.Context, leaderboard_dir: Path, cache_dir: Path, only_check: bool, as_json: bool
+) -> None:
     """Render the leaderboard, or check it.
 
     Without a command, the pages are rendered from the entries. Every figure is computed anew from the learning curves
-    in the entries; an entry that states another is refused.
+    in the entries; an entry that states another is refused. What was computed from an entry is kept in the cache, under
+    the hashes of the entry and of archbench's own code.
     """
     if context.invoked_subcommand is not None:
         if only_check or as_json:
             raise click.UsageError("--check and --json are for the pages; give them without a command")
-        context.obj = leaderboard_dir
+        context.obj = Board(leaderboard_dir, cache_dir)
         return
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
 
-    problems = page.check(leaderboard_dir) if only_check else []
-    changed = [] if only_check else page.write(leaderboard_dir)
+    board = Board(leaderboard_dir, cache_dir)
+    problems = page.check(leaderboard_dir, board.cache()) if only_check else []
+    changed = [] if only_check else page.write(leaderboard_dir, board.cache())
     for problem in problems:
         note(problem)
     if problems:
         are = "file is" if len(problems) == 1 else "files are"
         note(f"{len(problems)} {are} out of date; `archbench leaderboard` renders them again")
     if as_json:
-        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(leaderboard_dir)))
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(board)))
     elif not only_check:
         _tell_changed(changed)
     context.exit(EXIT_DIFFERS if problems else 0)
@@ -58,7 +83,7 @@ def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool,
 @click.argument("scan", type=PATH, metavar="SCAN", shell_complete=complete.specs_and_scans)
 @runs_option
 @click.pass_obj
-def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
+def add(board: Board, scan: Path, runs_dir: Path) -> None:
     """Take in the entries of a scan of the store, and render the pages.
 
     SCAN is a spec's file or the name in it. What an entry of the same scan and contender stated before is kept in the
@@ -76,8 +101,8 @@ def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
     entries = make_entries(scan_results(index, records_of(store, index)))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
-    written = [add_entry(leaderboard_dir, entry, datetime.date.today()) for entry in entries]
-    _tell_changed([*written, *page.write(leaderboard_dir)])
+    written = [add_entry(board.directory, entry, datetime.date.today()) for entry in entries]
+    _tell_changed([*written, *page.write(board.directory, board.cache())])
 
 
 @leaderboard.command()
@@ -94,7 +119,7 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     from archbench.leaderboard.submission import check_submission
 
     host = host_with(plugin_files)
-    paths = entries or tuple(sorted((context.obj / "entries").glob("*.json")))
+    paths = entries or tuple(sorted((context.obj.directory / "entries").glob("*.json")))
     checked = [check_submission(path, host) for path in paths]
     if as_json:
         rows = [CheckedEntry(str(one.path), list(one.problems), list(one.unchecked)) for one in checked]
@@ -107,7 +132,7 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     context.exit(EXIT_DIFFERS if any(one.problems for one in checked) else 0)
 
 
-def _standings(leaderboard_dir: Path) -> list[Standing]:
+def _standings(board: Board) -> list[Standing]:
     from archbench.leaderboard.page import read_entries
     from archbench.leaderboard.standings import make_standings
 
@@ -125,7 +150,7 @@ def _standings(leaderboard_dir: Path) -> list[Standing]:
             law=row.frontier.law,
             multiplier=row.multiplier,
         )
-        for standing in make_standings(read_entries(leaderboard_dir))
+        for standing in make_standings(read_entries(board.directory, board.cache()))
         for table in standing.tables
         for row in table.rows
     ]

@@ -29,6 +29,7 @@ from archbench.planning.estimate import (
     RunEstimate,
     estimate_run,
     expected_workers,
+    held_out_tokens,
     measured_rates,
     scan_seconds,
 )
@@ -37,6 +38,7 @@ from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
+from archbench.scans.stated_texts import is_stated, stated_texts, texts_to_plan_by
 from archbench.spec.models import Spec, load_spec
 from archbench.spec.yaml_writer import to_yaml
 from archbench.units import counted, human_bytes, human_count, human_seconds
@@ -82,6 +84,11 @@ class CostedPlan:
         return sum({one.run.run_id: one.estimate.disk_bytes for one in self.runs if one.missing}.values())
 
     @property
+    def stated(self) -> bool:
+        """Whether the text was not read: its counts are those that the spec states."""
+        return any(is_stated(corpus.corpus_hash) for corpus in self.plan.corpora.values())
+
+    @property
     def rough(self) -> bool:
         """Whether any estimate rests on a constant instead of a measurement."""
         return any(one.missing and not one.estimate.measured for one in self.runs)
@@ -90,7 +97,10 @@ class CostedPlan:
 def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
     """`plan` with estimates from the rates that `store` has seen, and each run's state."""
     rates = measured_rates(store)
-    runs = tuple(CostedRun(run, estimate_run(run, rates), store.status(run.run_id).state) for run in plan.runs)
+    held_out = held_out_tokens(plan.corpora.values())
+    runs = tuple(
+        CostedRun(run, estimate_run(run, rates, held_out), store.status(run.run_id).state) for run in plan.runs
+    )
     return CostedPlan(plan, runs, expected_workers(spec.executor, spec.execution.threads))
 
 
@@ -98,6 +108,7 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 @click.argument("spec", type=PATH, metavar="[SPEC]", required=False, shell_complete=complete.specs)
 @override_option
 @click.option("--resolved", is_flag=True, help="Print SPEC with all that it extends, -o and every default filled in.")
+@click.option("--stated", is_flag=True, help="Read no text: plan by the counts that SPEC states under data.stated.")
 @runs_option
 @cache_option
 @plugin_option
@@ -107,6 +118,7 @@ def plan(
     spec: Path | None,
     overrides: tuple[str, ...],
     resolved: bool,
+    stated: bool,
     runs_dir: Path,
     cache_dir: Path,
     plugin_files: tuple[Path, ...],
@@ -116,9 +128,10 @@ def plan(
 ) -> None:
     """Show the runs of SPEC, their cost and its problems, and train nothing.
 
-    Text is prepared if it is not yet in the cache. With --next: which further runs would make a figure more certain,
-    by the runs of SPEC, or of --scan NAME, that have finished. With --resolved: the spec alone, as YAML or, with
-    --json, as JSON.
+    Text is prepared if it is not yet in the cache; where it cannot be had, as without a network, the counts that SPEC
+    states under data.stated take its place, and the plan says so. With --next: which further runs would make a figure
+    more certain, by the runs of SPEC, or of --scan NAME, that have finished. With --resolved: the spec alone, as YAML
+    or, with --json, as JSON.
     """
     scan = asked.pop("scan")
     if spec is None:
@@ -139,7 +152,8 @@ def plan(
         return
     refuse_without_next(asked)
     store = RunStore(runs_dir)
-    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, store=store, report=note)
+    texts = stated_texts if stated else texts_to_plan_by
+    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, store=store, report=note, texts=texts)
     costed = cost_plan(loaded, scan_plan, store)
     if as_json:
         print_json(_as_json(costed))
@@ -240,7 +254,6 @@ def _summary(costed: CostedPlan) -> list[str]:
     plan = costed.plan
     distinct = {one.run.run_id: one for one in costed.runs}
     missing = [one for one in distinct.values() if one.missing]
-    data = plan.index.environment["data"]
     flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
     later = [
@@ -256,13 +269,7 @@ def _summary(costed: CostedPlan) -> list[str]:
         f"{human_bytes(costed.disk_bytes_left)}",
         *([tuning] if trials else []),
         *later,
-        f"text: {data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}, "
-        f"hash {data['corpus_hash'][:12]}",
-    ]
-    texts = plan.index.environment.get("texts") or {}
-    lines += [
-        f"{name}: {one['unique_tokens']:,} training tokens, {one['bytes_per_token']:.2f} bytes a token"
-        for name, one in texts.items()
+        *_text_lines(costed),
     ]
     if any(one.missing and one.run.plan.identity.training.early_stopping for one in distinct.values()):
         lines.append("runs that stop early are counted with all tokens that they may see: the time is at most this")
@@ -271,11 +278,26 @@ def _summary(costed: CostedPlan) -> list[str]:
     return lines + [f"warning: {warning}" for warning in plan.warnings]
 
 
+def _text_lines(costed: CostedPlan) -> list[str]:
+    """What text the plan rests on; where it was not read, that its counts are only stated."""
+    data = costed.plan.index.environment["data"]
+    texts = costed.plan.index.environment.get("texts") or {}
+    counts = f"{data['unique_tokens']:,} training tokens, vocabulary {data['text_vocab_size']}"
+    if costed.stated:
+        lines = [f"text: about {counts}, as data.stated says; the text was not read"]
+        return lines + [f"{name}: about {one['unique_tokens']:,} training tokens" for name, one in texts.items()]
+    return [f"text: {counts}, hash {data['corpus_hash'][:12]}"] + [
+        f"{name}: {one['unique_tokens']:,} training tokens, {one['bytes_per_token']:.2f} bytes a token"
+        for name, one in texts.items()
+    ]
+
+
 def _as_json(costed: CostedPlan) -> PlanOutput:
     return PlanOutput(
         name=costed.plan.index.name,
         baseline=costed.plan.index.baseline,
         environment=costed.plan.index.environment,
+        text_is_stated=costed.stated,
         warnings=list(costed.plan.warnings),
         pending=[PendingRow(one.what, one.count, one.exact_flops) for one in costed.plan.pending],
         seconds_left=costed.seconds_left,

@@ -82,7 +82,9 @@ def run(
         # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
         from archbench.cli.finish import finish_scan
 
-        finish_scan(scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir)
+        finish_scan(
+            scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir, cache_dir=cache_dir
+        )
     except KeyboardInterrupt:
         note(f"interrupted; finished runs are kept in {runs_dir}; this goes on from here:")
         click.echo(f"  {again}", err=True)  # unbroken, to be copied

@@ -11,7 +11,7 @@ from archbench.cli.live_watch import make_watcher
 from archbench.cli.watch import Pace
 from archbench.errors import SpecError
 from archbench.host import Host
-from archbench.planning.estimate import estimate_run, measured_rates
+from archbench.planning.estimate import estimate_run, held_out_tokens, measured_rates
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.store import RunStore, directory_status
@@ -102,7 +102,8 @@ def _is_complete(directory: RunDirectory) -> bool:
 def _carry_out(store: RunStore, host: Host, rerun: Rerun, plugin_files: Sequence[Path]) -> ScanOutcome:
     rates = measured_rates(store)
     store.create()
-    watcher = make_watcher(Pace({run.run_id: estimate_run(run, rates).seconds for run in rerun.plan.runs}))
+    held_out = held_out_tokens(rerun.plan.corpora.values())
+    watcher = make_watcher(Pace({run.run_id: estimate_run(run, rates, held_out).seconds for run in rerun.plan.runs}))
     with watcher:
         return carry_out(
             rerun.plan,

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -20,12 +20,71 @@ class Document:
     text: str
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """Files, folders or records of one sort that a dataset did not read, for one reason."""
+
+    what: str
+    """What they are: the ending of files, `folders`, `records`."""
+    reason: str
+    count: int
+    first: str
+    """Where the first of them is."""
+
+
+@dataclass(slots=True)
+class FilesRead:
+    """Files of one ending that were read."""
+
+    ending: str
+    files: int = 0
+    documents: int = 0
+
+
+@dataclass(slots=True)
+class ReadingLog:
+    """What a dataset read and what it left out, in the order in which it came upon it."""
+
+    read: dict[str, FilesRead] = field(default_factory=dict)
+    """By ending."""
+    left_out: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
+    """By what it is and why."""
+
+    def note_file(self, ending: str, documents: int) -> None:
+        """Counts one file of `ending` that was read and gave `documents`."""
+        seen = self.read.setdefault(ending, FilesRead(ending))
+        seen.files += 1
+        seen.documents += documents
+
+    def leave_out(self, what: str, reason: str, where: str) -> None:
+        """Counts one thing of the sort `what` that is not read; `where` it is, for the first of its kind."""
+        # A file's name may hold bytes that are no text; what is printed must be.
+        shown = where.encode("utf-8", "backslashreplace").decode()
+        self.left_out.setdefault((what, reason), LeftOut(what, reason, 0, shown)).count += 1
+
+    def add(self, other: "ReadingLog") -> None:
+        """Takes in what `other` holds."""
+        for file in other.read.values():
+            mine = self.read.setdefault(file.ending, FilesRead(file.ending))
+            mine.files += file.files
+            mine.documents += file.documents
+        for key, one in other.left_out.items():
+            self.left_out.setdefault(key, LeftOut(one.what, one.reason, 0, one.first)).count += one.count
+
+
 class DatasetConfig(ComponentConfig):
     """A source of documents. Splitting, deduplication and caching are archbench's part, not the dataset's."""
 
     @abstractmethod
     def documents(self) -> Iterator[Document]:
         """All documents, in a reproducible order. Raises DataError with file and remedy where something is wrong."""
+
+    def logged_documents(self, log: ReadingLog) -> Iterator[Document]:
+        """The same documents; what is read and what is left out is noted in `log` on the way.
+
+        For a dataset that leaves nothing out in silence there is nothing to note.
+        """
+        return self.documents()
 
     def cache_key(self) -> str | None:
         """A cheap key that changes whenever the documents might (versions, sizes, times); None: read every time.

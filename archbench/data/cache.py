@@ -4,9 +4,11 @@ import errno
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from archbench.contracts.data import FilesRead, LeftOut, ReadingLog
 from archbench.data.corpus import Corpus, open_corpus, verify_corpus
 from archbench.durable import fsync_directory, write_whole
 from archbench.errors import DataError
@@ -33,7 +35,9 @@ def cached(cache_dir: Path, key: str, report: Report) -> Entry | None:
         directories = [cache_dir / "corpora" / str(hash_) for hash_ in content["corpus_hashes"]]
         if not all(directory.is_dir() for directory in directories):
             return None
-        entry = Entry(tuple(map(checked, directories)), tuple(map(str, content["remarks"])))
+        readings = [_reading_of(one) for one in content.get("readings", [None] * len(directories))]
+        corpora = [replace(checked(one), reading=log) for one, log in zip(directories, readings, strict=True)]
+        entry = Entry(tuple(corpora), tuple(map(str, content["remarks"])))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -48,9 +52,30 @@ def cached(cache_dir: Path, key: str, report: Report) -> Entry | None:
 
 
 def remember(cache_dir: Path, key: str, corpora: Sequence[Corpus], remarks: Sequence[str]) -> None:
-    """Keeps under `key` which corpora were prepared."""
-    content = {"corpus_hashes": [corpus.corpus_hash for corpus in corpora], "remarks": list(remarks)}
+    """Keeps under `key` which corpora were prepared, and of what."""
+    content = {
+        "corpus_hashes": [corpus.corpus_hash for corpus in corpora],
+        "remarks": list(remarks),
+        "readings": [_as_json(corpus.reading) for corpus in corpora],
+    }
     write_whole(cache_dir / "index" / f"{key}.json", json.dumps(content).encode())
+
+
+def _as_json(log: ReadingLog | None) -> dict[str, Any] | None:
+    if log is None:
+        return None
+    return {
+        "read": [asdict(one) for one in log.read.values()],
+        "left_out": [asdict(one) for one in log.left_out.values()],
+    }
+
+
+def _reading_of(content: Any) -> ReadingLog | None:
+    """What `_as_json` made `content` of. Raises ValueError, TypeError or KeyError for anything else."""
+    if content is None:
+        return None
+    read, left_out = [FilesRead(**one) for one in content["read"]], [LeftOut(**one) for one in content["left_out"]]
+    return ReadingLog({one.ending: one for one in read}, {(one.what, one.reason): one for one in left_out})
 
 
 def checked(directory: Path) -> Corpus:

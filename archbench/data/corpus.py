@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archbench.contracts.data import ReadingLog
 from archbench.errors import DataError
 
 FORMAT = 1
@@ -85,6 +86,9 @@ class Corpus:
     """The dataset's config as it was when the corpus was prepared."""
     tokenizer: Mapping[str, Any]
     """The tokenizer's config."""
+    reading: ReadingLog | None = None
+    """What was read and left out when this text was asked for; None where that is not known, as for a corpus that is
+    opened by its folder. The same corpus may come of different files."""
 
     @property
     def unique_tokens(self) -> int:

@@ -3,13 +3,15 @@
 import errno
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from archbench.containment import kept_around
 from archbench.contracts.config import ComponentConfig
-from archbench.contracts.data import DatasetConfig, TokenizerConfig
+from archbench.contracts.data import DatasetConfig, ReadingLog, TokenizerConfig
 from archbench.data.cache import Report, cached, commit, remember
 from archbench.data.corpus import FORMAT, Corpus, canonical_sha256
 from archbench.data.documents import SpooledDocuments, spool_documents
@@ -173,6 +175,7 @@ class _Builder:
         self._cache_dir = cache_dir
         self._request = request
         self._report = report
+        self._logs = {name: ReadingLog() for name in sides}
 
     def build(self) -> tuple[Sequence[Corpus], Sequence[str]]:
         """The corpora in the order of the sides, and remarks about them."""
@@ -185,25 +188,31 @@ class _Builder:
             key = _content_key(spooled, self._tokenizer, self._fraction)
             tokenizer_is_fixed = self._tokenizer.cache_key() is not None
             if tokenizer_is_fixed and (entry := cached(self._cache_dir, key, self._report)) is not None:
-                return entry.corpora, entry.remarks
+                return self._with_logs(entry.corpora), entry.remarks
             remarks = list(_shared_text(list(self._sides), spooled))
             for remark in remarks:
                 self._report(remark)
-            made = self._written(working, spooled)
+            made = self._with_logs(self._written(working, spooled))
             if tokenizer_is_fixed:
                 remember(self._cache_dir, key, made, remarks)
             return made, remarks
         finally:
             shutil.rmtree(working, ignore_errors=True)
 
+    def _with_logs(self, corpora: Sequence[Corpus]) -> list[Corpus]:
+        """`corpora`, in the order of the sides, with what was read and left out this time."""
+        return [replace(corpus, reading=log) for corpus, log in zip(corpora, self._logs.values(), strict=True)]
+
     def _spooled(self, name: str, path: Path) -> SpooledDocuments:
         dataset, label = self._sides[name], f"{name}: " if name else ""
         self._report(f"{label}reading the documents of dataset {dataset.kind!r}")
         try:
             with kept_around(dataset, lambda line: self._report(f"{label}dataset {dataset.kind!r} {line}")):
-                spooled = spool_documents(dataset.documents(), path, self._fraction)
+                spooled = spool_documents(dataset.logged_documents(self._logs[name]), path, self._fraction)
         except DataError as error:
             raise _labelled(name, error) from error
+        if self._logs[name].left_out:
+            self._report(f"{label}left out: {left_out_words(self._logs[name])}; `archbench data` lists them")
         if spooled.split_was_forced:
             self._report(
                 f"{label}data.validation_fraction {self._fraction} of {len(spooled.starts)} documents leaves one side "
@@ -232,6 +241,14 @@ class _Builder:
             fsync_directory(folder)
             made.append(commit(folder, self._cache_dir / "corpora" / manifest["corpus_hash"]))
         return made
+
+
+def left_out_words(log: ReadingLog) -> str:
+    """What `log` says was left out, most first: `12 .csv, 3 folders, 1 records`."""
+    counts: Counter[str] = Counter()
+    for one in log.left_out.values():
+        counts[one.what] += one.count
+    return ", ".join(f"{count:,} {what}" for what, count in counts.most_common())
 
 
 def _balanced_texts(spooled: Sequence[SpooledDocuments]) -> Iterator[str]:

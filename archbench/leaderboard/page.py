@@ -1,15 +1,20 @@
-"""The leaderboard's pages: rendered from entries alone, the same bytes from the same entries."""
+"""The leaderboard's pages: rendered from entries alone, the same bytes from the same entries, whatever is cached."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
 from archbench.leaderboard.evidence import evidence
 from archbench.leaderboard.forgery import refuse_forged
-from archbench.leaderboard.html import evidence_anchor, leaderboard_html
-from archbench.leaderboard.standings import Standing, make_standings
+from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html
+from archbench.leaderboard.page_cache import PageCache
+from archbench.leaderboard.standings import Table, comparable_groups, make_standings
 from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
@@ -18,6 +23,15 @@ PAGE = "README.md"
 HTML_PAGE = "index.html"
 FIGURES = "figures"
 EVIDENCE = "evidence"
+GROUPS = "groups"
+"""Folder of the pages of those groups whose chart is not on the first page."""
+WITHOUT_CACHE = PageCache()
+_MARKDOWN, _HTML = ".md", ".html"
+_OF_GROUP = "group"
+_ADDRESSES = {_MARKDOWN: ("", _MARKDOWN), _HTML: ("", _HTML), _OF_GROUP: ("../", _HTML)}
+"""Kind of page -> the way from it to the leaderboard's folder, and the ending of the evidence that it links to."""
+_MOST_DRAWN = 14
+"""Contenders in one figure."""
 
 _INTRODUCTION = """Which Transformer architecture gives the lowest loss for its training compute? Each architecture
 is trained at several sizes under one protocol; its *frontier* is read from its finished runs.
@@ -54,73 +68,182 @@ _EMPTY = """## No entry
 There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
 
 
-def read_entries(directory: Path) -> list[LeaderboardEntry]:
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An entry, and the hash of its file."""
+
+    entry: LeaderboardEntry
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What is shown of one group of comparable entries: a part of a page for each way to link to evidence."""
+
+    name: str
+    """The stem of its figure's file."""
+    heading: str
+    tables: Mapping[str, str]
+    """Kind of page (`_ADDRESSES`) -> the main table."""
+    remarks: str
+    """Below the figure: who was drawn, who trained."""
+    axes: str
+    figure: str
+    """SVG."""
+    chart: Mapping[str, Any]
+
+    def part(self, kind: str, figure: str) -> str:
+        """The group under its heading for a page of `kind`, with `figure`, Markdown that shows it or links to it."""
+        blocks = [self.heading, self.tables[kind], figure, self.remarks, self.axes]
+        return "\n\n".join(block for block in blocks if block)
+
+
+def read_entries(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[LeaderboardEntry]:
     """All entries below `directory`, by file name. Raises SpecError for one that is malformed or forged."""
-    entries = []
-    for path in sorted((directory / "entries").glob("*.json")):
+    return [one.entry for one in _read(directory, cache)]
+
+
+def render(directory: Path, cache: PageCache = WITHOUT_CACHE) -> dict[Path, bytes]:
+    """Path (inside `directory`) -> content of every generated file."""
+    return _render(directory, _read(directory, cache), cache)
+
+
+def _read(directory: Path, cache: PageCache) -> list[_Stored]:
+    return [_read_one(path, cache) for path in sorted((directory / "entries").glob("*.json"))]
+
+
+def _read_one(path: Path, cache: PageCache) -> _Stored:
+    """The entry in `path`. That it is what it says is checked once for each content, which takes most of the time."""
+    checked: list[LeaderboardEntry] = []
+
+    def check_it() -> bool:
         entry = read_entry(path)
         refuse_forged(str(path), entry)
-        entries.append(entry)
-    return entries
+        checked.append(entry)
+        return True
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    cache.get("sound entry", [sha256], check_it)
+    return _Stored(checked[0] if checked else LeaderboardEntry.model_validate_json(content), sha256)
 
 
-def render(directory: Path) -> dict[Path, bytes]:
-    """Path (inside `directory`) -> content of every generated file."""
-    return _render(directory, read_entries(directory))
+def _render(directory: Path, stored: Sequence[_Stored], cache: PageCache) -> dict[Path, bytes]:
+    entries = [upgraded(one.entry) for one in stored]
+    hashes = {entry.file_name: one.sha256 for entry, one in zip(entries, stored, strict=True)}
+    groups = [_group(group, hashes, cache) for group in comparable_groups(entries)]
+    shown = [group for group in groups if group is not None]
+    files = {directory / FIGURES / f"{group.name}.svg": group.figure.encode() for group in shown}
+    for entry in entries:
+        content = cache.get("evidence", [hashes[entry.file_name]], partial(_evidence, entry))
+        for suffix in (_MARKDOWN, _HTML):
+            files[directory / EVIDENCE / evidence_name(entry, suffix)] = content[suffix].encode()
+    parts = [group.part(_MARKDOWN, _image(group.name)) for group in shown]
+    lines = ["# Leaderboard", _INTRODUCTION, *_with_rest(parts, entries, _MARKDOWN)]
+    files[directory / PAGE] = ("\n\n".join(lines) + "\n").encode()
+    return files | _html_pages(directory, shown, entries)
 
 
-def _render(directory: Path, stored: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
-    entries = [upgraded(entry) for entry in stored]
-    standings = _by_figure(make_standings(entries))
-    figures = {name: svg_bytes(overview(list(one.main.contenders))) for name, one in standings.items()}
-    files = {directory / FIGURES / name: content for name, content in figures.items()}
-    files |= {directory / EVIDENCE / evidence_name(entry): _evidence_page(entry) for entry in entries}
-    parts = _parts(standings, entries, lambda entry: f"{EVIDENCE}/{evidence_name(entry)}")
-    files[directory / PAGE] = ("\n\n".join(["# Leaderboard", _INTRODUCTION, *parts]) + "\n").encode()
-    parts = _parts(standings, entries, lambda entry: f"#{evidence_anchor(entry)}")
-    files[directory / HTML_PAGE] = leaderboard_html(_INTRODUCTION, parts, entries, standings, figures).encode()
+def _html_pages(directory: Path, groups: Sequence[_Group], entries: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
+    """The first page, and one for each group whose figure does not fit into it."""
+    figures = {group.name: group.figure for group in groups}
+    charts = {group.name: group.chart for group in groups}
+    at_once = shown_at_once([group.part(_HTML, "") for group in groups], figures, charts)
+    files, parts = {}, []
+    for group in groups:
+        if group.name in at_once:
+            parts.append(group.part(_HTML, _image(group.name)))
+            continue
+        name = f"{GROUPS}/{group.name}{_HTML}"
+        parts.append(group.part(_HTML, f"[Loss against compute, as a chart]({name})"))
+        part = group.part(_OF_GROUP, _image(group.name))
+        files[directory / name] = standing_html(group.name, part, group.figure, group.chart).encode()
+    rest = _with_rest(parts, entries, _HTML)
+    files[directory / HTML_PAGE] = leaderboard_html(_INTRODUCTION, rest, figures, charts).encode()
     return files
 
 
-def _parts(standings: Mapping[str, Standing], entries: Sequence[LeaderboardEntry], link: Link) -> list[str]:
-    """The page below its introduction; each part begins with a heading."""
-    parts = [] if standings else [_EMPTY]
-    for name, standing in standings.items():
+def _with_rest(parts: Sequence[str], entries: Sequence[LeaderboardEntry], kind: str) -> list[str]:
+    """`parts`, and what stands below them: each begins with a heading."""
+    past = history(entries, _link_from(kind))
+    rest = [*parts, *([past] if past else [])]
+    return [*rest, _LEGEND] if parts else [_EMPTY, *rest]
+
+
+def _group(entries: Sequence[LeaderboardEntry], hashes: Mapping[str, str], cache: PageCache) -> _Group | None:
+    """What is shown of `entries`, which compare with each other; None where they give no table."""
+    own = sorted(f"{entry.file_name} {hashes[entry.file_name]}" for entry in entries)
+    content = cache.get("group", own, partial(_group_content, entries))
+    return None if content is None else _Group(**content)
+
+
+def _group_content(entries: Sequence[LeaderboardEntry]) -> dict[str, Any] | None:
+    """The fields of `_Group`, as JSON data."""
+    for standing in make_standings(entries):
         main = standing.main
-        blocks = [heading(main), main_table(main, link), f"![Loss against compute]({FIGURES}/{name})", origins(main)]
-        if standing.others:
-            blocks.append(axes_table(standing.tables))
-        parts.append("\n\n".join(block for block in blocks if block))
-    if past := history(entries, link):
-        parts.append(past)
-    return [*parts, _LEGEND] if standings else parts
+        drawn = _drawn(main)
+        few = "" if len(drawn) == len(main.rows) else _few_drawn(len(drawn), len(main.rows))
+        return {
+            "name": f"loss_against_compute_{standing.name}",
+            "heading": heading(main),
+            "tables": {kind: main_table(main, _link_from(kind)) for kind in _ADDRESSES},
+            "remarks": "\n\n".join(text for text in (few, origins(main)) if text),
+            "axes": axes_table(standing.tables) if standing.others else "",
+            "figure": svg_bytes(overview([one for one in main.contenders if one.name in drawn])).decode(),
+            "chart": chart_content(standing, [row.name for row in main.rows if row.name in drawn]),
+        }
+    return None
 
 
-def _by_figure(standings: Sequence[Standing]) -> dict[str, Standing]:
-    """Name of the figure's file -> the standing that it shows."""
-    return {f"loss_against_compute_{standing.name}.svg": standing for standing in standings}
+def _drawn(table: Table) -> set[str]:
+    """The contenders that a figure shows: more lines than these cannot be told apart."""
+    best = [row.name for row in table.rows[:_MOST_DRAWN]]
+    if len(table.rows) > _MOST_DRAWN and table.reference not in best:
+        best[-1] = table.reference
+    return set(best)
 
 
-def evidence_name(entry: LeaderboardEntry) -> str:
+def _few_drawn(drawn: int, of: int) -> str:
+    return f"Drawn are {drawn} of {of}: the best and the reference; the tables hold all."
+
+
+def _link_from(kind: str) -> Link:
+    """Where a page of `kind` finds the evidence of an entry."""
+    above, suffix = _ADDRESSES[kind]
+    return lambda entry: f"{above}{EVIDENCE}/{evidence_name(entry, suffix)}"
+
+
+def _image(name: str) -> str:
+    return f"![Loss against compute]({FIGURES}/{name}.svg)"
+
+
+def evidence_name(entry: LeaderboardEntry, suffix: str = _MARKDOWN) -> str:
     """The name of the page that shows what stands behind `entry`."""
-    return f"{Path(entry.file_name).stem}.md"
+    return f"{Path(entry.file_name).stem}{suffix}"
 
 
-def _evidence_page(entry: LeaderboardEntry) -> bytes:
+def _evidence(entry: LeaderboardEntry) -> dict[str, str]:
+    """What stands behind `entry`, in both forms."""
     title = f"# {entry.contender} of scan {entry.scan}"
     data = f"[The entry](../entries/{entry.file_name}), with every learning curve; [the leaderboard](../{PAGE})."
-    return ("\n\n".join([title, data, *evidence(entry)]) + "\n").encode()
+    return {
+        _MARKDOWN: "\n\n".join([title, data, *evidence(entry)]) + "\n",
+        _HTML: evidence_html(entry),
+    }
 
 
-def write(directory: Path) -> list[Path]:
+def write(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[Path]:
     """Renders all files into `directory` and returns what changed.
 
-    Entries of an older format are written anew, what they do not state computed from their curves; figures that are no
-    longer made are removed.
+    Entries of an older format are written anew, what they do not state computed from their curves; figures and pages
+    that are no longer made are removed. What `cache` holds is not computed again.
     """
-    entries = read_entries(directory)
-    changed = [write_entry(directory, upgraded(entry)) for entry in entries if entry.format != FORMAT]
-    files = _render(directory, entries)
+    stored = _read(directory, cache)
+    changed = [write_entry(directory, upgraded(one.entry)) for one in stored if one.entry.format != FORMAT]
+    files = _render(directory, stored, cache)
     try:
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
@@ -132,17 +255,18 @@ def write(directory: Path) -> list[Path]:
             changed.append(path)
     except OSError as error:
         raise StoreError(f"{directory}: the leaderboard cannot be written: {error.strerror}") from error
+    cache.prune()
     return changed
 
 
-def check(directory: Path) -> list[str]:
+def check(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[str]:
     """What differs between the files that are there and those that the entries give; empty if nothing does."""
-    entries = read_entries(directory)
-    files = _render(directory, entries)
+    stored = _read(directory, cache)
+    files = _render(directory, stored, cache)
     problems = [
-        f"{directory / 'entries' / entry.file_name}: is of format {entry.format}, not {FORMAT}"
-        for entry in entries
-        if entry.format != FORMAT
+        f"{directory / 'entries' / one.entry.file_name}: is of format {one.entry.format}, not {FORMAT}"
+        for one in stored
+        if one.entry.format != FORMAT
     ]
     for path, content in files.items():
         if not path.exists():
@@ -153,5 +277,5 @@ def check(directory: Path) -> list[str]:
 
 
 def _stale(directory: Path, files: dict[Path, bytes]) -> list[Path]:
-    made = [*(directory / FIGURES).glob("*.svg"), *(directory / EVIDENCE).glob("*.md")]
-    return sorted(path for path in made if path not in files)
+    made = [(FIGURES, "*.svg"), (EVIDENCE, f"*{_MARKDOWN}"), (EVIDENCE, f"*{_HTML}"), (GROUPS, f"*{_HTML}")]
+    return sorted(path for folder, names in made for path in (directory / folder).glob(names) if path not in files)

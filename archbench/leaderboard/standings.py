@@ -120,18 +120,27 @@ def make_standings(entries: Sequence[LeaderboardEntry]) -> list[Standing]:
 
     The first axis that all of a group have is its main one: executed FLOPs as a rule.
     """
-    groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
-    for entry in entries:
-        groups.setdefault(_group_key(entry), []).append(entry)
     standings = []
-    for key in sorted(groups, key=lambda key: (key[0] != "causal", *(str(part) for part in key))):
-        named = _named(groups[key])
+    for key, group in _grouped(entries):
+        named = _named(group)
         tables = [_table(named, axis) for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)]
         found = [table for table in tables if table is not None]
         if found:
             name = f"{key[0]}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
             standings.append(Standing(name, _scrutinised(found[0]), tuple(found[1:])))
     return standings
+
+
+def comparable_groups(entries: Sequence[LeaderboardEntry]) -> list[list[LeaderboardEntry]]:
+    """The groups of `make_standings`, in its order: each gives by itself what it gives among the others."""
+    return [group for _, group in _grouped(entries)]
+
+
+def _grouped(entries: Sequence[LeaderboardEntry]) -> list[tuple[tuple[Any, ...], list[LeaderboardEntry]]]:
+    groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
+    for entry in entries:
+        groups.setdefault(_group_key(entry), []).append(entry)
+    return [(key, groups[key]) for key in sorted(groups, key=lambda key: (key[0] != "causal", *map(str, key)))]
 
 
 def _scrutinised(table: Table) -> Table:

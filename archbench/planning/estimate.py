@@ -3,10 +3,11 @@
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archbench.contracts.executor import ExecutorConfig
+from archbench.data.corpus import Corpus
 from archbench.errors import StoreError
 from archbench.results.runs import CostAxis
 from archbench.runs.records import read_record
@@ -84,12 +85,16 @@ def measured_rates(store: RunStore) -> Rates:
     return Rates(rates)
 
 
-def estimate_run(run: PlannedRun, rates: Rates) -> RunEstimate:
-    """The cost of `run` at `rates`; evaluations are forward passes, a third of a training step each."""
+def estimate_run(run: PlannedRun, rates: Rates, validation_tokens: Mapping[str, int]) -> RunEstimate:
+    """The cost of `run` at `rates`; evaluations are forward passes, a third of a training step each.
+
+    An evaluation reads no more than there is: `validation_tokens` by the hash of the corpus.
+    """
     rate, measured = rates.flop_per_s(run, run.plan.execution.threads)
     facts, evaluation = run.plan.facts, run.plan.identity.evaluation
     points = min(evaluation.points, run.plan.identity.training.total_steps) + 1
-    evaluation_flops = points * evaluation.tokens * facts.exact_flops_per_token / 3.0
+    evaluated = min(evaluation.tokens, validation_tokens.get(run.plan.identity.data.corpus_hash, evaluation.tokens))
+    evaluation_flops = points * evaluated * facts.exact_flops_per_token / 3.0
     params = facts.non_embedding_params + facts.embedding_params
     weights = _WEIGHT_BYTES_PER_PARAM * params if run.plan.execution.keep_weights else 0
     return RunEstimate(
@@ -97,6 +102,11 @@ def estimate_run(run: PlannedRun, rates: Rates) -> RunEstimate:
         measured=measured,
         disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES + weights,
     )
+
+
+def held_out_tokens(corpora: Iterable[Corpus]) -> dict[str, int]:
+    """Hash of each corpus -> tokens of its validation text."""
+    return {corpus.corpus_hash: corpus.statistics.validation_tokens for corpus in corpora}
 
 
 def scan_seconds(run_seconds: Sequence[float], workers: int) -> float:

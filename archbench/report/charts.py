@@ -7,7 +7,7 @@ import numpy as np
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.contracts.report import ScanResults
-from archbench.report.contenders import by_track, contenders_by_axis, contenders_of
+from archbench.report.contenders import by_track, contenders_by_axis, contenders_of, drawn_of
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.html.charts import Chart, Line, Span
 from archbench.report.labels import labels_of
@@ -31,7 +31,7 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
     axes, loss = {axis.value: labels.axis_labels[axis] for axis in contenders_by_axis(results)}, labels.loss_label
     charts: dict[str, Chart] = {}
     for track, members in by_track(contenders_of(results)).items():
-        names = tuple(one.name for one in members)
+        names = tuple(drawn_of(results, [one.name for one in members]))
         mine = tuple(line for name in names for line in lines[name])
         curves = tuple(line for line in mine if line.layer == _CURVES)
         charts[f"overview_{file_name(track)}"] = Chart(
@@ -125,12 +125,17 @@ def _spans(results: ScanResults, name: str) -> Iterator[Span]:
 def _multipliers(results: ScanResults) -> dict[str, Chart]:
     """Multipliers over the baseline on each axis that has any."""
     names = tuple(dict.fromkeys(frontier.contender for frontier in results.frontiers))
+    compared = [pair.contender for pair in results.comparisons if pair.baseline == results.baseline]
+    drawn = drawn_of(results, list(dict.fromkeys(compared)))
     labels, charts = labels_of(results.records), {}
     for axis in CostAxis:
         pairs = [
             pair
             for pair in results.comparisons
-            if pair.baseline == results.baseline and pair.cost_axis is axis and pair.multipliers
+            if pair.baseline == results.baseline
+            and pair.cost_axis is axis
+            and pair.multipliers
+            and pair.contender in drawn
         ]
         if pairs:
             charts[f"multiplier_{axis.value}"] = Chart(

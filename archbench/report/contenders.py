@@ -1,6 +1,7 @@
 """What several sections of one report ask for: contenders with their resamples, audit, back-test. Each is made once."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import TypeVar
@@ -14,6 +15,9 @@ from archbench.report.verdict import main_axis
 from archbench.results.runs import CostAxis
 
 T = TypeVar("T")
+
+MOST_DRAWN = 12
+"""Contenders in one figure, and with a figure of their own."""
 
 
 def once(make: Callable[[ScanResults], T]) -> Callable[[ScanResults], T]:
@@ -62,6 +66,31 @@ def audit_rows(results: ScanResults) -> tuple[FrontierAuditRow, ...]:
 def back_tests(results: ScanResults) -> tuple[FrontierBacktestRow, ...]:
     """Every window of every contender on the verdict's axis."""
     return tuple(row for one in contenders_of(results) for row in back_test_frontier(one))
+
+
+def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:
+    """Those of the contenders `names` that figures show, in the given order: all, or the baseline and the best ones.
+
+    Of more than a dozen neither lines nor panels can be told apart, and each costs a third of a second. The best are
+    those that reached the lowest loss.
+    """
+    if len(names) <= MOST_DRAWN:
+        return list(names)
+    lowest: dict[str, float] = {}
+    for record in results.records:
+        if record.usable:
+            loss = record.curve[-1].validation_loss_nats
+            lowest[record.contender] = min(loss, lowest.get(record.contender, loss))
+    ranked = sorted(names, key=lambda name: (name != results.baseline, lowest.get(name, math.inf)))
+    best = set(ranked[:MOST_DRAWN])
+    return [name for name in names if name in best]
+
+
+def few_drawn(drawn: int, of: int) -> list[str]:
+    """What stands below figures that do not show everything; nothing where they do."""
+    return (
+        [f"Drawn are {drawn} of {of}: the baseline and the lowest losses; the tables hold all."] if drawn < of else []
+    )
 
 
 def by_track(contenders: list[Contender]) -> dict[str, list[Contender]]:

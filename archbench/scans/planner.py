@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
@@ -58,15 +59,16 @@ def plan_scan(
     cache_dir: Path,
     store: RunStore | None = None,
     report: Callable[[str], None] = lambda line: None,
+    texts: Callable[[Spec, Path, Report], Mapping[str, Corpus]] = prepared_texts,
 ) -> ScanPlan:
     """Plans all runs of `spec` that the ended runs in `store` let it decide; nothing is trained.
 
-    Text is prepared, or taken from `cache_dir`. What waits for runs that have not ended is in the plan's `pending`:
-    plan again when they have. The same store gives the same plan. Raises SpecError, DataError or PluginError, in one
-    line with the place in the spec, where it cannot be carried out.
+    Text is prepared, or taken from `cache_dir`; or it is what `texts` gives instead. What waits for runs that have not
+    ended is in the plan's `pending`: plan again when they have. The same store gives the same plan. Raises SpecError,
+    DataError or PluginError, in one line with the place in the spec, where it cannot be carried out.
     """
     _check_protocol(spec)
-    corpora = prepared_texts(spec, cache_dir, report)
+    corpora = texts(spec, cache_dir, report)
     runs: list[PlannedRun] = []
     pending: list[PendingRuns] = []
     for contender in spec.contenders:

@@ -15,6 +15,7 @@ from archbench.spec.problems import shown
 from archbench.spec.yaml_loader import Loc, Place, Source, YamlFile, dotted_path, load_yaml, parse_value
 
 EXTENDS = "extends"
+_SUFFIXES = {".json", ".yaml", ".yml"}
 MAX_FILES = 16
 """In a chain of specs that extend each other."""
 
@@ -53,6 +54,9 @@ def _with_bases(file: YamlFile, chain: tuple[Path, ...]) -> YamlFile:
         raise file.error((EXTENDS,), f"is the {MAX_FILES}th in a chain; join some of the files")
     if not path.is_file():
         raise file.error((EXTENDS,), f"there is no file {path}; paths start at the folder of the spec")
+    if not {path.suffix.lower(), resolved.suffix.lower()} <= _SUFFIXES:
+        # What is wrong in a spec is quoted; a file that is none may hold what nobody wants to see quoted.
+        raise file.error((EXTENDS,), f"{path} is not named as a spec is; expected {', '.join(sorted(_SUFFIXES))}")
     base = _with_bases(load_yaml(path, depth=len(chain)), (*chain, resolved))
     own = {key: value for key, value in file.data.items() if key != EXTENDS}
     return merged(base, YamlFile(file.path, own, file.places))

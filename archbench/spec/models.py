@@ -19,7 +19,14 @@ from archbench.spec.document import SpecDocument
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
-from archbench.spec.settings import ExecutionSection, ScanSection, TrainingSection, Unresolved
+from archbench.spec.settings import (
+    DataSection,
+    ExecutionSection,
+    ScanSection,
+    StatedSection,
+    TrainingSection,
+    Unresolved,
+)
 from archbench.spec.studies import Study
 from archbench.spec.yaml_loader import Loc, YamlFile
 
@@ -52,6 +59,8 @@ class DataChoice:
     order: Literal["stream", "shuffled"]
     validation_fraction: float
     max_epochs: float
+    stated: StatedSection | None = None
+    """What is known of the texts before they are read."""
 
     @property
     def all_texts(self) -> dict[str, DatasetConfig]:
@@ -119,6 +128,7 @@ class Spec:
                 "order": self.data.order,
                 "validation_fraction": self.data.validation_fraction,
                 "max_epochs": self.data.max_epochs,
+                **({"stated": dump(self.data.stated)} if self.data.stated else {}),
             },
             "scan": dump(self.scan),
             **self._named("studies", self.studies),
@@ -186,6 +196,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
             order=data.order,
             validation_fraction=data.validation_fraction,
             max_epochs=data.max_epochs,
+            stated=_stated(file, data),
         ),
         scan=document.scan,
         studies=document.studies,
@@ -200,6 +211,20 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         ),
         file=file,
     )
+
+
+def _stated(file: YamlFile, data: DataSection) -> StatedSection | None:
+    """`data.stated`. Raises SpecError where it does not name the spec's texts and no others."""
+    if data.stated is None:
+        return None
+    names, loc = [data.name, *data.texts], ("data", "stated", "tokens")
+    for name in data.stated.tokens:
+        if name not in names:
+            raise file.error((*loc, name), f"there is no text {name!r}{nearest(name, names)}")
+    for name in names:
+        if name not in data.stated.tokens:
+            raise file.error(loc, f"gives no tokens of the text {name!r}; state them for every text")
+    return data.stated
 
 
 def _chain(file: YamlFile, document: SpecDocument) -> tuple[str, ...]:

@@ -51,6 +51,18 @@ class ContenderSection(Section):
     """Folders of models that transformers saved, from which runs begin; one for each size, in any order."""
 
 
+Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
+
+
+class StatedSection(Section):
+    """What is known of texts before they are read: `archbench plan` counts by it where they cannot be had."""
+
+    vocab_size: PositiveInt = Field(ge=2, le=1 << 24)
+    """Ids of the tokenizer."""
+    tokens: dict[Name, Annotated[FiniteFloat, Field(ge=1e4, le=1e15)]] = Field(min_length=1)
+    """Tokens of each text by its name (`main` unless said), the held-out ones included."""
+
+
 class DataSection(Section):
     """The text, how it is cut into tokens, and in which order it is seen."""
 
@@ -67,6 +79,8 @@ class DataSection(Section):
     """Share of the documents that are held out; which ones is decided by their ids alone."""
     max_epochs: PositiveFloat = 16.0
     """A run that would read the training text more often is refused."""
+    stated: StatedSection | None = None
+    """What `archbench plan` counts by where the text cannot be had, as without a network."""
 
 
 class SeedsSection(Section):
@@ -95,7 +109,6 @@ def rising(values: list[float]) -> list[float]:
     return values
 
 
-Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
 TokensPerParam = Annotated[FiniteFloat, Field(gt=0.0, le=1e6)]
 Budgets = Annotated[
     Annotated[Tokens, Tag(f"{TAG_PREFIX}one")]

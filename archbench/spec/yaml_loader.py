@@ -172,7 +172,11 @@ def _read_text(path: Path) -> str:
             raise SpecError(f"{path}: is a folder; give the path of a spec such as specs/quickstart.yaml")
         if path.stat().st_size > MAX_BYTES:
             raise SpecError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; a spec is a page of YAML")
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as stream:  # a device has no size, and may have no end
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise SpecError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; a spec is a page of YAML")
+        return content.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise SpecError(f"{path}: no such file; give the path of a spec such as specs/quickstart.yaml") from error
     except UnicodeDecodeError as error:

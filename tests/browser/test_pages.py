@@ -169,8 +169,10 @@ def test_rows_of_the_leaderboard_are_filtered_by_words(browser: "Browser", leade
 def test_a_row_of_the_leaderboard_opens_its_evidence(browser: "Browser", leaderboard_page: Path) -> None:
     with opened(browser, leaderboard_page) as page:
         page.locator("section .table table").first.get_by_role("link", name="reformer").click()
-        fold = page.locator("details[open]", has=page.get_by_text("every default filled in"))
-        fold.wait_for()  # the page opens it once it has heard of the new address
-        assert fold.count() == 1
-        assert "contender reformer: architecture reformer" in fold.inner_text()
-        assert fold.get_by_role("link", name="The entry").get_attribute("href") == "entries/demo--reformer.json"
+        page.wait_for_url("**/evidence/demo--reformer.html")
+        text = page.locator("main").inner_text()
+        assert "every default filled in" in text
+        assert "contender reformer: architecture reformer" in text
+        assert page.get_by_role("link", name="The entry").get_attribute("href") == "../entries/demo--reformer.json"
+        page.get_by_role("link", name="The leaderboard").click()
+        page.wait_for_url("**/index.html")

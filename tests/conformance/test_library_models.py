@@ -24,7 +24,8 @@ def test_dropout_acts_in_training_and_not_in_evaluation(architecture: type[Archi
     attention = min(config.attention_modes)
     model, reference = (seeded_model(each, dims, attention) for each in (config, without))
     assert not torch.allclose(model(tokens), reference(tokens), atol=1e-3)
-    assert torch.equal(model.eval()(tokens), reference(tokens))
+    # Two models, of which one may take another path through the library's layers: rounding of fp32.
+    torch.testing.assert_close(model.eval()(tokens), reference(tokens), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", [BertConfig, RobertaConfig])

@@ -30,7 +30,7 @@ class AuditSection(ReportSection):
         """What holds, in words; a figure of differences; a table for each contender."""
         from archbench.analysis.frontier.audit import summarise
         from archbench.report.audit_figure import audit
-        from archbench.report.contenders import audit_rows
+        from archbench.report.contenders import audit_rows, drawn_of, few_drawn
         from archbench.report.verdict import main_axis
 
         axis, labels = main_axis(results), labels_of(results.records)
@@ -59,7 +59,9 @@ class AuditSection(ReportSection):
             f"Compute multiplier over {results.baseline} under every convention, a panel for each contender; the "
             "interval as fitted is shaded, conventions with another conclusion are marked."
         )
-        picture = [save(audit(rows, names), figures_dir, "audit", alt, ("audit",))] if names else []
+        drawn = drawn_of(results, names)
+        picture = [save(audit(rows, drawn), figures_dir, "audit", alt, ("audit",))] if drawn else []
+        picture += few_drawn(len(drawn), len(names))
         return "\n\n".join(part for part in (words, *picture, method, *tables) if part)
 
     def tables(self, results: ScanResults) -> Sequence[DataTable]:

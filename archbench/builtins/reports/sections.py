@@ -37,29 +37,33 @@ class FrontierSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figures and a table of sizes for each contender."""
         from archbench.report import figures
-        from archbench.report.contenders import by_track, contenders_of
+        from archbench.report.contenders import by_track, contenders_of, drawn_of, few_drawn
 
         contenders = contenders_of(results)
         if not contenders:
             return None
         parts, labels = [], labels_of(results.records)
-        for track, members in by_track(contenders).items():
+        with_figure: set[str] = set()
+        for track, all_members in by_track(contenders).items():
+            names = drawn_of(results, [one.name for one in all_members])
+            members = [one for one in all_members if one.name in names]
+            with_figure |= set(names)
             alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
             name = f"overview_{file_name(track)}"
             parts.append(
                 save(figures.overview(members, labels), figures_dir, name, alt, ("envelopes", "curves", "laws"))
             )
+            parts += few_drawn(len(members), len(all_members))
         for index, one in enumerate(contenders):
             alt = (
                 f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
                 "with its 95 % band; tiers shaded, dominated sizes dashed and crossed."
             )
             name, tables = f"frontier_{file_name(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
-            parts += [
-                f"### {one.name}",
-                save(figures.frontier(one, index, labels), figures_dir, name, alt, tables),
-                self._sizes(one, labels),
-            ]
+            parts.append(f"### {one.name}")
+            if one.name in with_figure:
+                parts.append(save(figures.frontier(one, index, labels), figures_dir, name, alt, tables))
+            parts.append(self._sizes(one, labels))
             parts += [f"- {warning}" for warning in one.result.warnings]
         return "\n\n".join(parts)
 
@@ -187,20 +191,25 @@ class MultiplierSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A figure for each cost axis and a table; None without a baseline."""
         from archbench.report import figures
+        from archbench.report.contenders import drawn_of, few_drawn
 
         against = [pair for pair in results.comparisons if pair.baseline == results.baseline and pair.comparable_loss]
         if not against:
             return None
         names = list(dict.fromkeys(frontier.contender for frontier in results.frontiers))
+        compared = list(dict.fromkeys(pair.contender for pair in against))
+        drawn = drawn_of(results, compared)
         parts, labels = [], labels_of(results.records)
         for axis in CostAxis:
-            figure = figures.multipliers([pair for pair in against if pair.cost_axis is axis], names, labels)
+            shown = [pair for pair in against if pair.cost_axis is axis and pair.contender in drawn]
+            figure = figures.multipliers(shown, names, labels)
             if figure is not None:
                 alt = (
                     f"Multiplier on {labels.axis_names[axis]} of each contender over {results.baseline} against loss, "
                     "with intervals; above 1, it needs less."
                 )
                 parts.append(save(figure, figures_dir, f"multiplier_{axis.value}", alt, ("multipliers",)))
+        parts += few_drawn(len(drawn), len(compared))
         rows = [self._row(pair, labels) for pair in against]
         header = ["contender", "cost axis", "multiplier, 95 %", "p (Holm)", f"over losses of ({labels.nats})",
                   "at both ends, and at the lowest common loss", "grows with scale by", "read from",
@@ -253,18 +262,21 @@ class LearningCurveSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """One figure for each track."""
         from archbench.report import figures
-        from archbench.report.contenders import by_track, contenders_of
+        from archbench.report.contenders import by_track, contenders_of, drawn_of, few_drawn
 
         contenders = contenders_of(results)
         if not contenders:
             return None
         parts = []
-        for track, members in by_track(contenders).items():
+        for track, all_members in by_track(contenders).items():
+            names = drawn_of(results, [one.name for one in all_members])
+            members = [one for one in all_members if one.name in names]
             alt = f"Validation loss against tokens seen for every size of {_named(members)}."
             name = f"learning_curves_{file_name(track)}"
             parts.append(
                 save(figures.learning_curves(members, labels_of(results.records)), figures_dir, name, alt, ("curves",))
             )
+            parts += few_drawn(len(members), len(all_members))
         return "\n\n".join(parts)
 
 

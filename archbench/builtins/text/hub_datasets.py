@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 
 from archbench.builtins.text.hub_rows import RowSource
-from archbench.contracts.data import DatasetConfig, Document
+from archbench.contracts.data import DatasetConfig, Document, ReadingLog
 from archbench.errors import DataError
 
 
@@ -28,8 +28,12 @@ class _HubDataset(DatasetConfig):
 
     def documents(self) -> Iterator[Document]:
         """Documents in the order of the data set. Raises DataError where it cannot be had, or is laid out otherwise."""
+        return self.logged_documents(ReadingLog())
+
+    def logged_documents(self, log: ReadingLog) -> Iterator[Document]:
+        """The same; rows whose text is null are noted in `log`."""
         total = 0
-        for document in self._all_documents(self._source()):
+        for document in self._all_documents(self._source(log)):
             yield document
             total += len(document.text.encode("utf-8", "replace"))
             if total >= self.limit_bytes:
@@ -37,7 +41,7 @@ class _HubDataset(DatasetConfig):
 
     def cache_key(self) -> str | None:
         """Names, sizes and modification times of a local copy; for the hub a constant."""
-        return self._source().cache_key()
+        return self._source(ReadingLog()).cache_key()
 
     @abstractmethod
     def _place(self) -> tuple[str, str | None]:
@@ -45,14 +49,14 @@ class _HubDataset(DatasetConfig):
 
     @abstractmethod
     def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document | None:
-        """The document in one row; None for a row that is left out."""
+        """The document in one row; None for a row that has no text, or is none of those asked for."""
 
     def _all_documents(self, source: RowSource) -> Iterator[Document]:
         for number, row in enumerate(source.rows()):
             if (document := self._document(source, row, number)) is not None:
                 yield document
 
-    def _source(self) -> RowSource:
+    def _source(self, log: ReadingLog) -> RowSource:
         hub_id, name = self._place()
         return RowSource(
             kind=self.kind,
@@ -63,6 +67,7 @@ class _HubDataset(DatasetConfig):
             revision=self.revision,
             streaming=True,
             local_key="data.dataset.local_copy",
+            log=log,
         )
 
     def _local_folder(self) -> Path | None:
@@ -75,6 +80,10 @@ class _HubDataset(DatasetConfig):
                 f"{self._place()[0]} --local-dir {folder}`"
             )
         return folder
+
+
+def _document(name: str, text: str | None) -> Document | None:
+    return None if text is None else Document(id=name, text=text)
 
 
 FINEWEB_LANGUAGES = {
@@ -124,9 +133,9 @@ class FinewebConfig(_HubDataset):
             )
         return "HuggingFaceFW/fineweb-2", FINEWEB_LANGUAGES[self.language]
 
-    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document:
+    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document | None:
         source.require(row, number, "id")
-        return Document(id=str(row["id"]), text=source.text(row, number, "text"))
+        return _document(str(row["id"]), source.text(row, number, "text"))
 
 
 class WikipediaConfig(_HubDataset):
@@ -144,9 +153,9 @@ class WikipediaConfig(_HubDataset):
     def _place(self) -> tuple[str, str | None]:
         return "wikimedia/wikipedia", f"{self.date}.{self.language}"
 
-    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document:
+    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document | None:
         source.require(row, number, "id")
-        return Document(id=f"{self.language}:{row['id']}", text=source.text(row, number, "text"))
+        return _document(f"{self.language}:{row['id']}", source.text(row, number, "text"))
 
 
 _ARTICLE_HEADING = re.compile(r" = [^=\s](?:[^=]*[^=\s])? = \s*")
@@ -165,8 +174,8 @@ class WikitextConfig(_HubDataset):
     def _place(self) -> tuple[str, str | None]:
         return "Salesforce/wikitext", f"wikitext-{self.size}-raw-v1"
 
-    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document:
-        return Document(id=str(number), text=source.text(row, number, "text"))
+    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document | None:
+        return _document(str(number), source.text(row, number, "text"))
 
     def _all_documents(self, source: RowSource) -> Iterator[Document]:
         """Rows are single lines: an article goes from its heading up to the next one's."""
@@ -194,8 +203,8 @@ class OpenWebTextConfig(_HubDataset):
     def _place(self) -> tuple[str, str | None]:
         return "Skylion007/openwebtext", None
 
-    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document:
-        return Document(id=f"train:{number}", text=source.text(row, number, "text"))
+    def _document(self, source: RowSource, row: dict[str, Any], number: int) -> Document | None:
+        return _document(f"train:{number}", source.text(row, number, "text"))
 
 
 PERMISSIVE_LICENCES = frozenset(
@@ -222,4 +231,4 @@ class CodeParrotConfig(_HubDataset):
             source.require(row, number, column)
         if self.licences == "permissive" and row["license"] not in PERMISSIVE_LICENCES:
             return None
-        return Document(id=f"{row['repo_name']}/{row['path']}", text=source.text(row, number, "content"))
+        return _document(f"{row['repo_name']}/{row['path']}", source.text(row, number, "content"))

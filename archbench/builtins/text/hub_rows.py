@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from archbench.builtins.text.records import NO_TEXT
+from archbench.contracts.data import ReadingLog
 from archbench.errors import DataError, nearest
 
 _BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".txt": "text", ".arrow": "arrow"}
@@ -29,6 +31,8 @@ class RowSource:
     """The key of the spec that takes a local folder instead of the hub."""
     text_key: str | None = None
     """The key of the spec that names the column of the text; None where the data set's layout fixes it."""
+    log: ReadingLog = field(default_factory=ReadingLog)
+    """Takes what is left out."""
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All rows as column -> value. Raises DataError, in one line, where they cannot be had."""
@@ -46,21 +50,24 @@ class RowSource:
                 return
             yield row
 
-    def text(self, row: dict[str, Any], number: int, field: str) -> str:
-        """The text in column `field` of row `number`. Raises DataError where there is none."""
-        self.require(row, number, field)
-        text = row[field]
+    def text(self, row: dict[str, Any], number: int, column: str) -> str | None:
+        """The text in `column` of row `number`; None for null, which is noted. Raises DataError for no text."""
+        self.require(row, number, column)
+        text = row[column]
+        if text is None:
+            self.log.leave_out("records", NO_TEXT, f"{self.words}: row {number}")
+            return None
         if not isinstance(text, str):
             raise DataError(
-                f"{self.words}: row {number}: column {field!r} holds a {type(text).__name__}, expected text; "
+                f"{self.words}: row {number}: column {column!r} holds a {type(text).__name__}, expected text; "
                 + (f"set {self.text_key}" if self.text_key else "name an earlier data.dataset.revision")
             )
         return text
 
-    def require(self, row: dict[str, Any], number: int, field: str) -> None:
-        """Raises DataError where `row` has no column `field`."""
-        if field not in row:
-            raise DataError(f"{self.words}: row {number} has no column {field!r}{nearest(field, row)}")
+    def require(self, row: dict[str, Any], number: int, column: str) -> None:
+        """Raises DataError where `row` has no `column`."""
+        if column not in row:
+            raise DataError(f"{self.words}: row {number} has no column {column!r}{nearest(column, row)}")
 
     def cache_key(self) -> str:
         """Names, sizes and modification times of local files; for the hub a constant.

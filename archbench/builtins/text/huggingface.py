@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 
 from archbench.builtins.text.hub_rows import RowSource
-from archbench.contracts.data import DatasetConfig, Document
+from archbench.contracts.data import DatasetConfig, Document, ReadingLog
 
 
 class HuggingFaceConfig(DatasetConfig):
@@ -32,21 +32,27 @@ class HuggingFaceConfig(DatasetConfig):
     """Stops after this many rows."""
 
     def documents(self) -> Iterator[Document]:
-        """One document per row. Raises DataError where the data set cannot be had, or a row has no text."""
-        source = self._source()
+        """One document per row that has text. Raises DataError where the data set cannot be had."""
+        return self.logged_documents(ReadingLog())
+
+    def logged_documents(self, log: ReadingLog) -> Iterator[Document]:
+        """The same; rows whose text is null are noted in `log`."""
+        source = self._source(log)
         for number, row in enumerate(source.rows()):
             if self.max_documents is not None and number >= self.max_documents:
                 return
             text = source.text(row, number, self.text_field)
+            if text is None:
+                continue
             if self.id_field is not None:
                 source.require(row, number, self.id_field)
             yield Document(id=str(row[self.id_field]) if self.id_field else f"{self.split}:{number}", text=text)
 
     def cache_key(self) -> str | None:
         """Names, sizes and modification times of local files; for the hub a constant."""
-        return self._source().cache_key()
+        return self._source(ReadingLog()).cache_key()
 
-    def _source(self) -> RowSource:
+    def _source(self, log: ReadingLog) -> RowSource:
         local = self.located(self.path)
         return RowSource(
             kind=self.kind,
@@ -58,4 +64,5 @@ class HuggingFaceConfig(DatasetConfig):
             streaming=self.streaming,
             local_key="data.dataset.path",
             text_key="data.dataset.text_field",
+            log=log,
         )

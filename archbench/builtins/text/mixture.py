@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
 
-from archbench.contracts.data import DatasetConfig, Document, NestedDataset
+from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog
 
 
 class MixturePart(BaseModel):
@@ -39,8 +39,12 @@ class MixtureConfig(DatasetConfig):
         Each document comes from the part that is furthest behind its share, so that at every moment the bytes given
         stand in the ratio of the weights, but for one document of each part. Raises DataError as the parts do.
         """
+        return self.logged_documents(ReadingLog())
+
+    def logged_documents(self, log: ReadingLog) -> Iterator[Document]:
+        """The same; what the parts read and leave out is noted in `log`."""
         weights = [part.weight for part in self.parts.values()]
-        streams = [part.dataset.documents() for part in self.parts.values()]
+        streams = [part.dataset.logged_documents(log) for part in self.parts.values()]
         given = [0] * len(streams)
         while self.limit_bytes is None or sum(given) < self.limit_bytes:
             behind = min(range(len(streams)), key=lambda number: given[number] / weights[number])

@@ -48,6 +48,8 @@ class PlanOutput:
     baseline: str | None
     environment: dict[str, Any]
     """Versions, plug-ins' origins, hashes of text and tokenizer."""
+    text_is_stated: bool
+    """Whether the text was not read: its counts are those that the spec states, and run ids those of no real run."""
     warnings: list[str]
     pending: list[PendingRow]
     seconds_left: float
@@ -55,6 +57,27 @@ class PlanOutput:
     workers: int
     """Runs that go on at once."""
     runs: list[PlannedRow]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """Files of one ending that a text was read from."""
+
+    ending: str
+    files: int
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """Files, folders or records that were left out for one reason."""
+
+    what: str
+    """The ending of files, `folders` or `records`."""
+    count: int
+    reason: str
+    first: str
+    """Where the first of them is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +91,13 @@ class TextRow:
     validation_documents: int
     validation_tokens: int
     duplicates_removed: int
+    empty_removed: int
     bytes_per_token: float
     corpus_hash: str
+    read: list[ReadRow]
+    """By ending; empty for a dataset that reads no files of the user's."""
+    left_out: list[LeftOutRow]
+    """Beside documents that are empty or duplicates."""
 
 
 @dataclass(frozen=True, slots=True)

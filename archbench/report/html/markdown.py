@@ -105,12 +105,12 @@ def _replace(tokens: list[Token], index: int, content: str) -> None:
 
 def _number_headings(tokens: Sequence[Token], names: Names, above: int) -> Iterator[Heading]:
     level = above
-    for opening, inline in pairwise(tokens):
+    for index, (opening, inline) in enumerate(pairwise(tokens)):
         if opening.type != "heading_open":
             continue
         level = min(max(int(opening.tag[1:]), above + 1), level + 1)
         heading = Heading(level, _plain(inline), names.anchor(_plain(inline)))
-        closing = next(one for one in tokens[tokens.index(inline) :] if one.type == "heading_close")
+        closing = tokens[index + 2]
         opening.tag = closing.tag = f"h{level}"
         opening.attrSet("id", heading.anchor)
         yield heading

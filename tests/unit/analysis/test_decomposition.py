@@ -167,4 +167,5 @@ def test_other_contenders_change_neither_the_loss_nor_the_order(found: Decomposi
     without = [one for one in runs() if one.contender != "elsewhere"]
     alone = decompose(without, ORDER, baseline="plain")
     assert alone.contenders == ORDER
-    assert alone.window_nats == found.window_nats
+    # Arrays of other lengths: rounding of doubles.
+    assert alone.window_nats == pytest.approx(found.window_nats, rel=1e-12)

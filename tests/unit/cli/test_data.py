@@ -75,3 +75,37 @@ def test_a_missing_folder_is_one_line_with_its_text_and_place(folder: Path) -> N
     assert isinstance(result.exception, DataError)
     assert f"german: de: no such file; data.dataset.paths are relative to {folder}" in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_what_was_read_and_left_out_is_listed_also_from_the_cache(folder: Path) -> None:
+    (folder / "en" / "README.md").write_text("about")
+    (folder / "en" / "table.csv").write_text("a,b")
+    (folder / "en" / "rows.jsonl").write_text('{"text": "good"}\n{"text": null}\n{"text": "good"}\n{"text": ""}\n')
+    for _ in range(2):
+        lines = called(folder, "{kind: bytes}").stdout.splitlines()
+        assert [line.removeprefix("english: ") for line in lines if line.startswith("english: ")] == [
+            "read      .txt: 30 files, 30 documents",
+            "read      .jsonl: 1 file, 3 documents",
+            "left out  .md: 1 (about the folder, no text of it; name the file in paths to read it), "
+            f"{folder}/en/README.md",
+            f"left out  .csv: 1 (no format that text_files reads), {folder}/en/table.csv",
+            f"left out  records: 1 (no text (null)), {folder}/en/rows.jsonl:2",
+            "left out  documents: 1 (empty)",
+            "left out  documents: 1 (the same as an earlier one)",
+        ]
+    found = json.loads(called(folder, "{kind: bytes}", "--json").stdout)["texts"]
+    assert found["german"]["left_out"] == []
+    assert found["german"]["read"] == [{"ending": ".txt", "files": 30, "documents": 30}]
+    assert [(row["what"], row["count"]) for row in found["english"]["left_out"]] == [
+        (".md", 1), (".csv", 1), ("records", 1)
+    ]  # fmt: skip
+
+
+def test_files_that_come_to_be_left_out_change_neither_text_nor_hash(folder: Path) -> None:
+    before = json.loads(called(folder, "{kind: bytes}", "--json").stdout)["texts"]["english"]
+    (folder / "en" / "LICENSE.txt").write_text("all rights")
+    (folder / "en" / ".cache").mkdir()
+    (folder / "en" / ".cache" / "draft.txt").write_text("draft")
+    after = json.loads(called(folder, "{kind: bytes}", "--json").stdout)["texts"]["english"]
+    assert after["corpus_hash"] == before["corpus_hash"]
+    assert [row["what"] for row in after["left_out"]] == ["folders", ".txt"]

@@ -1,5 +1,6 @@
 """Dataset `text_files`: formats, compressions, names, and what is refused."""
 
+import bz2
 import gzip
 import json
 import lzma
@@ -24,10 +25,16 @@ def read(*paths: Path | str, **options: Any) -> list[tuple[str, str]]:
     return [(document.id, document.text) for document in config.documents()]
 
 
-@pytest.mark.parametrize("suffix", ["", ".xz", ".gz", ".zst"])
+@pytest.mark.parametrize("suffix", ["", ".xz", ".gz", ".bz2", ".zst"])
 def test_json_lines_are_read_from_every_compression(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"corpus.jsonl{suffix}"
-    compress = {"": bytes, ".xz": lzma.compress, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
+    compress = {
+        "": bytes,
+        ".xz": lzma.compress,
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".zst": zstandard.ZstdCompressor().compress,
+    }
     path.write_bytes(compress[suffix](LINES))
     assert read(path) == [
         (f"corpus.jsonl{suffix}:1", RECORDS[0]["text"]),
@@ -36,10 +43,15 @@ def test_json_lines_are_read_from_every_compression(tmp_path: Path, suffix: str)
     assert [name for name, _ in read(path, id_field="id")] == ["x1", "x2"]
 
 
-@pytest.mark.parametrize("suffix", [".xz", ".gz", ".zst"])
+@pytest.mark.parametrize("suffix", [".xz", ".gz", ".bz2", ".zst"])
 def test_a_cut_off_compressed_file_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"corpus.txt{suffix}"
-    compress = {".xz": lzma.compress, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
+    compress = {
+        ".xz": lzma.compress,
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".zst": zstandard.ZstdCompressor().compress,
+    }
     path.write_bytes(compress[suffix](bytes(range(32, 127)) * 50)[:-5])
     with pytest.raises(DataError, match=rf"corpus\.txt\{suffix}: cannot be read after line \d+: "):
         read(path)
@@ -64,10 +76,10 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_folder_is_read_in_full_and_ids_do_not_depend_on_where_it_lies(tmp_path: Path) -> None:
     for folder in ("here", "there"):
         (tmp_path / folder / "deep").mkdir(parents=True)
-        (tmp_path / folder / "readme.md").write_text("one")
-        (tmp_path / folder / "deep" / "readme.md").write_text("two")
+        (tmp_path / folder / "text.md").write_text("one")
+        (tmp_path / folder / "deep" / "text.md").write_text("two")
         (tmp_path / folder / "picture.png").write_bytes(b"\x89PNG")
-    expected = [("deep/readme.md", "two"), ("readme.md", "one")]
+    expected = [("deep/text.md", "two"), ("text.md", "one")]
     assert read(tmp_path / "here") == read(tmp_path / "there") == expected
 
 
@@ -105,7 +117,11 @@ def test_a_path_that_gives_nothing_is_refused(
     [
         (b'{"text": "a"', r"bad\.jsonl:2: is not JSON \("),
         (b'["text"]', r"bad\.jsonl:2: got a JSON list, expected an object"),
-        (b'{"body": "a"}', r"bad\.jsonl:2: expected text under 'text', got only 'body'; set data\.dataset\.text_field"),
+        (b'{"text": ' + b"[" * 100_000, r"bad\.jsonl:2: is JSON nested too deeply to be read"),
+        (
+            "{}".encode("utf-16-le"),
+            r"bad\.jsonl:2: holds NUL bytes as UTF-16LE without a byte order mark does; convert",
+        ),
         (b'{"text": 3}', r"bad\.jsonl:2: expected text under 'text', got a int; "),
         (b'{"text": "\xff"}', r"bad\.jsonl:2: is not UTF-8 \(invalid start byte\); convert the file"),
     ],

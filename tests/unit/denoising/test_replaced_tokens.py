@@ -114,7 +114,12 @@ def test_samples_do_not_depend_on_how_the_batch_is_cut() -> None:
     logits = head.generator(batch["tokens"], batch["positions"])
     draws = batch["draws"] * 2.0**-53
     whole = sampled(logits, draws)
-    assert torch.equal(whole, torch.cat([sampled(logits[part], draws[part]) for part in (slice(0, 1), slice(1, 4))]))
+    cut = torch.cat([sampled(logits[part], draws[part]) for part in (slice(0, 1), slice(1, 4))])
+    # Products of other shapes round differently: a draw within that rounding of an edge may fall on either side of it.
+    edges = logits.double().softmax(-1).cumsum(-1)
+    clear = (edges - draws[..., None]).abs().amin(-1) > 1e-6
+    assert clear.float().mean() > 0.99
+    assert torch.equal(whole[clear], cut[clear])
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,12 @@ def test_buckets_are_those_of_reformer_pytorch_with_the_same_seed() -> None:
     torch.manual_seed(1)
     ours = hash_buckets(qk, n_hashes=3, num_buckets=8)
     offsets = 8 * torch.arange(3)[:, None]  # reformer-pytorch numbers the buckets of all rounds together
-    assert torch.equal((ours + offsets).flatten(1), theirs)
+    # Two products of fp32 may disagree about the largest of projections that nearly tie.
+    torch.manual_seed(1)
+    projected = torch.einsum("bte,erh->brth", qk, torch.randn(8, 3, 4)).abs().topk(2).values
+    clear = (projected[..., 0] - projected[..., 1] > 1e-4).flatten(1)
+    assert clear.float().mean() > 0.99
+    assert torch.equal((ours + offsets).flatten(1)[clear], theirs[clear])
 
 
 def test_two_buckets_of_half_the_context_are_dense_attention_with_shared_queries_and_keys() -> None:
@@ -128,5 +133,6 @@ def test_values_are_causal_by_gradient_though_buckets_are_not() -> None:
         for candidate in (tokens, changed):
             torch.manual_seed(3)
             outputs.append(model.encode(candidate).hidden[0, :-1])
-        moved += int(not torch.equal(*outputs))
+        # Far above the rounding of doubles: another order of the sum is no other bucket.
+        moved += int(not torch.allclose(*outputs, rtol=1e-9, atol=1e-9))
     assert moved > 0

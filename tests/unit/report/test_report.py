@@ -277,3 +277,22 @@ def test_a_scan_without_any_exponent_is_reported_without_a_warning(tmp_path: Pat
     sections = [section() for section in register_report_sections()]
     text = write_report(results_of(few), tmp_path, sections).read_text()
     assert "too_few_sizes" in text
+
+
+def test_of_many_contenders_the_baseline_and_the_best_are_drawn_and_all_are_in_the_tables(
+    results: ScanResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archbench.report.contenders.MOST_DRAWN", 2)
+    kinds = ("frontiers", "multipliers", "learning_curves")
+    sections = [section() for section in register_report_sections() if section().kind in kinds]
+    text = write_report(results, tmp_path, sections).read_text()
+    # Of the causal ones; the masked one has a track to itself. Two are compared with the baseline, and two are drawn.
+    assert text.count("Drawn are 2 of 3: the baseline and the lowest losses; the tables hold all.") == 2
+    drawn = {path.stem for path in (tmp_path / "figures").glob("frontier_*.svg")}
+    lowest = {
+        name: min(run.curve[-1].validation_loss_nats for run in results.records if run.contender == name and run.usable)
+        for name in ("reformer", "xl")
+    }
+    assert drawn == {"frontier_gpt2", "frontier_bert", f"frontier_{min(lowest, key=lowest.__getitem__)}"}
+    for name in ("gpt2", "reformer", "xl", "bert"):
+        assert f"### {name}\n" in text

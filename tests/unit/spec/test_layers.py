@@ -233,3 +233,29 @@ def test_the_schema_of_specs_lets_an_extending_spec_leave_things_out() -> None:
     assert not validator.is_valid({"training": {"seq_len": 32}})
     assert not validator.is_valid({"extends": "base.yaml", "trainin": {"seq_len": 32}})
     assert not validator.is_valid({"extends": "base.yaml", "training": {"seq_len": "x"}})
+
+
+@pytest.mark.parametrize("name", ["shadow", "key.pem", "linked.yaml"])
+def test_nothing_of_a_file_that_is_no_spec_is_shown(folder: Path, name: str) -> None:
+    (folder / "shadow").write_text("root:secret:20000:0:99999:7:::\n")
+    (folder / "key.pem").write_text("secret: 1\nsecret: 2\n")
+    (folder / "linked.yaml").symlink_to(folder / "shadow")
+    path = folder / "top.yaml"
+    path.write_text(f"extends: {name}\nname: top\n")
+    text = message(path)
+    assert "is not named as a spec is; expected .json, .yaml, .yml" in text
+    assert "secret" not in text
+
+
+def test_stated_counts_name_the_texts_of_the_spec(folder: Path) -> None:
+    wrong = "{vocab_size: 300, tokens: {man: 1e6}}"
+    assert "data.stated.tokens.man: there is no text 'man'; did you mean 'main'?" in message(
+        top(folder, f"data: {{stated: {wrong}}}\n")
+    )
+    texts = "texts: {other: {kind: text_files, paths: [b]}}"
+    assert "data.stated.tokens: gives no tokens of the text 'other'" in message(
+        top(folder, f"data: {{{texts}, stated: {{vocab_size: 300, tokens: {{main: 1e6}}}}}}\n")
+    )
+    stated = top(folder, "data: {stated: {vocab_size: 300, tokens: {main: 1e6}}}\n")
+    resolved = load_spec(stated, default_host().registry).resolved()
+    assert resolved["data"]["stated"] == {"vocab_size": 300, "tokens": {"main": 1e6}}

@@ -119,3 +119,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     path = tmp_path / "bom.yaml"
     path.write_bytes(b"\xef\xbb\xbfname: x\n")
     assert load_yaml(path).data == {"name": "x"}
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")
+def test_a_device_without_end_is_no_spec() -> None:
+    with pytest.raises(SpecError, match="/dev/zero: is larger than"):
+        load_yaml(Path("/dev/zero"))

@@ -1,3 +1,5 @@
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import torch
@@ -51,10 +53,12 @@ def evaluation_set(rows_per_pass: int = 8, carries_state: bool = True) -> Evalua
 
 
 @pytest.mark.parametrize("carries_state", [True, False])
-def test_honest_causal_model_gains_exactly_nothing(carries_state: bool) -> None:
+def test_honest_causal_model_gains_nothing(carries_state: bool) -> None:
     audit = audit_prefixes(Honest().eval(), evaluation_set(carries_state=carries_state), 32)
     assert audit is not None
-    assert (audit.mean_gain_nats, audit.low_nats, audit.high_nats, audit.num_positions) == (0.0, 0.0, 0.0, 32)
+    assert audit.num_positions == 32
+    # The two passes hold other text behind a position: rounding of fp32 losses of about ln 11.
+    assert (audit.mean_gain_nats, audit.low_nats, audit.high_nats) == pytest.approx((0.0, 0.0, 0.0), abs=1e-6)
 
 
 def test_model_that_sees_the_next_token_gains_what_it_knows() -> None:
@@ -67,8 +71,11 @@ def test_model_that_sees_the_next_token_gains_what_it_knows() -> None:
 
 
 def test_audit_is_the_same_however_rows_are_cut() -> None:
-    whole = audit_prefixes(SeesNext().eval(), evaluation_set(8), 48)
-    assert whole == audit_prefixes(SeesNext().eval(), evaluation_set(2), 48)
+    whole, cut = (audit_prefixes(SeesNext().eval(), evaluation_set(rows), 48) for rows in (8, 2))
+    assert whole is not None
+    assert cut is not None
+    # Tensors of other shapes: rounding of fp32 losses of about ten nats.
+    assert astuple(whole) == pytest.approx(astuple(cut), abs=1e-5)
 
 
 def test_memory_of_the_stream_is_given_to_both_passes() -> None:

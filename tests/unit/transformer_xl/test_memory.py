@@ -29,7 +29,8 @@ def test_memory_shorter_than_the_segment_keeps_its_last_positions() -> None:
     model, longer = _model(mem_len=4), _model(mem_len=6)
     tokens = torch.randint(30, (2, 6))
     for short, full in zip(model.encode(tokens).state, longer.encode(tokens).state, strict=True):
-        assert torch.equal(short, full[:, -4:])
+        # Two models: what a layer holds is the same but for the rounding of sums of doubles.
+        torch.testing.assert_close(short, full[:, -4:], rtol=1e-10, atol=1e-12)
 
 
 def test_memory_longer_than_the_segment_fills_over_several_segments() -> None:
@@ -63,8 +64,9 @@ def test_rows_do_not_see_each_others_memory() -> None:
     state = model.encode(torch.randint(30, (2, 6))).state
     changed = tuple(torch.cat([memory[:1], memory[1:] + 1.0]) for memory in state)
     before, after = model.encode(tokens, state=state).hidden, model.encode(tokens, state=changed).hidden
-    assert torch.equal(before[0], after[0])
-    assert not torch.equal(before[1], after[1])
+    # Other values beside a row may at most change how its doubles are rounded; its own memory changes much more.
+    torch.testing.assert_close(after[0], before[0], rtol=1e-10, atol=1e-12)
+    assert (before[1] - after[1]).abs().max() > 1e-4
 
 
 def test_causal_by_gradient_with_a_memory_before_it() -> None:
