@@ -142,7 +142,8 @@ def _judge(
 def _trend(reading: Reading, window: Window, baseline: int, contender: int) -> Interval | None:
     """The multiplier at the low end of the window over that at its high end: above 1 it grows with scale."""
     logs = log_multipliers(reading, window.logs(2), baseline, contender)
-    change = logs[:, 1] - logs[:, 0]
+    with np.errstate(invalid="ignore"):
+        change = logs[:, 1] - logs[:, 0]
     if not np.isfinite(change[0]):
         return None
     return _exp(spread_interval(float(change[0]), change[1:], reading.freedom))
