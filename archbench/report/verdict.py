@@ -42,6 +42,10 @@ _WIDEST = 2.0
 """Width of an interval of a difference of exponents, each between 0 and 1, that says nothing."""
 
 
+_FEW_SIZES = 2
+"""Unresolved sizes that are given one by one; the table of sizes has all."""
+
+
 def main_axis(results: ScanResults) -> CostAxis:
     """The axis that verdicts are given on: FLOPs executed, as far as there are any."""
     axes = {frontier.cost_axis for frontier in results.frontiers}
@@ -267,7 +271,8 @@ def _frontier_words(frontier: FrontierResult) -> str:
         text = f"Whether the frontier of {name} is tiered is not resolved"
     else:
         text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
-    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in (*dull, *unresolved)]
+    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in dull]
+    said += _unresolved_words(unresolved)
     if frontier.ladder_note:
         said.append(frontier.ladder_note)
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -276,6 +281,25 @@ def _frontier_words(frontier: FrontierResult) -> str:
         better = "a smaller size does as well for less"
         said.append(f"{_sizes(dominated)} {'are' if len(dominated) > 1 else 'is'} dominated{doubt}: {better}")
     return "; ".join([text, *said]) + "."
+
+
+def _unresolved_words(unresolved: Sequence[SizeGain]) -> list[str]:
+    """What is not resolved: up to two sizes by their figures, more of them by number, what they share said once."""
+    bare = [one for one in unresolved if one.interval is None]
+    known_noise = [one for one in unresolved if one.interval is not None]
+    said = []
+    if bare:
+        rising = [one for one in bare if one.gain_nats <= 0]
+        falls = f"the loss of {_sizes(rising)} does not even fall" if rising else "the loss falls from size to size"
+        said.append(f"noise is unknown, and in bare figures {falls}")
+    if len(known_noise) <= _FEW_SIZES:
+        return said + [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in known_noise]
+    seeds = [one.seeds_to_settle for one in known_noise]
+    most = max((count for count in seeds if count is not None), default=None)
+    settled = (
+        "no number of seeds up to 100 would settle them" if None in seeds else f"up to {most} seeds would settle them"
+    )
+    return [*said, f"{_sizes(known_noise)} are not resolved: {settled}"]
 
 
 def _other(results: ScanResults, comparison: Comparison, axis: CostAxis) -> Comparison | None:
