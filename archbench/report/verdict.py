@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from archbench.analysis.comparison.compare import Conclusion, CostConclusion, conclusion, cost_conclusion
+from archbench.analysis.comparison.compare import Conclusion, CostConclusion, answer, conclusion, cost_conclusion
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
@@ -177,6 +177,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     text = (
         f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records), labels)} {_exponent_words(comparison)}"
     )
+    text += _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
@@ -209,6 +210,19 @@ def _multiplier_words(comparison: Comparison, factor: float | None, labels: Labe
     }[cost_conclusion(comparison)]
     words = f"needs {_needs(found.multiplier)} the {cost} of {comparison.baseline} {over}{told}."
     return f"{words}{_trend_words(found, factor)}"
+
+
+def _answer_words(results: ScanResults, comparison: Comparison) -> str:
+    """The answer to the spec's question, with the bounds that it rests on; empty where the spec asks none."""
+    question = results.spec.get("question")
+    if not question:
+        return ""
+    margin, found = float(question["margin"]), comparison.headline
+    bounds = ""
+    if found is not None and found.interval_90 is not None:
+        ends = f"{number(found.interval_90.low)} and {number(found.interval_90.high)}"
+        bounds = f" (one-sided 95 % bounds of the multiplier {ends})"
+    return f" Better by a margin of {number(margin)}? {answer(comparison, margin).value.capitalize()}{bounds}."
 
 
 def _trend_words(found: HeadlineMultiplier, factor: float | None) -> str:
