@@ -16,6 +16,7 @@ from archbench.cli.common import (
     spec_argument,
 )
 from archbench.cli.outputs.plans import DataOutput, TextRow, TokenizerRow
+from archbench.cli.terminal import echo
 from archbench.data.corpus import Corpus
 from archbench.scans.texts import prepared_texts
 from archbench.spec.models import load_spec
@@ -79,6 +80,6 @@ def _print(texts: Mapping[str, TextRow], tokenizer: TokenizerRow) -> None:
     for row in rows:
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
         right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        click.echo("  ".join((*left, *right)))
+        echo("  ".join((*left, *right)))
     ids = f"{tokenizer.kind} of {tokenizer.vocab_size:,} ids ({tokenizer.fingerprint[:12]})"
-    click.echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")
+    echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")

@@ -10,6 +10,7 @@ from archbench.cli.common import json_option, print_json, table_console
 from archbench.cli.fit_allocation import ALLOCATION, fit_allocation
 from archbench.cli.outputs import fields_of
 from archbench.cli.run_tables import load_tables, parse_floor, table_options, unstated
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError
 
 if TYPE_CHECKING:
@@ -169,14 +170,14 @@ def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows
     from rich.table import Table
 
     title = f"{arch}: {result.law}" if arch else result.law
-    click.echo(f"{title}  {result.equation}")
+    echo(f"{title}  {result.equation}")
     left = ", ".join(f"{count} {reason}" for reason, count in result.left_out.items()) or "none"
     convention = f", N {result.param_convention}" if result.param_convention else ""
-    click.echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
-    click.echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
-    click.echo(f"{result.objective}: {result.objective_value:.8g}")
+    echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
+    echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
+    echo(f"{result.objective}: {result.objective_value:.8g}")
     for line in result.notes:
-        click.echo(f"note: {line}")
+        echo(f"note: {line}")
     console = table_console()
     if result.status.value == "ok":
         method = next((one.method for one in result.intervals.values()), "")
@@ -206,4 +207,4 @@ def _print(arch: str, result: "FitResult", rows: "tuple[AuditRow, ...]", windows
                 {True: "yes", False: "no", None: "-"}[window.covered],
             )
         console.print(table)
-    click.echo("")
+    echo("")

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from archbench.cli.common import print_json, table_console
 from archbench.cli.run_tables import load_tables, unstated
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError
 
 ALLOCATION = "allocation"
@@ -41,9 +40,9 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
     from rich.table import Table
 
     for arch, rows in found:
-        click.echo(f"{arch + ': ' if arch else ''}N ~ C^a, D ~ C^b (Hoffmann et al. 2022, section 3)")
+        echo(f"{arch + ': ' if arch else ''}N ~ C^a, D ~ C^b (Hoffmann et al. 2022, section 3)")
         for line in notes:
-            click.echo(f"note: {line}")
+            echo(f"note: {line}")
         table = Table("approach", "points", "a (95 %)", "b (95 %)", "status", box=None, header_style="bold")
         for row in rows:
             status = row.status.value + (f": {row.reason}" if row.reason else "")

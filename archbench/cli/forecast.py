@@ -10,6 +10,7 @@ from archbench.cli.common import json_option, print_json, runs_option
 from archbench.cli.fit import fit_table
 from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, nearest
 from archbench.results.fits import Interval
 
@@ -126,8 +127,8 @@ def _of_scan(
 
 def _print_scan(one: "ScanForecast") -> None:
     floor = f", floor {one.frontier.floor}"
-    click.echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
-    click.echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
+    echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
+    echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
     for row in one.budgets:
         parts = []
         if row.loss:
@@ -138,7 +139,7 @@ def _print_scan(one: "ScanForecast") -> None:
         furthest = max((each.beyond_data for each in (row.loss, row.joint_loss) if each and each.far), default=0.0)
         mark = f"  [far: {furthest:.3g}x beyond the data]" if furthest else ""
         words = ", ".join(parts) or "no forecast"
-        click.echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}{mark}")
+        echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}{mark}")
 
 
 def _read(law: str, result: Any, points: str) -> str:
@@ -192,7 +193,7 @@ def _print(one: "ForecastRow") -> None:
     head = f"{one.arch}: " if one.arch else ""
     status, reason = one.fit.status.value, one.fit.reason
     if status != "ok":
-        click.echo(f"{head}no forecast: {status}: {reason}")
+        echo(f"{head}no forecast: {status}: {reason}")
         return
     for row in one.budgets:
         line = f"{head}{row.flops:.3g} FLOPs: loss {_span(row.loss, '.4g')}"
@@ -201,7 +202,7 @@ def _print(one: "ForecastRow") -> None:
                 line += f", {letter} {_span(interval, '.3g')}"
         if row.far:
             line += f"  [far: {row.beyond_data:.3g}x beyond the data]"
-        click.echo(line)
+        echo(line)
 
 
 def _span(interval: Interval, digits: str) -> str:

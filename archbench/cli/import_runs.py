@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from archbench.cli.common import PATH, note, runs_option
+from archbench.cli.common import PATH, note, replace_option, runs_option, shell_words
 from archbench.errors import SpecError, nearest
 from archbench.units import counted
 
@@ -33,6 +33,7 @@ from archbench.units import counted
 @click.option("--run", metavar="COL", help="Column that names the run.")
 @click.option("--name", metavar="NAME", help="Name of the scan; the file's name otherwise.")
 @click.option("--baseline", metavar="ARCH", help="The architecture that others are compared with.")
+@replace_option
 @runs_option
 def import_runs(
     file: Path,
@@ -49,15 +50,18 @@ def import_runs(
     run: str | None,
     name: str | None,
     baseline: str | None,
+    replaces: bool,
     runs_dir: Path,
 ) -> None:
     """Put runs that were made elsewhere into the run store.
 
-    `compare` and `report` then treat them like any scan, their origin stated. Importing a file again changes nothing.
+    `compare` and `report` then treat them like any scan, their origin stated. Importing a file again changes nothing;
+    one that would drop runs of another scan of its name is refused.
     """
     from archbench.analysis.tables.read import Columns, read_table, run_tables
     from archbench.analysis.tables.records import ImportSettings, records_of
     from archbench.runs.imported import imported_run_id, write_imported
+    from archbench.runs.replacing import check_names, require_free
     from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 
     if compute and not compute_unit:
@@ -73,25 +77,25 @@ def import_runs(
     settings = ImportSettings(f"{file.name} (N {param_convention})", track, param_convention, compute_unit)
     store = RunStore(runs_dir)
     store.create()
-    indexed = []
-    for table in tables:
-        for record in records_of(table, table.values.get("seed"), settings):
-            record = replace(record, run_id=imported_run_id(record))
-            write_imported(store.directory(record.run_id), record)
-            indexed.append(
-                IndexedRun(
-                    contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id
-                )
-            )
+    found = [record for table in tables for record in records_of(table, table.values.get("seed"), settings)]
+    records = [replace(record, run_id=imported_run_id(record)) for record in found]
     text = hashlib.sha256(file.read_bytes()).hexdigest()
     index = ScanIndex(
         name=name or re.sub(r"[^\w.-]+", "-", file.stem),
         description=f"Imported from {file.name}; N {param_convention}",
         baseline=baseline,
-        runs=tuple(indexed),
+        runs=tuple(
+            IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id)
+            for record in records
+        ),
         spec={},
         environment={"origin": settings.origin, "file_sha256": text, "data": {"corpus_hash": text}},
     )
+    check_names(index, scan="--name" if name else f"{file}: say --name", contender=f"{file}: --arch {arch}")
+    if not replaces:
+        require_free(store, index, rename=lambda free: shell_words("--name", free))
+    for record in records:
+        write_imported(store.directory(record.run_id), record)
     store.save_scan(index)
-    what = f"{counted(len(indexed), 'run')} of {counted(len(tables), 'architecture')}"
-    note(f"{file}: {what} {'is' if len(indexed) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
+    what = f"{counted(len(records), 'run')} of {counted(len(tables), 'architecture')}"
+    note(f"{file}: {what} {'is' if len(records) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from archbench.display import folded, markdown_heading
 from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.leaderboard.evidence import evidence
 from archbench.leaderboard.standings import Standing
@@ -50,8 +51,8 @@ def _evidence_part(entries: Sequence[LeaderboardEntry]) -> list[str]:
     blocks = []
     for entry in entries:
         data = f"[The entry](entries/{entry.file_name}), with every learning curve."
-        fold = ["<details><summary>Runs, figures, versions, spec</summary>", data, *evidence(entry), "</details>"]
-        blocks.append("\n\n".join([f"### {_title(entry)}", *fold]))
+        fold = folded("Runs, figures, versions, spec", "\n\n".join([data, *evidence(entry)]))
+        blocks.append(f"{markdown_heading(3, _title(entry))}\n\n{fold}")
     return ["\n\n".join(["## Evidence", *blocks])] if blocks else []
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from archbench.display import markdown_heading
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
 from archbench.leaderboard.evidence import evidence
@@ -55,12 +56,22 @@ There is no entry yet. `archbench run SPEC` measures architectures and adds them
 
 def read_entries(directory: Path) -> list[LeaderboardEntry]:
     """All entries below `directory`, by file name. Raises SpecError for one that is malformed or forged."""
-    entries = []
+    return [entry for _, entry in _stored(directory)]
+
+
+def _stored(directory: Path) -> list[tuple[Path, LeaderboardEntry]]:
+    """The files of all entries, and what they hold."""
+    stored = []
     for path in sorted((directory / "entries").glob("*.json")):
         entry = read_entry(path)
         refuse_forged(str(path), entry)
-        entries.append(entry)
-    return entries
+        stored.append((path, entry))
+    return stored
+
+
+def _is_misnamed(path: Path, entry: LeaderboardEntry) -> bool:
+    """Whether the entry stands under another name than its own, and nothing under that."""
+    return path.name != entry.file_name and not path.with_name(entry.file_name).exists()
 
 
 def render(directory: Path) -> dict[Path, bytes]:
@@ -106,7 +117,7 @@ def evidence_name(entry: LeaderboardEntry) -> str:
 
 
 def _evidence_page(entry: LeaderboardEntry) -> bytes:
-    title = f"# {entry.contender} of scan {entry.scan}"
+    title = markdown_heading(1, f"{entry.contender} of scan {entry.scan}")
     data = f"[The entry](../entries/{entry.file_name}), with every learning curve; [the leaderboard](../{PAGE})."
     return ("\n\n".join([title, data, *evidence(entry)]) + "\n").encode()
 
@@ -114,13 +125,17 @@ def _evidence_page(entry: LeaderboardEntry) -> bytes:
 def write(directory: Path) -> list[Path]:
     """Renders all files into `directory` and returns what changed.
 
-    Entries of an older format are written anew, what they do not state computed from their curves; figures that are no
-    longer made are removed.
+    Entries of an older format, or under an older file name, are written anew, what they do not state computed from
+    their curves; figures that are no longer made are removed.
     """
-    entries = read_entries(directory)
-    changed = [write_entry(directory, upgraded(entry)) for entry in entries if entry.format != FORMAT]
-    files = _render(directory, entries)
+    stored = _stored(directory)
+    misnamed = [path for path, entry in stored if _is_misnamed(path, entry)]
+    old = [entry for path, entry in stored if entry.format != FORMAT or path in misnamed]
+    changed = [write_entry(directory, upgraded(entry)) for entry in old]
+    files = _render(directory, [entry for _, entry in stored])
     try:
+        for path in misnamed:
+            path.unlink()
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,12 +151,13 @@ def write(directory: Path) -> list[Path]:
 
 def check(directory: Path) -> list[str]:
     """What differs between the files that are there and those that the entries give; empty if nothing does."""
-    entries = read_entries(directory)
-    files = _render(directory, entries)
+    stored = _stored(directory)
+    files = _render(directory, [entry for _, entry in stored])
     problems = [
-        f"{directory / 'entries' / entry.file_name}: is of format {entry.format}, not {FORMAT}"
-        for entry in entries
-        if entry.format != FORMAT
+        f"{path}: is of format {entry.format}, not {FORMAT}" for path, entry in stored if entry.format != FORMAT
+    ]
+    problems += [
+        f"{path}: the file must be called {entry.file_name}" for path, entry in stored if _is_misnamed(path, entry)
     ]
     for path, content in files.items():
         if not path.exists():

@@ -31,10 +31,10 @@ def write_tables(directory: Path, tables: Sequence[DataTable]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for one in tables:
         table = _plain(one)
-        path = directory / table.name
-        path.with_suffix(".csv").write_text(csv_text(table), encoding="utf-8")
-        path.with_suffix(".json").write_text(json_text(table), encoding="utf-8")
-        pyarrow.parquet.write_table(arrow_table(table), path.with_suffix(".parquet"), compression="zstd")
+        as_csv, as_json, as_parquet = (directory / f"{table.name}{suffix}" for suffix in (".csv", ".json", ".parquet"))
+        as_csv.write_text(csv_text(table), encoding="utf-8")
+        as_json.write_text(json_text(table), encoding="utf-8")
+        pyarrow.parquet.write_table(arrow_table(table), as_parquet, compression="zstd")
     (directory / INDEX).write_text(_dumped([_described(table) for table in tables]), encoding="utf-8")
 
 

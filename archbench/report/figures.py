@@ -11,7 +11,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
-from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, placed_figure, style_of, styled
+from archbench.report.plotting import (
+    AXIS_LABELS,
+    AXIS_NAMES,
+    LOSS_LABEL,
+    new_figure,
+    placed_figure,
+    plain,
+    style_of,
+    styled,
+)
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import size_number
@@ -30,7 +39,7 @@ def overview(contenders: Sequence[Contender]) -> Figure:
     for index, one in enumerate(contenders):
         style = style_of(index)
         cost, loss = envelope_line(one)
-        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=one.name)
+        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=plain(one.name))
         curves = one.curves.curves
         ends = [curve for curve in curves[:: max(1, -(-len(curves) // _MANY))] if curve.finished[-1]]
         axes.plot(
@@ -65,7 +74,7 @@ def frontier(one: Contender, index: int = 0) -> Figure:
         axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
     _log_axes(axes, AXIS_LABELS[one.result.cost_axis])
     axes.minorticks_off()
-    axes.set_title(f"{one.name}: compute-efficient frontier")
+    axes.set_title(f"{plain(one.name)}: compute-efficient frontier")
     axes.legend(loc="lower left")
     return figure
 
@@ -77,7 +86,7 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
     first = contenders[0].result.law
     if first.status is FitStatus.OK:
         alpha = first.params["alpha_C"]
-        axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {contenders[0].name}")
+        axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {plain(contenders[0].name)}")
     for row, one in enumerate(contenders):
         fits = ((one.result.law, 0.1, "o", "no floor"), (one.result.law_with_floor, -0.16, "D", "floor free"))
         for fit, offset, marker, label in fits:
@@ -96,7 +105,7 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
                 markersize=5,
                 label=label if label not in axes.get_legend_handles_labels()[1] else None,
             )
-    axes.set_yticks(range(len(contenders)), [one.name for one in contenders])
+    axes.set_yticks(range(len(contenders)), [plain(one.name) for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
     axes.set_title(f"Exponents on {AXIS_NAMES[contenders[0].result.cost_axis]}")
@@ -132,7 +141,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
             color=style.color,
             linestyle=style.dashes,
             linewidth=1.8,
-            label=comparison.contender,
+            label=plain(comparison.contender),
         )
         axes.plot(
             losses[max(last - 1, 0) :],
@@ -156,7 +165,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
     )
     axes.invert_xaxis()
     axes.set_xlabel(LOSS_LABEL + "; better to the right")
-    axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
+    axes.set_ylabel(f"cost of {plain(shown[0].baseline)} / cost of contender")
     axes.set_title(f"Multiplier on {AXIS_NAMES[shown[0].cost_axis]} (above 1: needs less)")
     legend = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
     axes.legend(title=f"dotted: extrapolated; {legend}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -180,7 +189,7 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
         panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)
         panel.set_ylabel("validation loss (nats)")
-        panel.set_title(one.name)
+        panel.set_title(plain(one.name))
         if len(curves) <= _MANY:
             panel.legend(fontsize=7, loc="lower left")
     for panel in panels[len(contenders) :]:

@@ -14,7 +14,7 @@ from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import ComputeLaw, DataLaw, SizeLaw
 from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.study_points import different_tokens
-from archbench.report.plotting import AXIS_NAMES, new_figure, style_of, styled
+from archbench.report.plotting import AXIS_NAMES, new_figure, plain, style_of, styled
 from archbench.report.words import number
 from archbench.results.fits import FitStatus
 from archbench.results.studies import (
@@ -57,9 +57,9 @@ def single_law(studies: Sequence[SizeStudy | DataStudy]) -> Figure:
 def _named(study: SizeStudy | DataStudy) -> str:
     letter = "N" if isinstance(study, SizeStudy) else "D"
     if study.law.status is not FitStatus.OK:
-        return f"{study.contender}: {study.law.status.value}"
+        return f"{plain(study.contender)}: {study.law.status.value}"
     exponent = number(study.law.params[f"alpha_{letter}"])
-    return f"{study.contender}: $({letter}_c/{letter})^{{\\alpha}}$, $\\alpha$ = {exponent}"
+    return f"{plain(study.contender)}: $({letter}_c/{letter})^{{\\alpha}}$, $\\alpha$ = {exponent}"
 
 
 @styled

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
-from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
+from archbench.display import fenced, folded, json_text, markdown_heading, markdown_line, markdown_list, markdown_text
+from archbench.names import file_stem
+from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import (
     alpha_text,
@@ -44,20 +46,20 @@ class FrontierSection(ReportSection):
         parts = []
         for track, members in by_track(contenders).items():
             alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
-            name = f"overview_{file_name(track)}"
+            name = f"overview_{file_stem(track)}"
             parts.append(save(figures.overview(members), figures_dir, name, alt, ("envelopes", "curves", "laws")))
         for index, one in enumerate(contenders):
             alt = (
                 f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
                 "with its 95 % band; tiers shaded, dominated sizes dashed and crossed."
             )
-            name, tables = f"frontier_{file_name(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
+            name, tables = f"frontier_{file_stem(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
             parts += [
-                f"### {one.name}",
+                markdown_heading(3, one.name),
                 save(figures.frontier(one, index), figures_dir, name, alt, tables),
                 self._sizes(one),
             ]
-            parts += [f"- {warning}" for warning in one.result.warnings]
+            parts += [markdown_list([warning]) for warning in one.result.warnings]
         return "\n\n".join(parts)
 
     def tables(self, results: ScanResults) -> Sequence[DataTable]:
@@ -139,7 +141,7 @@ class ExponentSection(ReportSection):
                   "residual std of ln L"]  # fmt: skip
         reasons = sorted(
             {
-                f"- {one.contender}, {AXIS_NAMES[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
+                f"{one.contender}, {AXIS_NAMES[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
                 for one in results.frontiers
                 for fit in (one.law, one.law_with_floor)
                 if fit.status is not FitStatus.OK
@@ -150,7 +152,7 @@ class ExponentSection(ReportSection):
         parts = [
             save(figures.exponents(contenders), figures_dir, "exponents", alt, ("laws",)),
             markdown_table(header, rows, right=(2, 3, 4, 5, 6)),
-            "\n".join(reasons),
+            markdown_list(reasons),
         ]
         if pairs:
             parts.append(
@@ -210,8 +212,8 @@ class MultiplierSection(ReportSection):
         if reasons:
             parts.append("\n".join(reasons))
         parts.append(
-            f"A multiplier is the cost of {results.baseline} divided by the contender's at the same loss: above 1, the "
-            "contender needs less."
+            f"A multiplier is the cost of {markdown_text(str(results.baseline))} divided by the contender's at the "
+            "same loss: above 1, the contender needs less."
         )
         return "\n\n".join(parts)
 
@@ -251,7 +253,7 @@ class LearningCurveSection(ReportSection):
         parts = []
         for track, members in by_track(contenders).items():
             alt = f"Validation loss against tokens seen for every size of {_named(members)}."
-            name = f"learning_curves_{file_name(track)}"
+            name = f"learning_curves_{file_stem(track)}"
             parts.append(save(figures.learning_curves(members), figures_dir, name, alt, ("curves",)))
         return "\n\n".join(parts)
 
@@ -316,12 +318,13 @@ class EnvironmentSection(ReportSection):
 
         origins = sorted({record.origin for record in results.records})
         foreign = [origin for origin in origins if origin != "archbench"]
+        spec = f"{file_stem(results.name)}.yaml"
         parts = [
-            f"Put the spec below into `{results.name}.yaml` (JSON is YAML), then `archbench run {results.name}.yaml`. "
+            f"Put the spec below into `{spec}` (JSON is YAML), then `archbench run {spec}`. "
             "Runs that exist already are not trained again."
         ]
         if foreign:
-            parts = [f"These runs were not trained by archbench; they come from: {', '.join(foreign)}."]
+            parts = [markdown_line(f"These runs were not trained by archbench; they come from: {', '.join(foreign)}.")]
         for title, text in (
             ("How to cite", citation(results)),
             ("Plug-ins", "\n\n".join(self._plugins(results))),
@@ -332,7 +335,7 @@ class EnvironmentSection(ReportSection):
         for title, content in (("Environment", results.environment), ("Spec", results.spec)):
             if content:
                 text = json.dumps(content, indent=2, sort_keys=True, default=str, ensure_ascii=False)
-                parts.append(f"<details><summary>{title}</summary>\n\n```json\n{text}\n```\n\n</details>")
+                parts.append(folded(title, fenced(json_text(text), "json")))
         return "\n\n".join(parts)
 
     def _plugins(self, results: ScanResults) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from archbench.contracts.report import ScanResults
+from archbench.display import terminal_text
 from archbench.results.runs import RunRecord
 
 
@@ -59,7 +60,7 @@ def journal(count: int) -> None:
             if entry["event"] == "run"
             else f"scan {entry['name']}: {entry['usable']} of {entry['runs']} runs usable"
         )
-        click.echo(f"{entry['time']}  {what}")
+        click.echo(terminal_text(f"{entry['time']}  {what}"))
 
 
 def read_journal() -> list[Mapping[str, Any]]:
