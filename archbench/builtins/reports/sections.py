@@ -205,12 +205,12 @@ class MultiplierSection(ReportSection):
                   "crossover"]  # fmt: skip
         parts.append(markdown_table(header, rows, right=(2, 3, 4)))
         reasons = dict.fromkeys(
-            f"- {pair.contender}, {AXIS_NAMES[pair.cost_axis]}: `{pair.headline.status.value}`: {pair.headline.reason}"
+            f"{pair.contender}, {AXIS_NAMES[pair.cost_axis]}: `{pair.headline.status.value}`: {pair.headline.reason}"
             for pair in against
             if pair.headline is not None and pair.headline.status is not FitStatus.OK
         )
         if reasons:
-            parts.append("\n".join(reasons))
+            parts.append(markdown_list(reasons))
         parts.append(
             f"A multiplier is the cost of {markdown_text(str(results.baseline))} divided by the contender's at the "
             "same loss: above 1, the contender needs less."
