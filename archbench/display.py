@@ -16,14 +16,14 @@ _CODE = re.compile(r"`(?:[\w .:/+,()=%{}'\"\[\]*-]+|[<>~!])`")
 """A span of code that a line of our own may hold, such as a status."""
 _OWN = re.compile(rf"\*\*!\*\*|{_CODE.pattern}")
 """What lines of our own may mark."""
-_HTML_AND_EMPHASIS = r"[\\`*$~<>|#]|&(?=[#\w]+;)|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\."
+_HTML_AND_EMPHASIS = r"[\\`*$~|#]|<(?=[a-z/!?])|&(?=[#\w]+;)|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\."
 """What Markdown reads as markup anywhere in a line. An underscore inside a word is none."""
 _ACTIVE = re.compile(rf"[\[\]]|{_HTML_AND_EMPHASIS}", re.IGNORECASE)
 _ACTIVE_IN_LINE = re.compile(rf"\](?=[(\[:])|{_HTML_AND_EMPHASIS}", re.IGNORECASE)
 """In lines of our own, where brackets hold intervals: a link ends by a bracket with something behind it."""
-_OPENS_BLOCK = re.compile(r"[-+=]|\d{1,9}(?=[.)](?:\s|$))")
-"""What begins a list or underlines a heading, at the beginning of a line."""
-_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;"}
+_OPENS_BLOCK = re.compile(r"[-+=>]|\d{1,9}(?=[.)](?:\s|$))")
+"""What begins a list or a quotation, or underlines a heading, at the beginning of a line."""
+_ENTITIES = {"<": "&lt;", "&": "&amp;", "|": "&#124;"}
 
 
 def terminal_text(text: str) -> str:
