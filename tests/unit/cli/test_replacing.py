@@ -187,6 +187,21 @@ def test_names_alike_have_their_own_report_figures_and_entries(store: RunStore, 
     assert all(f"[{name}](" in (board / "README.md").read_text() for name in names)
 
 
+def test_an_entry_under_its_older_file_name_is_found_and_renamed(store: RunStore, tmp_path: Path) -> None:
+    assert imported(store, table(tmp_path / "set.csv", "A b")).exit_code == 0
+    board = tmp_path / "board"
+    add = ("--leaderboard", board, "add", "set", "--runs", store.root)
+    assert invoke(leaderboard, *add).exit_code == 0
+    (entry,) = (board / "entries").iterdir()
+    older = entry.rename(board / "entries/set--A_b.json")
+    assert invoke(leaderboard, *add).exit_code == 0
+    assert list((board / "entries").iterdir()) == [entry]
+    entry.rename(older)
+    assert f"the file must be called {entry.name}" in invoke(leaderboard, "--leaderboard", board, "--check").output
+    assert invoke(leaderboard, "--leaderboard", board).exit_code == 0
+    assert list((board / "entries").iterdir()) == [entry]
+
+
 def test_a_store_whose_files_were_named_by_capitals_is_read_as_before(store: RunStore) -> None:
     index = store.scan("trained").model_copy(update={"name": "Trained--2"})
     store.save_scan(index).rename(store.scans_dir / "Trained--2.json")
