@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -9,11 +10,13 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
 from archbench.cli import complete
+from archbench.cli.terminal import echo
+from archbench.display import json_escape, json_text
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host, default_host, load_host
 from archbench.user_folders import cache_folder
@@ -110,6 +113,16 @@ def tracker_option(function: F) -> F:
     )(function)
 
 
+def replace_option(function: F) -> F:
+    """`--replace`: lets a scan take the place of another one of its name."""
+    return click.option(
+        "--replace",
+        "replaces",
+        is_flag=True,
+        help="Take the place of another scan of the same name, whose finished runs then stand in no list.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """`--json`: machine-readable output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
@@ -156,12 +169,18 @@ def print_json(value: Any) -> None:
 
     Commands print the classes of `archbench.cli.outputs`, whose JSON Schemas are in docs/schemas.
     """
-    click.echo(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
+    text = json_text(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # JSON has escapes of its own for what the stream's encoding lacks.
+        text = re.sub(r"[^\x00-\x7f]", lambda found: json_escape(found[0]), text)
+    echo(text)
 
 
 def note(line: str) -> None:
     """A line on standard error, so that standard output stays the result alone."""
-    click.echo(_between_words(line) if sys.stderr.isatty() else line, err=True)
+    echo(_between_words(line) if sys.stderr.isatty() else line, err=True)
 
 
 def interactive() -> bool:
@@ -188,9 +207,10 @@ def _between_words(text: str) -> str:
 
 def table_console() -> "Console":
     """A console for tables: as wide as the terminal, or wide enough not to wrap where nobody watches."""
-    from rich.console import Console
+    from archbench.cli.console import DataConsole, StandardOutput
 
-    return Console(width=None if interactive() else 140, highlight=False)
+    output = cast("TextIO", StandardOutput())  # rich asks for all of TextIO, and writes
+    return DataConsole(file=output, width=None if interactive() else 140, highlight=False)
 
 
 def _finite(value: Any) -> Any:

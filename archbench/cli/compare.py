@@ -9,6 +9,7 @@ import click
 from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
 from archbench.cli.outputs.comparisons import CompareOutput
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.runs import RunRecord, size_scan_results
 
@@ -68,16 +69,16 @@ def compare(
         print_json(CompareOutput(scans, list(comparisons), places))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
-    click.echo(wrapped(verdict(results)))
+    echo(wrapped(verdict(results)))
     if comparisons:
-        click.echo("")
+        echo("")
         _print_table(comparisons, records)
     if places:
         from archbench.report.labels import labels_of
 
-        click.echo("")
+        echo("")
         for place in places:
-            click.echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
+            echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
 
 
 def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["RunRecord"], list[str]]:

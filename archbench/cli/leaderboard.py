@@ -17,9 +17,11 @@ from archbench.cli.common import (
     note,
     plugin_option,
     print_json,
+    replace_option,
     runs_option,
 )
 from archbench.cli.outputs.leaderboard import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
+from archbench.cli.terminal import echo
 
 if TYPE_CHECKING:
     from archbench.leaderboard.page_cache import PageCache
@@ -82,22 +84,26 @@ def leaderboard(
 @leaderboard.command()
 @click.argument("scan", type=PATH, metavar="SCAN", shell_complete=complete.specs_and_scans)
 @runs_option
+@replace_option
 @click.pass_obj
-def add(board: Board, scan: Path, runs_dir: Path) -> None:
+def add(board: Board, scan: Path, runs_dir: Path, replaces: bool) -> None:
     """Take in the entries of a scan of the store, and render the pages.
 
     SCAN is a spec's file or the name in it. What an entry of the same scan and contender stated before is kept in the
-    new entry's history.
+    new entry's history; one of another spec is replaced only where --replace says so.
     """
     from archbench.cli.finish import scan_results
     from archbench.cli.status import records_of, scan_name
     from archbench.leaderboard import page
     from archbench.leaderboard.build import make_entries
     from archbench.leaderboard.entry import add_entry
+    from archbench.leaderboard.replacing import require_free_entries
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
     index = store.scan(scan_name(scan))
+    if not replaces:
+        require_free_entries(board.directory, index, rename=lambda name: f"another name in the spec, as {name!r},")
     entries = make_entries(scan_results(index, records_of(store, index)))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
@@ -126,9 +132,9 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
         print_json(SubmissionOutput(rows))
     else:
         for one in checked:
-            click.echo(f"{one.path}: {'refused' if one.problems else 'good'}")
+            echo(f"{one.path}: {'refused' if one.problems else 'good'}")
             for line in (*one.problems, *(f"not checked: {what}" for what in one.unchecked)):
-                click.echo(f"    {line}")
+                echo(f"    {line}")
     context.exit(EXIT_DIFFERS if any(one.problems for one in checked) else 0)
 
 
@@ -158,6 +164,6 @@ def _standings(board: Board) -> list[Standing]:
 
 def _tell_changed(paths: list[Path]) -> None:
     for path in paths:
-        click.echo(str(path))
+        echo(str(path))
     if not paths:
         note("nothing has changed")

@@ -10,6 +10,7 @@ from archbench.cli.outputs import fields_of
 from archbench.cli.outputs.runs import RunOutput, RunRow
 from archbench.cli.runs_prune import prune_runs
 from archbench.cli.runs_rerun import rerun_runs
+from archbench.cli.terminal import echo
 from archbench.errors import StoreError
 from archbench.results.runs import RunRecord, origin_text
 from archbench.runs.directory import RunDirectory
@@ -52,8 +53,8 @@ def list_runs(runs_dir: Path, as_json: bool) -> None:
         _print_table(rows, console.width)
     for row in rows:
         if row.state == "damaged":
-            click.echo(f"{row.run_id}  damaged: {row.reason}")
-    click.echo(f"{counted(len(rows), 'run')}, {human_bytes(sum(row.disk_bytes for row in rows))}")
+            echo(f"{row.run_id}  damaged: {row.reason}")
+    echo(f"{counted(len(rows), 'run')}, {human_bytes(sum(row.disk_bytes for row in rows))}")
 
 
 def _print_table(rows: list[RunRow], columns: int) -> None:
@@ -123,14 +124,14 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
             value = human_bytes(value)
         elif name == "disk_bytes_by_part":
             value = ", ".join(f"{part} {human_bytes(size)}" for part, size in value.items())
-        click.echo(f"{name}: {value}")
+        echo(f"{name}: {value}")
     for what, origin in record.plugin_origins.items():
-        click.echo(f"{what} plug-in: {origin_text(origin)}")
-    click.echo(f"{'step':>8} {'tokens':>8} {'exact FLOPs':>12} {'seconds':>8} {'train':>8} {'validation':>10}")
+        echo(f"{what} plug-in: {origin_text(origin)}")
+    echo(f"{'step':>8} {'tokens':>8} {'exact FLOPs':>12} {'seconds':>8} {'train':>8} {'validation':>10}")
     for point in record.curve:
         seconds = "" if point.device_seconds is None else f"{point.device_seconds:.1f}"
         train = "" if point.train_loss_nats is None else f"{point.train_loss_nats:.4f}"
-        click.echo(
+        echo(
             f"{point.step:>8} {human_count(point.tokens):>8} {human_count(point.exact_flops):>12} {seconds:>8} "
             f"{train:>8} {point.validation_loss_nats:>10.4f}"
         )

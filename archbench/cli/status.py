@@ -18,6 +18,7 @@ from archbench.cli.common import (
     wrapped,
 )
 from archbench.cli.outputs.runs import ScanStatus, StatusRow
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
@@ -88,16 +89,16 @@ def _read(store: RunStore, names: Sequence[str], *, required: bool) -> tuple[lis
 
 
 def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str], *, every_run: bool) -> None:
-    click.echo(f"{index.name}: {counts_words(records, len(index.runs))}")
+    echo(f"{index.name}: {counts_words(records, len(index.runs))}")
     worth_a_row = (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING)
     shown = [record for record in records if every_run or record.state in worth_a_row]
     if shown:
         _print_table(shown)
     for record in shown:
         if record.reason:
-            click.echo(wrapped(f"  {record.run_id[:16]} {record.state.value}: {record.reason}"))
+            echo(wrapped(f"  {record.run_id[:16]} {record.state.value}: {record.reason}"))
     for problem in problems:
-        click.echo(wrapped(f"  {problem}"))
+        echo(wrapped(f"  {problem}"))
 
 
 def _print_table(records: Sequence[RunRecord]) -> None:
@@ -131,7 +132,7 @@ def _step(record: RunRecord) -> int | None:
 
 def scan_name(spec: Path, overrides: Sequence[str] = ()) -> str:
     """The name of the scan that `spec` means: the name inside a spec's file, or the word itself."""
-    if spec.suffix not in (".yaml", ".yml") and not spec.exists():
+    if spec.suffix not in (".yaml", ".yml") and not spec.is_file():
         if overrides:
             raise SpecError(f"-o {overrides[0]}: {str(spec)!r} is a scan's name; -o goes with a spec's file")
         return str(spec)

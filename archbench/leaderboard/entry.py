@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 from archbench.errors import SpecError
 from archbench.leaderboard.back_test import back_test_errors
+from archbench.names import could_be_file_name, file_stem
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_json, to_json, write_atomically
@@ -165,7 +166,7 @@ class LeaderboardEntry(_Model):
     @property
     def file_name(self) -> str:
         """The name of the entry's file: scan and contender."""
-        return f"{_slug(self.scan)}--{_slug(self.contender)}.json"
+        return f"{file_stem(self.scan, self.contender)}.json"
 
     @property
     def largest_run_flops(self) -> float:
@@ -254,9 +255,26 @@ def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> P
 
     Raises SpecError where the file that stands there is malformed.
     """
-    path = directory / "entries" / entry.file_name
     new = entry.model_copy(update={"added": day})
-    return write_entry(directory, new.replacing(read_entry(path), day) if path.is_file() else new)
+    path = entry_file(directory, entry.scan, entry.contender)
+    if not path.is_file():
+        return write_entry(directory, new)
+    written = write_entry(directory, new.replacing(read_entry(path), day))
+    if path != written:
+        path.unlink()
+    return written
+
+
+def entry_file(directory: Path, scan: str, contender: str) -> Path:
+    """Where the entry of `contender` in `scan` stands or would stand, under its name or the one that it once had."""
+    folder = directory / "entries"
+    path = folder / f"{file_stem(scan, contender)}.json"
+    older = folder / f"{_older_stem(scan)}--{_older_stem(contender)}.json"
+    if path == older or path.is_file() or not could_be_file_name(older.stem) or not older.is_file():
+        return path
+    # Several names shared an older file name: whose it is, its content says.
+    stored = read_entry(older)
+    return older if (stored.scan, stored.contender) == (scan, contender) else path
 
 
 def read_entry(path: Path) -> LeaderboardEntry:
@@ -309,5 +327,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _slug(text: str) -> str:
+def _older_stem(text: str) -> str:
+    """`text` as it stood in the names of entries before one name had one file."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)

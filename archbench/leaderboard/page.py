@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from archbench.display import markdown_heading
 from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
@@ -70,8 +71,9 @@ There is no entry yet. `archbench run SPEC` measures architectures and adds them
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """An entry, and the hash of its file."""
+    """An entry, its file, and the hash of that."""
 
+    path: Path
     entry: LeaderboardEntry
     sha256: str
 
@@ -128,7 +130,13 @@ def _read_one(path: Path, cache: PageCache) -> _Stored:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     sha256 = hashlib.sha256(content).hexdigest()
     cache.get("sound entry", [sha256], check_it)
-    return _Stored(checked[0] if checked else LeaderboardEntry.model_validate_json(content), sha256)
+    return _Stored(path, checked[0] if checked else LeaderboardEntry.model_validate_json(content), sha256)
+
+
+def _is_misnamed(stored: _Stored) -> bool:
+    """Whether the entry stands under another name than its own, and nothing under that."""
+    name = stored.entry.file_name
+    return stored.path.name != name and not stored.path.with_name(name).exists()
 
 
 def _render(directory: Path, stored: Sequence[_Stored], cache: PageCache) -> dict[Path, bytes]:
@@ -227,7 +235,7 @@ def evidence_name(entry: LeaderboardEntry, suffix: str = _MARKDOWN) -> str:
 
 def _evidence(entry: LeaderboardEntry) -> dict[str, str]:
     """What stands behind `entry`, in both forms."""
-    title = f"# {entry.contender} of scan {entry.scan}"
+    title = markdown_heading(1, f"{entry.contender} of scan {entry.scan}")
     data = f"[The entry](../entries/{entry.file_name}), with every learning curve; [the leaderboard](../{PAGE})."
     return {
         _MARKDOWN: "\n\n".join([title, data, *evidence(entry)]) + "\n",
@@ -238,13 +246,17 @@ def _evidence(entry: LeaderboardEntry) -> dict[str, str]:
 def write(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[Path]:
     """Renders all files into `directory` and returns what changed.
 
-    Entries of an older format are written anew, what they do not state computed from their curves; figures and pages
-    that are no longer made are removed. What `cache` holds is not computed again.
+    Entries of an older format, or under an older file name, are written anew, what they do not state computed from
+    their curves; figures and pages that are no longer made are removed. What `cache` holds is not computed again.
     """
     stored = _read(directory, cache)
-    changed = [write_entry(directory, upgraded(one.entry)) for one in stored if one.entry.format != FORMAT]
+    misnamed = [one for one in stored if _is_misnamed(one)]
+    old = [one.entry for one in stored if one.entry.format != FORMAT or one in misnamed]
+    changed = [write_entry(directory, upgraded(entry)) for entry in old]
     files = _render(directory, stored, cache)
     try:
+        for one in misnamed:
+            one.path.unlink()
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -264,10 +276,9 @@ def check(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[str]:
     stored = _read(directory, cache)
     files = _render(directory, stored, cache)
     problems = [
-        f"{directory / 'entries' / one.entry.file_name}: is of format {one.entry.format}, not {FORMAT}"
-        for one in stored
-        if one.entry.format != FORMAT
+        f"{one.path}: is of format {one.entry.format}, not {FORMAT}" for one in stored if one.entry.format != FORMAT
     ]
+    problems += [f"{one.path}: the file must be called {one.entry.file_name}" for one in stored if _is_misnamed(one)]
     for path, content in files.items():
         if not path.exists():
             problems.append(f"{path}: is missing")

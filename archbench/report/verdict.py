@@ -8,6 +8,7 @@ from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
+from archbench.display import markdown_line, markdown_text
 from archbench.report.labels import Labels, labels_of
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
@@ -62,7 +63,10 @@ def headline(results: ScanResults) -> str:
         if frontier.cost_axis is axis:
             pair = against.get(frontier.contender)
             said = _cost_words(results, pair) if pair is not None else _fall_words(frontier)
-            sentences.append(f"**{frontier.contender}** {said}; its frontier is {_tier_words(frontier)}.")
+            sentences.append(
+                f"**{markdown_text(frontier.contender)}** "
+                + markdown_line(f"{said}; its frontier is {_tier_words(frontier)}.")
+            )
     return "\n\n".join(sentences)
 
 

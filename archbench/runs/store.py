@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from archbench.durable import remove_remnants
 from archbench.errors import StoreError, nearest
+from archbench.names import could_be_file_name, file_stem
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
@@ -86,6 +88,7 @@ class RunStore:
         try:
             for folder in (self.root, self.scans_dir, self.logs_dir):
                 folder.mkdir(parents=True, exist_ok=True)
+                remove_remnants(folder)
             # A folder on a read-only or full disk is found out now and not after the first hour of training.
             probe = self.root / ".writable"
             write_atomically(probe, b"\0" * 4096)
@@ -157,13 +160,17 @@ class RunStore:
 
     def save_scan(self, index: ScanIndex) -> Path:
         """Stores `index` under its scan's name, in place of an older one."""
-        path = self.scans_dir / f"{index.name}.json"
+        path = self._scan_file(index.name)
         write_atomically(path, to_json(index.model_dump(mode="json")))
         return path
 
     def scan(self, name: str) -> ScanIndex:
         """The scan called `name`. Raises StoreError where there is none or its file is damaged."""
-        path = self.scans_dir / f"{name}.json"
+        path = self._scan_file(name)
+        if not path.exists():
+            # Who takes a name for a path gets it without doubled slashes.
+            meant = next((one for one in self.scan_names() if str(PurePath(one)) == name), name)
+            path, name = self._scan_file(meant), meant
         if not path.exists():
             raise StoreError(
                 f"{self.root}: holds no scan {name!r}{nearest(name, self.scan_names())}; `archbench run` makes one"
@@ -180,9 +187,17 @@ class RunStore:
     def scan_names(self) -> list[str]:
         """Names of all scans."""
         try:
-            return sorted(path.stem for path in self.scans_dir.glob("*.json"))
+            return sorted(_scan_name(path) for path in self.scans_dir.glob("*.json"))
         except OSError as error:
             raise StoreError(f"{self.scans_dir}: cannot be read: {error.strerror}; choose another --runs") from error
+
+    def _scan_file(self, name: str) -> Path:
+        """Where the scan called `name` stands: under its file name, or an older one, which was the name itself."""
+        path, older = (self.scans_dir / f"{stem}.json" for stem in (file_stem(name), name))
+        if path == older or path.exists() or not could_be_file_name(name) or not older.is_file():
+            return path
+        # A file system that takes capitals for small letters finds another scan there.
+        return older if _scan_name(older) == name else path
 
     def disk_bytes(self) -> int:
         """Bytes that all files of the store take."""
@@ -230,6 +245,18 @@ def directory_bytes(path: Path) -> int:
         except OSError:
             continue
     return total
+
+
+def _scan_name(path: Path) -> str:
+    """The name of the scan in `path`: the file's own, or where that spells another name, what the file says."""
+    if path.stem == file_stem(path.stem):
+        return path.stem
+    try:
+        content = read_json(path)
+    except StoreError:
+        return path.stem
+    name = content.get("name") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else path.stem
 
 
 def _stored_plan(directory: RunDirectory) -> RunPlan | None:
