@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+
+MOST_ROWS_FOLDED = 500
+"""Rows up to which a table is fitted to a terminal."""
+
+_FOLDED = ("architecture", "objective", "from", "contender")
+"""Columns of names, which a narrow terminal breaks; figures stay whole."""
 
 
 def spec_argument(function: F) -> F:
@@ -197,6 +203,39 @@ def table_console() -> "Console":
     from rich.console import Console
 
     return Console(width=None if interactive() else 140, highlight=False)
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
+    """Prints columns two spaces apart, those of `left` flush left.
+
+    A person at a terminal is given what fits it; what goes elsewhere, or is longer than anybody reads, is laid out at
+    once: rich takes a minute for what a large store holds.
+    """
+    if interactive() and len(rows) <= MOST_ROWS_FOLDED:
+        _print_folded(headers, rows, left)
+        return
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    flush = [name in left for name in headers]
+    lines = []
+    for row in (headers, *rows):
+        cells = (
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, flush, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    click.echo("\n".join(lines))
+
+
+def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        names = header in _FOLDED
+        table.add_column(header, justify="left" if header in left else "right", no_wrap=not names, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    table_console().print(table)
 
 
 def _finite(value: Any) -> Any:

@@ -10,6 +10,7 @@ from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
 from archbench.cli.outputs.comparisons import CompareOutput
 from archbench.errors import SpecError, StoreError, nearest
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.runs import RunRecord, size_scan_results
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
     if a == b:
         raise SpecError(f"A and B are both {a!r}; name two contenders")
     records, scans = _find(RunStore(runs_dir), a, b, scan)
+    mixed = mixed_arithmetic(records)
     frontiers, comparisons = analyse_scan(records, baseline=a, options=StudyOptions(finished_only=finished_only))
     if as_json:
-        print_json(CompareOutput(scans, list(comparisons)))
+        print_json(CompareOutput(scans, list(comparisons), [mixed] if mixed else []))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
     click.echo(wrapped(verdict(results)))
+    if mixed:
+        click.echo(wrapped(f"- Mind: {mixed}"))
     if comparisons:
         click.echo("")
         _print_table(comparisons)

@@ -12,6 +12,8 @@ class CompareOutput:
     scans: list[str]
     comparisons: list[Comparison]
     """One for each cost axis."""
+    mind: list[str]
+    """What they must be read with: runs that different arithmetic computed."""
 
 
 @dataclass(frozen=True, slots=True)

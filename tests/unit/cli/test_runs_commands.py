@@ -146,7 +146,7 @@ def test_what_another_run_begins_from_is_left_alone(store: RunStore) -> None:
             "execution": plan.execution.model_copy(update={"branch_from": Branch(run_id=run_id, step=5)}),
         }
     )
-    waiting.write_plan(plan)
+    store.prepare(plan)
     found, left = remnants(store, [Removable.WEIGHTS, Removable.KEPT])
     assert found == []
     assert len(left) == 2

@@ -14,6 +14,7 @@ from archbench.host import default_host
 from archbench.results.runs import CurvePoint, RunState
 from archbench.runs import store as store_module
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DamagedFile
 from archbench.runs.lease import acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
@@ -253,11 +254,22 @@ def test_a_run_that_somebody_else_carries_out_is_waited_for(planned: Plan, store
     assert "is being trained by another command" in notes.lines[-1]
 
 
-def test_a_collision_of_short_ids_is_noticed(planned: Plan, store: RunStore) -> None:
+def test_a_collision_of_short_ids_is_noticed(planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "ID_DIGITS", 0)  # all ids collide
     first, _, second, *_ = planned().runs
-    store.directory(first.run_id).write_plan(second.plan)
+    collided = RunStore(store.root / "all")
+    collided.prepare(second.plan)
     with pytest.raises(StoreError, match="another run of the same short id"):
-        store.prepare(first.plan)
+        collided.prepare(first.plan)
+
+
+def test_the_plan_of_another_run_is_damage_and_written_anew(planned: Plan, store: RunStore) -> None:
+    first, _, second, *_ = planned().runs
+    directory = store.directory(first.run_id)
+    directory.write_plan(second.plan)
+    with pytest.raises(DamagedFile, match=f"is damaged: it plans the run {second.run_id[:16]}"):
+        directory.read_plan()
+    assert store.prepare(first.plan).read_plan() == first.plan
 
 
 def test_a_damaged_plan_is_written_anew(planned: Plan, store: RunStore) -> None:
@@ -311,7 +323,7 @@ def test_a_scans_index_survives_a_round_trip_and_damage_is_told(planned: Plan, s
     with pytest.raises(StoreError, match="holds no scan 'trail'; did you mean 'trial'"):
         store.scan("trail")
     path.write_text('{"format": 1}')
-    with pytest.raises(StoreError, match="is damaged; `archbench run` on its spec writes it anew"):
+    with pytest.raises(StoreError, match=r"is damaged: .*; `archbench run` on its spec writes it anew"):
         store.scan("trial")
 
 

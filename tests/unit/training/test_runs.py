@@ -217,7 +217,7 @@ def test_checkpoint_of_another_zero_stage_is_left_unused_and_that_is_told(plan: 
     assert read_record(again, contender="x", size_index=0).details["timings"]["attempts"] == 1
     notes = [report.note for report in reports if report.note]
     assert notes == [
-        "its checkpoints are damaged, or of another nproc, stage or kernels: it begins anew; the log says more"
+        "its checkpoints are damaged, or of another nproc, stage or arithmetic: it begins anew; see the log"
     ]
 
 

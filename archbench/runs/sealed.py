@@ -1,0 +1,100 @@
+"""Files of the store that say whether they still are what was written: a format, and a digest of all the rest.
+
+`digest` is the SHA-256, in hex, of the file as JSON without that key: equal contents have equal digests, whoever wrote
+them and however the file is laid out. Format 1, which version 0.1.0 wrote, had none; such files are read, and said to
+be unprotected.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archbench.errors import StoreError
+from archbench.runs.files import DamagedFile, parse_json, read_bytes, require_plain, to_json, write_atomically
+
+FORMAT = 2
+"""The format that is written, of every sealed file: the first with a digest."""
+
+UNPROTECTED = 1
+"""The format before there were digests; a file without a word on it has it too."""
+
+_FIELD = b'\n  "digest": "'
+"""How the digest begins in a file as it is written. Nested keys stand further in, and no text holds a line's end."""
+
+_DIGITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a file holds, without its format and its digest."""
+
+    content: dict[str, Any]
+    format: int
+    protected: bool
+    """Whether a digest vouches for the content."""
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes `content` with format and digest; equal contents give equal bytes. Raises StoreError where that fails."""
+    write_atomically(path, seal(content))
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """`content` as JSON, its format and digest among its keys."""
+    versioned = {**content, "format": FORMAT}
+    return to_json({**versioned, "digest": _digest(versioned)})
+
+
+def read_sealed(path: Path, remedy: str) -> Sealed:
+    """What `path` holds.
+
+    Raises StoreError where it cannot be read or a newer version wrote it, DamagedFile where it is not what was written.
+    Each names the file and what is wrong; `remedy` says what to do about damage.
+    """
+    raw = read_bytes(path)
+    try:
+        content = parse_json(raw)
+        if not isinstance(content, dict):
+            raise ValueError(f"expected an object, got {type(content).__name__}")
+        return _opened(path, raw, content)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path}: is damaged: {error}; {remedy}") from error
+
+
+def _opened(path: Path, raw: bytes, content: dict[str, Any]) -> Sealed:
+    """Raises ValueError where the content is not what its digest was made of, StoreError for a newer format."""
+    protected = "digest" in content
+    if not protected:
+        require_plain(content)
+    elif content["digest"] != _digest_as_written(raw) and content["digest"] != _digest_as_parsed(content):
+        raise ValueError("its content is not what its digest was made of")
+    content.pop("digest", None)
+    written = content.pop("format", UNPROTECTED)
+    if type(written) is not int or written < UNPROTECTED:
+        raise ValueError(f"format is {written!r}")
+    if not protected and written != UNPROTECTED:
+        raise ValueError(f"format {written} has a digest, and there is none")
+    if written > FORMAT:
+        raise StoreError(f"{path}: has format {written}, this archbench reads up to {FORMAT}; update archbench")
+    return Sealed(content, written, protected)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(to_json(content)).hexdigest()
+
+
+def _digest_as_written(raw: bytes) -> str | None:
+    """The digest of a file that is laid out as `seal` does it, without encoding it again: stores hold thousands."""
+    start = raw.find(_FIELD)
+    end = start + len(_FIELD) + _DIGITS
+    if start < 0 or raw[end : end + 2] != b'",':
+        return None
+    return hashlib.sha256(raw[:start] + raw[end + 2 :]).hexdigest()
+
+
+def _digest_as_parsed(content: Mapping[str, Any]) -> str:
+    """The digest of a file that somebody laid out anew, which changes nothing that it says."""
+    require_plain(content)
+    return _digest({name: value for name, value in content.items() if name != "digest"})
