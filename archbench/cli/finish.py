@@ -15,6 +15,7 @@ from archbench.errors import PluginError
 from archbench.host import Host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
+from archbench.leaderboard.page import read_board
 from archbench.leaderboard.page import write as write_page
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import PAGE_FILE, write_report
@@ -53,7 +54,10 @@ def finish_scan(
     if entries := make_entries(results):
         for entry in entries:
             add_entry(leaderboard_dir, entry, datetime.date.today())
-        write_page(leaderboard_dir)
+        board = read_board(leaderboard_dir)
+        write_page(leaderboard_dir, board)
+        for line in board.left_out:
+            note(f"left out of the leaderboard: {line}")
         click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     click.echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)

@@ -1,7 +1,9 @@
 """`archbench leaderboard`: renders the pages from the entries, checks them, takes in the entries of a scan."""
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +20,9 @@ from archbench.cli.common import (
 )
 from archbench.cli.outputs.leaderboard import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
 
+if TYPE_CHECKING:
+    from archbench.leaderboard.entry import LeaderboardEntry
+
 EXIT_DIFFERS = 1
 
 
@@ -30,7 +35,8 @@ def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool,
     """Render the leaderboard, or check it.
 
     Without a command, the pages are rendered from the entries. Every figure is computed anew from the learning curves
-    in the entries; an entry that states another is refused.
+    in the entries; an entry that states another, or holds what no run can have measured, is named and left out: the
+    command then ends with 1.
     """
     if context.invoked_subcommand is not None:
         if only_check or as_json:
@@ -40,15 +46,18 @@ def leaderboard(context: click.Context, leaderboard_dir: Path, only_check: bool,
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
 
-    problems = page.check(leaderboard_dir) if only_check else []
-    changed = [] if only_check else page.write(leaderboard_dir)
+    board = page.read_board(leaderboard_dir)
+    problems = page.check(leaderboard_dir, board)[len(board.left_out) :] if only_check else []
+    changed = [] if only_check else page.write(leaderboard_dir, board)
     for problem in problems:
         note(problem)
     if problems:
         are = "file is" if len(problems) == 1 else "files are"
         note(f"{len(problems)} {are} out of date; `archbench leaderboard` renders them again")
+    _tell_left_out(board.left_out)
+    problems = [*board.left_out, *problems]
     if as_json:
-        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(leaderboard_dir)))
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(board.entries)))
     elif not only_check:
         _tell_changed(changed)
     context.exit(EXIT_DIFFERS if problems else 0)
@@ -77,7 +86,9 @@ def add(leaderboard_dir: Path, scan: Path, runs_dir: Path) -> None:
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
     written = [add_entry(leaderboard_dir, entry, datetime.date.today()) for entry in entries]
-    _tell_changed([*written, *page.write(leaderboard_dir)])
+    board = page.read_board(leaderboard_dir)
+    _tell_changed([*written, *page.write(leaderboard_dir, board)])
+    _tell_left_out(board.left_out)
 
 
 @leaderboard.command()
@@ -107,8 +118,12 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     context.exit(EXIT_DIFFERS if any(one.problems for one in checked) else 0)
 
 
-def _standings(leaderboard_dir: Path) -> list[Standing]:
-    from archbench.leaderboard.page import read_entries
+def _tell_left_out(left_out: Sequence[str]) -> None:
+    for line in left_out:
+        note(f"left out: {line}")
+
+
+def _standings(entries: "Sequence[LeaderboardEntry]") -> list[Standing]:
     from archbench.leaderboard.standings import make_standings
 
     return [
@@ -124,7 +139,7 @@ def _standings(leaderboard_dir: Path) -> list[Standing]:
             law=row.frontier.law,
             multiplier=row.multiplier,
         )
-        for standing in make_standings(read_entries(leaderboard_dir))
+        for standing in make_standings(entries)
         for table in standing.tables
         for row in table.rows
     ]

@@ -2,7 +2,6 @@
 
 from archbench.analysis.frontier.noise import ENOUGH_FREEDOM
 from archbench.analysis.frontier.scan import StudyOptions, study_contenders
-from archbench.errors import SpecError
 from archbench.leaderboard.back_test import back_test_errors
 from archbench.leaderboard.entry import FORMAT, EntryFigure, LeaderboardEntry, figure_of
 from archbench.results.runs import CostAxis
@@ -13,13 +12,6 @@ _HANG_ON_NOISE = {"tiers", "dominated_sizes", "noise_std_nats"}
 
 _FIGURES = StudyOptions(num_resamples=2)
 """Stated figures hold no intervals, so that hardly any resamples are needed to check them."""
-
-
-def refuse_forged(path: str, entry: LeaderboardEntry) -> None:
-    """Raises SpecError naming the first figure of `entry` that its curves do not give."""
-    problems = check_figures(entry)
-    if problems:
-        raise SpecError(f"{path}: {problems[0]}; write it again with `archbench leaderboard add {entry.scan}`")
 
 
 def check_figures(entry: LeaderboardEntry) -> list[str]:
@@ -35,7 +27,7 @@ def check_figures(entry: LeaderboardEntry) -> list[str]:
     for one in contenders:
         frontier = one.result
         stated, found = (
-            entry.figures.get(frontier.cost_axis.value),
+            entry.figures.get(frontier.cost_axis),
             figure_of(frontier, errors.get(frontier.cost_axis.value)),
         )
         if stated is None:

@@ -1,15 +1,16 @@
 """The leaderboard's pages: rendered from entries alone, the same bytes from the same entries."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from archbench.errors import StoreError
-from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
+from archbench.errors import ArchbenchError, StoreError, in_one_line
+from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, misplaced, read_entry, upgraded, write_entry
 from archbench.leaderboard.evidence import evidence
-from archbench.leaderboard.forgery import refuse_forged
+from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.html import evidence_anchor, leaderboard_html
 from archbench.leaderboard.standings import Standing, make_standings
-from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, origins
+from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, mixed, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
 
@@ -50,19 +51,38 @@ _EMPTY = """## No entry
 There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
 
 
-def read_entries(directory: Path) -> list[LeaderboardEntry]:
-    """All entries below `directory`, by file name. Raises SpecError for one that is malformed or forged."""
-    entries = []
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The entries of a leaderboard."""
+
+    entries: tuple[LeaderboardEntry, ...]
+    left_out: tuple[str, ...]
+    """Entries that are on no page, each with its file and the reason, in one line."""
+
+
+def read_board(directory: Path) -> Board:
+    """All entries below `directory`, by file name. One that is malformed, forged or misnamed is left out, and named."""
+    entries, left_out = [], []
     for path in sorted((directory / "entries").glob("*.json")):
-        entry = read_entry(path)
-        refuse_forged(str(path), entry)
-        entries.append(entry)
-    return entries
+        try:
+            entry = read_entry(path)
+            problems = [*misplaced(path, entry), *check_figures(entry)]
+        except ArchbenchError as error:
+            left_out.append(str(error))
+            continue
+        except Exception as error:  # whatever a stranger's curves do to the analysis: other entries have their page
+            left_out.append(f"{path}: cannot be analysed: {in_one_line(error)}; take it away")
+            continue
+        if problems:
+            left_out.append(f"{path}: {problems[0]}; write it again with `archbench leaderboard add {entry.scan}`")
+        else:
+            entries.append(entry)
+    return Board(tuple(entries), tuple(left_out))
 
 
 def render(directory: Path) -> dict[Path, bytes]:
     """Path (inside `directory`) -> content of every generated file."""
-    return _render(directory, read_entries(directory))
+    return _render(directory, read_board(directory).entries)
 
 
 def _render(directory: Path, stored: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
@@ -84,6 +104,7 @@ def _parts(standings: Mapping[str, Standing], entries: Sequence[LeaderboardEntry
     for name, standing in standings.items():
         main = standing.main
         blocks = [heading(main), main_table(main, link), f"![Loss against compute]({FIGURES}/{name})", origins(main)]
+        blocks.append(mixed(main))
         if standing.others:
             blocks.append(axes_table(standing.tables))
         parts.append("\n\n".join(block for block in blocks if block))
@@ -108,13 +129,13 @@ def _evidence_page(entry: LeaderboardEntry) -> bytes:
     return ("\n\n".join([title, data, *evidence(entry)]) + "\n").encode()
 
 
-def write(directory: Path) -> list[Path]:
-    """Renders all files into `directory` and returns what changed.
+def write(directory: Path, board: Board | None = None) -> list[Path]:
+    """Renders all files into `directory`, of the entries there if no `board` is given, and returns what changed.
 
     Entries of an older format are written anew, what they do not state computed from their curves; figures that are no
     longer made are removed.
     """
-    entries = read_entries(directory)
+    entries = (board or read_board(directory)).entries
     changed = [write_entry(directory, upgraded(entry)) for entry in entries if entry.format != FORMAT]
     files = _render(directory, entries)
     try:
@@ -131,13 +152,17 @@ def write(directory: Path) -> list[Path]:
     return changed
 
 
-def check(directory: Path) -> list[str]:
-    """What differs between the files that are there and those that the entries give; empty if nothing does."""
-    entries = read_entries(directory)
-    files = _render(directory, entries)
-    problems = [
+def check(directory: Path, board: Board | None = None) -> list[str]:
+    """What differs between the files that are there and those that the entries give; empty if nothing does.
+
+    Entries that are left out are part of it.
+    """
+    board = board or read_board(directory)
+    files = _render(directory, board.entries)
+    problems = [*board.left_out]
+    problems += [
         f"{directory / 'entries' / entry.file_name}: is of format {entry.format}, not {FORMAT}"
-        for entry in entries
+        for entry in board.entries
         if entry.format != FORMAT
     ]
     for path, content in files.items():

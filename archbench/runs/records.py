@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 from types import NoneType
 from typing import Any
 
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 
 from archbench.errors import StoreError
 from archbench.results.arithmetic import ARITHMETIC
+from archbench.results.consistency import belied_point, near
 from archbench.results.runs import CurvePoint, NoiseMeasurement, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile
@@ -43,9 +43,6 @@ _KEYS = frozenset({*_ALWAYS, "arithmetic", "noise_scale", "other_losses_nats"})
 
 _TIMED_OBJECTS = ("hardware", "versions", "plugins")
 """Keys of the timings under which others look for more."""
-
-_ROUNDING = 1e-9
-"""Relative difference up to which two figures of a record are the same."""
 
 _POINT_SORTS: Mapping[str, tuple[type, ...]] = {
     "step": (int,),
@@ -250,32 +247,25 @@ def inconsistency(identity: RunIdentity, facts: RunFacts, curve: Sequence[CurveP
     evaluation set are its nats per token times one factor.
     """
     training = identity.training
-    factors = [one.bits_per_byte / one.validation_loss_nats for one in curve if _has_factor(one)]
     for index, point in enumerate(curve):
         if point.tokens != point.step * training.batch_tokens or point.step > training.total_steps:
             return f"curve[{index}]: {point.tokens:,} tokens at step {point.step:,} are not those of its plan"
         if index and point.step <= curve[index - 1].step:
             return f"curve[{index}]: step {point.step:,} comes after {curve[index - 1].step:,}"
-        if not _near(point.kaplan_flops, facts.kaplan_flops_per_token * point.tokens):
+        if not near(point.kaplan_flops, facts.kaplan_flops_per_token * point.tokens):
             return f"curve[{index}]: kaplan_flops {point.kaplan_flops:g} are not those of its tokens"
-        if not _near(point.exact_flops, facts.exact_flops_per_token * point.tokens):
+        if not near(point.exact_flops, facts.exact_flops_per_token * point.tokens):
             return f"curve[{index}]: exact_flops {point.exact_flops:g} are not those of its tokens"
         if point.validation_loss_nats <= 0.0:
             return f"curve[{index}]: validation_loss_nats is {point.validation_loss_nats:g}"
-        if _has_factor(point) and not _near(point.bits_per_byte / point.validation_loss_nats, median(factors)):
-            return (
-                f"curve[{index}]: validation_loss_nats {point.validation_loss_nats:g} and bits_per_byte"
-                f" {point.bits_per_byte:g} belie each other"
-            )
+    index = belied_point([one.validation_loss_nats for one in curve], [one.bits_per_byte for one in curve])
+    if index is not None:
+        one = curve[index]
+        return (
+            f"curve[{index}]: validation_loss_nats {one.validation_loss_nats:g} and bits_per_byte"
+            f" {one.bits_per_byte:g} belie each other"
+        )
     return None
-
-
-def _has_factor(point: CurvePoint) -> bool:
-    return bool(point.bits_per_byte) and point.validation_loss_nats > 0.0
-
-
-def _near(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=_ROUNDING)
 
 
 def _arithmetic(content: object) -> Mapping[str, Any] | None:
@@ -336,17 +326,28 @@ def _read_timings(path: Path) -> Sealed:
 def _with_device_seconds(outcome: Outcome, timings: Mapping[str, Any], path: Path) -> Outcome:
     try:
         seconds = {int(step): float(value) for step, value in timings.get("device_seconds_by_step", [])}
-        known = [value for _, value in sorted(seconds.items())]
-        if known != sorted(known) or (known and known[0] < 0.0):
-            raise ValueError("device_seconds_by_step: seconds fall while steps rise")
-        if problem := next((name for name in _TIMED_OBJECTS if not isinstance(timings.get(name, {}), dict)), None):
-            raise ValueError(f"{problem} is no object")
+        _require_sound(seconds, timings)
     except (TypeError, ValueError) as error:
         raise DamagedFile(f"{path}: is damaged: {_first_line(error)}; {_TIMINGS_REMEDY}") from error
     if not seconds:
         return outcome
     curve = tuple(replace(point, device_seconds=seconds.get(point.step)) for point in outcome.curve)
     return replace(outcome, curve=curve)
+
+
+def _require_sound(seconds: Mapping[int, float], timings: Mapping[str, Any]) -> None:
+    """Raises ValueError where timings are not what others expect who look into them."""
+    known = [value for _, value in sorted(seconds.items())]
+    if known != sorted(known) or (known and known[0] < 0.0):
+        raise ValueError("device_seconds_by_step: seconds fall while steps rise")
+    for name in _TIMED_OBJECTS:
+        if not isinstance(timings.get(name, {}), dict):
+            raise ValueError(f"{name}: expected an object")
+    for what, origin in timings.get("plugins", {}).items():
+        if not isinstance(origin, dict):
+            raise ValueError(f"plugins.{what}: expected an object")
+    if not isinstance(timings.get("hardware", {}).get("memory_bytes", 0), int | float | None):
+        raise ValueError("hardware.memory_bytes: expected a number")
 
 
 def _first_line(error: Exception) -> str:

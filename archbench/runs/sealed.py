@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from archbench.errors import StoreError
-from archbench.runs.files import DamagedFile, parse_json, read_bytes, require_plain, to_json, write_atomically
+from archbench.runs.files import (
+    MAX_BYTES,
+    DamagedFile,
+    parse_json,
+    read_bytes,
+    require_plain,
+    to_json,
+    write_atomically,
+)
 
 FORMAT = 2
 """The format that is written, of every sealed file: the first with a digest."""
@@ -41,30 +49,35 @@ def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, seal(content))
 
 
-def seal(content: Mapping[str, Any]) -> bytes:
+def seal(content: Mapping[str, Any], version: int = FORMAT) -> bytes:
     """`content` as JSON, its format and digest among its keys."""
-    versioned = {**content, "format": FORMAT}
+    versioned = {**content, "format": version}
     return to_json({**versioned, "digest": _digest(versioned)})
 
 
-def read_sealed(path: Path, remedy: str) -> Sealed:
-    """What `path` holds.
+def read_sealed(
+    path: Path, remedy: str, *, latest: int = FORMAT, first_sealed: int = UNPROTECTED + 1, limit: int = MAX_BYTES
+) -> Sealed:
+    """What `path` holds, if that is of a format up to `latest`; those from `first_sealed` on have a digest.
 
-    Raises StoreError where it cannot be read or a newer version wrote it, DamagedFile where it is not what was written.
-    Each names the file and what is wrong; `remedy` says what to do about damage.
+    Raises StoreError where it cannot be read, has more than `limit` bytes, or a newer version wrote it, DamagedFile
+    where it is not what was written. Each names the file and what is wrong; `remedy` says what to do about damage.
     """
-    raw = read_bytes(path)
+    raw = read_bytes(path, limit)
     try:
-        content = parse_json(raw)
-        if not isinstance(content, dict):
-            raise ValueError(f"expected an object, got {type(content).__name__}")
-        return _opened(path, raw, content)
+        sealed = _opened(raw, first_sealed)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: is damaged: {error}; {remedy}") from error
+    if sealed.format > latest:
+        raise StoreError(f"{path}: has format {sealed.format}, this archbench reads up to {latest}; update archbench")
+    return sealed
 
 
-def _opened(path: Path, raw: bytes, content: dict[str, Any]) -> Sealed:
-    """Raises ValueError where the content is not what its digest was made of, StoreError for a newer format."""
+def _opened(raw: bytes, first_sealed: int) -> Sealed:
+    """Raises ValueError where the content is not what its digest was made of."""
+    content = parse_json(raw)
+    if not isinstance(content, dict):
+        raise ValueError(f"expected an object, got {type(content).__name__}")
     protected = "digest" in content
     if not protected:
         require_plain(content)
@@ -74,10 +87,8 @@ def _opened(path: Path, raw: bytes, content: dict[str, Any]) -> Sealed:
     written = content.pop("format", UNPROTECTED)
     if type(written) is not int or written < UNPROTECTED:
         raise ValueError(f"format is {written!r}")
-    if not protected and written != UNPROTECTED:
+    if not protected and written >= first_sealed:
         raise ValueError(f"format {written} has a digest, and there is none")
-    if written > FORMAT:
-        raise StoreError(f"{path}: has format {written}, this archbench reads up to {FORMAT}; update archbench")
     return Sealed(content, written, protected)
 
 

@@ -13,6 +13,7 @@ from archbench.cli.leaderboard import leaderboard
 from archbench.host import default_host
 from archbench.leaderboard.entry import EntryCurve, read_entry
 from archbench.leaderboard.submission import check_submission
+from archbench.runs.sealed import seal
 from archbench.spec.identity import RunIdentity
 
 ENTRIES = Path(__file__).parents[3] / "leaderboard" / "entries"
@@ -35,7 +36,8 @@ def forge(path: Path, change: Callable[[Content], None], *, rehash: str = "") ->
             run["curve_sha256"] = EntryCurve.model_validate(run["curve"]).sha256
         if "identity" in rehash:
             run["run_id"] = RunIdentity.model_validate(run["identity"]).run_id
-    path.write_text(json.dumps(content))
+    content.pop("digest", None)
+    path.write_bytes(seal(content, content["format"]))
     return check_submission(path, default_host()).problems
 
 
@@ -129,7 +131,8 @@ def test_an_entry_under_another_entrys_name_is_refused(entry: Path) -> None:
 def test_an_unknown_architecture_is_said_to_be_unchecked(entry: Path) -> None:
     content = json.loads(entry.read_text())
     content["spec"]["contenders"]["reformer"]["architecture"] = {"kind": "strange"}
-    entry.write_text(json.dumps(content))
+    content.pop("digest", None)
+    entry.write_bytes(seal(content, content["format"]))
     checked = check_submission(entry, default_host())
     assert checked.problems == ()
     assert "its spec needs a plug-in that is not here" in checked.unchecked[0]
