@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -40,6 +41,15 @@ from archbench.units import counted, human_seconds
 EXIT_RUNS_FAILED = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How the runs of a command are carried out."""
+
+    plugin_files: Sequence[Path]
+    tracking: Tracking
+    leave_out_damaged: bool
+
+
 @click.command()
 @spec_argument
 @override_option
@@ -50,6 +60,9 @@ EXIT_RUNS_FAILED = 1
 @plugin_option
 @nproc_option
 @tracker_option
+@click.option(
+    "--leave-out-damaged", is_flag=True, help="Leave runs out whose stored result is damaged, rather than train them."
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -62,6 +75,7 @@ def run(
     plugin_files: tuple[Path, ...],
     nproc: int | None,
     trackers: tuple[str, ...],
+    leave_out_damaged: bool,
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
@@ -78,7 +92,8 @@ def run(
     try:
         with tracking.telling(note):
             files = [path.resolve() for path in plugin_files]
-            scan_plan, outcome = _stages(loaded, store, host, cache_dir, files, tracking, told)
+            how = _How(files, tracking, leave_out_damaged)
+            scan_plan, outcome = _stages(loaded, store, host, cache_dir, how, told)
         # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
         from archbench.cli.finish import finish_scan
 
@@ -122,8 +137,7 @@ def _stages(
     store: RunStore,
     host: Host,
     cache_dir: Path,
-    plugin_files: Sequence[Path],
-    tracking: Tracking,
+    how: _How,
     told: list[str],
 ) -> tuple[ScanPlan, ScanOutcome]:
     """Plans and trains until nothing waits for runs that have ended; the whole plan, and how its last stage ended.
@@ -144,7 +158,7 @@ def _stages(
             for pending in plan.pending:
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
-        outcome = _stage(spec, plan, store, host, plugin_files, tracking, told)
+        outcome = _stage(spec, plan, store, host, how, told)
         if not plan.pending:
             return plan, outcome
         previous = planned
@@ -155,8 +169,7 @@ def _stage(
     plan: ScanPlan,
     store: RunStore,
     host: Host,
-    plugin_files: Sequence[Path],
-    tracking: Tracking,
+    how: _How,
     told: list[str],
 ) -> ScanOutcome:
     costed = cost_plan(spec, plan, store)
@@ -168,7 +181,14 @@ def _stage(
     try:
         with watcher:
             return carry_out(
-                plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files, tracking=tracking
+                plan,
+                store,
+                host,
+                watcher,
+                executor=spec.executor,
+                plugin_files=how.plugin_files,
+                tracking=how.tracking,
+                leave_out_damaged=how.leave_out_damaged,
             )
     finally:
         told += watcher.warnings

@@ -190,7 +190,7 @@ class LeaderboardEntry(_Model):
     """Versions, plug-in origins, data and tokenizer hashes."""
     runs: Annotated[tuple[EntryRun, ...], Field(min_length=1, max_length=MAX_RUNS)]
     figures: dict[CostAxis, EntryFigure]
-    family: str | None = None
+    family: Word | None = None
     """The family of architectures that differ in one mechanism only, where the contender belongs to one."""
     added: datetime.date | None = None
     """The day on which these runs came in; None where that was not noted."""

@@ -32,7 +32,9 @@ ENDED = (RunState.DONE, RunState.FAILED, RunState.DIVERGED)
 _RECORD_REMEDY = (
     "`archbench run` trains the run again (it ends in the same bits); with --leave-out-damaged it goes on without it"
 )
-_TIMINGS_REMEDY = "delete the file, device seconds are then missing, or `archbench runs rerun --damaged`"
+_TIMINGS_REMEDY = (
+    "delete the file, device seconds are then missing; `archbench runs rerun --damaged` measures them again"
+)
 
 _MEASURED = "device_seconds"
 """The one field of a curve point that is measured, hence kept out of the record."""

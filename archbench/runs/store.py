@@ -61,6 +61,8 @@ class RunStatus:
     reason: str | None
     validation_loss_nats: float | None = None
     """At the end of a run that has ended."""
+    damage: str | None = None
+    """Why its record is not believed, in one line; the run then counts as planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,16 @@ class RunStore:
         if stored is None or (stored != plan and not ended):
             directory.write_plan(plan)
         return directory
+
+    def plan_damage(self, run_id: str) -> str | None:
+        """Why the run's stored plan is not believed, in one line; None where it is, or there is none."""
+        directory = self.directory(run_id)
+        try:
+            if directory.plan_file.exists():
+                directory.read_plan()
+        except DamagedFile as error:
+            return str(error)
+        return None
 
     def directories(self) -> Iterator[RunDirectory]:
         """All run directories, by name. The directories are the truth: no list of them is kept."""
@@ -221,7 +233,28 @@ def directory_status(directory: RunDirectory) -> RunStatus:
         return RunStatus(RunState.RUNNING, lease.step, None)
     if record is not None:
         return _ended_status(record)
-    return RunStatus(RunState.PLANNED, None, damage)
+    return RunStatus(RunState.PLANNED, None, damage, damage=damage)
+
+
+def damages_of(directory: RunDirectory) -> list[str]:
+    """What of a run's plan, record and timings is not what was written, one line each."""
+    found = []
+    readers = (
+        (directory.plan_file, directory.read_plan),
+        (directory.record_file, lambda: read_record(directory, contender="", size_index=0)),
+        (directory.path / IMPORTED_FILE, lambda: read_record(directory, contender="", size_index=0)),
+    )
+    for path, read in readers:
+        if not path.exists():
+            continue
+        try:
+            record = read()
+        except DamagedFile as error:
+            found.append(str(error))
+            continue
+        if isinstance(record, RunRecord) and "problem" in record.details:
+            found.append(record.details["problem"])
+    return list(dict.fromkeys(found))
 
 
 def _ended_status(record: RunRecord) -> RunStatus:

@@ -243,9 +243,9 @@ def test_components_that_changed_since_planning_fail_the_run_in_one_line(
     plan: Any, train_to_end: Any, tmp_path: Path
 ) -> None:
     directory: RunDirectory = plan()
-    content = json.loads(directory.plan_file.read_bytes())
-    content["identity"]["plugin_versions"]["archbench"] = "99.0"
-    directory.plan_file.write_text(json.dumps(content))
+    planned = directory.read_plan()
+    identity = planned.identity.model_copy(update={"plugin_versions": {"archbench": "99.0"}})
+    directory.write_plan(planned.model_copy(update={"identity": identity}))
     outcome: Outcome = train_to_end(directory)
     assert outcome.state is RunState.FAILED
     assert outcome.reason is not None
