@@ -50,7 +50,7 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
     click.echo(wrapped(verdict(results)))
     if mixed:
-        click.echo(wrapped(f"- Mind: {mixed}"))
+        click.echo(wrapped(f"- Mind: {mixed}."))
     if comparisons:
         click.echo("")
         _print_table(comparisons)

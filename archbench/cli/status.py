@@ -86,7 +86,8 @@ def _read(store: RunStore, names: Sequence[str], *, required: bool) -> tuple[lis
             continue
         records, problems = store.records(index)
         mixed = mixed_arithmetic(records)
-        scans.append((index, records, (*problems, *([mixed] if mixed else []))))
+        again = "; `archbench runs rerun RUN` computes one again here"
+        scans.append((index, records, (*problems, *([f"{mixed}{again}"] if mixed else []))))
     return scans, damaged
 
 

@@ -130,7 +130,7 @@ def reservations(results: ScanResults) -> list[str]:
     tuning = analyse_tuning((*results.records, *results.trials))
     return [
         *results.warnings,
-        *([mixed] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
+        *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(

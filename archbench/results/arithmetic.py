@@ -63,7 +63,5 @@ def mixed_words(arithmetics: Iterable[Mapping[str, Any]]) -> str | None:
     ]
     if not differing:
         return None
-    return (
-        f"runs were computed by different arithmetic: {'; '.join(differing)}: their last digits do not compare bit for"
-        " bit; `archbench runs rerun RUN` computes one again here"
-    )
+    what = "; ".join(differing)
+    return f"runs were computed by different arithmetic: {what}: their last digits do not compare bit for bit"
