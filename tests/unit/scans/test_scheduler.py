@@ -296,6 +296,33 @@ def test_a_run_whose_record_is_damaged_is_trained_again(planned: Plan, store: Ru
     assert record.read_bytes() == whole
 
 
+def test_a_run_whose_record_is_damaged_is_left_out_where_that_is_asked_for(planned: Plan, store: RunStore) -> None:
+    plan = planned()
+    work(plan, store)
+    record = store.directory(plan.runs[0].run_id).record_file
+    changed = record.read_bytes().replace(b'"validation_loss_nats": ', b'"validation_loss_nats": 1', 1)
+    record.write_bytes(changed)
+    notes = Notes()
+    outcome = carry_out(plan, store, default_host(), notes, executor=ScriptedConfig(), leave_out_damaged=True)
+    (failure,) = outcome.failures
+    assert (outcome.num_trained, outcome.num_ready, failure.run.run_id) == (0, 4, plan.runs[0].run_id)
+    assert f"{record}: is damaged: its content is not what its digest was made of" in failure.reason
+    assert "1 run left out" in " ".join(notes.lines)
+    assert record.read_bytes() == changed
+
+
+def test_a_damaged_plan_is_told_and_blocks_nothing(planned: Plan, store: RunStore) -> None:
+    plan = planned()
+    work(plan, store)
+    path = store.directory(plan.runs[0].run_id).plan_file
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"seed": 0', b'"seed": 1'))
+    outcome, notes, _ = work(plan, store)
+    assert outcome == ScanOutcome(0, 5, ())
+    assert f"{path}: is damaged: its content is not what its digest was made of" in notes.lines[0]
+    assert path.read_bytes() == whole
+
+
 def test_damaged_timings_cost_the_device_seconds_alone(planned: Plan, store: RunStore) -> None:
     plan = planned()
     work(plan, store)
