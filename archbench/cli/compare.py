@@ -12,6 +12,7 @@ from archbench.cli.outputs.comparisons import CompareOutput
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.runs import RunRecord, size_scan_results
+from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
     from archbench.results.fits import Comparison
@@ -58,7 +59,7 @@ def compare(a: str, b: str, runs_dir: Path, scan: str | None, finished_only: boo
 
 def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["RunRecord"], list[str]]:
     """The records of both contenders, and the scans that they come from."""
-    indices = [store.scan(name) for name in ([scan] if scan else store.scan_names())]
+    indices = [store.scan(scan)] if scan else _whole_scans(store)
     if not indices:
         raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
     holders = {name: [index for index in indices if _has(index, name)] for name in (a, b)}
@@ -81,6 +82,17 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
         for problem in problems:
             note(f"warning: {problem}")
     return records, sorted({index.name for index in chosen.values()})
+
+
+def _whole_scans(store: "RunStore") -> list["ScanIndex"]:
+    """All scans but those whose list is damaged, which are told."""
+    found = []
+    for name in store.scan_names():
+        try:
+            found.append(store.scan(name))
+        except DamagedFile as error:
+            note(f"warning: {error}")
+    return found
 
 
 def _text_of(index: "ScanIndex") -> str | None:

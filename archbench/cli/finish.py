@@ -11,7 +11,7 @@ from archbench.analysis.frontier.scan import analyse_scan
 from archbench.analysis.studies import analyse_studies
 from archbench.cli.common import note, table_console, wrapped
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.errors import PluginError
+from archbench.errors import PluginError, SpecError
 from archbench.host import Host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
@@ -53,7 +53,10 @@ def finish_scan(
     click.echo(f"page         {report.with_name(PAGE_FILE)}")
     if entries := make_entries(results):
         for entry in entries:
-            add_entry(leaderboard_dir, entry, datetime.date.today())
+            try:
+                add_entry(leaderboard_dir, entry, datetime.date.today())
+            except SpecError as error:
+                note(f"kept off the leaderboard: {entry.contender}: {error}")
         board = read_board(leaderboard_dir)
         write_page(leaderboard_dir, board)
         for line in board.left_out:

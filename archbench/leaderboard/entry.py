@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from archbench.errors import SpecError
+from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.back_test import back_test_errors
 from archbench.leaderboard.bounds import (
     MAX_ENTRY_BYTES,
@@ -313,11 +313,17 @@ def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
 def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> Path:
     """Stores `entry`, made of a scan on `day`; what its file stated before goes into its history. Returns the file.
 
-    Raises SpecError where the file that stands there is malformed.
+    Raises SpecError where the file that stands there is malformed or damaged.
     """
     path = directory / "entries" / entry.file_name
     new = entry.model_copy(update={"added": day})
-    return write_entry(directory, new.replacing(read_entry(path), day) if path.is_file() else new)
+    if not path.is_file():
+        return write_entry(directory, new)
+    try:
+        old = read_entry(path)
+    except ArchbenchError as error:
+        raise SpecError(f"{error}, once it is moved away: the history that it holds goes with it") from error
+    return write_entry(directory, new.replacing(old, day))
 
 
 def read_entry(path: Path) -> LeaderboardEntry:

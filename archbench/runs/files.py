@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,16 +77,24 @@ def read_json(path: Path) -> Any:
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The content of `path`. Raises StoreError where it is no file, unreadable, or holds more than `limit` bytes."""
     try:
-        # Asked first: opening a pipe would wait for whoever writes into it.
-        if not path.is_file():
-            found = "is no file" if path.exists() else "is not there"
-            raise StoreError(f"{path}: cannot be read: {found}; mend that or move it away")
-        size = path.stat().st_size
-        if size > limit:
-            raise StoreError(f"{path}: has {size:,} bytes, at most {limit:,} are read; move it away")
-        return path.read_bytes()
+        # Not blocking: opening a pipe would wait for whoever writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: cannot be read: is not there; mend that or move it away") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}; mend that or move it away") from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(f"{path}: cannot be read: is no file; mend that or move it away")
+        if found.st_size > limit:
+            raise StoreError(f"{path}: has {found.st_size:,} bytes, at most {limit:,} are read; move it away")
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+            return stream.read()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}; mend that or move it away") from error
+    finally:
+        os.close(descriptor)
 
 
 def parse_json(raw: bytes) -> Any:

@@ -78,6 +78,7 @@ class Outcome:
 class _Stored:
     """A record as it is stored."""
 
+    run_id: str
     identity: RunIdentity
     facts: RunFacts
     written_identity: Mapping[str, Any]
@@ -157,7 +158,7 @@ def _without_end(directory: RunDirectory, contender: str, size_index: int) -> Ru
     state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
     progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
     identity, facts = plan.identity.model_dump(mode="json"), plan.facts.model_dump(mode="json")
-    planned = _Stored(plan.identity, plan.facts, identity, facts, Outcome(state), protected=True)
+    planned = _Stored(plan.identity.run_id, plan.identity, plan.facts, identity, facts, Outcome(state), protected=True)
     return _join(planned, contender, size_index, progress)
 
 
@@ -178,7 +179,7 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
     identity, facts, outcome = stored.identity, stored.facts, stored.outcome
     training = identity.training
     return RunRecord(
-        run_id=canonical_id(stored.written_identity),
+        run_id=stored.run_id,
         contender=contender,
         architecture=str(identity.architecture["kind"]),
         objective=str(identity.objective["kind"]),
@@ -238,7 +239,7 @@ def _parse_record(directory: RunDirectory, *, last_alone: bool = False) -> _Stor
             raise ValueError(problem)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedFile(f"{path}: is damaged: {_first_line(error)}; {_RECORD_REMEDY}") from error
-    return _Stored(identity, facts, content["identity"], content["facts"], outcome, sealed.protected)
+    return _Stored(content["run_id"], identity, facts, content["identity"], content["facts"], outcome, sealed.protected)
 
 
 def inconsistency(identity: RunIdentity, facts: RunFacts, curve: Sequence[CurvePoint]) -> str | None:
@@ -260,11 +261,11 @@ def inconsistency(identity: RunIdentity, facts: RunFacts, curve: Sequence[CurveP
             return f"curve[{index}]: exact_flops {point.exact_flops:g} are not those of its tokens"
         if point.validation_loss_nats <= 0.0:
             return f"curve[{index}]: validation_loss_nats is {point.validation_loss_nats:g}"
-    index = belied_point([one.validation_loss_nats for one in curve], [one.bits_per_byte for one in curve])
-    if index is not None:
-        one = curve[index]
+    belied = belied_point([one.validation_loss_nats for one in curve], [one.bits_per_byte for one in curve])
+    if belied is not None:
+        one = curve[belied]
         return (
-            f"curve[{index}]: validation_loss_nats {one.validation_loss_nats:g} and bits_per_byte"
+            f"curve[{belied}]: validation_loss_nats {one.validation_loss_nats:g} and bits_per_byte"
             f" {one.bits_per_byte:g} belie each other"
         )
     return None

@@ -125,11 +125,8 @@ def test_a_sealed_file_has_the_bytes_of_its_content(tmp_path: Path) -> None:
     assert (sealed.content, sealed.format, sealed.protected) == (content, FORMAT, True)
 
 
-def test_a_newer_format_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archbench.runs.sealed.FORMAT", FORMAT + 1)
-    whole = seal({"a": 1})
-    monkeypatch.undo()
-    (tmp_path / "new.json").write_bytes(whole)
+def test_a_newer_format_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_bytes(seal({"a": 1}, FORMAT + 1))
     with pytest.raises(StoreError, match=f"has format {FORMAT + 1}, this archbench reads up to {FORMAT}") as caught:
         read_sealed(tmp_path / "new.json", "do something")
     assert not isinstance(caught.value, DamagedFile)
