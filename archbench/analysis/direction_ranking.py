@@ -11,10 +11,10 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from archbench.analysis.comparison.compare import two_sided_p
 from archbench.analysis.effective_data import Effective, exponential_interval
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.frontier.tiers import LEVEL, holm
+from archbench.analysis.significance import two_sided_p
 from archbench.results.fits import Interval
 from archbench.results.transfer import DirectionPair, DirectionRanking, DirectionScore
 

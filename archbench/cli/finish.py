@@ -23,7 +23,6 @@ from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
-from archbench.units import counted
 
 
 def finish_scan(
@@ -111,6 +110,8 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
     """Prints the exponent of L(C) of each contender on both axes of FLOPs."""
     from rich.table import Table
 
+    from archbench.report.words import tiers_text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("contender", "cost axis", "α (95 %)", "α with floor", "tiers"):
         # Narrow terminals break these where they hold a space; figures stay whole.
@@ -118,17 +119,12 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
     for frontier in frontiers:
         if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
             continue
-        tiers = (
-            f"{counted(len(frontier.tiers), 'tier')}, {counted(len(frontier.sizes), 'size')}"
-            if frontier.tiered
-            else "not tiered"
-        )
         table.add_row(
             frontier.contender,
             frontier.cost_axis.value,
             _exponent(frontier.law),
             _exponent(frontier.law_with_floor),
-            tiers,
+            tiers_text(frontier),
         )
     table_console().print(table)
 

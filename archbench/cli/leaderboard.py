@@ -135,6 +135,7 @@ def _standings(entries: "Sequence[LeaderboardEntry]") -> list[Standing]:
             reference_cost=table.reference_cost,
             name=row.name,
             rank=row.rank,
+            unranked=row.unranked,
             loss_nats=row.loss_nats,
             law=row.frontier.law,
             multiplier=row.multiplier,

@@ -20,24 +20,27 @@ FIGURES = "figures"
 EVIDENCE = "evidence"
 
 _INTRODUCTION = """Which Transformer architecture gives the lowest loss for its training compute? Each architecture
-is trained at several sizes under one protocol; its *frontier* is the lower envelope of all its learning curves.
-Architectures rank by the loss that their frontiers reach at one reference compute. This page is generated: `archbench
-leaderboard`."""
+is trained at several sizes under one protocol; its *frontier* is read from its finished runs.
+Architectures rank by the compute that they need for equal loss, over one window of losses. This page is generated:
+`archbench leaderboard`."""
 
 _LEGEND = """## How to read it
 
-- **Rank**: by loss at the reference compute, the largest that all entries of the table reach. `1-2` means that the
-  95 % intervals of the losses overlap: the data do not tell these places apart.
-- **alpha**: exponent of L(C) = (C_c/C)^alpha on the frontier, with its 95 % interval from resampled runs. Larger is
-  better at scale. A word such as `too_few_sizes` stands where no figure may be read.
-- **Conventions**: whether the exponent is *steeper*, *flatter* or *not told apart* from the baseline's, and under how
-  many other conventions that holds (floor, cost axis, embeddings counted, Huber's loss, finished points only, without
-  the largest or the smallest size). `holds 7/9` means that two of nine readable variants say something else.
-- **Back-test**: error of the loss at the largest size as predicted by the law of the smaller ones; marked **!** where
-  its 95 % interval missed.
-- **Multiplier**: compute of the baseline divided by this architecture's at the lowest loss that both reach; above 1, it
-  needs less.
-- **Size tiers**: neighbouring sizes of which the larger ones do not beat the smallest by more than run-to-run noise.
+- **Rank**: one plus the number of architectures that need significantly less compute for equal loss, by a test of every
+  pair of the table (Holm). Equal ranks were not told apart. An architecture whose runs do not cover the table's window
+  of losses, or whose figure hangs on a single run, has no rank; the reason stands below the table.
+- **Loss**: at the reference compute, that of the reference's dearest run, with its 95 % interval.
+- **alpha**: exponent of L(C) = (C_c/C)^alpha of the finished runs, with its 95 % interval: run-to-run noise and lack of
+  fit. Larger is better at scale. A word such as `too_few_sizes` stands where no figure may be read.
+- **Multiplier**: compute of the reference divided by this architecture's at equal loss, the geometric mean over the
+  table's window, the middle half of the losses of the reference's runs; above 1, it needs less. A word such as
+  `hangs_on_one_run` or `extrapolated` stands where no figure may be relied on.
+- **Conventions**: whether it *needs less*, *needs more* or is *not told apart*, and under how many other conventions
+  that holds (form of the law, floors, cost axis, embeddings counted, learning curves, without the largest or the
+  smallest size). `holds 7/9` means that two of nine readable variants say something else.
+- **Back-test**: error of the loss of the dearest run as predicted by the law of the cheaper ones; marked **!** where
+  its 95 % interval missed, *no test* where the interval could cover anything.
+- **Size tiers**: neighbouring sizes that do not gain over smaller ones; then sizes of which that is not resolved.
 - **Prefix audit**: what the largest model gains from later tokens, which a causal model must not see, in nats per
   token. Zero for an honest causal model; marked **!** where its interval lies above zero.
 - **Compute tier**: what the largest run takes about a day on: *laptop* up to 1e15 executed FLOPs, *accelerator* up to

@@ -1,9 +1,9 @@
 """Who stands where: entries that may be compared, analysed together from their own curves and ranked.
 
-Entries share a table where their losses compare: same track, same text and tokenizer, same evaluation set, same
-context, compute of the same order (`ComputeTier`). Within it they rank by the loss that their frontiers reach at one
-reference cost, the largest that all of them reach. A rank is given as a range where 95 % intervals of those losses
-overlap.
+Entries share a table where they were trained under one protocol: same track, text, tokenizer, evaluation and context,
+and the same rules of training (batch, optimiser, schedule, tokens, seeds, rate or the tuning that found it), at compute
+of the same order (`ComputeTier`). Within it places are given by tests of compute at equal loss, over one window of
+losses that the table's baseline fixes (`archbench.analysis.comparison.ranking`).
 """
 
 import hashlib
@@ -13,18 +13,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-
-from archbench.analysis.comparison.compare import Contender, interval
+from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.comparison.multiplier import Window
+from archbench.analysis.comparison.ranking import Ranking, loss_at, rank
 from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, summarise
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
-from archbench.analysis.frontier.resamples import no_draw
-from archbench.analysis.frontier.scan import StudyOptions, compare_all, study_contenders
+from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
-from archbench.report.words import bits_per_byte_factor, decisive_point
-from archbench.results.fits import FrontierResult, Interval, MultiplierPoint
+from archbench.report.words import bits_per_byte_factor
+from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
+from archbench.runs.files import to_json
 
+_FOUND_PER_RUN = ("peak_learning_rate", "total_steps")
+"""What the rules give each size, and is no rule itself."""
 _WITHOUT_FLOOR = StudyOptions(floor="none")
 """Pages show the law without floor; fitting the other one would take most of the time."""
 
@@ -56,18 +58,20 @@ class Row:
     name: str
     entry: LeaderboardEntry
     frontier: FrontierResult
-    loss_nats: Interval
-    """At the reference cost."""
-    rank: tuple[int, int]
-    """First and last place that its interval allows."""
-    multiplier: MultiplierPoint | None
-    """Over the table's baseline, at the lowest loss that both reach; None for the baseline itself."""
+    loss_nats: Interval | None
+    """At the reference cost; None where its runs do not reach it."""
+    rank: int | None
+    """One plus the number of those that need significantly less compute; None where it is not ranked."""
+    unranked: str
+    """Why it has no rank; empty where it has one."""
+    multiplier: HeadlineMultiplier | None
+    """Over the table's reference, in the table's window; None for the reference itself."""
     audit: PrefixAudit | None
     """Of the largest run that has one."""
     conventions: AuditSummary | None = None
-    """How far its exponent against the baseline's hangs on conventions; in main tables, None for the baseline."""
+    """How far its multiplier over the baseline hangs on conventions; in main tables, None for the baseline."""
     back_test: FrontierBacktestRow | None = None
-    """Prediction of its largest size by the smaller ones; in main tables, None below four sizes."""
+    """Prediction of its dearest run by the cheaper ones; in main tables, None below four runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,13 @@ class Table:
     seq_len: int | None
     axis: CostAxis
     reference_cost: float
+    """Of the reference's dearest run."""
+    reference: str
+    """The baseline where it is among the entries, else the first by name: what the window is taken from."""
+    window_nats: tuple[float, float]
+    """The losses over which multipliers are averaged, the higher first."""
+    protocol: str
+    """Hash of what all of the table have in common."""
     baseline: str | None
     bits_per_byte: float | None
     """Bits per byte for one nat per token; None where it is not defined."""
@@ -128,7 +139,7 @@ def _scrutinised(table: Table) -> Table:
     records = [replace(record, contender=row.name) for row in table.rows for record in row.entry.records()]
     audited = audit_frontiers(records, table.axis, baseline=table.baseline)
     summaries = {one.contender: one for one in summarise(audited)}
-    tested = {one.name: last_error(back_test_frontier(one, floors=("none",))) for one in table.contenders}
+    tested = {one.name: last_error(back_test_frontier(one, floors=("free",))) for one in table.contenders}
     rows = tuple(replace(row, conventions=summaries.get(row.name), back_test=tested[row.name]) for row in table.rows)
     return replace(table, rows=rows)
 
@@ -139,11 +150,31 @@ def _track(entry: LeaderboardEntry) -> str:
 
 def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
     tracks = _track(entry), entry.track, ComputeTier.of(entry.largest_run_flops).value
-    identity = entry.runs[0].identity if entry.runs else None
-    if identity is None:
-        return *tracks, f"{entry.origin}/{entry.scan}", 0, 0
-    evaluation = identity.get("evaluation", {}).get("tokens")
-    return *tracks, entry.corpus_hash or entry.scan, evaluation, identity.get("dims", {}).get("seq_len")
+    if entry.runs and entry.runs[0].identity is not None:
+        return *tracks, entry.corpus_hash or entry.scan, protocol_hash(entry)
+    return *tracks, f"{entry.origin}/{entry.scan}", ""
+
+
+def protocol_hash(entry: LeaderboardEntry) -> str:
+    """Hash of the rules that an entry was trained and evaluated by, sizes and architecture aside.
+
+    Of a tuned contender it holds the tuning's rule and budget, not the rates that it found.
+    """
+    identity = entry.runs[0].identity or {}
+    training = {key: value for key, value in identity.get("training", {}).items() if key not in _FOUND_PER_RUN}
+    spec = entry.spec
+    scan = {key: value for key, value in spec.get("scan", {}).items() if key != "sizes"}
+    rules = {
+        "corpus": entry.corpus_hash,
+        "order": identity.get("data", {}).get("order"),
+        "evaluation": identity.get("evaluation", {}).get("tokens"),
+        "seq_len": identity.get("dims", {}).get("seq_len"),
+        "training": training,
+        "scan": scan,
+        "learning_rate": spec.get("training", {}).get("learning_rate"),
+        "tuning": spec.get("tuning"),
+    }
+    return hashlib.sha256(to_json(rules)).hexdigest()[:12]
 
 
 def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
@@ -171,21 +202,20 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     contenders = study_contenders(records, axis, baseline=baseline, options=_WITHOUT_FLOOR)
     if len(contenders) < len({record.contender for record in records if record.usable}):
         return None
-    # Compute that a tier wasted was spent all the same: the envelope goes on flat to the end of the longest run.
-    reference = min(max(float(curve.cost[-1]) for curve in one.curves.curves) for one in contenders)
-    losses = {one.name: _loss_at(one, reference) for one in contenders}
-    against = {pair.contender: pair for pair in compare_all(contenders, baseline) if pair.baseline == baseline}
+    reference = baseline or min(one.name for one in contenders)
+    ranking = rank(contenders, reference, _asked_window(named))
     rows = [
         Row(
             name=one.name,
             entry=named[one.name],
             frontier=one.result,
-            loss_nats=losses[one.name],
-            rank=_rank(one.name, losses),
-            multiplier=decisive_point(against[one.name]) if one.name in against else None,
+            loss_nats=loss_at(one.finished, ranking.reference_cost),
+            rank=ranking.places.get(one.name),
+            unranked=ranking.unranked.get(one.name, ""),
+            multiplier=ranking.multipliers.get(one.name),
             audit=_audit([record for record in records if record.contender == one.name]),
         )
-        for one in sorted(contenders, key=lambda one: losses[one.name].value)
+        for one in sorted(contenders, key=lambda one: _order(one.name, ranking))
     ]
     first = rows[0].entry
     identity = first.runs[0].identity or {}
@@ -197,7 +227,10 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
         corpus_hash=first.corpus_hash,
         seq_len=identity.get("dims", {}).get("seq_len"),
         axis=axis,
-        reference_cost=reference,
+        reference_cost=ranking.reference_cost,
+        reference=reference,
+        window_nats=(ranking.window.high_nats, ranking.window.low_nats),
+        protocol=protocol_hash(first),
         baseline=baseline,
         bits_per_byte=bits_per_byte_factor(records),
         rows=tuple(rows),
@@ -205,18 +238,24 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
     )
 
 
-def _loss_at(one: Contender, cost: float) -> Interval:
-    at = np.log([cost])
-    value = one.frontiers.loss_at(no_draw(len(one.curves.curves)), at)[0, 0]
-    samples = one.frontiers.loss_at(one.draws, at)[:, 0]
-    return interval(float(np.exp(value)), np.exp(samples), method=one.draws.method)
+def _asked_window(named: dict[str, LeaderboardEntry]) -> Window | None:
+    """The window that the specs of all entries fix; None where they fix none, or several."""
+    asked = {tuple(question.get("window") or ()) for entry in named.values() if (question := _question(entry))}
+    if len(asked) != 1 or not (ends := asked.pop()):
+        return None
+    return Window(float(ends[0]), float(ends[1]))
 
 
-def _rank(name: str, losses: dict[str, Interval]) -> tuple[int, int]:
-    own = losses[name]
-    better = sum(other.high < own.low for key, other in losses.items() if key != name)
-    worse = sum(other.low > own.high for key, other in losses.items() if key != name)
-    return better + 1, len(losses) - worse
+def _question(entry: LeaderboardEntry) -> dict[str, Any]:
+    found = entry.spec.get("question") or {}
+    return found if isinstance(found, dict) else {}
+
+
+def _order(name: str, ranking: Ranking) -> tuple[int, float]:
+    """Ranked ones first, by place and then by multiplier; then the others."""
+    found = ranking.multipliers.get(name)
+    value = found.multiplier.value if found is not None and found.multiplier is not None else 1.0
+    return ranking.places.get(name, len(ranking.places) + 1), -value
 
 
 def _audit(records: Sequence[RunRecord]) -> PrefixAudit | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from archbench.analysis.comparison.compare import Conclusion
+from archbench.analysis.comparison.compare import CostConclusion
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry
 from archbench.leaderboard.evidence import OWN_ORIGIN
 from archbench.leaderboard.standings import Row, Table
@@ -31,9 +31,10 @@ def heading(table: Table) -> str:
         facts.append(f"corpus `{table.corpus_hash[:12]}`")
     if table.seq_len:
         facts.append(f"context {table.seq_len} tokens")
+    facts.append(f"protocol `{table.protocol}`")
     facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
-    if table.baseline:
-        facts.append(f"baseline {table.baseline}")
+    high, low = (number(loss, 4) for loss in table.window_nats)
+    facts.append(f"multipliers over {table.reference}, at losses of {high} to {low} nats")
     return f"## {title} on {table.dataset}, {table.tier.value} tier\n\n{'; '.join(facts)}."
 
 
@@ -89,9 +90,9 @@ def main_table(table: Table, link: Link) -> str:
         "sizes (N)",
         f"loss ({unit})",
         "alpha",
+        "multiplier",
         "conventions",
         "back-test",
-        "multiplier",
         "size tiers",
         "origin",
     ]
@@ -106,16 +107,17 @@ def main_table(table: Table, link: Link) -> str:
             _sizes(row),
             _loss(row.loss_nats, table.bits_per_byte),
             alpha_text(row.frontier.law),
+            _multiplier(row, table.reference),
             _conventions(row, table.baseline),
             _back_test(row),
-            _multiplier(row, table.baseline),
             tiers_text(row.frontier),
             " ".join(part for part in (row.entry.origin, str(row.entry.added or "")) if part),
         ]
         if audited:
             cells.append(_audit(row))
         rows.append(cells)
-    return markdown_table(header, rows, right=(3, 4, 6, 7, 10))
+    listed = "\n".join(f"- {row.name} has no place: {row.unranked}." for row in table.rows if row.unranked)
+    return "\n\n".join(part for part in (markdown_table(header, rows, right=(3, 4, 5, 7, 10)), listed) if part)
 
 
 def axes_table(tables: Sequence[Table]) -> str:
@@ -128,7 +130,7 @@ def axes_table(tables: Sequence[Table]) -> str:
         for table, axis in zip(tables, by_axis, strict=True):
             row = axis.get(name)
             cells.append(
-                f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.baseline, short=True)}"
+                f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.reference, short=True)}"
                 if row
                 else "other machine"
             )
@@ -137,8 +139,7 @@ def axes_table(tables: Sequence[Table]) -> str:
 
 
 def _rank(row: Row) -> str:
-    first, last = row.rank
-    return str(first) if first == last else f"{first}-{last}"
+    return str(row.rank) if row.rank is not None else "-"
 
 
 def _sizes(row: Row) -> str:
@@ -148,7 +149,9 @@ def _sizes(row: Row) -> str:
     return f"{len(params)} ({human_count(params[0])}–{human_count(params[-1])})"
 
 
-def _loss(loss: Interval, factor: float | None) -> str:
+def _loss(loss: Interval | None, factor: float | None) -> str:
+    if loss is None:
+        return "not reached"
     scale = factor or 1.0
     return with_interval(Interval(loss.value * scale, loss.low * scale, loss.high * scale), 4)
 
@@ -158,33 +161,35 @@ def _short_alpha(row: Row) -> str:
     return number(law.params["alpha_C"]) if law.status is FitStatus.OK else f"`{law.status.value}`"
 
 
-def _multiplier(row: Row, baseline: str | None, *, short: bool = False) -> str:
-    if row.name == baseline:
-        return "1 (baseline)"
+def _multiplier(row: Row, reference: str, *, short: bool = False) -> str:
+    if row.name == reference:
+        return "1 (reference)"
     if row.multiplier is None:
         return "-"
-    text = number(row.multiplier.multiplier.value) if short else with_interval(row.multiplier.multiplier)
-    return f"{text}x" + (" (extrapolated)" if row.multiplier.extrapolated and not short else "")
+    found = row.multiplier
+    if found.status is not FitStatus.OK or found.multiplier is None:
+        return f"`{found.status.value}`"
+    return f"{number(found.multiplier.value) if short else with_interval(found.multiplier)}x"
 
 
 def _conventions(row: Row, baseline: str | None) -> str:
-    """What is said of the exponent against the baseline's, and under how many conventions it holds."""
+    """What is said of the cost against the baseline's, and under how many conventions it holds."""
     if row.name == baseline:
         return "(baseline)"
     one = row.conventions
-    if one is None or one.conclusion is Conclusion.REFUSED:
+    if one is None or one.conclusion is CostConclusion.REFUSED:
         return "-"
     return f"{one.conclusion.value}, holds {one.held}/{one.readable}"
 
 
 def _back_test(row: Row) -> str:
-    """Error of the prediction of the largest size by the smaller ones, marked where its interval missed."""
+    """Error of the prediction of the dearest run by the cheaper ones, marked where its interval missed."""
     test = row.back_test
     if test is None:
         return "-"
     if test.predicted is None:
         return f"`{test.status.value}`"
-    mark = " **!**" if test.covered is False else ""
+    mark = " **!**" if test.covered is False else " (no test)" if test.covered is None else ""
     return f"{100 * test.error:+.1f} %{mark}"
 
 

@@ -42,7 +42,7 @@ def law_line(one: Contender, cost: Floats) -> LawLine | None:
         return None
     cost = cost[cost <= one.result.points[-1].cost * 1.001]
     log_cost = np.log(cost)
-    samples = one.lines.log_loss_at(log_cost)
+    samples = np.empty((0, len(cost))) if one.lines is None else one.lines.log_loss_at(log_cost)
     samples = samples[~np.isnan(samples).any(axis=1)]
     low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0)) if len(samples) else (None, None)
     return LawLine(cost, np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost), low, high)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from archbench.contracts.report import Cell, DataTable, ScanResults
 from archbench.report.columns import data_table
-from archbench.results.fits import FitResult, FrontierResult
+from archbench.results.fits import FitResult, FrontierResult, SizeGain
 from archbench.results.runs import RunRecord, size_number
 
 _CURVE_COLUMNS = (
@@ -49,7 +49,8 @@ def sizes_table(results: ScanResults) -> DataTable:
     """Where each size leads, its tier, and whether it is dominated, on every cost axis."""
     header = (
         "contender", "cost_axis", "size_index", "non_embedding_params", "lead_from_cost", "lead_to_cost", "dominated",
-        "reason", "tier", "tier_p_value",
+        "reason", "tier", "tier_p_value", "gain_outcome", "gain_over_size", "gain_nats", "gain_at_least_nats",
+        "gain_at_most_nats", "expected_gain_nats", "gain_p_value", "seeds_to_settle", "seeds_at_every_size",
     )  # fmt: skip
     rows = [row for frontier in results.frontiers for row in _size_rows(frontier)]
     return data_table("sizes", "One size of one contender on one cost axis.", header, rows)
@@ -57,15 +58,25 @@ def sizes_table(results: ScanResults) -> DataTable:
 
 def _size_rows(frontier: FrontierResult) -> list[tuple[Cell, ...]]:
     tiers = {size: number for number, tier in enumerate(frontier.tiers, 1) for size in tier.size_indices}
-    p_values = {size: p for tier in frontier.tiers for size, p in tier.p_values.items()}
+    gains = {one.size_index: one for one in frontier.gains}
     return [
         (
             frontier.contender, frontier.cost_axis.value, size.size_index, size.non_embedding_params,
             size.lead_from_cost, size.lead_to_cost, size.dominated, size.reason or None, tiers.get(size.size_index),
-            p_values.get(size.size_index),
+            *_gain_cells(gains.get(size.size_index)),
         )
         for size in frontier.sizes
     ]  # fmt: skip
+
+
+def _gain_cells(one: SizeGain | None) -> tuple[Cell, ...]:
+    if one is None:
+        return (None,) * 10
+    return (
+        one.p_does_not_gain, one.outcome.value, size_number(one.rival_index), one.gain_nats,
+        one.interval.low if one.interval else None, one.interval.high if one.interval else None, one.expected_nats,
+        one.p_gains, one.seeds_to_settle, one.seeds_at_every_size if one.seeds_to_settle is not None else None,
+    )  # fmt: skip
 
 
 def laws_table(results: ScanResults) -> DataTable:

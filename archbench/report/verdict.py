@@ -1,10 +1,12 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
+from collections.abc import Sequence
 from typing import get_args
 
-from archbench.analysis.comparison.compare import Conclusion, conclusion
+from archbench.analysis.comparison.compare import Conclusion, CostConclusion, conclusion, cost_conclusion
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
+from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
@@ -12,16 +14,26 @@ from archbench.report.words import (
     alpha_text,
     bits_per_byte_factor,
     crossover_text,
-    decisive_point,
+    gain_text,
     known,
-    loss_text,
     number,
     tiers_text,
+    unresolved_gains,
+    window_text,
     with_interval,
     without_executed_flops,
 )
 from archbench.results.arithmetic import mixed_arithmetic
-from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
+from archbench.results.fits import (
+    Comparison,
+    FitStatus,
+    FrontierResult,
+    GainOutcome,
+    HeadlineMultiplier,
+    Interval,
+    SizeGain,
+    SizeLeadership,
+)
 from archbench.results.runs import CostAxis, size_number
 from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
@@ -58,14 +70,13 @@ def headline(results: ScanResults) -> str:
 
 
 def _cost_words(results: ScanResults, pair: Comparison) -> str:
-    at = decisive_point(pair)
-    if pair.status is not FitStatus.OK or at is None:
+    found = pair.headline
+    if found is None or found.status is not FitStatus.OK or found.multiplier is None:
         return f"is not compared with {pair.baseline}"
     factor = bits_per_byte_factor([run for run in results.records if run.contender in (pair.contender, pair.baseline)])
-    doubt = ", not told apart from equal" if at.multiplier.covers(1.0) else ""
-    beyond = ", extrapolated" if at.extrapolated else ""
-    needs = f"needs {_needs(at.multiplier)} the compute of {pair.baseline}"
-    return f"{needs} at {loss_text(at.loss_nats, factor)}{beyond}{doubt}"
+    doubt = ", not told apart from equal" if cost_conclusion(pair) is CostConclusion.NOT_TOLD_APART else ""
+    needs = f"needs {_needs(found.multiplier)} the compute of {pair.baseline}"
+    return f"{needs} at {window_text(found, factor)}{doubt}"
 
 
 def _fall_words(frontier: FrontierResult) -> str:
@@ -75,12 +86,27 @@ def _fall_words(frontier: FrontierResult) -> str:
 
 
 def _tier_words(frontier: FrontierResult) -> str:
-    never = [str(size_number(size.size_index)) for size in frontier.sizes if size.dominated]
-    words = f"tiered (sizes {tiers_text(frontier)})" if frontier.tiered else "not tiered"
-    if not never:
+    """`tiered (sizes 3-5)`, `not tiered`, or that this is not resolved; then the sizes that are dominated."""
+    if frontier.tiered:
+        words = f"tiered (sizes {tiers_text(frontier)})"
+    elif not frontier.gains:
+        words = "of no ladder of sizes"
+    elif unresolved_gains(frontier):
+        words = f"not resolved into tiers or none (sizes {_numbers(unresolved_gains(frontier))})"
+    else:
+        words = "not tiered"
+    dominated = [size for size in frontier.sizes if size.dominated]
+    if not dominated:
         return words
-    listed = " and ".join([", ".join(never[:-1]), never[-1]] if len(never) > 1 else never)
-    return f"{words}: {'sizes' if len(never) > 1 else 'size'} {listed} never {'lead' if len(never) > 1 else 'leads'}"
+    return f"{words}: {_sizes(dominated)} {'are' if len(dominated) > 1 else 'is'} dominated"
+
+
+def _sizes(sizes: Sequence[SizeGain | SizeLeadership]) -> str:
+    return f"{'sizes' if len(sizes) > 1 else 'size'} {_numbers(sizes)}"
+
+
+def _numbers(sizes: Sequence[SizeGain | SizeLeadership]) -> str:
+    return ", ".join(str(size_number(size.size_index)) for size in sizes)
 
 
 def verdict(results: ScanResults) -> str:
@@ -143,33 +169,55 @@ def reservations(results: ScanResults) -> list[str]:
 
 def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     name, baseline = comparison.contender, comparison.baseline
-    if comparison.status is not FitStatus.OK:
-        reason = comparison.notes[-1] if comparison.notes else ""
-        return f"{name} against {baseline}: no comparison (`{comparison.status.value}`: {reason})."
     if not comparison.comparable_loss:
         apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
         return f"{apart} {_exponent_words(comparison)}"
     records = [record for record in results.records if record.contender in (name, baseline)]
     text = f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
-    if comparison.cost_axis is not CostAxis.DEVICE_SECONDS and wall is not None and (at := decisive_point(wall)):
-        text += f" In device time (seconds) it needs {_needs(at.multiplier)}."
+    found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
+    if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
+        text += f" In device time (seconds) it needs {_needs(found.multiplier)}."
     if comparison.crossover_cost is not None:
         text += f" The two laws cross at {crossover_text(comparison)}."
     return text
 
 
 def _multiplier_words(comparison: Comparison, factor: float | None) -> str:
-    """How much of the baseline's cost it needs, and whether that differs from as much."""
-    at = decisive_point(comparison)
-    if at is None:
-        return f"and {comparison.baseline} reach no loss in common."
-    where = f"at {loss_text(at.loss_nats, factor)}" + (", extrapolated" if at.extrapolated else "")
+    """How much of the baseline's cost it needs, over which losses, by what it was read, and whether that differs."""
+    found = comparison.headline
     cost = _COST_WORDS[comparison.cost_axis]
-    told_apart = not at.multiplier.covers(1.0)
-    unknown = " (one seed at each size)" if not known(at.multiplier) else ""
-    words = f"needs {_needs(at.multiplier)} the {cost} of {comparison.baseline} {where}"
-    return f"{words}." if told_apart else f"{words}: not told apart from equal{unknown}."
+    if found is None or found.multiplier is None:
+        why = found.reason if found is not None else "there is none"
+        return f"and {comparison.baseline}: no multiplier on {cost} ({why})."
+    over = f"over losses of {window_text(found, factor)}"
+    if found.status is not FitStatus.OK:
+        figure = number(1.0 / found.multiplier.value) if found.multiplier.value > 0 else "∞"
+        return (
+            f"against {comparison.baseline}: no multiplier on {cost} to rely on (`{found.status.value}`: "
+            f"{found.reason}; it would be {figure}x {over})."
+        )
+    unknown = "" if known(found.multiplier) else " (nothing tells the scatter)"
+    told = {
+        CostConclusion.NOT_TOLD_APART: f": not told apart from equal{unknown}",
+        CostConclusion.REFUSED: "",
+        CostConclusion.LESS: "",
+        CostConclusion.MORE: "",
+    }[cost_conclusion(comparison)]
+    words = f"needs {_needs(found.multiplier)} the {cost} of {comparison.baseline} {over}{told}."
+    return f"{words}{_trend_words(found, factor)}"
+
+
+def _trend_words(found: HeadlineMultiplier, factor: float | None) -> str:
+    """How the figure changes over the window, where it is told apart from constant."""
+    if found.trend is None or found.trend.covers(1.0) or len(found.at) < 2:
+        return ""
+    ends = [
+        f"{number(1.0 / point.multiplier.value)}x at {number(point.loss_nats * (factor or 1.0), 4)}"
+        for point in found.at[:2]
+        if point.multiplier.value > 0
+    ]
+    return f" It changes with scale: {' and '.join(ends)}." if len(ends) == 2 else ""
 
 
 def _needs(multiplier: Interval) -> str:
@@ -186,7 +234,7 @@ def _inverse(value: float) -> str:
 def _exponent_words(comparison: Comparison) -> str:
     difference = comparison.alpha_difference
     if difference is None:
-        return ""
+        return "No law, and so no exponent, can be read from their runs."
     p_value = comparison.holm_p_value
     margin = "within" if comparison.within_margin else "outside"
     said = conclusion(comparison)
@@ -195,26 +243,38 @@ def _exponent_words(comparison: Comparison) -> str:
     else:
         opening = f"Its loss falls {said.value} with compute"
     tail = f", Holm-corrected p {number(p_value, 2)}" if p_value is not None else ""
-    text = f"{opening}: alpha differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
+    above = f" above a common floor of {number(comparison.floor_nats)} nats" if comparison.floor_nats else ""
+    text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
     if said is Conclusion.NOT_TOLD_APART and known(difference):
-        # The interval's half width is 1.96 standard errors; a difference of 1.96 + 0.84 is found four times in five.
-        visible = (difference.high - difference.low) / 2 * (1.96 + 0.84) / 1.96
+        visible = visible_difference(difference)
         text += f" Differences below {number(visible, 2)} are found here with less than 80 % power."
     return text
 
 
 def _frontier_words(frontier: FrontierResult) -> str:
-    dominated = [size_number(size.size_index) for size in frontier.sizes if size.dominated]
-    if frontier.tiered:
-        text = f"The frontier of {frontier.contender} is tiered: sizes {tiers_text(frontier)} are one tier"
+    """Whether the frontier is tiered, what each size that does not plainly gain is worth, and which are dominated."""
+    name, unresolved = frontier.contender, unresolved_gains(frontier)
+    dull = [one for one in frontier.gains if one.outcome is GainOutcome.DOES_NOT_GAIN]
+    if not frontier.gains:
+        text = f"The frontier of {name} has no tiers to look for"
+    elif frontier.tiered:
+        groups = [tier.size_indices for tier in frontier.tiers if len(tier.size_indices) > 1]
+        listed = ", ".join(f"{size_number(group[0])}-{size_number(group[-1])}" for group in groups)
+        are = "are one tier" if len(groups) == 1 else "are a tier each"
+        text = f"The frontier of {name} is tiered: sizes {listed} {are}"
+    elif unresolved:
+        text = f"Whether the frontier of {name} is tiered is not resolved"
     else:
-        doubt = "" if frontier.noise_std_nats is not None else ", as far as one seed at each size can tell"
-        text = f"The frontier of {frontier.contender} is not tiered{doubt}"
+        text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
+    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in (*dull, *unresolved)]
+    if frontier.ladder_note:
+        said.append(frontier.ladder_note)
+    dominated = [size for size in frontier.sizes if size.dominated]
     if dominated:
-        which = ", ".join(str(number) for number in dominated)
-        plural = "sizes" if len(dominated) > 1 else "size"
-        return f"{text}; {plural} {which} never {'lead' if len(dominated) > 1 else 'leads'} by more than the noise."
-    return f"{text}; every size leads somewhere."
+        doubt = "" if frontier.noise_std_nats is not None else " in bare figures"
+        better = "a smaller size does as well for less"
+        said.append(f"{_sizes(dominated)} {'are' if len(dominated) > 1 else 'is'} dominated{doubt}: {better}")
+    return "; ".join([text, *said]) + "."
 
 
 def _other(results: ScanResults, comparison: Comparison, axis: CostAxis) -> Comparison | None:

@@ -4,8 +4,18 @@ import math
 from collections.abc import Iterable, Sequence
 
 from archbench.report.plotting import AXIS_NAMES
-from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierResult, Interval, MultiplierPoint
+from archbench.results.fits import (
+    Comparison,
+    FitResult,
+    FitStatus,
+    FrontierResult,
+    GainOutcome,
+    HeadlineMultiplier,
+    Interval,
+    SizeGain,
+)
 from archbench.results.runs import RunRecord, size_number
+from archbench.units import counted
 
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
@@ -56,14 +66,46 @@ def law_words(fit: FitResult, exponents: Sequence[str]) -> str:
 
 
 def tiers_text(frontier: FrontierResult) -> str:
-    """`none`, or the groups of sizes that form a tier: `2-4`; with a question mark where noise is unknown."""
+    """`none`, or the groups of sizes that form a tier, `2-4`; then the sizes that are not resolved."""
+    if not frontier.gains:
+        return "no ladder"
     groups = [
         f"{size_number(tier.size_indices[0])}-{size_number(tier.size_indices[-1])}"
         for tier in frontier.tiers
         if len(tier.size_indices) > 1
     ]
-    doubt = "" if frontier.noise_std_nats is not None else " (noise unknown)"
-    return (", ".join(groups) if groups else "none") + doubt
+    unresolved = [str(size_number(one.size_index)) for one in unresolved_gains(frontier)]
+    parts = [", ".join(groups)] if groups else []
+    if unresolved:
+        parts.append(f"not resolved: {', '.join(unresolved)}")
+    return "; ".join(parts) or "none"
+
+
+def unresolved_gains(frontier: FrontierResult) -> list[SizeGain]:
+    """The sizes of which the design cannot say whether they gain over the smaller ones."""
+    return [one for one in frontier.gains if one.outcome is GainOutcome.NOT_RESOLVED]
+
+
+def gain_text(one: SizeGain) -> str:
+    """`size 4 gains 0.03 nats over size 3`, or that it does not, or that this is not resolved and what would tell."""
+    size, rival = size_number(one.size_index), size_number(one.rival_index)
+    seen = with_interval(one.interval, 2) if one.interval is not None else number(one.gain_nats, 2)
+    if one.outcome is GainOutcome.GAINS:
+        return f"size {size} gains {seen} nats over size {rival}"
+    if one.outcome is GainOutcome.DOES_NOT_GAIN:
+        expected = "" if one.expected_nats is None else f" where its law expects {number(one.expected_nats, 2)}"
+        return f"size {size} does not gain over size {rival} ({seen} nats{expected})"
+    if one.interval is None:
+        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} nats"
+        return f"size {size} is not resolved (its loss {bare} from size {rival} in bare figures; noise is unknown)"
+    return f"size {size} is not resolved ({seen} nats over size {rival}): {_settled_by(one)}"
+
+
+def _settled_by(one: SizeGain) -> str:
+    if one.seeds_to_settle is None:
+        return "no number of seeds up to 100 would settle it at the gain seen"
+    where = "every size" if one.seeds_at_every_size else f"size {size_number(one.size_index)}"
+    return f"{counted(one.seeds_to_settle, 'seed')} at {where} would settle it"
 
 
 def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> float | None:
@@ -103,9 +145,19 @@ def crossover_text(comparison: Comparison) -> str:
     return f"{with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}"
 
 
-def decisive_point(comparison: Comparison) -> MultiplierPoint | None:
-    """The multiplier at the lowest loss that both reach; the first extrapolated one where they share none."""
-    measured = [point for point in comparison.multipliers if not point.extrapolated]
-    if measured:
-        return measured[-1]
-    return comparison.multipliers[0] if comparison.multipliers else None
+def multiplier_text(headline: HeadlineMultiplier | None) -> str:
+    """The headline multiplier with its interval, or its status; a dash where losses do not compare."""
+    if headline is None:
+        return "-"
+    if headline.status is not FitStatus.OK or headline.multiplier is None:
+        return f"`{headline.status.value}`"
+    return with_interval(headline.multiplier)
+
+
+def window_text(headline: HeadlineMultiplier, factor: float | None = None, *, unit: bool = True) -> str:
+    """The losses over which a headline is averaged: `2.83 to 2.61 nats per token`, in bits per byte by `factor`."""
+    if headline.window_nats is None:
+        return "-"
+    high, low = headline.window_nats
+    ends = f"{number(high * (factor or 1.0), 4)} to {number(low * (factor or 1.0), 4)}"
+    return f"{ends} {'bits per byte' if factor else 'nats per token'}" if unit else ends

@@ -90,8 +90,9 @@ class Decomposition:
 
     contenders: tuple[str, ...]
     """In the order of the steps."""
-    loss_nats: float | None
-    """The loss at which multipliers are read: the lowest that every contender reaches; None where there is none."""
+    window_nats: tuple[float, float] | None
+    """The losses over which multipliers are averaged, the higher first: the middle half of those that every contender
+    reaches; None where there are none."""
     clock: str
     """What time per token was taken from: `processor`, `device`, or `none`."""
     effects: tuple[StepEffect, ...]

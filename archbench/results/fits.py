@@ -18,6 +18,12 @@ class FitStatus(StrEnum):
     NO_INTERIOR_MINIMUM = "no_interior_minimum"
     NOT_CONVERGED = "not_converged"
     INVALID_DATA = "invalid_data"
+    NO_COMMON_RANGE = "no_common_range"
+    """Two frontiers have no loss in common."""
+    EXTRAPOLATED = "extrapolated"
+    """The figure would rest on losses or costs beyond the runs."""
+    HANGS_ON_ONE_RUN = "hangs_on_one_run"
+    """Without one of the runs the figure lies outside its own interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +97,52 @@ class SizeLeadership:
     lead_from_cost: float | None
     lead_to_cost: float | None
     dominated: bool
+    """Whether at each of its points a smaller size was better for less, by more than the noise."""
     reason: str
     """Why it is dominated, in words; empty otherwise."""
 
 
+class GainOutcome(StrEnum):
+    """What a size is worth beside the best smaller one, both at their final costs."""
+
+    GAINS = "gains"
+    DOES_NOT_GAIN = "does_not_gain"
+    NOT_RESOLVED = "not_resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class SizeGain:
+    """One size of a ladder against the best smaller one, both at their final costs."""
+
+    size_index: int
+    rival_index: int
+    """The smaller size with the lowest loss."""
+    outcome: GainOutcome
+    gain_nats: float
+    """Loss of the smaller one minus its own."""
+    interval: Interval | None
+    """Of the gain, whose ends are one-sided 95 % bounds; None where noise is unknown."""
+    expected_nats: float | None
+    """The gain that the ladder's law expects for that spacing, fitted without this size; None without such a law."""
+    p_gains: float | None
+    """Holm-corrected: of no gain. None where noise is unknown."""
+    p_does_not_gain: float | None
+    """Holm-corrected: of half the expected gain or more. None where noise is unknown, or no law expects anything."""
+    seeds_to_settle: int | None = None
+    """Seeds that would settle what is not resolved, at the gain seen; None where it is resolved or no number would."""
+    seeds_at_every_size: bool = False
+    """Whether they are needed at every size; at this one otherwise."""
+    cause: str = ""
+    """What the curves say about why it does not gain; empty where they say nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Neighbouring sizes of which the larger ones do not beat the smallest one by more than the noise."""
+    """Neighbouring sizes of which each larger one does not gain over the best smaller one; a single size otherwise."""
 
     size_indices: tuple[int, ...]
     p_values: Mapping[int, float]
-    """Holm-corrected one-sided p-value of each larger size against the smallest one."""
+    """Holm-corrected p-value of each larger size: that it gains half of what the ladder's law expects, or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +155,21 @@ class FrontierResult:
     sizes: tuple[SizeLeadership, ...]
     tiers: tuple[Tier, ...]
     noise_std_nats: float | None
-    """Run-to-run standard deviation of the final loss, pooled over sizes with several seeds; None without such."""
+    """Run-to-run standard deviation of the final loss, from that of its logarithm; None without seeds."""
     law: FitResult
-    """L(C) = (C_c/C)^alpha_C."""
+    """L(C) = (C_c/C)^alpha_C of the finished runs."""
     law_with_floor: FitResult
-    """L(C) = E + (C_c/C)^alpha_C."""
+    """L(C) = E + (C_c/C)^alpha_C of the finished runs."""
+    learning_law: FitResult | None = None
+    """L(C) = (C_c/C)^alpha_C of the envelope of learning curves: a slope of learning, not of scaling. None without
+    points in mid-schedule."""
+    joint_law: FitResult | None = None
+    """L(N,D) of the finished runs; None where they are a ladder, one budget a size."""
     warnings: tuple[str, ...] = ()
+    gains: tuple[SizeGain, ...] = ()
+    """Each size of the ladder but the smallest; empty where the sizes are no ladder."""
+    ladder_note: str = ""
+    """Why its sizes, or some of them, are no ladder, or what stands in for unknown noise; empty otherwise."""
 
     @property
     def tiered(self) -> bool:
@@ -138,6 +188,32 @@ class MultiplierPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadlineMultiplier:
+    """The compute multiplier of X over baseline A as one figure: its geometric mean over a window of losses."""
+
+    multiplier: Interval | None
+    """None where the window is reached by nobody."""
+    interval_90: Interval | None
+    """Its ends are the one-sided 95 % bounds."""
+    p_value: float | None
+    """Two-sided p of a multiplier of 1; below 0.05 exactly where the interval leaves 1 out."""
+    at: tuple[MultiplierPoint, ...]
+    """At both ends of the window, and at the end of the common range."""
+    window_nats: tuple[float, float] | None
+    """The losses averaged over, the higher first."""
+    trend: Interval | None
+    """The multiplier at the window's low loss over that at its high one: above 1 it grows with scale."""
+    status: FitStatus
+    reason: str
+    form: str
+    """What both frontiers were read from."""
+    why: str
+    """Why in this form, and what was left out."""
+    holm_p_value: float | None = None
+    """Corrected over the comparisons with the baseline on this axis (Holm 1979)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Contender X against baseline A on one cost axis."""
 
@@ -147,13 +223,39 @@ class Comparison:
     comparable_loss: bool
     """False across tracks: only exponents may be put side by side then."""
     alpha_difference: Interval | None
-    """alpha_X - alpha_A; above 0, X scales better."""
+    """alpha_X - alpha_A of finished runs, above the common floor; above 0, X scales better."""
     p_value: float | None
     holm_p_value: float | None
+    """Corrected over the comparisons with the baseline on this axis (Holm 1979)."""
     within_margin: bool | None
     """Whether the exponents differ by at most 5 % (the 2021 study's margin of uncertainty)."""
     multipliers: tuple[MultiplierPoint, ...]
+    """Over the losses that both reach, from high to low."""
     crossover_cost: Interval | None
     crossover_note: str
     status: FitStatus
+    form: str = ""
+    """What both frontiers were read from."""
+    floor_nats: float | None = None
+    """The common floor, 0 where the runs show none; None where the form has none."""
+    headline: HeadlineMultiplier | None = None
+    """None where losses do not compare."""
     notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonAt:
+    """X against baseline A at one cost or one loss that somebody asks for."""
+
+    cost_axis: CostAxis
+    cost: float | None
+    """What was asked for, in the axis's unit; None where a loss was."""
+    loss_nats: float | None
+    """What was asked for, or the baseline's loss at that cost."""
+    multiplier: Interval | None
+    loss_gap_nats: Interval | None
+    """Loss of X less that of A at the cost; None where a loss was asked for."""
+    extrapolated: bool
+    status: FitStatus
+    reason: str
+    """Why there is no figure, or what is extrapolated."""

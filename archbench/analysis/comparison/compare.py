@@ -1,28 +1,55 @@
-"""Two contenders side by side: exponents, compute multiplier and crossover, each with an interval from resamples.
+"""Two contenders side by side: exponents, compute multiplier and crossover, each with an interval, from one reading.
 
-Legend: A the baseline, X the contender, C cost, L loss, alpha the exponent of L(C) without floor, R resamples.
+Both are read in one form (`archbench.analysis.frontier.reading`) from their finished runs, so that estimate,
+difference, p-value and interval rest on the same resamples and one interval rule.
+
+Legend: A the baseline, X the contender, C cost, L loss, alpha the exponent of L(C) above the common floor, R resamples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
+from archbench.analysis.comparison.multiplier import Window, headline_multiplier, multiplier_curve
 from archbench.analysis.frontier.curves import CurveSet, Floats
+from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.reading import Form, Reading, read_frontiers
 from archbench.analysis.frontier.resampled_laws import PowerLaws
-from archbench.analysis.frontier.resamples import Draws, Frontiers, no_draw
-from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval, MultiplierPoint
+from archbench.analysis.frontier.resamples import Draws, Frontiers
+from archbench.analysis.significance import p_value_of, spread_interval
+from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
+from archbench.results.runs import CostAxis
 
 MARGIN = 0.05
 """Exponents within 5 % of each other were called "within a margin of uncertainty" in 2021; kept as a column."""
 CROSSOVER_REACH = 10.0
 """How far beyond the data, as a factor of cost, a crossover is looked for."""
-_INSIDE, _BEYOND = 15, 4
-_ONE_SEED = {
-    "cluster-bootstrap-sizes": "its intervals come from resampling sizes and hold no seed noise",
-    "unknown-one-seed": "its sizes are too few to resample, so that no interval is known",
-}
+NUM_RESAMPLES = 1000
+_CROSSOVER_POINTS = 512
+_NO_FLOOR = 1e-3
+
+
+class CostConclusion(StrEnum):
+    """What a comparison says about compute at equal loss."""
+
+    LESS = "needs less"
+    MORE = "needs more"
+    NOT_TOLD_APART = "not told apart"
+    REFUSED = "refused"
+    """No figure: its status says why."""
+
+
+def cost_conclusion(comparison: Comparison, level: float = 0.05) -> CostConclusion:
+    """Whether the contender needs less of the baseline's cost or more, if Holm's p-value is below `level`."""
+    headline = comparison.headline
+    if headline is None or headline.status is not FitStatus.OK or headline.multiplier is None:
+        return CostConclusion.REFUSED
+    if headline.holm_p_value is None or headline.holm_p_value >= level:
+        return CostConclusion.NOT_TOLD_APART
+    return CostConclusion.LESS if headline.multiplier.value > 1.0 else CostConclusion.MORE
 
 
 class Conclusion(StrEnum):
@@ -37,11 +64,11 @@ class Conclusion(StrEnum):
 
 
 def conclusion(comparison: Comparison, level: float = 0.05) -> Conclusion:
-    """Which exponent is larger, if Holm's p-value is below `level` and the interval of the difference leaves out 0."""
+    """Which exponent is larger, if Holm's p-value is below `level`."""
     difference, p_value = comparison.alpha_difference, comparison.holm_p_value
-    if difference is None:
+    if difference is None or p_value is None:
         return Conclusion.REFUSED
-    if p_value is None or p_value >= level or difference.covers(0.0):
+    if p_value >= level:
         return Conclusion.NOT_TOLD_APART
     return Conclusion.STEEPER if difference.value > 0 else Conclusion.FLATTER
 
@@ -52,15 +79,19 @@ class Contender:
 
     track: str
     curves: CurveSet
+    finished: FinishedRuns
+    """What its laws, and comparisons with others, are read from."""
     frontiers: Frontiers
+    """Its learning curves: what figures draw."""
     result: FrontierResult
     draws: Draws
-    lines: PowerLaws
-    """[R]: the law without floor of each resample."""
+    """Resamples of the learning curves."""
+    lines: PowerLaws | None
+    """[R]: the law of its finished runs without floor, of each resample; None where it may not be read."""
     noise: Noise | None
     """Run-to-run noise; None where no seeds show it."""
     floors: PowerLaws | None = None
-    """[R]: the law with a free floor of each resample; None where it was not fitted, or may not be read."""
+    """[R]: the law with a floor of each resample; None where it was not fitted, or may not be read."""
 
     @property
     def name(self) -> str:
@@ -73,179 +104,131 @@ class Contender:
         return self.result.law.params["alpha_C"]
 
 
-def interval(value: float, samples: Floats, level: float = 0.95, method: str = "bootstrap-percentile") -> Interval:
-    """`value` with the percentile interval of those `samples` that are numbers; infinite where fewer than half are."""
-    usable = samples[~np.isnan(samples)]
-    if len(usable) < len(samples) / 2:
-        return Interval(value, -np.inf, np.inf, level, method)
-    low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return Interval(value, float(low), float(high), level, method)
+def compare(
+    baseline: Contender,
+    contender: Contender,
+    *,
+    window: Window | None = None,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Comparison:
+    """`contender` against `baseline`; the p-value is not yet corrected for the other comparisons.
 
-
-def centred_interval(value: float, samples: Floats, level: float = 0.95, method: str = "bootstrap") -> Interval:
-    """`value` give or take half the width of the percentile interval.
-
-    A minimum of noisy curves is biased, and resamples of it once more: percentiles are off by that bias, their width is
-    not. Coverage of the exponent was measured with both.
+    window: the losses over which the headline multiplier is averaged; the middle half of those that both reach if None.
+    The result hangs on these two contenders and the arguments alone, whoever else is in the scan.
     """
-    around = interval(value, samples, level)
-    half = (around.high - around.low) / 2.0  # infinite where the interval is not known
-    return Interval(value, value - half, value + half, level, f"{method}-centred")
-
-
-def compare_exponents(baseline: Contender, contender: Contender) -> Comparison:
-    """As `compare`, without what hangs on costs at equal loss: of many pairs that takes most of the time."""
-    pair = _compare(baseline, contender)
-    return replace(pair, crossover_note="given against the scan's baseline only")
-
-
-def compare(baseline: Contender, contender: Contender) -> Comparison:
-    """`contender` against `baseline`; the p-value is not yet corrected for the other pairs."""
-    pair = _compare(baseline, contender)
-    if pair.status is not FitStatus.OK or not pair.comparable_loss:
+    reading = read_pair(baseline, contender, seed=seed, num_resamples=num_resamples)
+    pair = compare_by(reading, baseline, contender, window=window)
+    if not pair.comparable_loss:
         return pair
-    crossover, note = _crossover(baseline, contender)
-    return replace(pair, multipliers=_multipliers(baseline, contender), crossover_cost=crossover, crossover_note=note)
+    crossover, note = _crossover(reading)
+    return replace(pair, multipliers=multiplier_curve(reading), crossover_cost=crossover, crossover_note=note)
 
 
-def _compare(baseline: Contender, contender: Contender) -> Comparison:
+def compare_by(
+    reading: Reading, baseline: Contender, contender: Contender, *, window: Window | None = None
+) -> Comparison:
+    """As `compare`, by a reading of the two that is at hand, and with exponents and headline alone."""
+    pair = _exponents(baseline, contender, reading)
+    return replace(pair, headline=headline_multiplier(reading, window)) if pair.comparable_loss else pair
+
+
+def read_pair(
+    baseline: Contender,
+    contender: Contender,
+    *,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+    form: Form | None = None,
+    floor_nats: float | None = None,
+) -> Reading:
+    """Both frontiers in the form that `compare` reads them in, or in another."""
+    generator = np.random.default_rng((seed, list(CostAxis).index(baseline.result.cost_axis)))
+    return read_frontiers(
+        (baseline.finished, contender.finished),
+        num_resamples=num_resamples,
+        generator=generator,
+        form=form,
+        floor_nats=floor_nats,
+    )
+
+
+def _exponents(baseline: Contender, contender: Contender, reading: Reading) -> Comparison:
     comparable = baseline.track == contender.track
-    notes = [
-        f"{one.name}: one seed at each size; {_ONE_SEED[one.draws.method]}"
-        for one in (baseline, contender)
-        if one.draws.method in _ONE_SEED
-    ]
+    notes = [reading.why] if reading.why else []
     if not comparable:
         notes.append(f"losses of the tracks {baseline.track} and {contender.track} do not compare, exponents do")
-    poor = next((one.result.law for one in (baseline, contender) if one.result.law.status is not FitStatus.OK), None)
-    if poor is not None:
-        return _refused(baseline, contender, comparable, poor.status, (*notes, poor.reason))
-    difference = contender.alpha - baseline.alpha
-    samples = contender.lines.alpha - baseline.lines.alpha
+    difference, within = None, None
+    if reading.exponents is not None:
+        both = reading.exponents
+        samples = both[:, 1] - both[:, 0]
+        difference = spread_interval(float(samples[0]), samples[1:], reading.freedom)
+        within = bool(abs(difference.value) <= MARGIN * np.abs(both[0]).max())
+    status = FitStatus.OK if difference is not None or comparable else FitStatus.TOO_FEW_SIZES
     return Comparison(
         baseline=baseline.name,
         contender=contender.name,
         cost_axis=baseline.result.cost_axis,
         comparable_loss=comparable,
-        alpha_difference=interval(difference, samples, method=contender.draws.method),
-        p_value=two_sided_p(samples),
+        alpha_difference=difference,
+        p_value=None if difference is None else p_value_of(difference, reading.freedom),
         holm_p_value=None,
-        within_margin=abs(difference) <= MARGIN * max(abs(baseline.alpha), abs(contender.alpha)),
+        within_margin=within,
         multipliers=(),
         crossover_cost=None,
         crossover_note="" if comparable else "losses do not compare",
-        status=FitStatus.OK,
+        status=status,
+        form=reading.form.value,
+        floor_nats=_floor_of(reading, (baseline, contender)),
         notes=tuple(notes),
     )
 
 
-def two_sided_p(samples: Floats) -> float | None:
-    """Achieved significance of zero among `samples`: twice the smaller tail, each with one added observation.
-
-    None where fewer than half of the samples are numbers.
-    """
-    usable = samples[~np.isnan(samples)]
-    if len(usable) < len(samples) / 2:
+def _floor_of(reading: Reading, pair: Sequence[Contender]) -> float | None:
+    """The common floor in nats; 0 where it is a thousandth of the lowest loss or less, which is none."""
+    if reading.floors is None:
         return None
-    tail = min(int((usable <= 0).sum()), int((usable >= 0).sum()))
-    return min(1.0, 2.0 * (tail + 1) / (len(usable) + 1))
+    floor = float(reading.floors[0])
+    lowest = float(np.exp(min(one.finished.log_loss.min() for one in pair)))
+    return floor if floor > _NO_FLOOR * lowest else 0.0
 
 
-def _refused(
-    baseline: Contender, contender: Contender, comparable: bool, status: FitStatus, notes: tuple[str, ...]
-) -> Comparison:
-    return Comparison(
-        baseline=baseline.name,
-        contender=contender.name,
-        cost_axis=baseline.result.cost_axis,
-        comparable_loss=comparable,
-        alpha_difference=None,
-        p_value=None,
-        holm_p_value=None,
-        within_margin=None,
-        multipliers=(),
-        crossover_cost=None,
-        crossover_note="no law to cross",
-        status=status,
-        notes=notes,
-    )
-
-
-def _multipliers(baseline: Contender, contender: Contender) -> tuple[MultiplierPoint, ...]:
-    """The multiplier over the losses that both frontiers reach, and on to the lowest that either reaches.
-
-    Inside, costs are read off the envelopes themselves, so that no law is assumed; outside, each envelope goes on as a
-    power law with its own exponent, and the point is marked as extrapolated.
-    """
-    losses, extrapolated = _loss_grid(baseline, contender)
-    values, samples = log_multipliers(baseline, contender, losses)
-    method = contender.draws.method
-    return tuple(
-        MultiplierPoint(
-            loss_nats=float(np.exp(loss)),
-            multiplier=interval(float(np.exp(value)), np.exp(column), 0.95, method),
-            interval_90=interval(float(np.exp(value)), np.exp(column), 0.90, method),
-            extrapolated=bool(beyond),
-        )
-        for loss, beyond, value, column in zip(losses, extrapolated, values, samples.T, strict=True)
-    )
-
-
-def log_multipliers(baseline: Contender, contender: Contender, log_losses: Floats) -> tuple[Floats, Floats]:
-    """ln C_A - ln C_X at each of `log_losses` [M], and its resamples [R, M].
-
-    A contender's resamples are the same in every pair, so that differences over a chain of pairs add up in each.
-    """
-    samples = _log_cost(baseline, baseline.draws, baseline.lines.alpha, log_losses) - _log_cost(
-        contender, contender.draws, contender.lines.alpha, log_losses
-    )
-    values = (
-        _log_cost(baseline, no_draw(len(baseline.curves.curves)), np.array([baseline.alpha]), log_losses)
-        - _log_cost(contender, no_draw(len(contender.curves.curves)), np.array([contender.alpha]), log_losses)
-    )[0]
-    return values, samples
-
-
-def _log_cost(one: Contender, draws: Draws, alpha: Floats, log_loss: Floats) -> Floats:
-    return one.frontiers.cost_at(draws, log_loss, alpha)
-
-
-def _loss_grid(baseline: Contender, contender: Contender) -> tuple[Floats, np.ndarray]:
-    """Log losses from high to low, and which of them lie outside what both reach."""
-    spans = [np.log([point.loss_nats for point in one.result.points]) for one in (baseline, contender)]
-    high, low = min(span[0] for span in spans), max(span[-1] for span in spans)
-    lowest = min(span[-1] for span in spans)
-    inside = np.linspace(high, low, _INSIDE) if high > low else np.empty(0)
-    beyond = np.linspace(min(low, high), lowest, _BEYOND + 1)[1:] if lowest < min(low, high) else np.empty(0)
-    return np.concatenate([inside, beyond]), np.repeat([False, True], [len(inside), len(beyond)])
-
-
-def _crossover(baseline: Contender, contender: Contender) -> tuple[Interval | None, str]:
-    """The cost at which the two laws without floor meet, if that is within ten times the data's range."""
-    costs = [point.cost for one in (baseline, contender) for point in one.result.points]
-    low, high = np.log(min(costs) / CROSSOVER_REACH), np.log(max(costs) * CROSSOVER_REACH)
-    laws = [one.result.law.params for one in (baseline, contender)]
-    point = _meeting(*(np.array([law[key]]) for law in laws for key in ("ln_A", "alpha_C")))[0]
-    if not low <= point <= high:
-        return None, f"none within {CROSSOVER_REACH:g}x of the data"
-    samples = _meeting(
-        baseline.lines.log_amplitude, baseline.lines.alpha, contender.lines.log_amplitude, contender.lines.alpha
-    )
-    share = float(np.mean((samples >= low) & (samples <= high)))
-    # A resample without a meeting inside the reach tells only that the meeting may be anywhere outside.
-    clipped = np.where(np.isfinite(samples), np.clip(samples, low, high), np.nan)
-    found = interval(float(point), clipped, method=contender.draws.method)
-    if not np.isfinite(found.low):
-        return Interval(float(np.exp(point)), -np.inf, np.inf, found.level, found.method), "its interval is not known"
-    note = ""
+def _crossover(reading: Reading) -> tuple[Interval | None, str]:
+    """The cost at which the two frontiers meet, if that is within ten times the range of the runs."""
+    low = min(span[0] for span in reading.spans) - np.log(CROSSOVER_REACH)
+    high = max(span[1] for span in reading.spans) + np.log(CROSSOVER_REACH)
+    grid = np.linspace(low, high, _CROSSOVER_POINTS)
+    with np.errstate(invalid="ignore"):  # both are infinite before their first run
+        gap = reading.frontiers[1].log_loss_at(grid) - reading.frontiers[0].log_loss_at(grid)
+    meetings = np.array([_first_meeting(grid, row) for row in gap])
+    point = float(meetings[0])
+    nothing = f"none within {CROSSOVER_REACH:g}x of the data"
+    if not np.isfinite(point):
+        return None, nothing
+    drawn = meetings[1:]
+    share = float(np.isfinite(drawn).mean())
     if share < 0.95:
-        outside = f"{100 * (1 - share):.0f} % of resamples have none within {CROSSOVER_REACH:g}x of the data"
-        note = f"{outside}; the interval is cut there"
+        return None, f"not established: {1 - share:.0%} of resamples have {nothing}"
+    found = spread_interval(point, drawn, reading.freedom)
+    if not np.isfinite(found.low):
+        return None, "not established: nothing tells the scatter"
     value, low_end, high_end = (float(np.exp(end)) for end in (found.value, found.low, found.high))
-    return Interval(value, low_end, high_end, found.level, found.method), note
+    return Interval(value, low_end, high_end, found.level, found.method), ""
 
 
-def _meeting(a_amplitude: Floats, a_alpha: Floats, x_amplitude: Floats, x_alpha: Floats) -> Floats:
-    """Log cost at which ln A - alpha·ln C is the same for both; infinite for equal exponents."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((x_amplitude - a_amplitude) / (x_alpha - a_alpha))
+def _first_meeting(grid: Floats, gap: Floats) -> float:
+    """ln C at which the gap changes sign; NaN where it does not."""
+    known = np.isfinite(gap)
+    turns = np.flatnonzero(known[:-1] & known[1:] & (gap[:-1] * gap[1:] <= 0) & (gap[:-1] != gap[1:]))
+    if not len(turns):
+        return float("nan")
+    at = int(turns[0])
+    return float(grid[at] + (grid[at + 1] - grid[at]) * gap[at] / (gap[at] - gap[at + 1]))
+
+
+def compared_with(contenders: Sequence[Contender], baseline: str | None) -> list[tuple[Contender, Contender]]:
+    """The pairs that are compared: everyone with the baseline, or every pair where there is none."""
+    first = next((one for one in contenders if one.name == baseline), None)
+    if first is not None:
+        return [(first, other) for other in contenders if other is not first]
+    return [(one, other) for index, one in enumerate(contenders) for other in contenders[index + 1 :]]

@@ -1,21 +1,25 @@
 """Step by step from one architecture to another: what each change does to exponent, cost and time.
 
-Every contender's frontier is resampled once, and each step is read off the resamples of its two ends. So steps add up
-to the whole way, in the values and in every resample; what they add is an account of it, with intervals.
+All contenders of the way are read together, in one form and over one window of losses, and each step is read off the
+resamples of its two ends. So steps add up to the whole way, in the values and in every resample.
 
-Legend: A before a step, X after it; C cost, L loss, alpha the exponent of L(C) without floor, R resamples.
+Legend: A before a step, X after it; C cost, L loss, alpha the exponent of L(C) above the common floor, R resamples.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
-from archbench.analysis.comparison.compare import Contender, compare_exponents, interval, log_multipliers, two_sided_p
+from archbench.analysis.comparison.compare import NUM_RESAMPLES, Contender
+from archbench.analysis.comparison.multiplier import Window, headline_multiplier
+from archbench.analysis.frontier.reading import Reading, read_frontiers
 from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.analysis.frontier.step_seconds import Timing, measured_timing, seconds_effect
 from archbench.analysis.frontier.tiers import holm
+from archbench.analysis.significance import p_value_of, spread_interval
 from archbench.results.decomposition import Decomposition, Figure, StepEffect, StepSum
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis, RunRecord
@@ -27,6 +31,7 @@ WHOLE = 0
 """Number of the step that is the whole way at once."""
 
 _Step = tuple[int, str, str]
+_Missing = Callable[[_Step], str]
 
 
 def decompose(
@@ -40,16 +45,19 @@ def decompose(
     chosen = [record for record in records if record.contender in order]
     steps = [*_steps(order), (WHOLE, order[0], order[-1])]
     on_axes = {axis: _frontiers(records, axis, order, baseline, seed) for axis in CostAxis}
-    loss = _common_loss(on_axes.values(), order)
+    ways = {axis: _Way.of(contenders, order, seed) for axis, contenders in on_axes.items()}
+    whole = [way for way in ways.values() if way is not None and len(way.places) == len(set(order))]
+    window = _common_window(whole)
     timing = measured_timing(chosen)
     effects: list[StepEffect] = []
-    for axis, contenders in on_axes.items():
-        effects += _corrected(_alpha(step, contenders, axis) for step in steps)
-        effects += _corrected(_multiplier(step, contenders, axis, loss) for step in steps)
+    for axis, way in ways.items():
+        missing = partial(_missing, contenders=on_axes[axis])
+        effects += _corrected(_alpha(step, way, axis, missing) for step in steps)
+        effects += _corrected(_multiplier(step, way, axis, window, missing) for step in steps)
     effects += _corrected(_seconds(step, timing) for step in steps)
     return Decomposition(
         contenders=tuple(order),
-        loss_nats=loss,
+        window_nats=None if window is None else (window.high_nats, window.low_nats),
         clock=timing.clock,
         effects=tuple(effects),
         sums=tuple(_sums(effects)),
@@ -70,42 +78,65 @@ def _frontiers(
     return {one.name: one for one in found if one.name in order}
 
 
-def _common_loss(on_axes: Iterable[Mapping[str, Contender]], order: Sequence[str]) -> float | None:
-    """The lowest loss that every contender's frontier reaches on every axis that all of them have."""
-    lowest = [
-        max(one.result.points[-1].loss_nats for one in contenders.values())
-        for contenders in on_axes
-        if len(contenders) == len(set(order)) and all(one.result.points for one in contenders.values())
-    ]
-    return max(lowest, default=None)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """All contenders of the order, read together on one axis."""
+
+    contenders: Mapping[str, Contender]
+    reading: Reading
+    places: Mapping[str, int]
+
+    @staticmethod
+    def of(contenders: Mapping[str, Contender], order: Sequence[str], seed: int) -> "_Way | None":
+        names = [name for name in dict.fromkeys(order) if name in contenders]
+        if len(names) < 2:
+            return None
+        generator = np.random.default_rng((seed, len(names)))
+        runs = [contenders[name].finished for name in names]
+        reading = read_frontiers(runs, num_resamples=NUM_RESAMPLES, generator=generator)
+        return _Way(contenders, reading, {name: place for place, name in enumerate(names)})
+
+    def ends(self) -> tuple[float, float]:
+        """ln L of the highest and the lowest loss that all reach."""
+        reached = [self.reading.reached(place)[0] for place in self.places.values()]
+        return min(float(one[0]) for one in reached), max(float(one[1]) for one in reached)
 
 
-def _alpha(step: _Step, contenders: Mapping[str, Contender], axis: CostAxis) -> StepEffect:
-    before, after = (contenders.get(name) for name in step[1:])
-    if before is None or after is None:
-        return _unread(step, Figure.ALPHA, axis, FitStatus.INVALID_DATA, _missing(step, contenders))
-    pair = compare_exponents(before, after)
-    notes = "; ".join(pair.notes)
-    if pair.alpha_difference is None:
-        return _unread(step, Figure.ALPHA, axis, pair.status, notes)
-    return _read(step, Figure.ALPHA, axis, (pair.alpha_difference, pair.p_value, notes))
+def _common_window(ways: Sequence[_Way]) -> Window | None:
+    """The middle half of the losses that every contender reaches on every axis; None where there are none."""
+    ends = [way.ends() for way in ways]
+    if not ends:
+        return None
+    high, low = min(one[0] for one in ends), max(one[1] for one in ends)
+    quarter = (high - low) / 4
+    return Window(float(np.exp(high - quarter)), float(np.exp(low + quarter))) if high > low else None
 
 
-def _multiplier(step: _Step, contenders: Mapping[str, Contender], axis: CostAxis, loss: float | None) -> StepEffect:
-    before, after = (contenders.get(name) for name in step[1:])
-    if before is None or after is None or loss is None:
-        return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, _missing(step, contenders))
-    if before.track != after.track:
-        reason = f"losses of the tracks {before.track} and {after.track} do not compare"
+def _alpha(step: _Step, way: _Way | None, axis: CostAxis, missing: "_Missing") -> StepEffect:
+    if way is None or any(name not in way.places for name in step[1:]):
+        return _unread(step, Figure.ALPHA, axis, FitStatus.INVALID_DATA, missing(step))
+    if way.reading.exponents is None:
+        return _unread(step, Figure.ALPHA, axis, FitStatus.TOO_FEW_SIZES, way.reading.why)
+    before, after = (way.places[name] for name in step[1:])
+    samples = way.reading.exponents[:, after] - way.reading.exponents[:, before]
+    found = spread_interval(float(samples[0]), samples[1:], way.reading.freedom)
+    return _read(step, Figure.ALPHA, axis, (found, p_value_of(found, way.reading.freedom), way.reading.why))
+
+
+def _multiplier(
+    step: _Step, way: _Way | None, axis: CostAxis, window: Window | None, missing: "_Missing"
+) -> StepEffect:
+    if way is None or window is None or any(name not in way.places for name in step[1:]):
+        return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, missing(step))
+    before, after = step[1:]
+    tracks = [way.contenders[name].track for name in (before, after)]
+    if tracks[0] != tracks[1]:
+        reason = f"losses of the tracks {tracks[0]} and {tracks[1]} do not compare"
         return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, reason)
-    poor = next((one.result.law for one in (before, after) if one.result.law.status is not FitStatus.OK), None)
-    if poor is not None:
-        return _unread(step, Figure.MULTIPLIER, axis, poor.status, poor.reason)
-    values, samples = log_multipliers(before, after, np.log([loss]))
-    late = [one.name for one in (before, after) if one.result.points[0].loss_nats < loss]
-    mind = f"{' and '.join(late)} lay below that loss at the first point behind warm-up" if late else ""
-    ratio = interval(float(np.exp(values[0])), np.exp(samples[:, 0]), method=after.draws.method)
-    return _read(step, Figure.MULTIPLIER, axis, (ratio, two_sided_p(samples[:, 0]), mind))
+    found = headline_multiplier(way.reading, window, baseline=way.places[before], contender=way.places[after])
+    if found.status is not FitStatus.OK or found.multiplier is None:
+        return _unread(step, Figure.MULTIPLIER, axis, found.status, found.reason)
+    return _read(step, Figure.MULTIPLIER, axis, (found.multiplier, found.p_value, found.why))
 
 
 def _seconds(step: _Step, timing: Timing) -> StepEffect:

@@ -1,22 +1,30 @@
-"""The sensitivity table of a comparison: what becomes of every exponent when one convention of the study is changed.
+"""The sensitivity table of a comparison: what becomes of multiplier and exponents when one convention is changed.
 
-A conclusion, which of two exponents is larger and whether they are told apart, is worth most where every convention
-gives the same one. As fitted: the study's cost axis, no floor, least squares on ln L, all points of the frontier.
+A conclusion, whether a contender needs less compute for equal loss, is worth most where every convention gives the same
+one. As fitted: the study's cost axis, finished runs, the form that both contenders allow (a joint law, or a law of cost
+above a common floor), all sizes, the middle half of the losses that both reach.
 
 Legend: N parameters, D tokens, C cost, L loss, E floor, alpha_C the exponent of L(C).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
-from archbench.analysis.comparison.compare import Conclusion, Contender, compare_exponents, conclusion
+from archbench.analysis.comparison.compare import (
+    Contender,
+    CostConclusion,
+    compare_by,
+    compared_with,
+    cost_conclusion,
+    read_pair,
+)
 from archbench.analysis.fitting.audit import AuditRow
-from archbench.analysis.fitting.fit import HOFFMANN_DELTA
-from archbench.analysis.frontier.refits import with_floor, with_huber, with_pinned_floors
-from archbench.analysis.frontier.scan import StudyOptions, fit_contenders, fit_curves, holm_corrected
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.learning import learning_law, learning_reading
+from archbench.analysis.frontier.reading import Form, Reading
+from archbench.analysis.frontier.scan import StudyOptions, fit_contenders, holm_corrected
 from archbench.results.fits import Comparison, FitResult, FitStatus
 from archbench.results.runs import CostAxis, CurvePoint, RunRecord
 
@@ -27,26 +35,25 @@ _AXIS_WORDS = {
     CostAxis.KAPLAN: "6ND without embeddings",
     CostAxis.DEVICE_SECONDS: "device seconds",
 }
+_Pair = tuple[Contender, Contender]
+_Read = Callable[[_Pair], Reading | str]
+"""How one variant reads a pair; a string says why it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrontierAuditRow(AuditRow):
-    """One contender's exponent under one variant of the study."""
+    """One contender against the baseline under one variant of the study."""
 
     contender: str
-    rank: int | None
-    """By exponent among the contenders of its track, 1 for the largest; None where the exponent may not be read."""
-    ranked: int
-    """Number of contenders of its track whose exponent may be read."""
     comparison: Comparison | None
-    """With the baseline; None for the baseline itself, and where there is none."""
+    """With the baseline; None where the variant cannot be read."""
     same_conclusion: bool | None
-    """Whether it says of the two exponents what the study as fitted says; None where either says nothing."""
+    """Whether it says of the cost what the study as fitted says; None where either says nothing."""
 
     @property
-    def conclusion(self) -> Conclusion:
-        """What this variant says of the exponent against the baseline's."""
-        return Conclusion.REFUSED if self.comparison is None else conclusion(self.comparison)
+    def conclusion(self) -> CostConclusion:
+        """What this variant says of the contender's cost at equal loss."""
+        return CostConclusion.REFUSED if self.comparison is None else cost_conclusion(self.comparison)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class AuditSummary:
     """How far one contender's conclusion hangs on conventions."""
 
     contender: str
-    conclusion: Conclusion
+    conclusion: CostConclusion
     """As fitted."""
     held: int
     """Variants with the same conclusion."""
@@ -63,7 +70,7 @@ class AuditSummary:
     changed_by: tuple[str, ...]
     """Variants with another conclusion."""
     refused: tuple[str, ...]
-    """Variants under which a law may not be read."""
+    """Variants under which there is no figure to read."""
 
 
 def audit_frontiers(
@@ -74,20 +81,22 @@ def audit_frontiers(
     seed: int = 0,
     num_resamples: int = StudyOptions().num_resamples,
 ) -> tuple[FrontierAuditRow, ...]:
-    """Every contender's exponent on `axis` as the study fits it, and with one convention changed at a time.
+    """Every contender against the baseline on `axis` as the study reads it, and with one convention changed at a time.
 
     Rows come variant by variant, `as fitted` first, contenders in the study's order. A variant that the runs do not
-    allow (times not measured, no floor identified) has rows whose status says why.
+    allow (times not measured, no floor identified) has rows whose status says why. Empty without a baseline.
     """
     options = StudyOptions(floor="none", num_resamples=num_resamples)
     base = fit_contenders(records, axis, baseline=baseline, seed=seed, options=options)
-    if not base:
+    if not base or base[0].name != baseline:
         return ()
-    first = _rows(AS_FITTED, base, base, baseline, None)
-    said = {row.contender: row.conclusion for row in first}
-    rows = list(first)
-    for label, make in _variants(records, axis, base, baseline, seed, options):
-        rows += _rows(label, make(), base, baseline, said)
+    pairs = [pair for pair in compared_with(base, baseline) if pair[0].track == pair[1].track]
+    rows: list[FrontierAuditRow] = []
+    said: dict[str, CostConclusion] = {}
+    for label, read in _variants(records, axis, seed, options):
+        made = _rows(label, read, pairs, said)
+        said = said or {row.contender: row.conclusion for row in made}
+        rows += made
     return tuple(rows)
 
 
@@ -95,7 +104,7 @@ def summarise(rows: Sequence[FrontierAuditRow]) -> tuple[AuditSummary, ...]:
     """One summary for each contender that is compared with a baseline."""
     summaries = []
     for first in rows:
-        if first.variant != AS_FITTED or first.comparison is None:
+        if first.variant != AS_FITTED:
             continue
         others = [row for row in rows if row.contender == first.contender and row.variant != AS_FITTED]
         summaries.append(
@@ -111,70 +120,103 @@ def summarise(rows: Sequence[FrontierAuditRow]) -> tuple[AuditSummary, ...]:
     return tuple(summaries)
 
 
-Variant = tuple[str, Callable[[], list[Contender]]]
-
-
 def _variants(
-    records: Sequence[RunRecord],
-    axis: CostAxis,
-    base: Sequence[Contender],
-    baseline: str | None,
-    seed: int,
-    options: StudyOptions,
-) -> list[Variant]:
-    """Label -> the contenders under one changed convention, made when asked for."""
+    records: Sequence[RunRecord], axis: CostAxis, seed: int, options: StudyOptions
+) -> Iterator[tuple[str, _Read]]:
+    """Label -> how a pair is read under one changed convention."""
 
-    def study(runs: Sequence[RunRecord], on: CostAxis, settings: StudyOptions = options) -> list[Contender]:
-        return fit_contenders(runs, on, baseline=baseline, seed=seed, options=settings)
+    def read(pair: _Pair, **changes: object) -> Reading | str:
+        try:
+            return read_pair(*pair, seed=seed, num_resamples=options.num_resamples, **changes)  # type: ignore[arg-type]
+        except ValueError as error:
+            return str(error)
 
-    free = [with_floor(one, "free") for one in base]
-    variants: list[Variant] = [("floor free", lambda: free)]
-    variants += [
-        (f"floor pinned {share:+.0%}", partial(with_pinned_floors, base, free, share)) for share in PINNED_SHARES
-    ]
-    variants += [(_AXIS_WORDS[other], partial(study, records, other)) for other in CostAxis if other is not axis]
+    def elsewhere(runs: Sequence[RunRecord], other: CostAxis) -> _Read:
+        named: dict[str, Contender] = {}
+
+        def on_axis(pair: _Pair) -> Reading | str:
+            if not named:
+                found = fit_contenders(runs, other, baseline=pair[0].name, seed=seed, options=options)
+                named.update({one.name: one for one in found})
+            missing = [one.name for one in pair if one.name not in named]
+            return f"{missing[0]} has no cost there" if missing else read((named[pair[0].name], named[pair[1].name]))
+
+        return on_axis
+
+    def pinned(share: float) -> _Read:
+        def at(pair: _Pair) -> Reading | str:
+            floored = read(pair, form=Form.COMMON_FLOOR)
+            if isinstance(floored, str) or floored.floors is None or floored.floors[0] <= 0.0:
+                return "there is no floor to pin"
+            floor = float(floored.floors[0]) * (1 + share)
+            lowest = float(np.exp(min(one.finished.log_loss.min() for one in pair)))
+            if floor >= lowest:
+                return f"a floor of {floor:.4g} nats lies above the lowest loss, {lowest:.4g} nats"
+            return read(pair, form=Form.COMMON_FLOOR, floor_nats=floor)
+
+        return at
+
+    def without(pick: Callable[[FinishedRuns], float]) -> _Read:
+        def cut(pair: _Pair) -> Reading | str:
+            kept = []
+            for one in pair:
+                gone = pick(one.finished)
+                left = one.finished.take(one.finished.log_params != gone)
+                if not len(left):
+                    return f"{one.name} has one size"
+                kept.append(replace(one, finished=left))
+            return read((kept[0], kept[1]))
+
+        return cut
+
+    yield AS_FITTED, read
+    yield "joint law L(N,D)", lambda pair: read(pair, form=Form.JOINT_LAW)
+    yield "law L(C), common floor", lambda pair: read(pair, form=Form.COMMON_FLOOR)
+    yield "law L(C), no floor", lambda pair: read(pair, form=Form.NO_FLOOR)
+    yield "law L(C), own floors", lambda pair: read(pair, form=Form.OWN_FLOORS)
+    for share in PINNED_SHARES:
+        yield f"common floor pinned {share:+.0%}", pinned(share)
+    yield "learning curves", _by_learning_curves
+    for other in CostAxis:
+        if other is not axis:
+            yield _AXIS_WORDS[other], elsewhere(records, other)
     if all(record.embedding_params > 0 for record in records if record.usable):
         # Where nobody says how many embeddings there are, 6·N_total·D is not known either.
-        variants.append(("6ND with embeddings", lambda: study(_with_embeddings(records), CostAxis.KAPLAN)))
-    variants += [
-        ("finished points only", lambda: study(records, axis, replace(options, finished_only=True))),
-        (f"Huber, delta {HOFFMANN_DELTA:g}", lambda: [with_huber(one) for one in base]),
-        ("without the largest size", partial(_without_size, base, max, options, seed)),
-        ("without the smallest size", partial(_without_size, base, min, options, seed)),
-    ]
-    return variants
+        yield "6ND with embeddings", elsewhere(_with_embeddings(records), CostAxis.KAPLAN)
+    yield "without the largest size", without(lambda runs: float(runs.log_params.max()))
+    yield "without the smallest size", without(lambda runs: float(runs.log_params.min()))
 
 
-def _rows(
-    label: str,
-    made: Sequence[Contender],
-    base: Sequence[Contender],
-    baseline: str | None,
-    said: dict[str, Conclusion] | None,
-) -> list[FrontierAuditRow]:
-    """The rows of one variant; `said` holds the conclusions as fitted."""
-    present = {one.name: one for one in made}
-    pairs = holm_corrected(
-        [compare_exponents(one, other) for index, one in enumerate(made) for other in made[index + 1 :]]
-    )
-    against = {pair.contender: pair for pair in pairs if pair.baseline == baseline}
+def _by_learning_curves(pair: _Pair) -> Reading | str:
+    laws = [learning_law(one.frontiers, one.result.points, one.draws, one.curves.axis) for one in pair]
+    if all(one.result.learning_law is None for one in pair):
+        return "there are no points in mid-schedule"
+    spans = [(float(np.log(one.result.points[0].cost)), float(np.log(one.result.points[-1].cost))) for one in pair]
+    reading = learning_reading([one.name for one in pair], laws, spans)
+    return reading or "the law of learning curves may not be read"
+
+
+def _rows(label: str, read: _Read, pairs: Sequence[_Pair], said: dict[str, CostConclusion]) -> list[FrontierAuditRow]:
+    """The rows of one variant; `said` holds the conclusions as fitted, nothing while these are made."""
+    found: list[tuple[Contender, Comparison | None, str]] = []
+    for baseline, contender in pairs:
+        reading = read((baseline, contender))
+        if isinstance(reading, str):
+            found.append((contender, None, reading))
+        else:
+            found.append((contender, compare_by(reading, baseline, contender), ""))
+    corrected = iter(holm_corrected([pair for _, pair, _ in found if pair is not None]))
     rows = []
-    for reference in base:
-        one = present.get(reference.name)
-        peers = [other.alpha for other in made if other.track == reference.track and _readable(other)]
-        law = one.result.law if one is not None else _missing(reference, label)
-        comparison = against.get(reference.name)
-        now = Conclusion.REFUSED if comparison is None else conclusion(comparison)
-        same = None
-        if said is not None and Conclusion.REFUSED not in (now, said[reference.name]):
-            same = now is said[reference.name]
+    for contender, pair, why in found:
+        comparison = next(corrected) if pair is not None else None
+        now = CostConclusion.REFUSED if comparison is None else cost_conclusion(comparison)
+        before = said.get(contender.name, now if not said else CostConclusion.REFUSED)
+        same = None if not said or CostConclusion.REFUSED in (now, before) else now is before
         rows.append(
             FrontierAuditRow(
                 variant=label,
-                result=law,
-                contender=reference.name,
-                rank=1 + sum(alpha > one.alpha for alpha in peers) if one is not None and _readable(one) else None,
-                ranked=len(peers),
+                result=_status(contender, comparison, why),
+                contender=contender.name,
                 comparison=comparison,
                 same_conclusion=same,
             )
@@ -182,36 +224,15 @@ def _rows(
     return rows
 
 
-def _readable(one: Contender) -> bool:
-    return one.result.law.status is FitStatus.OK
-
-
-def _missing(reference: Contender, label: str) -> FitResult:
-    """The refusal of a contender of which this variant leaves no point."""
-    return replace(
-        reference.result.law,
-        status=FitStatus.TOO_FEW_POINTS,
-        reason=f"it has no point for: {label}",
-        params={},
-        intervals={},
-        points_used=0,
-    )
-
-
-def _without_size(
-    base: Sequence[Contender], which: Callable[[Sequence[int]], int], options: StudyOptions, seed: int
-) -> list[Contender]:
-    """Each contender without its largest or smallest size; noise stays what all its seeds show."""
-    made = []
-    for number, one in enumerate(base):
-        params = [curve.non_embedding_params for curve in one.curves.curves]
-        dropped = which(params)
-        kept = tuple(curve for curve in one.curves.curves if curve.non_embedding_params != dropped)
-        if kept:
-            curves, generator = replace(one.curves, curves=kept), np.random.default_rng((seed, number))
-            frontiers = one.frontiers.of_some(kept)
-            made.append(fit_curves(one.track, curves, one.noise, options, generator, frontiers))
-    return made
+def _status(contender: Contender, comparison: Comparison | None, why: str) -> FitResult:
+    """The law of this variant as far as a table needs it: whether there is a figure, and why not."""
+    law = replace(contender.result.law, params={}, intervals={})
+    if comparison is None:
+        return replace(law, status=FitStatus.NOT_IDENTIFIABLE, reason=why)
+    headline = comparison.headline
+    if headline is None:
+        return replace(law, status=comparison.status, reason="losses do not compare")
+    return replace(law, status=headline.status, reason=headline.reason)
 
 
 def _with_embeddings(records: Sequence[RunRecord]) -> list[RunRecord]:

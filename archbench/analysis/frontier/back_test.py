@@ -1,31 +1,33 @@
-"""What a frontier would have said of the next size: fitted to the smaller sizes, asked for the loss that came out.
+"""What the cheaper runs of a frontier would have said of the next one, held against the loss that came out.
 
-An expanding window over sizes. Each window's law predicts the frontier at the final cost of the next size; the
-interval holds what `archbench.analysis.fitting.forecast` names: parameters (resamples), noise, and the lack of fit that
-earlier windows showed.
+An expanding window over the frontier's runs in order of cost. Each window is read as the whole is (a joint law, a law
+above a floor) and asked for the loss at the cost of the next run; the interval holds the resamples' spread and the
+deviation of one further run. An interval that spans a factor of 1.5 or more could cover anything: such a row is no
+test, and says so.
 
-    variance of ln L = variance over the resamples + residual variance + noise of the new runs + (kappa · distance)²
-
-Legend: C cost, L loss, E floor; distance is ln of how far the predicted cost lies beyond the last fitted one.
+Legend: C cost, L loss, E floor.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.fitting.forecast import BacktestRow
-from archbench.analysis.frontier.curves import MeanCurve
-from archbench.analysis.frontier.refits import with_floor
-from archbench.analysis.frontier.scan import MIN_SIZES, StudyOptions, fit_curves
-from archbench.results.fits import FitResult, FitStatus, Interval
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.reading import Form, Reading, read_frontiers
+from archbench.analysis.significance import spread_interval
+from archbench.results.fits import FitStatus, Interval
 
+MIN_RUNS = 3
 MAX_WINDOWS = 6
-"""Windows kept, those with the most sizes: with many sizes the first ones say little of the next."""
-_METHOD = "resamples + noise + lack of fit, Student t"
+"""Windows kept, those with the most runs: with many runs the first ones say little of the next."""
+NO_TEST = 1.5
+"""Factor between the ends of an interval from which on it could cover anything."""
+_NEXT = 0.05
+"""Runs within 5 % of the cost that is asked for belong to the next window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,118 +42,78 @@ class FrontierBacktestRow(BacktestRow):
     """`none` or `free`: the law that predicts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """The end of the next size."""
-
-    size_index: int
-    log_cost: float
-    log_loss: float
-    num_runs: int
-
-
 def back_test_frontier(
     one: Contender,
     *,
-    floors: Sequence[Literal["none", "free"]] = ("none", "free"),
+    floors: Sequence[Literal["none", "free"]] = ("free", "none"),
     seed: int = 0,
-    num_resamples: int = 200,
-    level: float = 0.95,
+    num_resamples: int = 400,
 ) -> tuple[FrontierBacktestRow, ...]:
-    """Windows of rising size, for the law with each of `floors` in turn; empty below 4 sizes.
+    """Windows of rising cost, by a law with each of `floors` in turn; empty below 4 runs on the frontier.
 
-    A window whose law may not be read gives a row with its status and no prediction.
+    A window that no law can be read from gives a row with its status and no prediction.
     """
-    params = {curve.size_index: curve.non_embedding_params for curve in one.curves.curves}
-    sizes = sorted(params, key=lambda size: params[size])
-    options = StudyOptions(floor="none", num_resamples=num_resamples)
-    windows = []
-    for number in range(max(MIN_SIZES, len(sizes) - MAX_WINDOWS), len(sizes)):
-        kept = tuple(curve for curve in one.curves.curves if curve.size_index in sizes[:number])
-        generator = np.random.default_rng((seed, number))
-        curves, frontiers = replace(one.curves, curves=kept), one.frontiers.of_some(kept)
-        fitted = fit_curves(one.track, curves, one.noise, options, generator, frontiers)
-        windows.append((fitted, _target(one, sizes[: number + 1])))
-    rows = []
-    for floor in floors:
-        made = windows if floor == "none" else [(with_floor(window, floor), target) for window, target in windows]
-        rows += _rows(made, floor, level)
-    return tuple(rows)
+    targets, _ = one.finished.on_frontier()
+    numbers = range(max(MIN_RUNS, len(targets) - MAX_WINDOWS), len(targets))
+    return tuple(
+        _row(one, targets, number, floor, np.random.default_rng((seed, number)), num_resamples)
+        for floor in floors
+        for number in numbers
+    )
 
 
 def last_error(rows: Sequence[FrontierBacktestRow]) -> FrontierBacktestRow | None:
-    """The row that predicts the largest size by the law without floor; None where no window was possible."""
-    return next((row for row in reversed(rows) if row.floor == "none"), None)
+    """The row that predicts the dearest run, by the law with a floor; None where no window was possible."""
+    return next((row for row in reversed(rows) if row.floor == "free"), None)
 
 
-def _target(one: Contender, sizes: Sequence[int]) -> _Target:
-    """Where the last of `sizes` ends, and what the frontier of all of them had reached there."""
-    numbers = [number for number, curve in enumerate(one.curves.curves) if curve.size_index in sizes]
-    ends: list[MeanCurve] = [curve for curve in one.curves.curves if curve.size_index == sizes[-1]]
-    last = max(ends, key=lambda curve: float(curve.cost[-1]))
-    log_cost = float(np.log(last.cost[-1]))
-    reached = min(float(one.frontiers.steps[number].value(np.array([log_cost]))[0]) for number in numbers)
-    return _Target(sizes[-1], log_cost, reached, last.num_runs)
+def _row(
+    one: Contender,
+    targets: FinishedRuns,
+    number: int,
+    floor: Literal["none", "free"],
+    generator: np.random.Generator,
+    num_resamples: int,
+) -> FrontierBacktestRow:
+    log_cost, actual = float(targets.log_cost[number]), float(np.exp(targets.log_loss[number]))
+    window = one.finished.take(one.finished.log_cost < log_cost - _NEXT)
+    reading = read_frontiers(
+        (window,), num_resamples=num_resamples, generator=generator, form=Form.NO_FLOOR if floor == "none" else None
+    )
+    predicted, status, reason = None, FitStatus.OK, ""
+    if reading.form is Form.HULL:
+        status, reason = FitStatus.NOT_IDENTIFIABLE, f"no law can be read from the cheaper runs: {reading.why}"
+    else:
+        predicted = _predict(reading, log_cost, generator)
+    covered: bool | None = None
+    if predicted is not None and np.isfinite(predicted.high):
+        covered = predicted.covers(actual)
+        if predicted.high > NO_TEST * predicted.low:
+            covered, status = None, FitStatus.NOT_IDENTIFIABLE
+            reason = f"no test: its interval spans a factor of {predicted.high / predicted.low:.3g}"
+    return FrontierBacktestRow(
+        held_out=float(np.exp(log_cost)),
+        held_to=float(np.exp(log_cost)),
+        points_fitted=len(window),
+        status=status,
+        reason=reason,
+        predicted=predicted,
+        actual=actual,
+        error=predicted.value / actual - 1.0 if predicted is not None else float("nan"),
+        covered=covered,
+        contender=one.name,
+        sizes_fitted=window.num_sizes,
+        size_index=int(targets.size_index[number]),
+        floor=floor,
+    )
 
 
-def _rows(windows: Sequence[tuple[Contender, _Target]], floor: str, level: float) -> list[FrontierBacktestRow]:
-    rows, excesses = [], list[float]()
-    for window, target in windows:
-        law, actual = window.result.law, float(np.exp(target.log_loss))
-        predicted, error, covered = None, float("nan"), None
-        if law.status is FitStatus.OK:
-            centre = _expected(law, target.log_cost)
-            distance = max(target.log_cost - float(np.log(window.result.points[-1].cost)), 0.0)
-            variance = _variance(window, target)
-            lack = float(np.mean(excesses)) if excesses else 0.0
-            freedom = max(window.curves.num_sizes - len({"alpha_C", "ln_A", "E"} & set(law.params)), 1)
-            predicted = _interval(centre, variance + lack * distance**2, freedom, level)
-            error = predicted.value / actual - 1.0
-            covered = predicted.covers(actual) if np.isfinite(predicted.high) else None
-            if distance > 0 and np.isfinite(variance):
-                excesses.append(max((centre - target.log_loss) ** 2 - variance, 0.0) / distance**2)
-        rows.append(
-            FrontierBacktestRow(
-                held_out=float(np.exp(target.log_cost)),
-                held_to=float(np.exp(target.log_cost)),
-                points_fitted=law.points_used,
-                status=law.status,
-                reason=law.reason,
-                predicted=predicted,
-                actual=actual,
-                error=error,
-                covered=covered,
-                contender=window.name,
-                sizes_fitted=window.curves.num_sizes,
-                size_index=target.size_index,
-                floor=floor,
-            )
-        )
-    return rows
-
-
-def _expected(law: FitResult, log_cost: float) -> float:
-    """ln L by the fitted law."""
-    power = law.params["ln_A"] - law.params["alpha_C"] * log_cost
-    floor = law.params.get("E", 0.0)
-    return float(np.logaddexp(power, np.log(floor))) if floor > 0 else power
-
-
-def _variance(window: Contender, target: _Target) -> float:
-    """Of ln L, without lack of fit; infinite where the resamples tell nothing."""
-    samples = window.lines.log_loss_at(np.array([target.log_cost]))[:, 0]
-    usable = samples[np.isfinite(samples)]
-    if len(usable) < len(samples) / 2:
-        return float("inf")
-    # Half the central 68 %: a few wild resamples must not set the width.
-    low, high = np.quantile(usable, [0.1587, 0.8413])
-    noise = window.noise.std_log**2 / target.num_runs if window.noise else 0.0
-    return float(((high - low) / 2.0) ** 2 + window.result.law.residual_std**2 + noise)
-
-
-def _interval(centre: float, variance: float, freedom: int, level: float) -> Interval:
-    value = float(np.exp(centre))
-    if not np.isfinite(variance):
-        return Interval(value, float("-inf"), float("inf"), level, _METHOD)
-    half = float(student_t.ppf(0.5 + level / 2.0, freedom)) * float(np.sqrt(variance))
-    return Interval(value, float(np.exp(centre - half)), float(np.exp(min(centre + half, 700.0))), level, _METHOD)
+def _predict(reading: Reading, log_cost: float, generator: np.random.Generator) -> Interval:
+    """The loss of one further run at `log_cost`."""
+    logs = reading.frontiers[0].log_loss_at(np.array([log_cost]))[:, 0]
+    samples = logs[1:]
+    if reading.deviation is not None:
+        samples = samples + reading.deviation * generator.standard_normal(len(samples))
+    found = spread_interval(float(logs[0]), samples, reading.freedom)
+    low, high = (float(np.exp(min(end, 700.0))) if np.isfinite(end) else end for end in (found.low, found.high))
+    return Interval(float(np.exp(found.value)), low, high, found.level, found.method)

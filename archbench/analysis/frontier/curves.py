@@ -40,6 +40,8 @@ class MeanCurve:
     """[points]: whether the schedule had ended."""
     final_losses_nats: Floats
     """[runs]: each seed's loss at its last point."""
+    seeds: tuple[int, ...] = ()
+    """[runs]."""
 
     @property
     def num_runs(self) -> int:
@@ -127,6 +129,7 @@ def _mean_over_seeds(
         tokens=np.array([first[step].tokens for step in common], dtype=np.int64)[ranked],
         finished=np.array([all(points[step].finished for _, points in kept) for step in common])[ranked],
         final_losses_nats=np.array([points[max(points)].validation_loss_nats for _, points in kept]),
+        seeds=tuple(run.seed for run, _ in kept),
     )
 
 

@@ -1,21 +1,28 @@
 """The study of one scan: a frontier with its laws for each contender and cost axis, and every pair compared."""
 
 import operator
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from archbench.analysis.comparison.compare import Contender, centred_interval, compare, compare_exponents
+from archbench.analysis.comparison.compare import Contender, compare, compared_with
+from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
-from archbench.analysis.frontier.frontier import frontier_points, leaderships
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.frontier import frontier_points
+from archbench.analysis.frontier.leadership import leaderships
+from archbench.analysis.frontier.learning import learning_law
 from archbench.analysis.frontier.noise import Noise, noise_of
-from archbench.analysis.frontier.resampled_laws import PowerLaws, fit_floors, fit_lines
-from archbench.analysis.frontier.resamples import Draws, Frontiers, Sample, draw
-from archbench.analysis.frontier.tiers import design_warning, final_losses, find_tiers, holm
+from archbench.analysis.frontier.reading import Form, LineFrontier, joint_fit, read_frontiers
+from archbench.analysis.frontier.resampled_laws import PowerLaws
+from archbench.analysis.frontier.resamples import Frontiers, draw
+from archbench.analysis.frontier.tiers import find_tiers, holm
+from archbench.analysis.significance import spread_interval
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import counted
@@ -28,8 +35,6 @@ NUM_RESAMPLES = 1000
 class StudyOptions:
     """How a study is made."""
 
-    finished_only: bool = False
-    """Whether points in mid-schedule are left out."""
     num_resamples: int = NUM_RESAMPLES
     floor: Literal["free", "none"] = "free"
     """`none` leaves the law with a floor out, which takes most of the time: unless it was fitted to the same records
@@ -37,13 +42,19 @@ class StudyOptions:
 
 
 def analyse_scan(
-    records: Sequence[RunRecord], *, baseline: str | None, seed: int = 0, options: StudyOptions | None = None
+    records: Sequence[RunRecord],
+    *,
+    baseline: str | None,
+    seed: int = 0,
+    options: StudyOptions | None = None,
+    window: Window | None = None,
 ) -> tuple[tuple[FrontierResult, ...], tuple[Comparison, ...]]:
-    """Frontiers of all contenders on all cost axes, and the comparison of every pair on each axis.
+    """Frontiers of all contenders on all cost axes, and on each axis their comparisons with `baseline`.
 
-    The pairs with `baseline` come first, with it as their baseline; Holm's correction runs over all pairs of an axis.
+    Without a baseline every pair is compared. Holm's correction runs over the comparisons of an axis.
     Runs that are not done enter nothing. A contender without a usable run has no frontier; an axis that its runs do
-    not have (times not measured) is left out. The same `seed` gives the same intervals.
+    not have (times not measured) is left out. The same `seed` gives the same intervals. window: the losses over which
+    multipliers are averaged, in place of the middle half of those that both sides reach.
     """
     settings = options or StudyOptions()
     frontiers: list[FrontierResult] = []
@@ -51,7 +62,9 @@ def analyse_scan(
     for axis in CostAxis:
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
-        comparisons.extend(compare_all(contenders, baseline))
+        comparisons.extend(
+            compare_all(contenders, baseline, window=window, seed=seed, num_resamples=settings.num_resamples)
+        )
     return tuple(frontiers), tuple(comparisons)
 
 
@@ -113,13 +126,14 @@ def _fit_contenders(
 ) -> list[Contender]:
     tracks = {record.contender: record.track for record in records}
     names = sorted(tracks, key=lambda name: name != baseline)  # a stable sort: the spec's order behind the baseline
-    sets = {name: mean_curves(name, records, axis, finished_only=settings.finished_only) for name in names}
+    sets = {name: mean_curves(name, records, axis) for name in names}
     contenders = []
-    for number, name in enumerate(names):
+    for name in names:
         if not sets[name].curves:
             continue
         noise = noise_of(sets[name], [sets[other] for other in names if tracks[other] == tracks[name]])
-        generator = np.random.default_rng((seed, list(CostAxis).index(axis), number))
+        # By name, so that a contender's intervals do not hang on who else is in the scan.
+        generator = np.random.default_rng((seed, list(CostAxis).index(axis), zlib.crc32(name.encode())))
         contenders.append(fit_curves(tracks[name], sets[name], noise, settings, generator))
     return contenders
 
@@ -146,24 +160,12 @@ def fit_curves(
     frontiers = frontiers or Frontiers.of(curves)
     points = frontier_points(frontiers)
     draws = draw(curves.curves, noise, settings.num_resamples, generator)
-    sample = Sample.of(frontiers, draws)
-    lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)
-    arrays = (
-        np.array([point.cost for point in points]),
-        np.array([point.loss_nats for point in points]),
-        [point.size_index for point in points],
-    )
-    law = _law(curves, arrays, "none")
-    if law.status is FitStatus.OK:
-        law = replace(
-            law, intervals={"alpha_C": centred_interval(law.params["alpha_C"], lines.alpha, method=draws.method)}
-        )
+    finished = FinishedRuns.of(curves)
+    law, lines = finished_law(curves, finished, "none", settings.num_resamples, generator)
     floor, floors = law, None
     if settings.floor == "free":
-        floor = _law(curves, arrays, "free")
-        if floor.status is FitStatus.OK:
-            floors = _floors(floor, sample)
-            floor = _with_floor_intervals(floor, floors, draws)
+        floor, floors = finished_law(curves, finished, "free", settings.num_resamples, generator)
+    mid_schedule = any(point.kind is PointKind.MID_SCHEDULE for point in points)
     result = FrontierResult(
         contender=curves.contender,
         cost_axis=curves.axis,
@@ -173,69 +175,66 @@ def fit_curves(
         noise_std_nats=noise.std_nats if noise else None,
         law=law,
         law_with_floor=floor,
+        learning_law=learning_law(frontiers, points, draws, curves.axis)[0] if mid_schedule else None,
+        joint_law=joint_fit(finished).result if finished.is_grid else None,
     )
-    return Contender(track, curves, frontiers, result, draws, lines, noise, floors)
+    return Contender(track, curves, finished, frontiers, result, draws, lines, noise, floors)
 
 
 def _judged(one: Contender) -> Contender:
     """`one` with what its sizes contribute, its tiers, and what its design cannot see."""
-    finals = final_losses(one.curves)
+    found = find_tiers(one.curves, one.noise)
     return replace(
         one,
         result=replace(
             one.result,
             sizes=leaderships(one.curves, one.frontiers, one.noise),
-            tiers=find_tiers(finals, one.noise),
-            warnings=_warnings(one.curves, one.result.points, design_warning(finals, one.noise)),
+            tiers=found.tiers,
+            gains=found.gains,
+            ladder_note=found.note,
+            warnings=_warnings(one.curves, one.result.points, found.warning),
         ),
     )
 
 
-def _law(
-    curves: CurveSet, arrays: tuple[np.ndarray, np.ndarray, list[int]], floor: Literal["free", "none"]
-) -> FitResult:
-    cost, loss, clusters = arrays
+def finished_law(
+    curves: CurveSet,
+    finished: FinishedRuns,
+    floor: Literal["free", "none"],
+    num_resamples: int,
+    generator: np.random.Generator,
+) -> tuple[FitResult, PowerLaws | None]:
+    """L(C) of the finished runs with its intervals, and the law of each resample; None where it may not be read.
+
+    Every run is a point and every size, or corner of a grid's hull, a cluster: the fit that a table of these runs gets.
+    """
+    cells, left = finished.on_frontier()
+    runs = np.repeat(np.arange(len(cells)), cells.num_runs)
     fit = fit_compute_law(
-        cost,
-        loss,
+        np.exp(cells.log_cost[runs]),
+        np.exp(np.concatenate(cells.losses)),
         floor=floor,
-        clusters=clusters,
+        clusters=runs.tolist(),
         cost_axis=curves.axis,
         delta=LEAST_SQUARES,
     )
-    fit = replace(fit, left_out={**curves.left_out, **fit.left_out})
-    if curves.num_sizes < MIN_SIZES:
-        return replace(
-            fit,
-            status=FitStatus.TOO_FEW_SIZES,
-            reason=f"{counted(curves.num_sizes, 'size')}; a frontier needs at least {MIN_SIZES}",
-            params={},
-        )
-    return fit
-
-
-def _floors(fit: FitResult, sample: Sample) -> PowerLaws:
-    return fit_floors(
-        sample.log_cost,
-        sample.log_loss,
-        sample.weights,
-        alpha=fit.params["alpha_C"],
-        log_amplitude=fit.params["ln_A"],
-        floor_nats=fit.params["E"],
-    )
-
-
-def _with_floor_intervals(fit: FitResult, samples: PowerLaws, draws: Draws) -> FitResult:
-    lost = int(np.isnan(samples.alpha).sum())
-    notes = (f"{lost} of {draws.num_resamples} resamples identify no floor and are left out",) if lost else ()
-    return replace(
-        fit,
-        intervals={
-            "alpha_C": centred_interval(fit.params["alpha_C"], samples.alpha, method=draws.method),
-            "E": centred_interval(fit.params["E"], samples.floor_nats, method=draws.method),
-        },
-        notes=(*fit.notes, *notes),
-    )
+    fit = replace(fit, left_out={**curves.left_out, **fit.left_out}, notes=(*fit.notes, *([left] if left else [])))
+    if finished.num_sizes < MIN_SIZES:
+        reason = f"{counted(finished.num_sizes, 'size')}; a frontier needs at least {MIN_SIZES}"
+        return replace(fit, status=FitStatus.TOO_FEW_SIZES, reason=reason, params={}), None
+    form = Form.NO_FLOOR if floor == "none" else Form.COMMON_FLOOR
+    if fit.status is not FitStatus.OK or len(cells) < MIN_SIZES:
+        return fit, None
+    reading = read_frontiers((finished,), num_resamples=num_resamples, generator=generator, form=form)
+    frontier = reading.frontiers[0]
+    if not isinstance(frontier, LineFrontier):
+        return fit, None
+    lines = frontier.lines
+    laws = PowerLaws(lines.alpha[1:, 0], lines.log_amplitude[1:, 0], lines.floor_nats[1:])
+    intervals = {"alpha_C": spread_interval(fit.params["alpha_C"], laws.alpha, reading.freedom)}
+    if floor == "free":
+        intervals["E"] = spread_interval(fit.params["E"], laws.floor_nats, reading.freedom)
+    return replace(fit, intervals=intervals), laws
 
 
 def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | None) -> tuple[str, ...]:
@@ -255,19 +254,41 @@ def _warnings(curves: CurveSet, points: Sequence[FrontierPoint], design: str | N
     return tuple(warnings)
 
 
-def compare_all(contenders: Sequence[Contender], baseline: str | None = None) -> list[Comparison]:
-    """Every pair of `contenders`, which share a cost axis, with Holm's correction over all of them.
+def compare_all(
+    contenders: Sequence[Contender],
+    baseline: str | None = None,
+    *,
+    window: Window | None = None,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> list[Comparison]:
+    """Every other one of `contenders`, which share a cost axis, against the `baseline`; every pair where there is none.
 
-    Where the first one is the `baseline`, multipliers and crossovers are given against it only.
+    Holm's correction runs over these comparisons. window: as `compare` has it.
     """
-    pairs = []
-    for index, one in enumerate(contenders):
-        chosen = compare if baseline is None or one.name == baseline else compare_exponents
-        pairs += [chosen(one, other) for other in contenders[index + 1 :]]
-    return holm_corrected(pairs)
+    return holm_corrected(
+        [
+            compare(one, other, window=window, seed=seed, num_resamples=num_resamples)
+            for one, other in compared_with(contenders, baseline)
+        ]
+    )
 
 
 def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
-    """`pairs` with Holm's correction over all that have a p-value."""
-    corrected = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
-    return [replace(pair, holm_p_value=corrected.get(index)) for index, pair in enumerate(pairs)]
+    """`pairs` with Holm's correction, over all exponents that have a p-value and over all multipliers that have one."""
+    exponents = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
+    multipliers = holm(
+        {
+            index: pair.headline.p_value
+            for index, pair in enumerate(pairs)
+            if pair.headline is not None and pair.headline.p_value is not None
+        }
+    )
+    return [
+        replace(
+            pair,
+            holm_p_value=exponents.get(index),
+            headline=replace(pair.headline, holm_p_value=multipliers.get(index)) if pair.headline is not None else None,
+        )
+        for index, pair in enumerate(pairs)
+    ]

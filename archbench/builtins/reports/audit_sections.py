@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import Cell, DataTable, ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
-from archbench.report.words import alpha_text, number, with_interval
+from archbench.report.words import multiplier_text, number, with_interval
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import size_number
 from archbench.units import counted
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class AuditSection(ReportSection):
-    """Every exponent under every convention, and whether the conclusion stays the same."""
+    """Every multiplier under every convention, and whether the conclusion stays the same."""
 
     kind: Literal["audit"] = "audit"
     title: str = "Does the conclusion hang on a convention?"
     order: int = 250
-    summary: ClassVar[str] = "Exponents by floor, cost axis, objective, finished points, without an end of the ladder"
+    summary: ClassVar[str] = "Multipliers by form, floor, cost axis, learning curves, without an end of the ladder"
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """What holds, in words; a figure of differences; a table for each contender."""
@@ -50,12 +50,12 @@ class AuditSection(ReportSection):
         )
         tables.append("\n".join(reasons))
         method = (
-            f"As fitted: {AXIS_NAMES[axis]}, no floor, least squares on ln L, all points of the frontier. Every other "
-            "row changes one of these. Pinned floors lie 10 % below and above the free one. Told apart: Holm-corrected "
-            "p below 0.05 and a 95 % interval that leaves out 0."
+            f"As fitted: {AXIS_NAMES[axis]}, finished runs, the form that both allow, over the middle half of the "
+            "losses that both reach. Every other row changes one of these. Pinned floors lie 10 % below and above the "
+            "common one. Told apart: Holm-corrected p below 0.05."
         )
         alt = (
-            f"Exponent less that of {results.baseline} under every convention, a panel for each contender; the "
+            f"Compute multiplier over {results.baseline} under every convention, a panel for each contender; the "
             "interval as fitted is shaded, conventions with another conclusion are marked."
         )
         picture = [save(audit(rows, names), figures_dir, "audit", alt, ("audit",))] if names else []
@@ -66,43 +66,43 @@ class AuditSection(ReportSection):
         from archbench.report.columns import data_table
         from archbench.report.contenders import audit_rows
 
-        header = ("contender", "variant", "status", "reason", "alpha", "alpha_low", "alpha_high", "alpha_difference",
-                  "alpha_difference_low", "alpha_difference_high", "holm_p_value", "rank", "ranked", "conclusion",
-                  "same_conclusion")  # fmt: skip
+        header = ("contender", "variant", "status", "reason", "multiplier", "multiplier_low", "multiplier_high",
+                  "multiplier_holm_p_value", "alpha_difference", "alpha_difference_low", "alpha_difference_high",
+                  "alpha_holm_p_value", "conclusion", "same_conclusion")  # fmt: skip
         rows = [self._cells(row) for row in audit_rows(results)]
-        return [data_table("audit", "One contender's exponent under one convention.", header, rows)]
+        return [data_table("audit", "One contender against the baseline under one convention.", header, rows)]
 
     def _cells(self, row: "FrontierAuditRow") -> tuple[Cell, ...]:
         law, pair = row.result, row.comparison
-        readable = law.status is FitStatus.OK
+        found = pair.headline if pair is not None else None
         return (
             row.contender, row.variant, law.status.value, law.reason or None,
-            law.params["alpha_C"] if readable else None,
-            *_ends(law.intervals.get("alpha_C") if readable else None)[1:],
+            *_ends(found.multiplier if found is not None else None),
+            found.holm_p_value if found is not None else None,
             *_ends(pair.alpha_difference if pair is not None else None),
             pair.holm_p_value if pair is not None else None,
-            row.rank, row.ranked, row.conclusion.value, row.same_conclusion,
+            row.conclusion.value, row.same_conclusion,
         )  # fmt: skip
 
     def _table(self, rows: "Sequence[FrontierAuditRow]") -> str:
-        header = ["convention", "alpha", "less the baseline's", "p (Holm)", "rank by alpha", "says", "same conclusion"]
+        header = ["convention", "multiplier", "p (Holm)", "difference of alpha", "p (Holm)", "says", "same conclusion"]
         cells = []
         for row in rows:
             pair = row.comparison
+            found = pair.headline if pair is not None else None
             difference = pair.alpha_difference if pair is not None else None
-            refused = "-" if pair is None else f"`{pair.status.value}`"
             cells.append(
                 [
                     row.variant,
-                    alpha_text(row.result),
-                    with_interval(difference, 2) if difference is not None else refused,
+                    multiplier_text(found) if found is not None else f"`{row.result.status.value}`",
+                    number(found.holm_p_value, 2) if found is not None and found.holm_p_value is not None else "-",
+                    with_interval(difference, 2) if difference is not None else "-",
                     number(pair.holm_p_value, 2) if pair is not None and pair.holm_p_value is not None else "-",
-                    f"{row.rank} of {row.ranked}" if row.rank is not None else "-",
                     row.conclusion.value if pair is not None else "-",
                     {True: "yes", False: "**no**", None: "-"}[row.same_conclusion],
                 ]
             )
-        return markdown_table(header, cells, right=(1, 2, 3))
+        return markdown_table(header, cells, right=(1, 2, 3, 4))
 
 
 def _ends(found: Interval | None) -> tuple[Cell, Cell, Cell]:
@@ -111,14 +111,14 @@ def _ends(found: Interval | None) -> tuple[Cell, Cell, Cell]:
 
 def summary_words(one: "AuditSummary", baseline: str | None) -> str:
     """What holds under which conventions, in one sentence."""
-    from archbench.analysis.comparison.compare import Conclusion
+    from archbench.analysis.comparison.compare import CostConclusion
 
-    if one.conclusion is Conclusion.REFUSED:
+    if one.conclusion is CostConclusion.REFUSED:
         return f"{one.contender}: no conclusion as fitted, so nothing to hold."
     says = {
-        Conclusion.STEEPER: f"steeper than {baseline}",
-        Conclusion.FLATTER: f"flatter than {baseline}",
-        Conclusion.NOT_TOLD_APART: f"exponent not told apart from that of {baseline}",
+        CostConclusion.LESS: f"needs less than {baseline}",
+        CostConclusion.MORE: f"needs more than {baseline}",
+        CostConclusion.NOT_TOLD_APART: f"not told apart from {baseline}",
     }[one.conclusion]
     text = f"{one.contender}: {says}; holds {one.held}/{one.readable}"
     if one.changed_by:
@@ -126,6 +126,13 @@ def summary_words(one: "AuditSummary", baseline: str | None) -> str:
     if one.refused:
         text += f"; refused under: {', '.join(one.refused)}"
     return f"{text}."
+
+
+def _one_sided(rows: "Sequence[FrontierBacktestRow]") -> str:
+    """How many of the predictions lie too low, where that is worth a word."""
+    errors = [row.error for row in rows if row.predicted is not None]
+    low = sum(error < 0 for error in errors)
+    return f"; {low} of {len(errors)} predictions lie too low" if len(errors) > 1 else ""
 
 
 class BacktestSection(ReportSection):
@@ -150,9 +157,10 @@ class BacktestSection(ReportSection):
                   "predicted loss (nats), 95 %", "actual", "error", "covered"]  # fmt: skip
         judged = [row.covered for row in tested if row.covered is not None]
         words = (
-            "Each law is fitted to the smaller sizes alone and asked for the frontier's loss where the next size ends. "
-            f"{sum(judged)} of {len(judged)} intervals cover what came out. An interval holds the resamples' spread, "
-            "noise, and the lack of fit of earlier windows; with three or four sizes it is wide by right."
+            "Each law is read from the cheaper runs alone and asked for the loss at the cost of the next one. "
+            f"{sum(judged)} of {len(judged)} intervals cover what came out"
+            f"{_one_sided(tested)}. An interval holds the resamples' spread and the deviation of one further run; one "
+            "that spans a factor of 1.5 or more could cover anything, and is no test."
         )
         return f"{words}\n\n{markdown_table(header, rows, right=(3, 5, 6, 7))}"
 

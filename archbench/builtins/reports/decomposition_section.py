@@ -63,8 +63,9 @@ class DecompositionSection(ReportSection):
 
     def _words(self, one: Decomposition) -> str:
         read = "at no loss, since the contenders reach none together"
-        if one.loss_nats is not None:
-            read = f"at {number(one.loss_nats, 4)} nats, the lowest loss that all of them reach"
+        if one.window_nats is not None:
+            high, low = (number(end, 4) for end in one.window_nats)
+            read = f"over losses of {high} to {low} nats, the middle half of those that all of them reach"
         return (
             f"From {' to '.join(one.contenders)}: each differs from the one before in one thing. Differences of alpha "
             f"are after - before; a multiplier is cost before over cost after, read {read}: above 1 the step saves. "

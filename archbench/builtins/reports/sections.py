@@ -9,8 +9,16 @@ from archbench.analysis.comparison.compare import Contender
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
 from archbench.report.run_tables import state_text, study_runs
-from archbench.report.words import alpha_text, crossover_text, decisive_point, known, number, tiers_text, with_interval
-from archbench.results.fits import Comparison, FitStatus
+from archbench.report.words import (
+    alpha_text,
+    crossover_text,
+    multiplier_text,
+    number,
+    tiers_text,
+    window_text,
+    with_interval,
+)
+from archbench.results.fits import Comparison, FitStatus, SizeGain
 from archbench.results.runs import CostAxis, RunRecord, origin_text, size_number
 from archbench.units import counted, human_count, human_seconds
 
@@ -60,7 +68,7 @@ class FrontierSection(ReportSection):
 
     def _sizes(self, one: Contender) -> str:
         finals = {curve.size_index: curve for curve in one.curves.curves}
-        p_values = {size: p for tier in one.result.tiers for size, p in tier.p_values.items()}
+        gains = {gain.size_index: gain for gain in one.result.gains}
         rows = []
         for size in one.result.sizes:
             lead = "never"
@@ -74,16 +82,27 @@ class FrontierSection(ReportSection):
                     str(curve.num_runs),
                     number(curve.final_loss_nats, 4),
                     lead,
-                    number(p_values[size.size_index], 2) if size.size_index in p_values else "",
+                    *_gain_cells(gains.get(size.size_index)),
                     size.reason or "no",
                 ]
             )
         header = ["size", "N", "seeds", "final loss (nats)", f"leads ({AXIS_NAMES[one.result.cost_axis]})",
-                  "p in tier", "dominated"]  # fmt: skip
+                  "gain (nats)", "law expects", "gains?", "p of gain", "p of none", "dominated"]  # fmt: skip
         noise = one.result.noise_std_nats
         known = f"{number(noise, 2)} nats" if noise is not None else "unknown (one seed at each size)"
-        words = f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}."
-        return markdown_table(header, rows, right=(0, 1, 2, 3, 5)) + f"\n\n{words}"
+        words = [f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}", *filter(None, [one.result.ladder_note])]
+        return markdown_table(header, rows, right=(0, 1, 2, 3, 5, 6, 8, 9)) + f"\n\n{'; '.join(words)}."
+
+
+def _gain_cells(one: SizeGain | None) -> list[str]:
+    """The gain over the best smaller size, what the law expects, the outcome, and the p-values of either test."""
+    if one is None:
+        return [""] * 5
+    seen = number(one.gain_nats, 2) if one.interval is None else with_interval(one.interval, 2)
+    outcome = one.outcome.value.replace("_", " ")
+    p_values = (number(p, 2) if p is not None else "" for p in (one.p_gains, one.p_does_not_gain))
+    expected = number(one.expected_nats, 2) if one.expected_nats is not None else ""
+    return [seen, expected, f"{outcome} over {size_number(one.rival_index)}", *p_values]
 
 
 class ExponentSection(ReportSection):
@@ -178,28 +197,39 @@ class MultiplierSection(ReportSection):
                     "intervals; above 1, it needs less."
                 )
                 parts.append(save(figure, figures_dir, f"multiplier_{axis.value}", alt, ("multipliers",)))
-        rows = []
-        for pair in against:
-            at = decisive_point(pair)
-            rows.append(
-                [
-                    pair.contender,
-                    AXIS_NAMES[pair.cost_axis],
-                    with_interval(at.multiplier) if at else f"`{pair.status.value}`",
-                    f"[{number(at.interval_90.low)}, {number(at.interval_90.high)}]"
-                    if at and known(at.interval_90)
-                    else "-",
-                    number(at.loss_nats, 4) + (" (extrapolated)" if at.extrapolated else "") if at else "-",
-                    crossover_text(pair),
-                ]
-            )
-        header = ["contender", "cost axis", "multiplier, 95 %", "90 %", "at loss (nats)", "crossover of the laws"]
+        rows = [self._row(pair) for pair in against]
+        header = ["contender", "cost axis", "multiplier, 95 %", "p (Holm)", "over losses of (nats)",
+                  "at both ends, and at the lowest common loss", "grows with scale by", "read from",
+                  "crossover"]  # fmt: skip
         parts.append(markdown_table(header, rows, right=(2, 3, 4)))
+        reasons = dict.fromkeys(
+            f"- {pair.contender}, {AXIS_NAMES[pair.cost_axis]}: `{pair.headline.status.value}`: {pair.headline.reason}"
+            for pair in against
+            if pair.headline is not None and pair.headline.status is not FitStatus.OK
+        )
+        if reasons:
+            parts.append("\n".join(reasons))
         parts.append(
             f"A multiplier is the cost of {results.baseline} divided by the contender's at the same loss: above 1, the "
             "contender needs less."
         )
         return "\n\n".join(parts)
+
+    def _row(self, pair: Comparison) -> list[str]:
+        found = pair.headline
+        if found is None:
+            return [pair.contender, AXIS_NAMES[pair.cost_axis], *["-"] * 6, crossover_text(pair)]
+        return [
+            pair.contender,
+            AXIS_NAMES[pair.cost_axis],
+            multiplier_text(found),
+            number(found.holm_p_value, 2) if found.holm_p_value is not None else "-",
+            window_text(found, unit=False),
+            ", ".join(number(point.multiplier.value) for point in found.at) or "-",
+            with_interval(found.trend),
+            found.form,
+            crossover_text(pair),
+        ]
 
 
 class LearningCurveSection(ReportSection):

@@ -1,8 +1,8 @@
 """What `--json` prints of comparisons: compare, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from archbench.results.fits import Comparison
+from archbench.results.fits import Comparison, ComparisonAt
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,9 @@ class CompareOutput:
     scans: list[str]
     comparisons: list[Comparison]
     """One for each cost axis."""
-    mind: list[str]
+    places: list[ComparisonAt] = field(default_factory=list)
+    """What was asked for by --at-cost and --at-loss, on each axis."""
+    mind: list[str] = field(default_factory=list)
     """What they must be read with: runs that different arithmetic computed."""
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from archbench.results.fits import FitResult, Interval, MultiplierPoint
+from archbench.results.fits import FitResult, HeadlineMultiplier, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +15,18 @@ class Standing:
     dataset: str
     cost_axis: str
     reference_cost: float
-    """The largest cost that all contenders of the table reach."""
+    """Of the reference's dearest run."""
     name: str
-    rank: tuple[int, int]
-    """First and last place that its interval allows."""
-    loss_nats: Interval
-    """At the reference cost."""
+    rank: int | None
+    """One plus the number of those that need significantly less compute; None where it is not ranked."""
+    unranked: str
+    """Why it has no rank; empty where it has one."""
+    loss_nats: Interval | None
+    """At the reference cost; None where its runs do not reach it."""
     law: FitResult
-    """L(C) on the frontier."""
-    multiplier: MultiplierPoint | None
-    """Over the table's baseline; None for the baseline itself."""
+    """L(C) of the finished runs."""
+    multiplier: HeadlineMultiplier | None
+    """Over the table's reference, in the table's window; None for the reference itself."""
 
 
 @dataclass(frozen=True, slots=True)

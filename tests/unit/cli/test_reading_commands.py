@@ -110,7 +110,7 @@ def test_a_damaged_entry_on_the_leaderboard_does_not_hide_the_verdict(
             store.scan("alone"), store, default_host(), reports_dir=tmp_path / "reports", leaderboard_dir=tmp_path
         )
     told = capsys.readouterr().out
-    assert "The frontier of xl is not tiered" in told
+    assert "Whether the frontier of xl is tiered is not resolved" in told
     assert "Mind: xl: one seed at each size" in told
     assert "report.md" in told
 

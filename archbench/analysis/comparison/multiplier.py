@@ -1,0 +1,191 @@
+"""The compute multiplier of a contender over a baseline, and the loss gap at a cost, from two frontiers read alike.
+
+Legend: A the baseline, X the contender, C cost, L loss (nats), m = C_A/C_X at equal loss, R resamples.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archbench.analysis.frontier.curves import Floats
+from archbench.analysis.frontier.reading import Reading
+from archbench.analysis.significance import p_value_of, spread_interval
+from archbench.results.fits import FitStatus, HeadlineMultiplier, Interval, MultiplierPoint
+
+ALLOWED_EXTRAPOLATION = 0.05
+"""Share of resamples that may leave a side's data before a headline is refused."""
+WIDEST = 100.0
+"""A factor between the ends of an interval from which on it says nothing."""
+_WINDOW_POINTS = 17
+_CURVE_POINTS = 15
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of losses in nats, the higher first, over which a multiplier is averaged."""
+
+    high_nats: float
+    low_nats: float
+
+    def logs(self, count: int) -> Floats:
+        """ln L at `count` points from high to low."""
+        return np.linspace(np.log(self.high_nats), np.log(self.low_nats), count)
+
+
+def log_multipliers(reading: Reading, log_losses: Floats, baseline: int = 0, contender: int = 1) -> Floats:
+    """ln m at each log loss, [1 + R, M]: the data first."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(
+            reading.frontiers[baseline].log_cost_at(log_losses) - reading.frontiers[contender].log_cost_at(log_losses)
+        )
+
+
+def common_range(reading: Reading, baseline: int = 0, contender: int = 1) -> tuple[float, float] | None:
+    """ln L of the highest and lowest loss that both reach within the costs of their runs; None where there is none."""
+    ends = [reading.reached(side)[0] for side in (baseline, contender)]
+    high, low = min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
+    return (high, low) if high > low + 1e-9 else None
+
+
+def middle_half(reading: Reading, baseline: int = 0, contender: int = 1) -> Window | None:
+    """The middle half of the common range of ln L."""
+    both = common_range(reading, baseline, contender)
+    if both is None:
+        return None
+    high, low = both
+    quarter = (high - low) / 4
+    return Window(float(np.exp(high - quarter)), float(np.exp(low + quarter)))
+
+
+def headline_multiplier(
+    reading: Reading, window: Window | None = None, *, baseline: int = 0, contender: int = 1
+) -> HeadlineMultiplier:
+    """The geometric mean of m over `window`, else over the middle half of the losses that both reach.
+
+    Its status refuses it where there is no such loss, where more than 5 % of the resamples leave a side's data, where
+    one cell carries it (without that cell it lies outside its interval), or where its interval says nothing.
+    """
+    chosen = window or middle_half(reading, baseline, contender)
+    form = reading.form.value
+    if chosen is None:
+        return HeadlineMultiplier(
+            None,
+            None,
+            None,
+            (),
+            None,
+            None,
+            FitStatus.NO_COMMON_RANGE,
+            "they reach no loss in common",
+            form,
+            reading.why,
+        )
+    grid = chosen.logs(_WINDOW_POINTS)
+    logs = log_multipliers(reading, grid, baseline, contender)
+    mean = logs.mean(axis=1)
+    value = float(mean[0])
+    interval = spread_interval(value, mean[1:], reading.freedom)
+    ninety = spread_interval(value, mean[1:], reading.freedom, 0.90)
+    status, reason = _judge(reading, chosen, interval, grid, baseline, contender)
+    return HeadlineMultiplier(
+        multiplier=_exp(interval) if np.isfinite(value) else None,
+        interval_90=_exp(ninety) if np.isfinite(value) else None,
+        p_value=p_value_of(interval, reading.freedom),
+        at=tuple(
+            multiplier_point(reading, float(loss), baseline, contender)
+            for loss in _places(reading, chosen, baseline, contender)
+        ),
+        window_nats=(chosen.high_nats, chosen.low_nats),
+        trend=_trend(reading, chosen, baseline, contender),
+        status=status,
+        reason=reason,
+        form=form,
+        why=reading.why,
+    )
+
+
+def _places(reading: Reading, window: Window, baseline: int, contender: int) -> list[float]:
+    """ln L at which the multiplier stands beside the headline: both ends of the window, and the end of the range."""
+    both = common_range(reading, baseline, contender)
+    ends = [float(np.log(window.high_nats)), float(np.log(window.low_nats))]
+    return [*ends, both[1]] if both is not None else ends
+
+
+def _judge(
+    reading: Reading, window: Window, interval: Interval, grid: Floats, baseline: int, contender: int
+) -> tuple[FitStatus, str]:
+    if not np.isfinite(interval.value):
+        return FitStatus.NO_COMMON_RANGE, "one of them never reaches the losses of the window"
+    for side in (baseline, contender):
+        ends = reading.reached(side)
+        beyond = (ends[:, 0] < grid[0] - _TOLERANCE) | (ends[:, 1] > grid[-1] + _TOLERANCE)
+        name = reading.names[side]
+        if beyond[0]:
+            return FitStatus.EXTRAPOLATED, f"the runs of {name} do not cover the losses of the window"
+        known = np.isfinite(ends[1:]).all(axis=1)
+        share = float(beyond[1:][known].mean()) if known.any() else 0.0
+        if share > ALLOWED_EXTRAPOLATION:
+            return FitStatus.EXTRAPOLATED, f"{share:.0%} of resamples extrapolate {name} beyond its runs"
+    if not np.isfinite(interval.high - interval.low):
+        return FitStatus.OK, ""
+    if interval.high - interval.low > np.log(WIDEST):
+        return FitStatus.NOT_IDENTIFIABLE, f"its interval is wider than a factor of {WIDEST:g}"
+    for without, name in zip(reading.left_out, reading.left_out_names, strict=True):
+        moved = float(log_multipliers(without, grid, baseline, contender)[0].mean())
+        if moved < interval.low - _TOLERANCE or moved > interval.high + _TOLERANCE:
+            ratio = float(np.exp(moved))
+            return FitStatus.HANGS_ON_ONE_RUN, f"without {name} it is {ratio:.3g}, outside its interval"
+    return FitStatus.OK, ""
+
+
+def _trend(reading: Reading, window: Window, baseline: int, contender: int) -> Interval | None:
+    """The multiplier at the low end of the window over that at its high end: above 1 it grows with scale."""
+    logs = log_multipliers(reading, window.logs(2), baseline, contender)
+    change = logs[:, 1] - logs[:, 0]
+    if not np.isfinite(change[0]):
+        return None
+    return _exp(spread_interval(float(change[0]), change[1:], reading.freedom))
+
+
+def multiplier_point(reading: Reading, log_loss: float, baseline: int = 0, contender: int = 1) -> MultiplierPoint:
+    """m at one loss, marked where a side's runs do not reach it."""
+    logs = log_multipliers(reading, np.array([log_loss]), baseline, contender)[:, 0]
+    beyond = False
+    for side in (baseline, contender):
+        high, low = reading.reached(side)[0]
+        beyond |= not low - _TOLERANCE <= log_loss <= high + _TOLERANCE
+    return MultiplierPoint(
+        loss_nats=float(np.exp(log_loss)),
+        multiplier=_exp(spread_interval(float(logs[0]), logs[1:], reading.freedom)),
+        interval_90=_exp(spread_interval(float(logs[0]), logs[1:], reading.freedom, 0.90)),
+        extrapolated=beyond,
+    )
+
+
+def multiplier_curve(reading: Reading, baseline: int = 0, contender: int = 1) -> tuple[MultiplierPoint, ...]:
+    """m over the losses that both reach, from high to low."""
+    both = common_range(reading, baseline, contender)
+    if both is None:
+        return ()
+    return tuple(
+        multiplier_point(reading, float(loss), baseline, contender) for loss in np.linspace(*both, _CURVE_POINTS)
+    )
+
+
+def loss_gap(reading: Reading, log_cost: float, baseline: int = 0, contender: int = 1) -> tuple[Interval, bool]:
+    """Loss of X less that of A at one cost, in nats, and whether a side's runs do not reach that cost."""
+    at = np.array([log_cost])
+    gap = (
+        np.exp(reading.frontiers[contender].log_loss_at(at))[:, 0]
+        - np.exp(reading.frontiers[baseline].log_loss_at(at))[:, 0]
+    )
+    spans = [reading.spans[side] for side in (baseline, contender)]
+    beyond = not all(low - _TOLERANCE <= log_cost <= high + _TOLERANCE for low, high in spans)
+    return spread_interval(float(gap[0]), gap[1:], reading.freedom), beyond
+
+
+def _exp(interval: Interval) -> Interval:
+    low = float(np.exp(interval.low)) if np.isfinite(interval.low) else -np.inf
+    high = float(np.exp(min(interval.high, 700.0))) if np.isfinite(interval.high) else np.inf
+    return Interval(float(np.exp(interval.value)), low, high, interval.level, interval.method)

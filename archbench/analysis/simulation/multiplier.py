@@ -1,0 +1,213 @@
+"""Studies of two contenders whose compute multiplier is known: how often intervals hold it, and how wide they are.
+
+    python -m archbench.analysis.simulation.multiplier [--studies 1000] [--resamples 400] [--only WORD]
+
+Each study draws finished runs of A from a law and of X from the same law at k times the compute, and reads the
+multiplier as every command does. Columns: share of studies whose 95 % interval holds k (of those not refused), median
+width of the interval as a factor, mean error of ln k, share told apart from 1, share refused.
+
+Legend: N parameters, D tokens, C = 6·N·D, L loss, k true multiplier.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from archbench.analysis.comparison.multiplier import headline_multiplier
+from archbench.analysis.frontier.curves import Floats
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.reading import read_frontiers
+from archbench.results.fits import FitStatus, HeadlineMultiplier
+from archbench.results.runs import CostAxis
+
+Surface = Callable[[Floats, Floats], Floats]
+
+
+def chinchilla(params: Floats, tokens: Floats) -> Floats:
+    """L(N,D) with exponents .34 and .28 above a floor of 1.7 nats: of the size that published fits have."""
+    return np.asarray(1.7 + 400.0 * params**-0.34 + 410.0 * tokens**-0.28)
+
+
+def small_models(params: Floats, tokens: Floats) -> Floats:
+    """A law that bends early, as of models of some thousand parameters above a high floor."""
+    return np.asarray(1.0 + 14.0 * params**-0.35 + 120.0 * tokens**-0.38)
+
+
+def power_law(params: Floats, tokens: Floats) -> Floats:
+    """L = (6·N·D/C_c)^-0.05: no floor, and one law for every split of compute."""
+    return np.asarray(4.0 * (6.0 * params * tokens / 1e18) ** -0.05)
+
+
+SCALES = {"small models": 1e-4}
+"""Sizes of a law's runs over those of the designs."""
+LAWS: dict[str, Surface] = {"chinchilla": chinchilla, "small models": small_models, "power law": power_law}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Which runs each contender has: (N, D) pairs of A and of X."""
+
+    name: str
+    baseline: tuple[tuple[float, float], ...]
+    contender: tuple[tuple[float, float], ...]
+
+
+def _ladder(sizes: np.ndarray, per_param: float = 20.0) -> tuple[tuple[float, float], ...]:
+    return tuple((float(size), float(per_param * size)) for size in sizes)
+
+
+def _isoflop(budgets: np.ndarray, ratios: np.ndarray, centre: float = 0.1) -> tuple[tuple[float, float], ...]:
+    middles = [(centre * np.sqrt(budget / 6.0), budget) for budget in budgets]
+    return tuple(
+        (float(middle * ratio), float(budget / (6.0 * middle * ratio)))
+        for middle, budget in middles
+        for ratio in ratios
+    )
+
+
+_SIX = 1e8 * 2.0 ** np.arange(6)
+_GRID = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
+_BRANCHES = tuple((float(size), float(20 * size * part)) for size in _SIX[:4] for part in (0.5, 1.0, 2.0))
+
+DESIGNS = (
+    Design("ladders alike", _ladder(_SIX[:5]), _ladder(_SIX[:5])),
+    Design("ladders shifted", _ladder(_SIX[:5]), _ladder(_SIX[:5] * 2.6)),
+    Design("six sizes and three of them", _ladder(_SIX), _ladder(_SIX[[0, 2, 4]])),
+    Design("six sizes and the last three", _ladder(_SIX), _ladder(_SIX[3:])),
+    Design("isoFLOP grids", _isoflop(1e18 * 4.0 ** np.arange(4), _GRID), _isoflop(1e18 * 4.0 ** np.arange(4), _GRID)),
+    Design(
+        "isoFLOP grids shifted",
+        _isoflop(1e18 * 4.0 ** np.arange(4), _GRID),
+        _isoflop(3e18 * 4.0 ** np.arange(3), _GRID[1:], 0.14),
+    ),
+    Design("branches of a trunk", _BRANCHES, _BRANCHES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of the table."""
+
+    design: Design
+    law: str
+    factor: float
+    seeds: int
+    noise: float
+    """Standard deviation of ln L at the cheapest run."""
+    growth: float = 1.0
+    """Noise of the dearest run over that of the cheapest."""
+    shared: float = 0.0
+    """Correlation of the noise of equal seeds at equal cells."""
+
+
+def cells() -> Iterator[Cell]:
+    """All rows."""
+    for design in DESIGNS:
+        for factor in (1.0, 1.3, 2.5):
+            for seeds in (1, 3):
+                yield Cell(design, "chinchilla", factor, seeds, 0.01)
+    ladders = DESIGNS[0]
+    for seeds in (1, 3):
+        yield Cell(ladders, "chinchilla", 17.0, seeds, 0.003)
+        for law, noise in (("small models", 0.01), ("power law", 0.003)):
+            yield Cell(ladders, law, 1.3, seeds, noise)
+            yield Cell(DESIGNS[1], law, 1.3, seeds, noise)
+        for growth in (3.0, 1 / 3.0):
+            yield Cell(ladders, "chinchilla", 1.3, seeds, 0.006, growth)
+    yield Cell(ladders, "chinchilla", 1.3, 3, 0.01, shared=0.6)
+
+
+def simulate(cell: Cell, generator: np.random.Generator) -> tuple[FinishedRuns, FinishedRuns]:
+    """Runs of A and of X."""
+    surface = LAWS[cell.law]
+    sides = []
+    common = generator.standard_normal((len(cell.design.baseline), cell.seeds))
+    for name, runs, factor in (("A", cell.design.baseline, 1.0), ("X", cell.design.contender, cell.factor)):
+        params, tokens = np.array(runs).T * SCALES.get(cell.law, 1.0)
+        cost = 6.0 * params * tokens
+        # The same law at `factor` times the compute: more tokens on a grid, along the ladder on a ladder.
+        grid = len({size for size, _ in runs}) < len(runs) or cell.design.name.startswith("iso")
+        loss = surface(params, tokens * factor) if grid else surface(params * factor**0.5, tokens * factor**0.5)
+        scale = cell.noise * cell.growth ** (np.log(cost / cost.min()) / max(np.log(cost.max() / cost.min()), 1e-9))
+        own = generator.standard_normal((len(runs), cell.seeds))
+        if cell.shared:
+            own = np.sqrt(cell.shared) * common + np.sqrt(1 - cell.shared) * own
+        order = np.argsort(cost, kind="stable")
+        sizes = np.unique(params, return_inverse=True)[1]
+        drawn = np.log(loss)[:, None] + scale[:, None] * own
+        sides.append(
+            FinishedRuns(
+                name,
+                CostAxis.KAPLAN,
+                sizes[order],
+                np.log(params[order]),
+                np.log(tokens[order]),
+                np.log(cost[order]),
+                tuple(drawn[place] for place in order),
+                tuple(tuple(range(cell.seeds)) for _ in order),
+            )
+        )
+    return sides[0], sides[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the studies of one cell gave."""
+
+    coverage: float
+    width: float
+    bias: float
+    told_apart: float
+    refused: float
+    forms: tuple[tuple[str, int], ...]
+
+
+def run_cell(cell: Cell, studies: int, resamples: int, seed: int = 0) -> Outcome:
+    """The outcome of `studies` studies."""
+    found: list[HeadlineMultiplier] = []
+    for number in range(studies):
+        generator = np.random.default_rng((seed, number))
+        sides = simulate(cell, generator)
+        reading = read_frontiers(sides, num_resamples=resamples, generator=generator)
+        found.append(headline_multiplier(reading))
+    readable = [one for one in found if one.status is FitStatus.OK and one.multiplier is not None]
+    intervals = [one.multiplier for one in readable if one.multiplier is not None]
+    widths = [np.log(one.high / one.low) for one in intervals if one.low > 0]
+    return Outcome(
+        coverage=float(np.mean([one.covers(cell.factor) for one in intervals])) if intervals else float("nan"),
+        width=float(np.exp(np.median(widths))) if widths else float("nan"),
+        bias=float(np.mean([np.log(one.value / cell.factor) for one in intervals])) if intervals else float("nan"),
+        told_apart=float(np.mean([not one.covers(1.0) for one in intervals])) if intervals else float("nan"),
+        refused=1.0 - len(readable) / studies,
+        forms=tuple(Counter(one.form for one in found).most_common()),
+    )
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--only", default="", help="rows whose design or law has this word")
+    options = parser.parse_args()
+    print("| design | law | k | seeds | noise | holds k | width | error of ln k | told apart | refused | read from |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for cell in cells():
+        if options.only not in f"{cell.design.name} {cell.law}":
+            continue
+        out = run_cell(cell, options.studies, options.resamples)
+        noise = f"{100 * cell.noise:g} %" + (f", x{cell.growth:.2g} along the ladder" if cell.growth != 1 else "")
+        noise += f", {cell.shared:g} shared" if cell.shared else ""
+        print(
+            f"| {cell.design.name} | {cell.law} | {cell.factor:g} | {cell.seeds} | {noise} "
+            f"| {100 * out.coverage:.1f} % | {out.width:.2f}x | {out.bias:+.3f} | {100 * out.told_apart:.1f} % "
+            f"| {100 * out.refused:.1f} % | {'; '.join(form for form, _ in out.forms)} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
