@@ -1,7 +1,6 @@
 import datetime
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard import page
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import add_entry, read_entry, write_entry
+from archbench.leaderboard.entry import add_entry, read_entry, upgraded, write_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.standings import ComputeTier, make_standings
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord, RunState
@@ -386,16 +385,27 @@ def test_another_group_of_entries_changes_no_figure_of_the_others(results: ScanR
     assert len([path for path in after if path.suffix == ".svg"]) == len(before) + 1
 
 
+@pytest.mark.parametrize("number", [b"1e308", b"1" + b"0" * 400, b"-5.0", b"NaN", b"1e999"])
+def test_a_number_that_no_run_can_have_measured_is_refused_with_the_files_name(board: Path, number: bytes) -> None:
+    path = stranger(board, number)
+    with pytest.raises(ArchbenchError, match=re.escape(str(path))):
+        read_entry(path)
+
+
 def test_one_strangers_entry_never_stops_the_page(board: Path) -> None:
-    page.write(board)
-    for number in (b"1e308", b"1" + b"0" * 400, b"-5.0", b"NaN", b"1e999"):
-        whole = (board / "entries" / "demo--twin.json").read_bytes()
-        theirs = re.sub(rb'("validation_loss_nats": \[\s+)[0-9.]+', rb"\g<1>" + number, whole, count=1)
-        path = board / "entries" / "demo--stranger.json"
-        path.write_bytes(theirs)
-        assert str(path) in left_out(board)
-        assert page.write(board) == []
-        path.unlink()
+    path = stranger(board, b"1" + b"0" * 400)
+    assert board / "README.md" in page.write(board)
+    assert str(path) in left_out(board)
+
+
+def stranger(board: Path, number: bytes) -> Path:
+    """An entry of somebody else, in which one loss is `number`."""
+    whole = (board / "entries" / "demo--twin.json").read_bytes()
+    theirs = re.sub(rb'("validation_loss_nats": \[\s+)[0-9.]+', rb"\g<1>" + number, whole, count=1)
+    assert theirs != whole
+    path = board / "entries" / "demo--stranger.json"
+    path.write_bytes(theirs)
+    return path
 
 
 def test_an_entry_under_another_name_replaces_nothing(board: Path) -> None:
@@ -403,9 +413,10 @@ def test_an_entry_under_another_name_replaces_nothing(board: Path) -> None:
     of_format_1(path)
     copy = path.with_name("demo--copy.json")
     copy.write_bytes(path.read_bytes().replace(b"Made up", b"Made over"))
-    assert left_out(board).startswith(f"{copy}: the file must be called demo--gpt2.json")
-    page.write(board)
-    assert read_entry(path).description == "Made up"
+    read = page.read_board(board)
+    (problem,) = read.left_out
+    assert problem.startswith(f"{copy}: the file must be called demo--gpt2.json")
+    assert "Made over" not in {entry.description for entry in read.entries}
 
 
 def test_what_is_too_large_is_not_read(board: Path) -> None:
@@ -427,15 +438,13 @@ def test_a_curve_of_a_million_points_is_refused_before_it_is_analysed(board: Pat
     assert "should have at most 10001 items" in left_out(board)
 
 
-def test_entries_of_0_1_0_are_good(tmp_path: Path) -> None:
+def test_entries_of_0_1_0_are_opened_and_written_anew_in_the_format_of_today(tmp_path: Path) -> None:
     old = Path(__file__).parents[2] / "golden" / "release_0_1_0" / "entries"
-    shutil.copytree(old, tmp_path / "entries")
-    board = page.read_board(tmp_path)
-    assert (len(board.entries), board.left_out) == (2, ())
-    assert {entry.format for entry in board.entries} == {3}
-    assert len(page.write(tmp_path, board)) > 2
-    assert page.check(tmp_path) == []
-    assert {entry.format for entry in page.read_board(tmp_path).entries} == {4}
+    for path in sorted(old.glob("*.json")):
+        entry = read_entry(path)
+        assert entry.format == 3
+        new = read_entry(write_entry(tmp_path, upgraded(entry)))
+        assert (new.format, new.runs, new.figures) == (4, entry.runs, entry.figures)
 
 
 def test_a_table_of_runs_that_other_arithmetic_computed_says_so(results: ScanResults, tmp_path: Path) -> None:
