@@ -9,7 +9,6 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archbench.errors import ArchbenchError, SpecError
-from archbench.leaderboard.back_test import back_test_errors
 from archbench.leaderboard.bounds import (
     MAX_ENTRY_BYTES,
     MAX_POINTS,
@@ -284,21 +283,6 @@ def figure_of(frontier: FrontierResult, back_test_error: float | None) -> EntryF
         noise_std_nats=None if noise is None else _rounded(noise),
         back_test_error=None if back_test_error is None else _rounded(back_test_error),
     )
-
-
-def upgraded(entry: LeaderboardEntry) -> LeaderboardEntry:
-    """`entry` in the format that is written; what its own format does not state is computed from its curves."""
-    if entry.format == FORMAT:
-        return entry
-    figures = entry.figures
-    if entry.format == 1:
-        errors = back_test_errors(entry.records())
-        figures = {
-            axis: figure.model_copy(update={"back_test_error": _rounded(errors[axis]) if axis in errors else None})
-            for axis, figure in figures.items()
-        }
-    runs = tuple(run.model_copy(update={"curve_sha256": run.curve.sha256}) for run in entry.runs)
-    return entry.model_copy(update={"format": FORMAT, "figures": figures, "runs": runs})
 
 
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:

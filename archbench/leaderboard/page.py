@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archbench.errors import ArchbenchError, StoreError, in_one_line
-from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, misplaced, read_entry, upgraded, write_entry
+from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, misplaced, read_entry, write_entry
 from archbench.leaderboard.evidence import evidence
-from archbench.leaderboard.forgery import check_figures
+from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.html import evidence_anchor, leaderboard_html
 from archbench.leaderboard.standings import Standing, make_standings
 from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, mixed, origins

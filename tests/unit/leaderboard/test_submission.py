@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from archbench.cli.leaderboard import leaderboard
 from archbench.host import default_host
-from archbench.leaderboard.entry import EntryCurve, read_entry
+from archbench.leaderboard.entry import EntryCurve, read_entry, write_entry
+from archbench.leaderboard.forgery import upgraded
 from archbench.leaderboard.submission import check_submission
 from archbench.runs.sealed import seal
 from archbench.spec.identity import RunIdentity
@@ -24,7 +25,8 @@ Content = dict[str, Any]
 
 @pytest.fixture
 def entry(tmp_path: Path) -> Path:
-    return Path(shutil.copy(ENTRIES / NAME, tmp_path / NAME))
+    written = write_entry(tmp_path, upgraded(read_entry(ENTRIES / NAME)))
+    return Path(shutil.copy(written, tmp_path / NAME))
 
 
 def forge(path: Path, change: Callable[[Content], None], *, rehash: str = "") -> tuple[str, ...]:
