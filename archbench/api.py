@@ -29,6 +29,7 @@ from archbench.contracts.objective import (
     Windows,
 )
 from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
+from archbench.contracts.run_reader import HistoryRow, RunHistory, RunReader
 from archbench.contracts.tracker import Tracker, TrackerConfig
 from archbench.contracts.transformer import (
     EncoderConfig,
@@ -84,6 +85,7 @@ __all__ = [
     "FrontierPoint",
     "FrontierResult",
     "GainOutcome",
+    "HistoryRow",
     "Interval",
     "Job",
     "LadderConfig",
@@ -99,6 +101,8 @@ __all__ = [
     "PrefixAudit",
     "Progress",
     "ReportSection",
+    "RunHistory",
+    "RunReader",
     "RunRecord",
     "RunState",
     "SavedModel",

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from archbench.process_settings import process_settings, put_back_settings
+
 SLOW_SECONDS = 10.0
 """Code that takes longer is named on standard error, once. It is not ended: nothing in Python ends a thread."""
 
@@ -21,16 +23,39 @@ def contained(fail: Callable[[BaseException], None], note: Callable[[str], None]
 
     Ctrl-C alone passes through.
     """
-    environment, folder = dict(os.environ), _folder()
+    with kept(note):
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a stranger may raise anything: SystemExit, or a BaseException of its own
+            fail(error)
+
+
+@contextlib.contextmanager
+def kept(note: Callable[[str], None]) -> Iterator[None]:
+    """Runs a plug-in's code: what it changed that others rely on is put back, and told to `note`.
+
+    Environment, working directory, and settings of the process: signal handlers, logging, limits and others.
+    """
+    environment, folder, settings = dict(os.environ), _folder(), process_settings()
     try:
         yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a stranger may raise anything: SystemExit, or a BaseException of its own
-        fail(error)
     finally:
-        for line in (*_put_back_environment(environment), *_put_back_folder(folder)):
+        lines = [*_put_back_environment(environment), *_put_back_folder(folder)]
+        if changed := put_back_settings(settings):
+            what = "which was" if len(changed) == 1 else "which were"
+            lines.append(f"changed {', '.join(changed)}, {what} put back")
+        for line in lines:
             note(line)
+
+
+@contextlib.contextmanager
+def kept_around(component: object, note: Callable[[str], None]) -> Iterator[None]:
+    """`kept` for a stranger's component at work; archbench's own are not looked at: its tests see to that."""
+    own = type(component).__module__.partition(".")[0] == __name__.partition(".")[0]
+    with contextlib.nullcontext() if own else kept(note):
+        yield
 
 
 @contextlib.contextmanager

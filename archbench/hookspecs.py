@@ -16,6 +16,7 @@ from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection, ScanResults
+from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
 from archbench.results.runs import RunRecord
 
@@ -68,6 +69,12 @@ def register_executors() -> Sequence[type[ExecutorConfig]]:
 @hookspec
 def register_trackers() -> Sequence[type[TrackerConfig]]:
     """Trackers to make known, as config classes: where runs are shown, chosen in `execution.trackers`."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_run_readers() -> Sequence[type[RunReader]]:
+    """Formats of runs made elsewhere to make known, as config classes: what `archbench import` offers."""
     raise NotImplementedError
 
 

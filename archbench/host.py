@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import pluggy
 
 from archbench import hookspecs
-from archbench.containment import contained, named_if_slow, witnessed
+from archbench.containment import contained, kept, named_if_slow, witnessed
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
+from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, in_one_line, nearest
 from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file
@@ -77,6 +78,19 @@ class Host:
     def info(self, name: str) -> PluginInfo | None:
         """The plug-in called `name`, if there is one."""
         return next((info for info in self.plugins if info.name == name), None)
+
+    @contextlib.contextmanager
+    def kept(self, plugin: str, where: str) -> Iterator[None]:
+        """Runs the code of the plug-in called `plugin` at `where`; what it changed is put back, noted and logged."""
+        info = self.info(plugin)
+        if info is None or info.own:
+            yield
+            return
+        known = len(info.notes)
+        with kept(partial(info.note, where)):
+            yield
+        for line in info.notes[known:]:
+            log.warning("plug-in %r: %s", plugin, line)
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Calls every implementation of an observing hook; a failure is logged and changes nothing."""
@@ -200,6 +214,7 @@ def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], An
     with _quiet(info, "register"):
         manager.register(module, name=info.name)
         _refuse_unknown_hooks(manager, module)
+        _refuse_unmarked_hooks(manager, module)
         registered = True
     # pluggy leaves a plug-in half registered after a validation error.
     if not registered and manager.has_plugin(info.name):
@@ -209,9 +224,26 @@ def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], An
 @contextlib.contextmanager
 def _contained(info: PluginInfo, where: str) -> Iterator[None]:
     """Runs the plug-in's code at `where`; what goes wrong and what it changes is noted in `info`."""
-    slow = contextlib.nullcontext() if info.own else named_if_slow(f"plug-in {info.name!r} ({where})")
-    with slow, contained(partial(info.fail, where), partial(info.note, where)):
+    if info.own:  # its tests see to the rest
+        with _failing(info, where):
+            yield
+        return
+    with (
+        named_if_slow(f"plug-in {info.name!r} ({where})"),
+        contained(partial(info.fail, where), partial(info.note, where)),
+    ):
         yield
+
+
+@contextlib.contextmanager
+def _failing(info: PluginInfo, where: str) -> Iterator[None]:
+    """Notes what archbench's own code raises at `where`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        info.fail(where, error)
 
 
 @contextlib.contextmanager
@@ -249,10 +281,29 @@ def _last_words(info: PluginInfo, where: str) -> str:
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: Any) -> None:
-    known = [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT_NAME}_spec")]
+    known = _known_hooks()
     for caller in manager.get_hookcallers(module) or []:
         if caller.name not in known:
             raise PluginError(f"there is no hook {caller.name!r}{nearest(caller.name, known)}")
+
+
+def _refuse_unmarked_hooks(manager: pluggy.PluginManager, module: Any) -> None:
+    """Raises PluginError for a function named like a hook that nobody will call, and for a module without any hook."""
+    marked = {caller.name for caller in manager.get_hookcallers(module) or []}
+    for name in _known_hooks():
+        if name not in marked and callable(getattr(module, name, None)):
+            raise PluginError(
+                f"{name} is not marked, so that nobody calls it; write @hookimpl above it (from archbench.api)"
+            )
+    if not marked:
+        raise PluginError(
+            "has no hook, so that it offers nothing; write @hookimpl (from archbench.api) above a function such as "
+            f"{min(name for name in _known_hooks() if name.startswith('register_'))}"
+        )
+
+
+def _known_hooks() -> list[str]:
+    return [name for name in vars(hookspecs) if hasattr(vars(hookspecs)[name], f"{hookspecs.PROJECT_NAME}_spec")]
 
 
 def _implementations(
@@ -281,6 +332,7 @@ def _build_registry(
         tokenizers=collect("register_tokenizers", "tokenizer", TokenizerConfig),
         executors=collect("register_executors", "executor", ExecutorConfig),
         trackers=collect("register_trackers", "tracker", TrackerConfig),
+        run_readers=collect("register_run_readers", "run reader", RunReader),
         report_sections=collect("register_report_sections", "report section", ReportSection),
     )
 

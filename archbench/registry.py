@@ -11,6 +11,7 @@ from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.report import ReportSection
+from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
 from archbench.plugin_sources import FILE_DISTRIBUTION, source_sha256
@@ -76,4 +77,5 @@ class Registry:
     tokenizers: Catalog[TokenizerConfig]
     executors: Catalog[ExecutorConfig]
     trackers: Catalog[TrackerConfig]
+    run_readers: Catalog[RunReader]
     report_sections: Catalog[ReportSection]

@@ -5,6 +5,8 @@ import math
 FLOPS_PER_PF_DAY = 8.64e19
 """FLOPs executed by a machine of 1e15 FLOP/s in one day (Kaplan et al. 2020, section 1.3)."""
 
+NATS_PER_BIT = math.log(2.0)
+
 _SI_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

@@ -17,6 +17,7 @@ from archbench.analysis.fitting.fit import fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.residual_bootstrap import METHOD, NUM_RESAMPLES, exp_interval
+from archbench.analysis.intervals import percentile_ends
 from archbench.analysis.laws.kaplan import CriticalBatch
 from archbench.analysis.study_points import about, usable
 from archbench.analysis.trade_off import Hyperbolas, fit_hyperbolas
@@ -209,7 +210,7 @@ def _judged(
         side = "above" if critical > np.mean(fits.bounds) else "below"
         reason = f"B_crit lies far {side} every batch that was tried"
         return replace(blank, status=FitStatus.BOUND_HIT, reason=reason)
-    low, high = np.percentile(drawn.log_critical, [2.5, 97.5])
+    low, high = percentile_ends(drawn.log_critical)
     if low < fits.bounds[0] + 0.01 or high > fits.bounds[1] - 0.01:
         side = "above" if high > fits.bounds[1] - 0.01 else "below"
         reason = f"the batches that were tried do not bound B_crit from {side}"
@@ -256,13 +257,13 @@ def _lines(log_losses: Array, log_critical: Array, fitted: tuple[float, float]) 
 
 def _with_intervals(result: FitResult, samples: BatchSamples) -> tuple[FitResult, BatchSamples | None]:
     """The law judged by its resamples: neighbouring targets share runs, so standard errors of points say nothing."""
-    low, high = np.percentile(samples.slope, [2.5, 97.5])
+    low, high = percentile_ends(samples.slope)
     note = "targets share runs: intervals are from resamples of runs"
     if low <= 0.0:
         reason = f"1/alpha_B lies between {low:.2g} and {high:.2g}: B_crit need not change with the loss"
         refused = replace(result, status=FitStatus.NOT_IDENTIFIABLE, reason=reason, params={}, intervals={})
         return refused, None
-    levels = np.exp(np.percentile(samples.level, [2.5, 97.5]))
+    levels = np.exp(percentile_ends(samples.level))
     intervals = {
         "alpha_B": Interval(result.params["alpha_B"], 1.0 / float(high), 1.0 / float(low), method=METHOD),
         "B_star": Interval(result.params["B_star"], float(levels[0]), float(levels[1]), method=METHOD),

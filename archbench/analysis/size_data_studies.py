@@ -12,7 +12,8 @@ import numpy as np
 from archbench.analysis.fitting.bootstrap import Samples
 from archbench.analysis.fitting.fit import Floor, LawFit
 from archbench.analysis.fitting.power_sum import Array
-from archbench.analysis.fitting.residual_bootstrap import percentile_interval, with_residual_intervals
+from archbench.analysis.fitting.residual_bootstrap import METHOD, with_residual_intervals
+from archbench.analysis.intervals import percentile_interval
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.kaplan import KaplanSizeData
@@ -170,7 +171,10 @@ def _overfitting(law: LawSamples) -> tuple[Interval | None, Interval | None]:
         return None, None
     values = _data_needed({name: np.array([value]) for name, value in law.result.params.items()})
     drawn = _data_needed(law.samples.params())
-    return percentile_interval(values[0][0], drawn[0]), percentile_interval(values[1][0], drawn[1])
+    ratio, level = (
+        percentile_interval(value[0], sample, method=METHOD) for value, sample in zip(values, drawn, strict=True)
+    )
+    return ratio, level
 
 
 def _data_needed(params: dict[str, Array]) -> tuple[Array, Array]:

@@ -11,18 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archbench.analysis.critical_batch import BatchSamples
-from archbench.analysis.fitting.bootstrap import percentile_intervals
 from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES, minimise
 from archbench.analysis.fitting.points import clean_points
 from archbench.analysis.fitting.power_sum import Array
-from archbench.analysis.fitting.residual_bootstrap import (
-    named,
-    percentile_interval,
-    redrawn_responses,
-    refit_to,
-    with_residual_intervals,
-)
+from archbench.analysis.fitting.residual_bootstrap import METHOD, redrawn_responses, refit_to, with_residual_intervals
+from archbench.analysis.intervals import percentile_interval, percentile_intervals
 from archbench.analysis.laws.kaplan import KaplanSizeSteps, minimal_compute, minimal_steps
 from archbench.analysis.laws.single import ComputeLaw
 from archbench.analysis.planning.isoflop import efficient_points
@@ -127,7 +121,7 @@ def _step_law(
         params = refit_to(fit, observed).params()
     else:
         params = _refit_with_drawn_batches(fit, observed, points, correction.samples)
-    return fit.with_intervals(named(percentile_intervals(fit.result.params, params))), params
+    return fit.with_intervals(percentile_intervals(fit.result.params, params, method=METHOD)), params
 
 
 def _refit_with_drawn_batches(
@@ -190,7 +184,10 @@ def _allocation(
     slopes = correction.samples.slope[np.arange(count) % len(correction.samples.slope)]
     values = _exponents(*(np.array([x]) for x in _estimates(law, correction)))
     samples = _exponents(drawn["alpha_N"], drawn["alpha_S"], slopes)
-    found = [percentile_interval(float(value[0]), sample) for value, sample in zip(values, samples, strict=True)]
+    found = [
+        percentile_interval(float(value[0]), sample, method=METHOD)
+        for value, sample in zip(values, samples, strict=True)
+    ]
     return AllocationCheck(found[0], measured, found[1], found[2], found[3])
 
 

@@ -15,15 +15,16 @@ from dataclasses import replace
 import numpy as np
 
 from archbench.analysis.effective_data import METHOD, Effective
-from archbench.analysis.fitting.bootstrap import bootstrap_law, percentile_intervals
+from archbench.analysis.fitting.bootstrap import bootstrap_law
 from archbench.analysis.fitting.cells import fit_cells
 from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.intervals import percentile_intervals
 from archbench.analysis.laws.transfer import DataTransferred, UnifiedTransfer
 from archbench.analysis.laws.transfer_given_scratch import TransferGivenScratch
 from archbench.analysis.transfer_runs import Cell
-from archbench.results.fits import FitStatus, Interval
+from archbench.results.fits import FitStatus
 from archbench.results.transfer import Censoring
 
 _LEAST_CERTAIN = 2.0
@@ -104,10 +105,7 @@ def _with_intervals(fit: LawFit, used: Sequence[Effective], errors: Array) -> tu
     notes = [f"chi² per degree of freedom {chi2 / freedom:.2g}" if freedom > 0 else "as many points as parameters"]
     if widening > 1.0:
         notes.append(f"the law misses its points by more than run-to-run noise: intervals widened {widening:.2g}-fold")
-    intervals = {
-        name: Interval(one.value, one.low, one.high, one.level, METHOD)
-        for name, one in percentile_intervals(fit.result.params, drawn).items()
-    }
+    intervals = percentile_intervals(fit.result.params, drawn, method=METHOD)
     return fit.with_intervals(intervals, notes), theta
 
 

@@ -16,6 +16,7 @@ import click
 from archbench.cli import complete
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host, default_host, load_host
+from archbench.user_folders import cache_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +81,7 @@ def cache_option(function: F) -> F:
         "--cache",
         "cache_dir",
         type=PATH,
-        default=default_cache_dir,
+        default=cache_folder,
         show_default="~/.cache/archbench",
         help="Folder of prepared text, shared by all scans; also $ARCHBENCH_CACHE.",
     )(function)
@@ -137,13 +138,6 @@ def confirm(question: str, *, yes: bool) -> None:
 def shell_words(*words: object) -> str:
     """A command as a person can paste it into a shell."""
     return shlex.join(str(word) for word in words)
-
-
-def default_cache_dir() -> Path:
-    """$ARCHBENCH_CACHE, else `archbench` in the user's cache folder."""
-    if chosen := os.environ.get("ARCHBENCH_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archbench"
 
 
 def host_with(plugin_files: Sequence[Path]) -> Host:

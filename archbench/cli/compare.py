@@ -16,6 +16,7 @@ from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
     from archbench.analysis.comparison.multiplier import Window
+    from archbench.report.labels import Labels
     from archbench.results.fits import Comparison, ComparisonAt
     from archbench.runs.store import RunStore, ScanIndex
 
@@ -61,6 +62,7 @@ def compare(
     if a == b:
         raise SpecError(f"A and B are both {a!r}; name two contenders")
     records, scans = _find(RunStore(runs_dir), a, b, scan)
+    _check_units(records, a, b)
     asked = _window(window)
     frontiers, comparisons = analyse_scan(records, baseline=a, window=asked)
     places = _places(records, a, b, at_cost, at_loss)
@@ -74,11 +76,13 @@ def compare(
         click.echo(wrapped(f"- Mind: {mixed}."))
     if comparisons:
         click.echo("")
-        _print_table(comparisons)
+        _print_table(comparisons, records)
     if places:
+        from archbench.report.labels import labels_of
+
         click.echo("")
         for place in places:
-            click.echo(wrapped(f"- {_place_words(place, a, b)}"))
+            click.echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
 
 
 def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["RunRecord"], list[str]]:
@@ -96,9 +100,7 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
         names = ", ".join(index.name for index in both)
         raise SpecError(f"several scans have both {a!r} and {b!r}: {names}; choose one by --scan")
     chosen = {a: both[0], b: both[0]} if both else {name: found[0] for name, found in holders.items()}
-    texts = {_text_of(index) for index in chosen.values()}
-    if len(texts) > 1:
-        raise SpecError(f"{a!r} and {b!r} were trained on different text or tokenizers: their losses do not compare")
+    _check_texts(a, b, chosen[a], chosen[b])
     records = []
     for name, index in chosen.items():
         stored, problems = store.records(index)
@@ -119,34 +121,78 @@ def _whole_scans(store: "RunStore") -> list["ScanIndex"]:
     return found
 
 
+def _check_texts(a: str, b: str, first: "ScanIndex", second: "ScanIndex") -> None:
+    """Raises SpecError where two scans are of different texts, or not known to be of one."""
+    texts = {_text_of(first), _text_of(second)}
+    if len(texts) < 2:
+        return
+    unnamed = [index.name for index in (first, second) if _imported(index) and not _named_text(index)]
+    if unnamed:
+        raise SpecError(
+            f"{a!r} and {b!r} come from scans {first.name!r} and {second.name!r}, not known to be of the same "
+            f"text; if they are, import {' and '.join(map(repr, unnamed))} with --text NAME, one name for both"
+        )
+    raise SpecError(f"{a!r} and {b!r} were trained on different text or tokenizers: their losses do not compare")
+
+
 def _text_of(index: "ScanIndex") -> str | None:
+    """What tells texts apart: the name that an import gave it, else the hash of the corpus or of the file."""
     data = index.environment.get("data")
-    return str(data.get("corpus_hash")) if isinstance(data, dict) else None
+    return _named_text(index) or (str(data.get("corpus_hash")) if isinstance(data, dict) else None)
+
+
+def _named_text(index: "ScanIndex") -> str | None:
+    data = index.environment.get("data")
+    return str(data["text"]) if isinstance(data, dict) and data.get("text") else None
+
+
+def _imported(index: "ScanIndex") -> bool:
+    return "file_sha256" in index.environment
+
+
+def _check_units(records: Sequence[RunRecord], a: str, b: str) -> None:
+    """Raises SpecError where the losses of the two are in different units; notes other counts of N."""
+    units, counts = (
+        {name: _stated(records, name, key) for name in (a, b)} for key in ("loss_unit", "param_convention")
+    )
+    if units[a] != units[b]:
+        raise SpecError(f"{a!r} has losses in {units[a]}, {b!r} in {units[b]}: they do not compare")
+    if counts[a] != counts[b]:
+        note(f"warning: N of {a!r} is {counts[a]}, that of {b!r} {counts[b]}: the axis 6ND counts them differently")
+
+
+def _stated(records: Sequence[RunRecord], name: str, key: str) -> str:
+    """What the runs of `name` state, or what archbench's own runs are in."""
+    own = {"loss_unit": "nats per token", "param_convention": "non_embedding"}[key]
+    found = sorted({str(run.details.get(key, own)) for run in records if run.contender == name})
+    return ", ".join(found) or own
 
 
 def _has(index: "ScanIndex", name: str) -> bool:
     return any(run.contender == name for run in index.runs)
 
 
-def _print_table(comparisons: Sequence["Comparison"]) -> None:
+def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecord]) -> None:
     from rich.table import Table
 
-    from archbench.report.plotting import AXIS_NAMES
+    from archbench.report.labels import labels_of
     from archbench.report.words import crossover_text, multiplier_text, number, window_text, with_interval
 
+    labels = labels_of(records)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("cost axis", "multiplier (95 %)", "p", "over losses (nats)", "alpha B - alpha A", "p", "crossover"):
+    losses = f"over losses ({labels.nats})"
+    for header in ("cost axis", "multiplier (95 %)", "p", losses, "alpha B - alpha A", "p", "crossover"):
         table.add_column(header)
     for pair in comparisons:
         found = pair.headline
         table.add_row(
-            AXIS_NAMES[pair.cost_axis],
+            labels.axis_names[pair.cost_axis],
             multiplier_text(found).strip("`"),
             number(found.p_value, 2) if found is not None and found.p_value is not None else "-",
             window_text(found, unit=False) if found is not None else "-",
             with_interval(pair.alpha_difference) if pair.alpha_difference else "-",
             number(pair.p_value, 2) if pair.p_value is not None else "-",
-            crossover_text(pair),
+            crossover_text(pair, labels.axis_names),
         )
     table_console().print(table)
 
@@ -189,18 +235,17 @@ def _places(
     return found
 
 
-def _place_words(place: "ComparisonAt", a: str, b: str) -> str:
-    from archbench.report.plotting import AXIS_NAMES
+def _place_words(place: "ComparisonAt", a: str, b: str, labels: "Labels") -> str:
     from archbench.report.words import number, with_interval
 
-    axis = AXIS_NAMES[place.cost_axis]
+    axis = labels.axis_names[place.cost_axis]
     where = (
         f"at {number(place.cost)} {axis}"
         if place.cost is not None
-        else f"at {number(place.loss_nats or 0.0, 4)} nats, {axis}"
+        else f"at {number(place.loss_nats or 0.0, 4)} {labels.nats}, {axis}"
     )
     if place.multiplier is None:
         return f"{where}: {place.status.value}: {place.reason}"
-    gap = f"; {b}'s loss less {a}'s: {with_interval(place.loss_gap_nats)} nats" if place.loss_gap_nats else ""
+    gap = f"; {b}'s loss less {a}'s: {with_interval(place.loss_gap_nats)} {labels.nats}" if place.loss_gap_nats else ""
     beyond = f" (extrapolated: {place.reason})" if place.extrapolated else ""
     return f"{where}: multiplier {with_interval(place.multiplier)}{gap}{beyond}"

@@ -93,6 +93,13 @@ def _trackers(context: click.Context, incomplete: str) -> Iterator[CompletionIte
     yield from (CompletionItem(kind) for kind in sorted(kinds) if kind.startswith(incomplete))
 
 
+def _run_readers(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    from archbench.host import default_host
+
+    kinds: Any = default_host().registry.run_readers.entries
+    yield from (CompletionItem(kind) for kind in sorted(kinds) if kind.startswith(incomplete))
+
+
 def _runs_dir(context: click.Context) -> Path:
     """The store that the command line names so far; `runs` otherwise."""
     return Path(context.params.get("runs_dir") or "runs")
@@ -105,3 +112,4 @@ stored_runs = quietly(_runs)
 contenders = quietly(_contenders)
 plugins_and_kinds = quietly(_plugins)
 trackers = quietly(_trackers)
+run_readers = quietly(_run_readers)

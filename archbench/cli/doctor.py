@@ -20,6 +20,7 @@ from archbench.cli.common import cache_option, json_option, note, print_json, ru
 from archbench.cli.outputs.plugins import Finding
 from archbench.errors import ArchbenchError
 from archbench.host import Host, default_host
+from archbench.launch_variables import without_launchers
 from archbench.nn.native.build import build, build_folder, find_compiler
 from archbench.planning.estimate import has_accelerator, num_cpus
 from archbench.runs.store import RunStore, directory_bytes, directory_status
@@ -174,7 +175,12 @@ def _compiler() -> Finding:
 def _torch() -> Iterator[Finding]:
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
+            [sys.executable, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
+            env=without_launchers(os.environ),
         )
     except subprocess.TimeoutExpired:
         remedy = "look for a full disk or a machine that swaps"

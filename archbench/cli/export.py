@@ -13,6 +13,7 @@ from archbench.cli.outputs.runs import ExportOutput
 from archbench.errors import DataError, SpecError, StoreError
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
+from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.records import read_record
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.identity import RunPlan
@@ -57,7 +58,7 @@ def export(
     folder = folder or Path("exports") / directory.path.name
     registry = host_with(plugin_files).registry
     # Weights are only copied; left to itself, DeepSpeed would look for an accelerator and tell of it.
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ["DS_ACCELERATOR"] = "cpu"
     # Imported now: torch and transformers take seconds.
     from archbench.training.export import export_model
 
@@ -83,6 +84,11 @@ def _exportable(directory: RunDirectory) -> RunRecord:
     """The record of a finished run whose weights are there. Raises StoreError, with the way to get them, otherwise."""
     record = read_record(directory, contender="", size_index=0)
     name = directory.path.name
+    if (directory.path / IMPORTED_FILE).exists():
+        raise StoreError(
+            f"{directory.path}: was imported, and only its figures are here; its model is where it was trained, and "
+            "archbench can export none of it"
+        )
     if record is None or record.state is not RunState.DONE:
         state = record.state.value if record else "missing"
         raise StoreError(f"{directory.path}: is {state}, and only finished runs have a model; `archbench run` ends it")

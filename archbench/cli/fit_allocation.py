@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from archbench.cli.common import print_json, table_console
-from archbench.cli.run_tables import load_tables, unstated
+from archbench.cli.run_tables import load_tables, print_gate, stated_params, unstated
 from archbench.errors import SpecError
 
 ALLOCATION = "allocation"
@@ -17,11 +17,11 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
     from archbench.analysis.planning.approaches import study_allocation
 
     for flag in ("params", "tokens", "compute"):
-        if options[flag] is None:
+        if options[flag] is None and not (flag == "params" and options["params_active"]):
             raise SpecError(f"--law {ALLOCATION}: needs N, D and C; name the column by --{flag}")
     found = [
         (
-            table.arch,
+            table,
             study_allocation(
                 table,
                 delta=options["delta"],
@@ -34,14 +34,17 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
     notes = unstated(options)
     if as_json:
         from archbench.cli.outputs.analysis import AllocationOutput, ArchAllocation
+        from archbench.cli.outputs.gate import gate_output
 
-        fits = [ArchAllocation(arch, list(rows)) for arch, rows in found]
+        fits = [ArchAllocation(table.arch, list(rows), gate_output(table.gate)) for table, rows in found]
         print_json(AllocationOutput(str(file), fits, list(notes)))
         return
     from rich.table import Table
 
-    for arch, rows in found:
-        click.echo(f"{arch + ': ' if arch else ''}N ~ C^a, D ~ C^b (Hoffmann et al. 2022, section 3)")
+    for runs, rows in found:
+        head = f"{runs.arch}: " if runs.arch else ""
+        click.echo(f"{head}N ~ C^a, D ~ C^b (Hoffmann et al. 2022, section 3), N {stated_params(options)}")
+        print_gate(runs)
         for line in notes:
             click.echo(f"note: {line}")
         table = Table("approach", "points", "a (95 %)", "b (95 %)", "status", box=None, header_style="bold")
@@ -49,10 +52,14 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
             status = row.status.value + (f": {row.reason}" if row.reason else "")
             table.add_row(row.approach, str(row.points), _cell(row.of_params), _cell(row.of_tokens), status)
         table_console().print(table)
+        for row in rows:
+            for line in row.notes:
+                click.echo(f"{row.approach}: {line}")
 
 
 def _cell(interval: Any) -> str:
     if interval is None:
         return "-"
-    ends = f" ({interval.low:.3f} to {interval.high:.3f})" if interval.low == interval.low else ""
+    known = interval.low == interval.low
+    ends = f" ({interval.low:.3f} to {interval.high:.3f})" if known else " (no interval: few resamples give a trend)"
     return f"{interval.value:.4f}{ends}"

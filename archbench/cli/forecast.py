@@ -1,5 +1,6 @@
 """`archbench forecast`: the loss that a budget is expected to buy, and how to spend it, by a table or by a scan."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,20 +8,34 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import json_option, print_json, runs_option
-from archbench.cli.fit import fit_table
+from archbench.cli.fit import BEST, chosen_law, fit_table, print_laws
 from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
+from archbench.cli.usual_columns import require_loss, with_usual_columns
 from archbench.errors import SpecError, nearest
 from archbench.results.fits import Interval
 
 if TYPE_CHECKING:
+    from archbench.analysis.fitting.forecast import Forecast
     from archbench.analysis.planning.scan_forecast import ScanForecast
-    from archbench.cli.outputs.analysis import ForecastRow
+    from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
+
+NOTHING = 1.5
+"""An interval of a loss that spans this factor could hold anything."""
+_KNOWN = 100.0
+"""N and D whose intervals span more are not known."""
 
 
 @click.command()
 @optional_table_options
-@click.option("--budget", "budgets", type=float, multiple=True, required=True, help="Training FLOPs; may be repeated.")
+@click.option("--budget", "budgets", type=float, multiple=True, help="Training FLOPs; may be repeated.")
+@click.option(
+    "--at",
+    "places",
+    multiple=True,
+    metavar="N=..,D=..",
+    help="A point at which the loss is asked for, by the law's letters, for example N=1e9,D=2e10; may be repeated.",
+)
 @click.option(
     "--scan", metavar="NAME", shell_complete=complete.scans, help="In place of FILE: a scan of the run store."
 )
@@ -42,6 +57,7 @@ if TYPE_CHECKING:
 def forecast(
     file: Path | None,
     budgets: tuple[float, ...],
+    places: tuple[str, ...],
     scan: str | None,
     contender: str | None,
     axis: str,
@@ -52,15 +68,20 @@ def forecast(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Say what a law expects of a budget, from a table of runs or from a scan in the store.
+    """Say what a law expects of a budget, or of a size and tokens, from a table of runs or from a scan in the store.
 
-    FILE with law L(C) gives the loss; law chinchilla also the parameters and tokens that spend the budget best
-    (C = 6·N·D). With --scan: the loss by L(C) on the frontier, parameters and tokens by L(N,D) where the runs tell it.
+    FILE: laws are put side by side and the one that foretells best is used, or the one named by --law. --budget gives
+    the loss at C FLOPs; by a law of N and D also the parameters and tokens that spend it best (C = 6·N·D). --at gives
+    the loss at a point. Columns that have usual names (params, tokens, loss) need no flags.
+    With --scan: the loss by L(C) on the frontier, parameters and tokens by L(N,D) where the runs tell it.
     With --transfer: whether D_F target tokens and a budget are best spent on training from scratch, on fine-tuning, or
     on pre-training and fine-tuning, and at which size.
     """
+    if not budgets and (transfer or not places):
+        raise SpecError("--budget: say at how many FLOPs, for example --budget 1e21; or at a point, --at N=1e9,D=2e10")
     if any(not 0 < budget < float("inf") for budget in budgets):
         raise SpecError("--budget: expected a positive number of FLOPs, for example 1e21")
+    points = [_place(text) for text in places]
     if transfer:
         if scan is None or target_tokens is None:
             raise SpecError("--transfer: needs --scan NAME and --target-tokens D_F, for example --target-tokens 3e5")
@@ -74,13 +95,16 @@ def forecast(
     if scan is not None:
         if file is not None:
             raise SpecError(f"{file} and --scan {scan}: name one of the two")
-        _of_scan(runs_dir, scan, contender, budgets, axis, options["resamples"], options["random_seed"], as_json)
+        pairs = [_size_and_tokens(point, text) for point, text in zip(points, places, strict=True)]
+        _of_scan(
+            runs_dir, scan, contender, (budgets, pairs), axis, options["resamples"], options["random_seed"], as_json
+        )
         return
     if contender is not None:
         raise SpecError("--contender: is read with --scan only; --arch names the column of a table")
     if file is None:
         raise SpecError("a table of runs or --scan NAME is needed; `archbench forecast --help` shows both")
-    found = _of_table(file, budgets, options)
+    found = _of_table(file, budgets, points, options)
     if as_json:
         from archbench.cli.outputs.analysis import ForecastOutput
 
@@ -94,7 +118,7 @@ def _of_scan(
     runs_dir: Path,
     scan: str,
     contender: str | None,
-    budgets: tuple[float, ...],
+    asked: tuple[Sequence[float], Sequence[tuple[float, float]]],
     axis: str,
     resamples: int,
     seed: int,
@@ -112,7 +136,9 @@ def _of_scan(
     ended = (store.record(run) for run in index.runs)
     records = size_scan_results(record for record in ended if record is not None)
     found = [
-        forecast_scan(records, name, budgets, axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed)
+        forecast_scan(
+            records, name, asked[0], at=asked[1], axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed
+        )
         for name in ([contender] if contender else names)
     ]
     if as_json:
@@ -131,14 +157,14 @@ def _print_scan(one: "ScanForecast") -> None:
     for row in one.budgets:
         parts = []
         if row.loss:
-            parts.append(f"loss {_span(row.loss.loss, '.4g')} nats")
+            parts.append(f"loss {_loss(row.loss.loss)} nats{_beyond(row.loss)}")
         if row.params and row.tokens and row.joint_loss:
             parts.append(f"N {_span(row.params, '.3g')}, D {_span(row.tokens, '.3g')}")
-            parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D)")
-        furthest = max((each.beyond_data for each in (row.loss, row.joint_loss) if each and each.far), default=0.0)
-        mark = f"  [far: {furthest:.3g}x beyond the data]" if furthest else ""
+            parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D){_beyond(row.joint_loss)}")
         words = ", ".join(parts) or "no forecast"
-        click.echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}{mark}")
+        click.echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}")
+    for point in one.at:
+        click.echo(f"{one.contender}: {_words_of(point)} nats by L(N,D){_beyond(point)}")
 
 
 def _read(law: str, result: Any, points: str) -> str:
@@ -147,64 +173,161 @@ def _read(law: str, result: Any, points: str) -> str:
     return f"{law}: {result.status.value}: {result.reason}"
 
 
-def _of_table(file: Path, budgets: tuple[float, ...], options: dict[str, Any]) -> "list[ForecastRow]":
+def _of_table(
+    file: Path, budgets: Sequence[float], points: "Sequence[dict[str, float]]", options: dict[str, Any]
+) -> "list[ForecastRow]":
     from archbench.analysis.laws.catalogue import law_named
 
-    if options["law_name"] is None:
-        raise SpecError("--law: say L(C) or chinchilla")
-    if options["loss"] is None:
-        raise SpecError("--loss: name the column of loss")
-    law, floor = law_named(options["law_name"]), parse_floor(options["floor"])
-    if law.name not in ("L(C)", "chinchilla"):
-        raise SpecError(f"--law {law.name}: a budget is forecast by L(C) or by chinchilla")
-    if law.name == "L(C)" and options["compute_unit"] in (None, "seconds", "gpu-hours") and options["compute"] != "6ND":
+    options = with_usual_columns(file, options)
+    require_loss(options)
+    name, floor = options["law_name"] or BEST, parse_floor(options["floor"])
+    law = None if name == BEST else law_named(name)
+    if law is not None:
+        _check_asked(law, budgets, points, options)
+    return [_one(law, table, floor, (budgets, points), options) for table in load_tables(file, options)]
+
+
+def _check_asked(law: Any, budgets: Sequence[float], points: "Sequence[dict[str, float]]", options: Any) -> None:
+    """Raises SpecError where the law cannot answer what is asked."""
+    if law.response != "L":
+        raise SpecError(f"--law {law.name}: gives {law.response}, no loss; a loss is forecast by L(C), chinchilla, ...")
+    if budgets and law.variables not in (("C",), ("N", "D")):
+        letters = ",".join(f"{letter}=.." for letter in law.variables)
+        raise SpecError(f"--law {law.name}: has no C; ask for a point by --at {letters}, or take another law")
+    unit_known = options["compute_unit"] in ("flops", "pf-days") or options["compute"] == "6ND"
+    if law.variables == ("C",) and budgets and not unit_known:
         raise SpecError("--compute-unit: say flops or pf-days, so that --budget can be compared with --compute")
-    return [_one(law, table, floor, budgets, options) for table in load_tables(file, options)]
+    for point in points:
+        _values(law, point)
 
 
-def _one(law: Any, table: Any, floor: Any, budgets: tuple[float, ...], options: dict[str, Any]) -> "ForecastRow":
+def _values(law: Any, point: "dict[str, float]") -> "dict[str, float]":
+    """The law's variables at a point; C is 6·N·D where N and D are given. Raises SpecError for one that lacks."""
+    known = {"C": 6.0 * point["N"] * point["D"]} | point if {"N", "D"} <= point.keys() else point
+    lacking = [letter for letter in law.variables if letter not in known]
+    if lacking:
+        given = ",".join(f"{letter}={value:g}" for letter, value in point.items())
+        needed = ",".join(f"{letter}=.." for letter in law.variables)
+        raise SpecError(f"--at {given}: {law.name} needs {' and '.join(lacking)}; say --at {needed}")
+    return {letter: known[letter] for letter in law.variables}
+
+
+def _place(text: str) -> "dict[str, float]":
+    """`N=1e9,D=2e10` as values by letter. Raises SpecError for anything else."""
+    found = {}
+    for part in text.split(","):
+        letter, separator, number = part.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        letter = letter.strip()
+        if not separator or letter not in ("N", "D", "C", "S") or not 0 < value < float("inf"):
+            raise SpecError(f"--at: got {part!r}, expected N, D, C or S and a positive number, as N=1e9,D=2e10")
+        if letter in found:
+            raise SpecError(f"--at {text}: {letter} is given twice")
+        found[letter] = value
+    return found
+
+
+def _size_and_tokens(point: "dict[str, float]", text: str) -> tuple[float, float]:
+    if point.keys() != {"N", "D"}:
+        raise SpecError(f"--at {text}: with --scan the loss is by L(N,D); say --at N=..,D=.., or --budget for C")
+    return point["N"], point["D"]
+
+
+def _one(
+    law: Any, table: Any, floor: Any, asked: "tuple[Sequence[float], Sequence[dict[str, float]]]", options: Any
+) -> "ForecastRow":
     from archbench.analysis.fitting.audit import ordering_of
-    from archbench.analysis.fitting.bootstrap import bootstrap_law
-    from archbench.analysis.fitting.forecast import back_test, lack_of_fit, optimal_allocation
+    from archbench.analysis.fitting.forecast import back_test, optimal_allocation, predictor, with_open_floor
     from archbench.analysis.fitting.forecast import forecast as forecast_at
+    from archbench.analysis.fitting.outliers import flag_outliers
     from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
+    from archbench.cli.outputs.gate import gate_output
 
+    laws, reason = [], ""
+    if law is None:
+        choice = chosen_law(table, floor, options)
+        laws, reason = list(choice.rows), choice.reason
+        if choice.law is None:
+            return ForecastRow(table.arch, laws, reason, None, [], [], gate_output(table.gate))
+        law, floor = choice.law, choice.floor
+        _check_asked(law, asked[0], asked[1], options)
     fitted = fit_table(law, table, floor, options)
+    table, _ = flag_outliers(fitted, table)
+    gate = gate_output(table.gate)
+    fitted = with_open_floor(fitted)
     if not fitted.ok:
-        return ForecastRow(table.arch, fitted.result, [])
-    samples = bootstrap_law(fitted, num_resamples=max(options["resamples"], 100), seed=options["random_seed"])
-    ordering = ordering_of(fitted)
-    rows = back_test(fitted, ordering, floor=floor, seed=options["random_seed"])
-    kappa = lack_of_fit(fitted, ordering, rows)
+        return ForecastRow(table.arch, laws, reason, fitted.result, [], [], gate)
+    seed = options["random_seed"]
+    lack = back_test(fitted, ordering_of(fitted), floor=floor, seed=seed).lack
+    ready = predictor(fitted, num_resamples=max(options["resamples"], 100), seed=seed, lack=lack)
     found = []
-    for budget in budgets:
+    for budget in asked[0]:
         N = D = None
-        if law.name == "L(C)":
-            one = forecast_at(fitted, samples, kappa=kappa, C=budget)
+        if law.variables == ("C",):
+            one = forecast_at(ready, C=budget)
         else:
-            N, D = optimal_allocation(fitted, samples, budget)
-            one = forecast_at(fitted, samples, kappa=kappa, N=N.value, D=D.value)
-        found.append(BudgetRow(budget, one.at, one.loss, one.beyond_data, one.far, N, D))
-    return ForecastRow(table.arch, fitted.result, found)
+            N, D = optimal_allocation(ready, budget)
+            one = forecast_at(ready, N=N.value, D=D.value)
+        found.append(BudgetRow(budget, one.at, one.loss, one.beyond, one.beyond_data, one.far, N, D))
+    points = [forecast_at(ready, **_values(law, point)) for point in asked[1]]
+    return ForecastRow(table.arch, laws, reason, fitted.result, found, points, gate)
 
 
 def _print(one: "ForecastRow") -> None:
     head = f"{one.arch}: " if one.arch else ""
-    status, reason = one.fit.status.value, one.fit.reason
-    if status != "ok":
-        click.echo(f"{head}no forecast: {status}: {reason}")
+    for line in one.gate.lines:
+        click.echo(f"{head}{line}")
+    if one.laws:
+        print_laws(one.arch, one.laws, one.reason)
+    if one.fit is None or one.fit.status.value != "ok":
+        status = f"{one.fit.status.value}: {one.fit.reason}" if one.fit else one.reason
+        click.echo(f"{head}no forecast: {status}")
         return
+    click.echo(f"{head}by {one.fit.law}, floor {one.fit.floor}, {one.fit.points_used} points")
+    for line in one.fit.notes:
+        click.echo(f"{head}note: {line}")
     for row in one.budgets:
-        line = f"{head}{row.flops:.3g} FLOPs: loss {_span(row.loss, '.4g')}"
+        line = f"{head}{row.flops:.3g} FLOPs: loss {_loss(row.loss)}"
         for letter, interval in (("N", row.params), ("D", row.tokens)):
             if interval is not None:
                 line += f", {letter} {_span(interval, '.3g')}"
-        if row.far:
-            line += f"  [far: {row.beyond_data:.3g}x beyond the data]"
-        click.echo(line)
+        click.echo(line + _beyond(row))
+    for point in one.at:
+        click.echo(f"{head}{_words_of(point)}{_beyond(point)}")
+
+
+def _words_of(point: "Forecast") -> str:
+    place = ", ".join(f"{letter} {value:.3g}" for letter, value in point.at.items())
+    return f"{place}: loss {_loss(point.loss)}"
+
+
+def _beyond(one: "Forecast | BudgetRow") -> str:
+    """Which of N, D and C lie outside the data, and by how much; empty inside."""
+    words = [
+        f"{letter} {factor:.3g}x the largest" if factor > 1 else f"{letter} {factor:.3g}x the smallest"
+        for letter, factor in one.beyond.items()
+        if not 0.99 < factor < 1.01
+    ]
+    if not words:
+        return ""
+    return f"  [{'far ' if one.far else ''}beyond the data: {', '.join(words)}]"
+
+
+def _loss(interval: Interval) -> str:
+    """A loss with its interval; an interval that says nothing is called so."""
+    words = _span(interval, ".4g")
+    if interval.high >= NOTHING * interval.low:
+        words += f" [an interval of a factor {interval.high / interval.low:.3g} says nothing]"
+    return words
 
 
 def _span(interval: Interval, digits: str) -> str:
     low, high = interval.low, interval.high
-    ends = f"{low:{digits}} to {high:{digits}}" if low == low else "no interval: too few resamples identify the law"
-    return f"{interval.value:{digits}} ({ends})"
+    if low != low:
+        return f"{interval.value:{digits}} (interval {interval.method})"
+    if high > _KNOWN * low:
+        return f"{interval.value:{digits}} (not known within a factor of {_KNOWN:g})"
+    return f"{interval.value:{digits}} ({low:{digits}} to {high:{digits}})"

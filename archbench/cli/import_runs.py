@@ -1,97 +1,220 @@
-"""`archbench import FILE`: runs made elsewhere, put into the run store as a scan of their own."""
+"""`archbench import PATH...`: runs made elsewhere, put into the run store as a scan of their own."""
 
 import hashlib
-import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archbench.cli.common import PATH, note, runs_option
+from archbench.cli import complete
+from archbench.cli.common import PATH, host_with, note, plugin_option, runs_option
+from archbench.cli.import_readers import (
+    FLAGS,
+    TABLE,
+    all_given,
+    evaluation_columns,
+    has_all_columns,
+    read_evaluations,
+    reader_for,
+    reader_of,
+    row_places,
+    save_table,
+    scan_name,
+)
+from archbench.cli.run_tables import columns_of, meaning_options, treatment_of
 from archbench.errors import SpecError, nearest
 from archbench.units import counted
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from archbench.analysis.tables.quantities import Treatment
+    from archbench.analysis.tables.read import Columns, RunTable
+    from archbench.results.runs import RunRecord
+
 
 @click.command(name="import")
-@click.argument("file", type=PATH)
-@click.option("--params", required=True, metavar="COL", help="Column of parameters N.")
+@click.argument("paths", type=PATH, nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--from",
+    "kind",
+    metavar="KIND",
+    shell_complete=complete.run_readers,
+    help="Reader: table, wandb, hf-trainer, tensorboard, mlflow, trackio, nanochat, a plug-in's; else recognised.",
+)
+@click.option("--params", metavar="N|NAME", help="Parameters N of every run, or the column, setting or metric of them.")
 @click.option(
     "--param-convention", required=True, type=click.Choice(["non_embedding", "total"]), help="What it counts."
 )
-@click.option("--tokens", required=True, metavar="COL", help="Column of tokens seen D.")
-@click.option("--loss", required=True, metavar="COL", help="Column of held-out loss, nats per token.")
-@click.option("--arch", required=True, metavar="COL", help="Column of the architecture: the contender.")
+@click.option("--tokens", metavar="NAME", help="Column or metric of tokens seen D; else steps times --batch-tokens.")
+@click.option("--batch-tokens", metavar="N|NAME", help="Tokens of an optimiser step, or the setting of them.")
+@click.option("--loss", metavar="NAME", help="Column or metric of held-out loss; its unit by --loss-unit.")
+@click.option("--arch", metavar="ARCH|NAME", help="Architecture (the contender), or the column or setting of it.")
 @click.option(
     "--track", required=True, type=click.Choice(["causal", "masked"]), help="Losses compare in one track only."
 )
-@click.option("--compute", metavar="COL", help="Column of training compute; 6·N·D stands in for it otherwise.")
-@click.option("--compute-unit", type=click.Choice(["flops", "pf-days", "seconds", "gpu-hours"]), help="Its unit.")
-@click.option("--seed", metavar="COL", help="Column of the seed.")
 @click.option(
-    "--step", metavar="COL", help="Column of optimiser steps; several rows of one run are points of its curve."
+    "--compute", metavar="NAME", help="Column or metric of training compute; 6·N·D stands in for it otherwise."
 )
-@click.option("--run", metavar="COL", help="Column that names the run.")
-@click.option("--name", metavar="NAME", help="Name of the scan; the file's name otherwise.")
+@click.option("--compute-unit", type=click.Choice(["flops", "pf-days", "seconds", "gpu-hours"]), help="Its unit.")
+@click.option(
+    "--seconds", metavar="NAME", help="Column or metric of seconds of training, beside a compute column of FLOPs."
+)
+@meaning_options
+@click.option("--seed", metavar="N|NAME", help="Column or setting of the seed.")
+@click.option(
+    "--step", metavar="NAME", help="Column or metric of optimiser steps; rows of one run are points of its curve."
+)
+@click.option("--run", metavar="COL", help="Of a table, the column that names the run.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="[RUN.]KEY=VALUE",
+    help="Give params, batch_tokens, arch, seed or tokens of one run (or of a pattern such as 'gpt2-*'); repeatable.",
+)
+@click.option("--about", type=PATH, metavar="FILE", help="A table that gives the same: column run, and those keys.")
+@click.option("--write-table", type=PATH, metavar="FILE.csv", help="Write the evaluations as a table, for `fit`.")
+@click.option("--name", metavar="NAME", help="Name of the scan; the file's or folder's name otherwise.")
 @click.option("--baseline", metavar="ARCH", help="The architecture that others are compared with.")
+@click.option("--text", metavar="NAME", help="Name of the evaluation text: imports of one text can be compared.")
+@plugin_option
 @runs_option
 def import_runs(
-    file: Path,
-    params: str,
-    param_convention: str,
-    tokens: str,
-    loss: str,
-    arch: str,
-    track: str,
-    compute: str | None,
-    compute_unit: str | None,
-    seed: str | None,
-    step: str | None,
-    run: str | None,
+    paths: tuple[Path, ...],
+    kind: str | None,
     name: str | None,
     baseline: str | None,
+    text: str | None,
+    plugin_files: tuple[Path, ...],
     runs_dir: Path,
+    **options: Any,
 ) -> None:
     """Put runs that were made elsewhere into the run store.
 
-    `compare` and `report` then treat them like any scan, their origin stated. Importing a file again changes nothing.
+    PATH is a table of runs, or what another tool logged (a file or a folder, several at a time). `compare` and
+    `report` then treat the runs like any scan, their origin stated. Importing a file again changes nothing. Rows that
+    cannot be meant are left out and named; columns that look like another unit are refused.
     """
-    from archbench.analysis.tables.read import Columns, read_table, run_tables
-    from archbench.analysis.tables.records import ImportSettings, records_of
+    from archbench.analysis.tables.read import run_tables
     from archbench.runs.imported import imported_run_id, write_imported
     from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 
-    if compute and not compute_unit:
-        raise SpecError("--compute-unit: say flops, pf-days, seconds or gpu-hours; it is not guessed")
-    frame = read_table(file)
-    columns = Columns(
-        loss=loss, params=params, tokens=tokens, compute=compute, arch=arch, seed=seed, step=step, run=run
+    _check(options, text)
+    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    read = _read(paths, kind, plugin_files, options)
+    tables = run_tables(
+        read.frame, read.columns, source=source, compute_unit=options["compute_unit"], treatment=read.treatment
     )
-    tables = run_tables(frame, columns, source=str(file), compute_unit=compute_unit)
     known = [table.arch for table in tables]
     if baseline is not None and baseline not in known:
-        raise SpecError(f"--baseline: {baseline!r} is not in column {arch!r}{nearest(baseline, known)}")
-    settings = ImportSettings(f"{file.name} (N {param_convention})", track, param_convention, compute_unit)
+        raise SpecError(f"--baseline: {baseline!r} is not in column {read.columns.arch!r}{nearest(baseline, known)}")
+    gates = {table.arch: list(table.gate.lines()) for table in tables}
+    shown = paths[0].name if len(paths) == 1 else source
+    origin = f"{shown} (N {options['param_convention']})"
+    records = _records(origin, tables, options)
     store = RunStore(runs_dir)
     store.create()
     indexed = []
-    for table in tables:
-        for record in records_of(table, table.values.get("seed"), settings):
-            record = replace(record, run_id=imported_run_id(record))
-            write_imported(store.directory(record.run_id), record)
-            indexed.append(
-                IndexedRun(
-                    contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id
-                )
-            )
-    text = hashlib.sha256(file.read_bytes()).hexdigest()
+    for record in records:
+        record = replace(record, run_id=imported_run_id(record))
+        write_imported(store.directory(record.run_id), record)
+        indexed.append(
+            IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id)
+        )
     index = ScanIndex(
-        name=name or re.sub(r"[^\w.-]+", "-", file.stem),
-        description=f"Imported from {file.name}; N {param_convention}",
+        name=name or scan_name(paths),
+        description=f"Imported from {shown}; N {options['param_convention']}",
         baseline=baseline,
         runs=tuple(indexed),
         spec={},
-        environment={"origin": settings.origin, "file_sha256": text, "data": {"corpus_hash": text}},
+        environment={
+            "origin": origin,
+            "file_sha256": read.content,
+            "data": {"corpus_hash": read.content, "text": text},
+            "gate": gates,
+        },
     )
     store.save_scan(index)
+    for arch, lines in gates.items():
+        for line in lines:
+            note(f"{arch}: {line}")
+    if read.places is not None:
+        told: set[int] = set()
+        for table in tables:
+            told.update(row for left in table.gate.left_out for row in left.rows)
+            told.update(row for found in table.gate.suspicions for row in found.rows)
+        for line in row_places(read.places, told):
+            note(line)
     what = f"{counted(len(indexed), 'run')} of {counted(len(tables), 'architecture')}"
-    note(f"{file}: {what} {'is' if len(indexed) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
+    note(f"{source}: {what} {'is' if len(indexed) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
+
+
+def _check(options: dict[str, Any], text: str | None) -> None:
+    """Raises SpecError for flags that contradict each other."""
+    if options["compute"] and not options["compute_unit"]:
+        raise SpecError("--compute-unit: say flops, pf-days, seconds or gpu-hours; it is not guessed")
+    if options["seconds"] and options["compute_unit"] in ("seconds", "gpu-hours"):
+        raise SpecError(f"--seconds and --compute in {options['compute_unit']}: both are times; give one of them")
+    if text is not None and not text.strip():
+        raise SpecError("--text: got an empty name; name the text that losses were measured on, for example c4-val")
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A table of runs, and how it is meant."""
+
+    frame: "pd.DataFrame"
+    columns: "Columns"
+    treatment: "Treatment"
+    content: str
+    """SHA-256 of what was read, in hex."""
+    places: "pd.DataFrame | None" = None
+    """Run, file and place of each row, where the rows were made of histories and are no rows of a file."""
+
+
+def _read(paths: Sequence[Path], kind: str | None, plugin_files: Sequence[Path], options: dict[str, Any]) -> _Read:
+    from archbench.analysis.tables.evaluations import Asked
+    from archbench.analysis.tables.read import read_table
+
+    host = host_with(plugin_files)
+    chosen = reader_of(host, paths, kind)
+    given = all_given(options["settings"], options["about"])
+    treatment, write_table = treatment_of(options), options["write_table"]
+    if chosen == TABLE and not (given or write_table) and has_all_columns(paths, options):
+        content = hashlib.sha256(paths[0].read_bytes()).hexdigest()
+        return _Read(read_table(paths[0]), columns_of(options), treatment, content)
+    for flag in ("params_active", "params_total"):
+        if options[flag]:
+            raise SpecError(f"--{flag.replace('_', '-')}: names a column of a table that has all of its columns")
+    found = read_evaluations(
+        reader_for(host, chosen, paths, options),
+        paths,
+        Asked(
+            **{key: options[key] for key in FLAGS},
+            param_convention=options["param_convention"],
+            given=given,
+        ),
+    )
+    if write_table is not None:
+        save_table(found, write_table)
+    frame = found.frame.drop(columns=["file", "place"])
+    content = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+    treatment = replace(treatment, loss_unit=treatment.loss_unit or found.loss_unit)
+    return _Read(frame, evaluation_columns(found), treatment, content, found.frame[["run", "file", "place"]])
+
+
+def _records(origin: str, tables: "list[RunTable]", options: dict[str, Any]) -> "list[RunRecord]":
+    from archbench.analysis.tables.records import ImportSettings, records_of
+
+    settings = ImportSettings(
+        origin=origin,
+        track=options["track"],
+        param_convention=options["param_convention"],
+        compute_unit=options["compute_unit"],
+        active=bool(options["params_active"]),
+    )
+    filled = [table for table in tables if len(table)]
+    return [record for table in filled or tables for record in records_of(table, settings)]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archbench.cli import complete
 from archbench.cli.common import (
+    PATH,
     cache_option,
     host_with,
     json_option,
@@ -17,12 +19,12 @@ from archbench.cli.common import (
     plugin_option,
     print_json,
     runs_option,
-    spec_argument,
     table_console,
 )
 from archbench.cli.outputs.plans import PendingRow, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_sizes import size_table
+from archbench.errors import SpecError
 from archbench.planning.estimate import (
     RunEstimate,
     estimate_run,
@@ -93,7 +95,7 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 
 
 @click.command()
-@spec_argument
+@click.argument("spec", type=PATH, metavar="[SPEC]", required=False, shell_complete=complete.specs)
 @override_option
 @click.option("--resolved", is_flag=True, help="Print SPEC with all that it extends, -o and every default filled in.")
 @runs_option
@@ -102,7 +104,7 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 @next_options
 @json_option
 def plan(
-    spec: Path,
+    spec: Path | None,
     overrides: tuple[str, ...],
     resolved: bool,
     runs_dir: Path,
@@ -115,15 +117,25 @@ def plan(
     """Show the runs of SPEC, their cost and its problems, and train nothing.
 
     Text is prepared if it is not yet in the cache. With --next: which further runs would make a figure more certain,
-    by the runs of SPEC that have finished. With --resolved: the spec alone, as YAML or, with --json, as JSON.
+    by the runs of SPEC, or of --scan NAME, that have finished. With --resolved: the spec alone, as YAML or, with
+    --json, as JSON.
     """
+    scan = asked.pop("scan")
+    if spec is None:
+        if not (what_next and scan):
+            raise SpecError("SPEC is missing: name a spec, or a scan of the store by --next --scan NAME")
+        show_next(scan, RunStore(runs_dir), as_json=as_json, **asked)
+        return
+    if scan is not None:
+        raise SpecError(f"{spec} and --scan {scan}: name one of the two")
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry, overrides)
     if resolved:
         print_json(loaded.resolved()) if as_json else click.echo(to_yaml(loaded.resolved()), nl=False)
         return
     if what_next:
-        show_next(loaded.name, RunStore(runs_dir), as_json=as_json, **asked)
+        warmup = loaded.training.schedule.warmup_steps
+        show_next(loaded.name, RunStore(runs_dir), as_json=as_json, warmup_steps=warmup, **asked)
         return
     refuse_without_next(asked)
     store = RunStore(runs_dir)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from archbench.planning.next_runs import NextRuns
 
 F = TypeVar("F", bound=Callable[..., Any])
-_FLAGS = {"quantity": "--quantity", "budget": "--budget", "spend": "--spend", "contender": "--contender"}
+_FLAGS = {
+    "quantity": "--quantity",
+    "budget": "--budget",
+    "spend": "--spend",
+    "contender": "--contender",
+}
 
 
 def next_options(function: F) -> F:
@@ -30,6 +35,9 @@ def next_options(function: F) -> F:
         click.option("--budget", type=flops, help="With --quantity loss: FLOPs; 10 times the dearest run otherwise."),
         click.option("--spend", type=flops, help="With --next: FLOPs to spend; as much as was spent otherwise."),
         click.option("--contender", metavar="NAME", help="With --next: this contender only."),
+        click.option(
+            "--scan", metavar="NAME", help="With --next, in place of SPEC: a scan of the run store, imported ones too."
+        ),
         click.option(
             "--axis",
             type=click.Choice(["exact", "kaplan"]),
@@ -60,6 +68,7 @@ def show_next(
     contender: str | None,
     axis: str,
     as_json: bool,
+    warmup_steps: int = 0,
 ) -> None:
     """Prints the plan of each contender; one line for each whose runs do not say enough.
 
@@ -78,7 +87,7 @@ def show_next(
         raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
     ended = (store.record(run) for run in index.runs)
     records = size_scan_results(record for record in ended if record is not None)
-    question = Question("loss" if quantity == "loss" else "exponent", budget, spend, CostAxis(axis))
+    question = Question("loss" if quantity == "loss" else "exponent", budget, spend, CostAxis(axis), warmup_steps)
     plans, refusals = [], list[str]()
     for name in [contender] if contender else names:
         try:

@@ -83,6 +83,7 @@ def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
         registry.tokenizers,
         registry.executors,
         registry.trackers,
+        registry.run_readers,
         registry.report_sections,
     ):
         for kind, registered in catalog.entries.items():

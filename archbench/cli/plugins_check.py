@@ -37,7 +37,7 @@ _MARKS = {"passed": "[ok]  ", "failed": "[FAIL]", "skipped": "[--]  "}
 def check_plugin(
     ctx: click.Context, target: str, no_train: bool, limit_seconds: float, cache_dir: Path, as_json: bool
 ) -> None:
-    """Check an architecture or objective: conformance, ladder, a short scan.
+    """Check architectures, objectives, tokenizers: conformance, ladder, a short scan.
 
     NAME_OR_PATH is an installed plug-in or distribution, a folder with a pyproject.toml (installed or not), or one
     module, ./my_arch.py. The plug-in runs in processes of its own: one that crashes or hangs is a finding. Exit code 3

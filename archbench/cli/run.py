@@ -195,9 +195,13 @@ def _stage(
 
 
 def _stop_when_told() -> None:
-    """A closed terminal and `kill` end a scan as Ctrl-C does: with checkpoints, and the cursor given back."""
+    """A closed terminal and `kill` end a scan as Ctrl-C does: with checkpoints, and the cursor given back.
+
+    What whoever started it has told it to ignore (`nohup`) it goes on ignoring.
+    """
     for sort in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sort, _interrupt)
+        if signal.getsignal(sort) is not signal.SIG_IGN:
+            signal.signal(sort, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

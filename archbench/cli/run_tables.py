@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archbench.cli.common import PATH
-from archbench.errors import SpecError
+from archbench.errors import SpecError, nearest
 
 if TYPE_CHECKING:
-    from archbench.analysis.tables.read import RunTable
+    from archbench.analysis.tables.quantities import Treatment
+    from archbench.analysis.tables.read import Columns, RunTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +30,9 @@ _COLUMNS = {
     "finetune-tokens": "Column of fine-tuning tokens D_F (transfer laws).",
     "transferred": "Column of effective data transferred D_T (law data-transferred).",
 }
+_SCALED = ("params", "params-total", "tokens", "compute", "seconds", "step", "loss", "critical-batch",
+           "finetune-tokens", "transferred")  # fmt: skip
+"""What `--scale` and `--log10` may name: the flags of columns of numbers."""
 
 
 def table_options(function: F) -> F:
@@ -41,7 +45,101 @@ def optional_table_options(function: F) -> F:
     return _options(function, required=False)
 
 
+def meaning_options(function: F) -> F:
+    """How the columns of a table are meant: units, mixtures of experts, sweeps, rows that were not asked for."""
+    for option in reversed(
+        (
+            click.option("--params-active", metavar="COL", help="N of mixtures of experts: parameters active a token."),
+            click.option("--params-total", metavar="COL", help="All parameters of mixtures of experts, beside N."),
+            click.option(
+                "--loss-unit",
+                type=click.Choice(["nats", "bits", "ppl", "bpb", "nats-per-byte"]),
+                help="Unit of --loss: nats or bits per token, perplexity, bits or nats per byte. [default: nats]",
+            ),
+            click.option(
+                "--scale",
+                "scales",
+                multiple=True,
+                metavar="NAME=FACTOR",
+                help="Factor to plain counts: params=1e9 for a column in billions; may be repeated.",
+            ),
+            click.option(
+                "--log10", "log10s", multiple=True, metavar="NAME,...", help="Columns of log10 values: params,tokens."
+            ),
+            click.option(
+                "--best-of",
+                "best_of",
+                multiple=True,
+                metavar="COL,...",
+                help="Settings that were swept (lr,batch): the best of each size and length is kept.",
+            ),
+            click.option(
+                "--where", "where", multiple=True, metavar="COL=VALUE", help="Only rows with this value; repeatable."
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def treatment_of(options: dict[str, Any]) -> "Treatment":
+    """What `meaning_options` said. Raises SpecError for a name or a factor that is none."""
+    from archbench.analysis.tables.quantities import Treatment
+
+    scale = {}
+    for given in _listed(options["scales"]):
+        name, _, factor = given.partition("=")
+        scale[_field(name, "--scale")] = _factor(given, factor)
+    where = []
+    for given in options["where"]:
+        column, separator, value = given.partition("=")
+        if not (column and separator):
+            raise SpecError(f"--where: got {given!r}, expected COL=VALUE, for example dataset=c4")
+        where.append((column, value))
+    return Treatment(
+        scale=scale,
+        log10=frozenset(_field(name, "--log10") for name in _listed(options["log10s"])),
+        loss_unit=options["loss_unit"],
+        best_of=tuple(dict.fromkeys(_listed(options["best_of"]))),
+        where=tuple(where),
+    )
+
+
+def _listed(given: tuple[str, ...]) -> list[str]:
+    return [part.strip() for text in given for part in text.split(",") if part.strip()]
+
+
+def _field(name: str, flag: str) -> str:
+    if name not in _SCALED:
+        raise SpecError(f"{flag}: got {name!r}, expected the name of a flag of numbers{nearest(name, _SCALED)}")
+    return name.replace("-", "_")
+
+
+def _factor(given: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise SpecError(f"--scale: got {given!r}, expected NAME=FACTOR, for example params=1e9")
+    return value
+
+
+def columns_of(options: dict[str, Any]) -> "Columns":
+    """Which column holds what. Active parameters of a mixture of experts are its N."""
+    from archbench.analysis.tables.read import Columns
+
+    names = [name.replace("-", "_") for name in (*_COLUMNS, "params-total", "seconds")]
+    chosen: dict[str, Any] = {name: options.get(name) for name in names}
+    if active := options.get("params_active"):
+        if chosen["params"]:
+            raise SpecError("--params and --params-active: both name N; give one, and all parameters by --params-total")
+        chosen["params"] = active
+    return Columns(**chosen)
+
+
 def _options(function: F, *, required: bool) -> F:
+    function = meaning_options(function)
     extra = (
         click.option(
             "--compute-unit", type=click.Choice(["flops", "pf-days", "seconds", "gpu-hours"]), help="Unit of --compute."
@@ -57,9 +155,12 @@ def _options(function: F, *, required: bool) -> F:
         click.option(
             "--law",
             "law_name",
-            required=required,
             metavar="NAME",
-            help="L(C), L(N), L(D), chinchilla, kaplan-nd, ... or allocation (fit).",
+            help=(
+                "best [default]: the law that foretells best by its back-test. L(C), L(N), L(D), chinchilla, "
+                "shared-exponent, outer-exponent, kaplan-nd, kaplan-ns; fit also knows critical-batch, "
+                "data-transferred, unified-transfer, and allocation: how N and D grow with C."
+            ),
         ),
         click.option(
             "--floor", default="free", show_default=True, metavar="none|free|NUMBER", help="Floor E of the law."
@@ -94,9 +195,7 @@ def _options(function: F, *, required: bool) -> F:
         function = option(function)
     for name, text in reversed(_COLUMNS.items()):
         flag = f"--{name}"
-        function = click.option(
-            flag, name.replace("-", "_"), metavar="COL", required=required and name == "loss", help=text
-        )(function)
+        function = click.option(flag, name.replace("-", "_"), metavar="COL", help=text)(function)
     return click.argument("file", type=PATH, required=required)(function)
 
 
@@ -114,12 +213,16 @@ def parse_floor(text: str) -> Any:
 
 
 def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
-    """The runs of each architecture in `file`."""
-    from archbench.analysis.tables.read import Columns, read_table, run_tables
+    """The runs of each architecture in `file` that the gate let in; `gate` of each says which, and why not others."""
+    from archbench.analysis.tables.read import read_table, run_tables
 
-    columns = Columns(**{name.replace("-", "_"): options[name.replace("-", "_")] for name in _COLUMNS})
     tables = run_tables(
-        read_table(file), columns, source=str(file), compute_unit=options["compute_unit"], points=options["points"]
+        read_table(file),
+        columns_of(options),
+        source=str(file),
+        compute_unit=options["compute_unit"],
+        points=options["points"],
+        treatment=treatment_of(options),
     )
     for table in tables:
         if len(table) > MAX_POINTS:
@@ -131,11 +234,32 @@ def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
     return tables
 
 
+def print_gate(table: "RunTable") -> None:
+    """Which rows were used, which were left out and why, and what is suspicious: a line each."""
+    for line in table.gate.lines():
+        click.echo(line)
+
+
+def empty_reason(table: "RunTable") -> str:
+    """Why no row of `table` is left, by column; empty where some are."""
+    if len(table):
+        return ""
+    return "no row is left: " + "; ".join(dict.fromkeys(one.reason for one in table.gate.left_out))
+
+
 def unstated(options: dict[str, Any]) -> tuple[str, ...]:
     """Which conventions the caller left unsaid, each as a note."""
     notes = []
     if options["compute"] and options["compute"] != "6ND" and not options["compute_unit"]:
         notes.append("unit of --compute not stated (--compute-unit): scales are in the column's unit")
-    if options["params"] and not options["param_convention"]:
+    if (options["params"] or options["params_active"]) and not options["param_convention"]:
         notes.append("convention of --params not stated (--param-convention): exponents differ between conventions")
+    if not options["loss_unit"]:
+        notes.append("unit of --loss not stated (--loss-unit): read as nats per token")
     return tuple(notes)
+
+
+def stated_params(options: dict[str, Any]) -> str:
+    """What N counts, as far as it was said."""
+    counted = options["param_convention"] or "not stated"
+    return f"{counted}, active" if options.get("params_active") else counted

@@ -57,6 +57,10 @@ class Lost:
     reason: str
     final: bool = False
     """Whether it would only be lost again: the run has failed for this reason."""
+    elsewhere: bool = False
+    """Whether another process has the run, and this one has let go of it."""
+    store_failed: bool = False
+    """Whether the disk refused what the run stores: no other run would fare better."""
 
 
 ExecutorEvent = Progress | Ended | Lost

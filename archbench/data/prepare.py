@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from archbench.containment import kept_around
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.data.cache import Report, cached, commit, remember
@@ -16,6 +17,16 @@ from archbench.data.write import write_corpus
 from archbench.durable import fsync_directory
 from archbench.errors import DataError
 from archbench.units import human_bytes
+
+_CHOOSE_CACHE = "; choose another folder with --cache or $ARCHBENCH_CACHE"
+
+
+def _concerns(error: OSError, folder: Path) -> bool:
+    """Whether `error` is about `folder`: something in it, or a folder above it that cannot be made."""
+    if not isinstance(error.filename, str):
+        return False
+    place, folder = Path(error.filename).absolute(), folder.absolute()
+    return place.is_relative_to(folder) or folder.is_relative_to(place)
 
 
 def _silent(message: str) -> None:
@@ -76,11 +87,12 @@ def prepare_corpora(
                     remember(cache_dir, request, corpora, remarks)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(
-                f"{cache_dir}: the disk is full; free space there or choose another cache folder"
-            ) from error
+            raise DataError(f"{cache_dir}: the disk is full; free space there{_CHOOSE_CACHE}") from error
         where = f"{error.filename}: " if error.filename else ""
-        raise DataError(f"{where}{error.strerror or error}, while the corpus is prepared in {cache_dir}") from error
+        remedy = _CHOOSE_CACHE if _concerns(error, cache_dir) else ""
+        raise DataError(
+            f"{where}{error.strerror or error}, while the corpus is prepared in {cache_dir}{remedy}"
+        ) from error
     by_dataset = dict(zip((_dataset_key(dataset) for dataset in sides.values()), corpora, strict=True))
     return {name: by_dataset[_dataset_key(dataset)] for name, dataset in datasets.items()}
 
@@ -188,7 +200,8 @@ class _Builder:
         dataset, label = self._sides[name], f"{name}: " if name else ""
         self._report(f"{label}reading the documents of dataset {dataset.kind!r}")
         try:
-            spooled = spool_documents(dataset.documents(), path, self._fraction)
+            with kept_around(dataset, lambda line: self._report(f"{label}dataset {dataset.kind!r} {line}")):
+                spooled = spool_documents(dataset.documents(), path, self._fraction)
         except DataError as error:
             raise _labelled(name, error) from error
         if spooled.split_was_forced:
@@ -205,6 +218,10 @@ class _Builder:
                 f"one tokenizer {self._tokenizer.kind!r} for {len(spooled)} texts; if it is trained, it sees "
                 f"{human_bytes(share)} of each"
             )
+        with kept_around(self._tokenizer, lambda line: self._report(f"tokenizer {self._tokenizer.kind!r} {line}")):
+            return self._tokenised(working, spooled)
+
+    def _tokenised(self, working: Path, spooled: Sequence[SpooledDocuments]) -> list[Corpus]:
         tokenizer = self._tokenizer.prepare(_balanced_texts(spooled))
         made = []
         for number, (dataset, side) in enumerate(zip(self._sides.values(), spooled, strict=True)):

@@ -52,12 +52,14 @@ def write_corpus(
 ) -> dict[str, Any]:
     """Writes the corpus of `spooled` under the tokenizer `prepared` into the empty folder `working`; its manifest.
 
-    `dataset` and `tokenizer` are the configs, which the manifest keeps. Raises DataError for ids out of range.
+    `dataset` and `tokenizer` are the configs, which the manifest keeps. Raises DataError for ids out of range, and for
+    a validation document that its tokens do not hold whole.
     """
     text_bytes = int(spooled.lengths.sum())
     report(f"tokenising {len(spooled.starts)} documents ({human_bytes(text_bytes)}) with {tokenizer.kind!r}")
     train_ends = _write_tokens(working / TRAIN_FILE, prepared, spooled, spooled.train)
     validation_ends = _write_tokens(working / VALIDATION_FILE, prepared, spooled, spooled.validation)
+    _refuse_loss(working / VALIDATION_FILE, tokenizer.kind, prepared, spooled, validation_ends)
     validation_bytes = spooled.lengths[spooled.validation]
     index = np.stack([validation_ends, validation_bytes], axis=1).astype("<i8")
     write_whole(working / VALIDATION_INDEX_FILE, index.tobytes())
@@ -118,6 +120,29 @@ def _write_tokens(
         stream.flush()
         os.fsync(stream.fileno())
     return np.cumsum(np.array(lengths, dtype=np.int64))
+
+
+def _refuse_loss(
+    path: Path, kind: str, tokenizer: Tokenizer, spooled: SpooledDocuments, ends: NDArray[np.int64]
+) -> None:
+    """Bits per byte count every byte of the validation text: the tokens as they are stored must hold all of them.
+
+    Raises DataError, with the place, for the first document that does not come back from `path` as it was.
+    """
+    stored = np.fromfile(path, dtype=token_dtype(tokenizer.vocab_size))
+    starts = np.concatenate([[0], ends[:-1]])
+    documents = zip(spooled.texts(spooled.validation), starts.tolist(), ends.tolist(), strict=True)
+    for number, ((text, _), start, end) in enumerate(documents):
+        decoded = tokenizer.decode(stored[start : end - 1].tolist())
+        if decoded == text:
+            continue
+        place = next((i for i, (a, b) in enumerate(zip(text, decoded, strict=False)) if a != b), len(decoded))
+        place = min(place, len(text))
+        raise DataError(
+            f"tokenizer {kind!r} loses text: in validation document {number + 1} of {len(ends)}, at character "
+            f"{place + 1:,}, {text[place : place + 20]!r} comes back as {decoded[place : place + 20]!r}; bits per byte "
+            "need a tokenizer that keeps every byte, such as a byte-level BPE"
+        )
 
 
 def _batches_of_texts(spooled: SpooledDocuments, numbers: NDArray[np.int64]) -> Iterator[list[str]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archbench.durable import write_whole
 from archbench.errors import ArchbenchError, StoreError, in_one_line
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, misplaced, read_entry, write_entry
 from archbench.leaderboard.evidence import evidence
@@ -145,7 +146,7 @@ def write(directory: Path, board: Board | None = None) -> list[Path]:
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
+                write_whole(path, content)
                 changed.append(path)
         for path in _stale(directory, files):
             path.unlink()

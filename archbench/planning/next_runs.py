@@ -1,7 +1,8 @@
 """What to train next in a scan: the runs that shrink the standard error of a named quantity most per FLOP.
 
 By the law that the finished runs identify: L(N,D) where they do, else L(C) on the frontier, whose candidates lie on the
-trend of the frontier's sizes. Each candidate counts as one observation with the noise of the fit.
+trend of the frontier's sizes. Standard errors count runs, not points of curves, and each candidate is one run more. No
+candidate is shorter than five times the warm-up, unless a finished run was.
 
 Legend: C compute (FLOPs), N parameters without embeddings, D tokens, L loss (nats).
 """
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.run_noise import run_noise
 from archbench.analysis.frontier.curves import mean_curves
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.resamples import Frontiers
@@ -29,6 +31,7 @@ from archbench.results.runs import CostAxis, RunRecord
 Quantity = Literal["exponent", "loss"]
 _REACH = 4.0
 """Candidates reach this factor beyond the largest size and token count that have finished."""
+_WARMUPS = 5.0
 _MAX_RUNS = 12
 _MAX_SEEDS = 3
 """Of one size and token count: what a law says of the place where it is seen best is not worth any number of seeds."""
@@ -44,6 +47,8 @@ class Question:
     spend: float | None
     """FLOPs to spend on new runs; None for as much as the finished runs took."""
     axis: CostAxis = CostAxis.EXACT
+    warmup_steps: int = 0
+    """Of the spec; what learning curves show is used besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,16 @@ def next_runs(records: Sequence[RunRecord], contender: str, question: Question) 
     budget = question.budget or 10.0 * dearest
     purse = question.spend or sum(float(run.curve[-1].cost(question.axis) or 0.0) for run in runs)
     joint, frontier = joint_law(records, contender), frontier_law(records, contender, question.axis)
-    if joint.fit.ok:
-        chosen, found = _joint_candidates(runs), joint
+    by_size = joint.fit.ok and run_noise(joint.fit) is not None
+    least = _least_tokens(runs, question.warmup_steps)
+    if by_size:
+        chosen, found = _joint_candidates(runs, least), joint
         flops = cost.flops(chosen["N"], chosen["D"])
         candidates: Mapping[str, Array] = chosen
     elif frontier.fit.ok:
-        chosen, found = _frontier_candidates(records, runs, contender, question.axis, cost), frontier
+        chosen = _frontier_candidates(records, runs, contender, question.axis, cost)
+        long_enough = chosen["D"] >= least * (1 - 1e-9)
+        chosen, found = {name: value[long_enough] for name, value in chosen.items()}, frontier
         flops = chosen["C"]
         candidates = {"C": flops}
     else:
@@ -98,7 +107,7 @@ def next_runs(records: Sequence[RunRecord], contender: str, question: Question) 
             f"{contender}: {len(runs)} finished runs are too few to say which comes next: {found_words(joint.fit)}; "
             f"{found_words(frontier.fit)}; finish the scan, or add sizes"
         )
-    asked = _quantity(question.quantity, budget, cost, joint=joint.fit.ok, fit=found.fit)
+    asked = _quantity(question.quantity, budget, cost, joint=by_size, fit=found.fit)
     return _plan(contender, found.fit, found.points, asked, (candidates, chosen, flops), purse)
 
 
@@ -116,9 +125,11 @@ class _Asked:
 def _quantity(quantity: Quantity, budget: float, cost: CostModel, *, joint: bool, fit: LawFit) -> _Asked:
     if quantity == "exponent":
         if joint:
-            return _Asked("exponent of L(C)", lambda params: compute_exponent(params, cost))
-        return _Asked("exponent of L(C)", lambda params: params["alpha_C"])
-    words = f"loss at {budget:.3g} FLOPs"
+            words = "exponent of the loss above its floor against compute, on the best split by L(N,D)"
+            return _Asked(words, lambda params: compute_exponent(params, cost))
+        floor = "above its floor" if fit.result.floor == "free" else "itself, without a floor"
+        return _Asked(f"exponent alpha_C of the loss {floor} by L(C)", lambda params: params["alpha_C"])
+    words = f"loss at {budget:.3g} FLOPs" + (" on the best split by L(N,D)" if joint else " by L(C)")
     if not joint:
         return _Asked(words, lambda params: float(fit.law.predict(params, C=budget)[0]))
 
@@ -140,7 +151,8 @@ def _plan(
     candidates, described, flops = offered
     cost = np.asarray(flops, dtype=float)
     if not (cost <= purse).any():
-        raise SpecError(f"--spend {purse:.3g}: the cheapest run worth training takes {cost.min():.3g} FLOPs")
+        cheapest = f"the cheapest run worth training takes {cost.min():.3g} FLOPs" if len(cost) else "no run is left"
+        raise SpecError(f"--spend {purse:.3g}: {cheapest}")
     chosen = spend(fit, asked.of, candidates, cost, budget=purse, max_runs=_MAX_RUNS, max_repeats=_MAX_SEEDS)
     taken = {name: value[list(chosen)] for name, value in candidates.items()}
     runs = tuple(
@@ -165,11 +177,17 @@ def _ladder(low: float, high: float) -> Array:
     return np.asarray(low * 2.0 ** np.arange(int(np.floor(np.log2(high / low) + 1e-9)) + 1))
 
 
-def _joint_candidates(runs: Sequence[RunRecord]) -> dict[str, Array]:
+def _least_tokens(runs: Sequence[RunRecord], warmup_steps: int) -> float:
+    """Tokens of the shortest run worth proposing."""
+    tokens = [run.curve[-1].tokens for run in runs]
+    seen = [point.tokens for run in runs for point in run.curve if point.in_warmup]
+    warmup = max([warmup_steps * max(run.batch_tokens for run in runs), *seen])
+    return min(max(min(tokens) / _REACH, _WARMUPS * warmup), min(tokens))
+
+
+def _joint_candidates(runs: Sequence[RunRecord], least: float) -> dict[str, Array]:
     sizes, tokens = [run.non_embedding_params for run in runs], [run.curve[-1].tokens for run in runs]
-    size, data = np.meshgrid(
-        _ladder(min(sizes), _REACH * max(sizes)), _ladder(min(tokens) / _REACH, _REACH * max(tokens))
-    )
+    size, data = np.meshgrid(_ladder(min(sizes), _REACH * max(sizes)), _ladder(least, _REACH * max(tokens)))
     return {"N": size.ravel(), "D": data.ravel()}
 
 

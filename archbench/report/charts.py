@@ -10,7 +10,8 @@ from archbench.contracts.report import ScanResults
 from archbench.report.contenders import by_track, contenders_by_axis, contenders_of
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.html.charts import Chart, Line, Span
-from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, file_name
+from archbench.report.labels import labels_of
+from archbench.report.plotting import AXIS_LABELS, LOSS_LABEL, file_name
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison
 from archbench.results.runs import CostAxis, size_number
@@ -26,21 +27,22 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
     """Name of a figure -> the chart that says the same and can be asked; empty where no run is usable."""
     lines = {one.name: list(_lines(results, one.name)) for one in contenders_of(results)}
     spans = {name: list(_spans(results, name)) for name in lines}
-    axes = {axis.value: AXIS_LABELS[axis] for axis in contenders_by_axis(results)}
+    labels = labels_of(results.records)
+    axes, loss = {axis.value: labels.axis_labels[axis] for axis in contenders_by_axis(results)}, labels.loss_label
     charts: dict[str, Chart] = {}
     for track, members in by_track(contenders_of(results)).items():
         names = tuple(one.name for one in members)
         mine = tuple(line for name in names for line in lines[name])
         curves = tuple(line for line in mine if line.layer == _CURVES)
         charts[f"overview_{file_name(track)}"] = Chart(
-            "Loss against cost", axes, LOSS_LABEL, mine, hidden=(_CURVES,), groups=names
+            "Loss against cost", axes, loss, mine, hidden=(_CURVES,), groups=names
         )
         charts[f"learning_curves_{file_name(track)}"] = Chart(
-            "Learning curves", {_TOKENS: "tokens seen", **axes}, LOSS_LABEL, curves, groups=names
+            "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
         )
         for name in names:
             charts[f"frontier_{file_name(name)}"] = Chart(
-                f"{name}: compute-efficient frontier", axes, LOSS_LABEL, tuple(lines[name]), tuple(spans[name]),
+                f"{name}: compute-efficient frontier", axes, loss, tuple(lines[name]), tuple(spans[name]),
                 groups=names,
             )  # fmt: skip
     return charts | _multipliers(results)
@@ -123,7 +125,7 @@ def _spans(results: ScanResults, name: str) -> Iterator[Span]:
 def _multipliers(results: ScanResults) -> dict[str, Chart]:
     """Multipliers over the baseline on each axis that has any."""
     names = tuple(dict.fromkeys(frontier.contender for frontier in results.frontiers))
-    charts = {}
+    labels, charts = labels_of(results.records), {}
     for axis in CostAxis:
         pairs = [
             pair
@@ -132,8 +134,8 @@ def _multipliers(results: ScanResults) -> dict[str, Chart]:
         ]
         if pairs:
             charts[f"multiplier_{axis.value}"] = Chart(
-                f"Multiplier on {AXIS_NAMES[axis]} (above 1: needs less)",
-                {_LOSS: f"{LOSS_LABEL}; better to the right"}, f"cost of {results.baseline} / cost of contender",
+                f"Multiplier on {labels.axis_names[axis]} (above 1: needs less)",
+                {_LOSS: f"{labels.loss_label}; better to the right"}, f"cost of {results.baseline} / cost of contender",
                 tuple(line for pair in pairs for line in _pair(pair)),
                 groups=names, log_x=False, falling_x=True, level=1.0,
             )  # fmt: skip

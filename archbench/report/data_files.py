@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench.contracts.report import Cell, DataTable
+from archbench.durable import write_whole
 
 if TYPE_CHECKING:
     import pyarrow
@@ -32,10 +33,12 @@ def write_tables(directory: Path, tables: Sequence[DataTable]) -> None:
     for one in tables:
         table = _plain(one)
         path = directory / table.name
-        path.with_suffix(".csv").write_text(csv_text(table), encoding="utf-8")
-        path.with_suffix(".json").write_text(json_text(table), encoding="utf-8")
-        pyarrow.parquet.write_table(arrow_table(table), path.with_suffix(".parquet"), compression="zstd")
-    (directory / INDEX).write_text(_dumped([_described(table) for table in tables]), encoding="utf-8")
+        write_whole(path.with_suffix(".csv"), csv_text(table).encode())
+        write_whole(path.with_suffix(".json"), json_text(table).encode())
+        parquet = io.BytesIO()
+        pyarrow.parquet.write_table(arrow_table(table), parquet, compression="zstd")
+        write_whole(path.with_suffix(".parquet"), parquet.getvalue())
+    write_whole(directory / INDEX, _dumped([_described(table) for table in tables]).encode())
 
 
 def csv_text(table: DataTable) -> str:

@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
-from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL, new_figure, placed_figure, style_of, styled
+from archbench.report.labels import OWN, Labels
+from archbench.report.plotting import new_figure, placed_figure, style_of, styled
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import size_number
@@ -24,7 +25,7 @@ _MANY_BANDS = 3
 
 
 @styled
-def overview(contenders: Sequence[Contender]) -> Figure:
+def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     """The envelopes and laws of all contenders of one track on one cost axis."""
     figure, (axes,) = new_figure(6.4, 4.2)
     for index, one in enumerate(contenders):
@@ -42,14 +43,14 @@ def overview(contenders: Sequence[Contender]) -> Figure:
             markerfacecolor="white",
         )
         _law(axes, one, cost, style.color)
-    _log_axes(axes, AXIS_LABELS[contenders[0].result.cost_axis])
+    _log_axes(axes, labels.axis_labels[contenders[0].result.cost_axis], labels.loss_label)
     axes.set_title("Loss against compute: lower envelope of each size scan")
     axes.legend(title="envelope (line), runs' ends (marker), law and 95 % band (thin)", title_fontsize=8)
     return figure
 
 
 @styled
-def frontier(one: Contender, index: int = 0) -> Figure:
+def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
     """One contender: every size's learning curve, the envelope, the law with its band; dominated sizes, tiers."""
     figure, (axes,) = placed_figure(6.4, 4.4)
     dominated = {size.size_index for size in one.result.sizes if size.dominated}
@@ -63,7 +64,7 @@ def frontier(one: Contender, index: int = 0) -> Figure:
     _tiers(axes, one)
     if dominated:
         axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
-    _log_axes(axes, AXIS_LABELS[one.result.cost_axis])
+    _log_axes(axes, labels.axis_labels[one.result.cost_axis], labels.loss_label)
     axes.minorticks_off()
     axes.set_title(f"{one.name}: compute-efficient frontier")
     axes.legend(loc="lower left")
@@ -71,7 +72,7 @@ def frontier(one: Contender, index: int = 0) -> Figure:
 
 
 @styled
-def exponents(contenders: Sequence[Contender]) -> Figure:
+def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     """The exponents of all contenders as intervals, without and with a floor; the baseline's 5 % margin shaded."""
     figure, (axes,) = new_figure(6.4, 1.3 + 0.42 * len(contenders))
     first = contenders[0].result.law
@@ -99,14 +100,14 @@ def exponents(contenders: Sequence[Contender]) -> Figure:
     axes.set_yticks(range(len(contenders)), [one.name for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
-    axes.set_title(f"Exponents on {AXIS_NAMES[contenders[0].result.cost_axis]}")
+    axes.set_title(f"Exponents on {labels.axis_names[contenders[0].result.cost_axis]}")
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 @styled
-def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figure | None:
+def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels: Labels = OWN) -> Figure | None:
     """Compute multiplier against loss for each contender, with 90 and 95 % bands; None where there is none."""
     shown = [comparison for comparison in comparisons if comparison.multipliers]
     if not shown:
@@ -155,16 +156,16 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str]) -> Figu
         max(min(0.8, 0.7 * min(m.value for m in middle)), 1e-3), min(max(1.25, 1.4 * max(m.value for m in middle)), 1e3)
     )
     axes.invert_xaxis()
-    axes.set_xlabel(LOSS_LABEL + "; better to the right")
+    axes.set_xlabel(labels.loss_label + "; better to the right")
     axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
-    axes.set_title(f"Multiplier on {AXIS_NAMES[shown[0].cost_axis]} (above 1: needs less)")
+    axes.set_title(f"Multiplier on {labels.axis_names[shown[0].cost_axis]} (above 1: needs less)")
     legend = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
     axes.legend(title=f"dotted: extrapolated; {legend}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 @styled
-def learning_curves(contenders: Sequence[Contender]) -> Figure:
+def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     """Loss against tokens seen, a panel for each contender, on common axes."""
     columns = min(len(contenders), 3)
     rows = -(-len(contenders) // columns)
@@ -176,10 +177,10 @@ def learning_curves(contenders: Sequence[Contender]) -> Figure:
             grey = 0.75 - 0.75 * number_ / max(len(curves) - 1, 1)
             label = f"N {human_count(curve.non_embedding_params)}" if len(curves) <= _MANY else None
             panel.plot(curve.tokens, curve.loss_nats, color=str(grey), linewidth=1.1, label=label)
-        _log_axes(panel, "tokens seen")
+        _log_axes(panel, "tokens seen", labels.loss_label)
         panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)
-        panel.set_ylabel("validation loss (nats)")
+        panel.set_ylabel(f"validation loss ({labels.nats})")
         panel.set_title(one.name)
         if len(curves) <= _MANY:
             panel.legend(fontsize=7, loc="lower left")
@@ -249,7 +250,7 @@ def _tiers(axes: Axes, one: Contender) -> None:
             label = None
 
 
-def _log_axes(axes: Axes, xlabel: str) -> None:
+def _log_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -263,7 +264,7 @@ def _log_axes(axes: Axes, xlabel: str) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(_short))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(xlabel)
-    axes.set_ylabel(LOSS_LABEL)
+    axes.set_ylabel(ylabel)
 
 
 def _short(value: float, _: object) -> str:

@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from archbench.durable import write_whole
 from archbench.results.runs import CostAxis
 
 if TYPE_CHECKING:
@@ -156,13 +157,14 @@ def png_bytes(figure: "Figure") -> bytes:
 def save(figure: "Figure", directory: Path, name: str, alt: str, data: Sequence[str] = ()) -> str:
     """Stores `name`.svg and `name`.png in `directory`; returns the Markdown that shows the SVG.
 
-    alt: what the figure shows, for those who do not see it. data: names of the tables that hold its numbers.
+    alt: what the figure shows, for those who do not see it. data: names of the tables that hold its numbers. A disk
+    that is full leaves an older figure, or none, and never half of one.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{name}.svg").write_bytes(svg_bytes(figure))
+    write_whole(directory / f"{name}.svg", svg_bytes(figure))
     # The first drawing has placed everything; placing it again would take as long as drawing.
     figure.set_layout_engine("none")
-    (directory / f"{name}.png").write_bytes(png_bytes(figure))
+    write_whole(directory / f"{name}.png", png_bytes(figure))
     files = ", ".join(f"[{form.upper()}]({directory.name}/{name}.{form})" for form in ("svg", "png"))
     tables = ", ".join(f"[{table}]({DATA}/{table}.csv)" for table in data)
     numbers = f" Numbers: {tables}." if tables else ""

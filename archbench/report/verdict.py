@@ -8,6 +8,7 @@ from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
+from archbench.report.labels import Labels, labels_of
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
@@ -38,11 +39,8 @@ from archbench.results.runs import CostAxis, size_number
 from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
 
-_COST_WORDS = {
-    CostAxis.EXACT: "compute (executed FLOPs)",
-    CostAxis.KAPLAN: "compute (6ND FLOPs)",
-    CostAxis.DEVICE_SECONDS: "device time (seconds)",
-}
+_WIDEST = 2.0
+"""Width of an interval of a difference of exponents, each between 0 and 1, that says nothing."""
 
 
 def main_axis(results: ScanResults) -> CostAxis:
@@ -173,20 +171,23 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
         apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
         return f"{apart} {_exponent_words(comparison)}"
     records = [record for record in results.records if record.contender in (name, baseline)]
-    text = f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records))} {_exponent_words(comparison)}"
+    labels = labels_of(records)
+    text = (
+        f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records), labels)} {_exponent_words(comparison)}"
+    )
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
         text += f" In device time (seconds) it needs {_needs(found.multiplier)}."
     if comparison.crossover_cost is not None:
-        text += f" The two laws cross at {crossover_text(comparison)}."
+        text += f" The two laws cross at {crossover_text(comparison, labels.axis_names)}."
     return text
 
 
-def _multiplier_words(comparison: Comparison, factor: float | None) -> str:
+def _multiplier_words(comparison: Comparison, factor: float | None, labels: Labels) -> str:
     """How much of the baseline's cost it needs, over which losses, by what it was read, and whether that differs."""
     found = comparison.headline
-    cost = _COST_WORDS[comparison.cost_axis]
+    cost = labels.cost_words[comparison.cost_axis]
     if found is None or found.multiplier is None:
         why = found.reason if found is not None else "there is none"
         return f"and {comparison.baseline}: no multiplier on {cost} ({why})."
@@ -242,6 +243,8 @@ def _exponent_words(comparison: Comparison) -> str:
         opening = "Their exponents are not told apart"
     else:
         opening = f"Its loss falls {said.value} with compute"
+    if known(difference) and difference.high - difference.low > _WIDEST:
+        return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
     tail = f", Holm-corrected p {number(p_value, 2)}" if p_value is not None else ""
     above = f" above a common floor of {number(comparison.floor_nats)} nats" if comparison.floor_nats else ""
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."

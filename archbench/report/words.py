@@ -1,7 +1,7 @@
 """Figures as text: values with their intervals, or the status where there is no figure to read."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import (
@@ -14,7 +14,7 @@ from archbench.results.fits import (
     Interval,
     SizeGain,
 )
-from archbench.results.runs import RunRecord, size_number
+from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
 
 
@@ -128,7 +128,9 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
     known: dict[str, bool] = {}
     for record in records:
         if record.usable and record.origin != "archbench":
-            counted = any(point.exact_flops != point.kaplan_flops for point in record.curve)
+            counted = bool(record.details.get("compute_stated")) or any(
+                point.exact_flops != point.kaplan_flops for point in record.curve
+            )
             known[record.contender] = known.get(record.contender, False) or counted
     return [name for name, counted in known.items() if not counted]
 
@@ -138,11 +140,11 @@ def loss_text(loss_nats: float, factor: float | None) -> str:
     return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
 
 
-def crossover_text(comparison: Comparison) -> str:
+def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:
     """Where the two laws cross, with its unit in words; why there is nothing to say otherwise."""
     if comparison.crossover_cost is None:
         return comparison.crossover_note
-    return f"{with_interval(comparison.crossover_cost)} {AXIS_NAMES[comparison.cost_axis]}"
+    return f"{with_interval(comparison.crossover_cost)} {names[comparison.cost_axis]}"
 
 
 def multiplier_text(headline: HeadlineMultiplier | None) -> str:

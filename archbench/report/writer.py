@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from archbench.containment import kept_around
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
+from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.report.charts import charts_of
 from archbench.report.data_files import INDEX, SUFFIXES, write_tables
@@ -48,10 +51,10 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
         parts.append(f"## Data\n\n{_listed(tables)}")
         path = directory / REPORT_FILE
         body = [f"# {results.name}", results.description, lead, *parts]
-        path.write_text("\n\n".join(part for part in body if part) + "\n", encoding="utf-8")
+        write_whole(path, ("\n\n".join(part for part in body if part) + "\n").encode())
         page = Page(results.name, results.description, lead, parts, charts_of(results))
         html = render_page(page, folder_images(directory))
-        (directory / PAGE_FILE).write_text(html, encoding="utf-8")
+        write_whole(directory / PAGE_FILE, html.encode())
     except OSError as error:
         raise StoreError(
             f"{directory}: the report cannot be written: {error.strerror}; choose another --reports"
@@ -93,8 +96,9 @@ def _link(table: DataTable, suffix: str) -> str:
 def _render(section: ReportSection, results: ScanResults, figures: Path) -> tuple[str | None, list[DataTable]]:
     """A section's text and tables; the reason where it fails."""
     try:
-        text = section.render(results, figures)
-        return text, [] if text is None else list(section.tables(results))
+        with kept_around(section, partial(log.warning, "report section %r %s", section.kind)):
+            text = section.render(results, figures)
+            return text, [] if text is None else list(section.tables(results))
     except OSError:
         raise
     except Exception as error:  # a stranger's section must not cost the whole report

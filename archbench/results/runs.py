@@ -35,6 +35,9 @@ class CostAxis(StrEnum):
 SIZE_SCAN = "scan"
 """Name of the study that every spec's `scan` section is."""
 
+IMPORTED = "imported"
+"""Objective of a run that came from somebody's table: what it was trained on is not known."""
+
 RESULT = "result"
 """Role of a run whose loss is the study's result."""
 

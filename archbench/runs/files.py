@@ -1,11 +1,14 @@
 """Files that are either whole or absent, whatever dies while they are written."""
 
+import errno
 import json
 import math
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +23,47 @@ MAX_BYTES = 256 * 2**20
 MAX_INTEGER = 2**64 - 1
 """Largest integer in a file: seeds may have 64 bits."""
 
+Guard = Callable[[], AbstractContextManager[None]]
+"""What is entered for the moment in which files get their final place, and may refuse it by raising."""
+
 
 class DamagedFile(StoreError):  # noqa: N818  (a state of a file, told like any store problem)
     """A file of the store holds something else than was written into it; what it held can be made again."""
 
 
+class DiskRefused(StoreError):  # noqa: N818  (a state of a disk, told like any store problem)
+    """The disk does not take what is to be stored: it is full, read-only or broken, and not for one run alone."""
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether `error`, or what it arose from, says that a disk or a quota is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` to `path`, whole or not at all. Raises StoreError where that fails."""
+    """Writes `content` to `path`, whole or not at all. Raises DiskRefused where that fails."""
     try:
         write_whole(path, content)
     except OSError as error:
-        raise StoreError(
+        raise DiskRefused(
             f"{path}: cannot be written: {error.strerror}; free space there or choose another folder"
         ) from error
 
 
-def commit_folder(folder: Path, contents: Mapping[str, bytes], moved: Sequence[Path] = ()) -> None:
+def commit_folder(
+    folder: Path, contents: Mapping[str, bytes], moved: Sequence[Path] = (), guard: Guard = nullcontext
+) -> None:
     """Writes files into `folder`, which then holds them all or is not there: temporary folder, fsync, rename.
 
     Files that others have written, `moved`, are moved there under their names. A folder of that name is replaced.
-    Raises OSError.
+    `guard` is entered around the last rename. Raises OSError, and what `guard` raises; nothing is left behind then.
     """
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}"
+    # No process id: on a store of several machines two processes may have the same.
+    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}"
     try:
         temporary.mkdir()
         for name, content in contents.items():
@@ -49,11 +71,12 @@ def commit_folder(folder: Path, contents: Mapping[str, bytes], moved: Sequence[P
         for path in moved:
             path.rename(temporary / path.name)
         fsync_directory(temporary)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-        fsync_directory(folder.parent)
-    except OSError:
+        with guard():
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+            fsync_directory(folder.parent)
+    except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 

@@ -1,36 +1,59 @@
 """Who carries out a run. One process at a time holds the lease; one that has lost it writes nothing more.
 
-Each acquisition raises the fencing token. A holder on this machine is alive if its process is (same pid and start
-time); a holder on another machine is taken to be alive while its heartbeat is younger than `REMOTE_HEARTBEAT_SECONDS`.
+Each acquisition raises the fencing token. A holder writes a heartbeat every `RENEWAL_SECONDS`. It has lost the lease
+when its process is known to be gone, which only its own machine and pid namespace can know, or when somebody has
+watched the lease for `LEASE_SECONDS` without seeing it change. Times that a holder writes down are its own clock's:
+they are shown, and nothing is concluded from them.
 """
 
-import os
+import logging
 import platform
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, DiskRefused, read_json, to_json, write_atomically
+from archbench.runs.processes import Liveness, ProcessId, this_process
 
-REMOTE_HEARTBEAT_SECONDS = 180.0
-"""A holder on another machine that has been silent for longer than this counts as dead."""
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 90.0
+"""A lease that does not change while it is watched for so long is taken over.
+
+Nine heartbeats, and more than the minute for which NFS may show an old directory.
+"""
 
 RENEWAL_SECONDS = 10.0
 """Least time between two heartbeats, so that fast steps do not wait for the disk."""
 
+LONGEST_LOOK_SECONDS = 5.0
+"""Of the time between two looks no more than this counts as watched: whoever slept meanwhile has seen nothing."""
+
+LOCK_SECONDS = 30.0
+"""How long another process may take to look at a lease, or to move a finished file into its place."""
+
+_POLL_SECONDS = 0.1
+_WATCH_SECONDS = 1.0
+"""Pause between two looks at a holder that cannot be looked at itself."""
+
 _FIELDS = {
     "token": (int,),
     "host": (str,),
+    "boot_id": (str,),
+    "pid_namespace": (str,),
     "pid": (int,),
     "started": (int, float),
+    "since": (int, float),
     "step": (int,),
+    "beats": (int,),
     "heartbeat": (int, float),
     "released": (bool,),
 }
@@ -38,7 +61,7 @@ _FIELDS = {
 
 
 class LeaseLost(StoreError):  # noqa: N818  (it is an event that ends a worker's claim, told like any store problem)
-    """Another process has taken over the run."""
+    """Another process has taken over the run, or holds it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +71,74 @@ class LeaseInfo:
     token: int
     """Rises with each acquisition."""
     host: str
+    """The holder's machine as it calls itself: for people, since two machines may have one name."""
     pid: int
     started: float
-    """The holder's start, seconds since the epoch; with the pid it names one process for good."""
+    """The holder's start; with the three below it names one process for good."""
     step: int
     """Optimiser steps at the last heartbeat."""
     heartbeat: float
-    """Time of the last heartbeat, seconds since the epoch."""
+    """Time of the last heartbeat by the holder's clock, seconds since the epoch."""
     released: bool = False
+    boot_id: str = ""
+    """Empty in leases of older versions: nothing is then known of their holder."""
+    pid_namespace: str = ""
+    since: float = 0.0
+    """Time of the acquisition by the holder's clock, seconds since the epoch; 0 where it is not known."""
+    beats: int = 0
+    """Heartbeats so far."""
+
+    @property
+    def process(self) -> ProcessId:
+        """The holder."""
+        return ProcessId(self.boot_id, self.pid_namespace, self.pid, self.started)
+
+    @property
+    def liveness(self) -> Liveness:
+        """What is known of the holder from here and now."""
+        return Liveness.GONE if self.released else self.process.liveness
 
     @property
     def alive(self) -> bool:
         """Whether the holder may still be at work."""
-        if self.released:
-            return False
-        if self.host != _host():
-            return time.time() - self.heartbeat < REMOTE_HEARTBEAT_SECONDS
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 1.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OverflowError, ValueError):
-            return False
+        return self.liveness is not Liveness.GONE
+
+    @property
+    def holder(self) -> str:
+        """The holder in words: process, machine, since when."""
+        where = self.host if self.liveness is not Liveness.UNKNOWN else f"{self.host} (another machine or container)"
+        since = f" since {_time(self.since)}" if self.since else ""
+        return f"process {self.pid} on {where}{since}"
+
+
+class LeaseWatch:
+    """Sees whether leases change, by this process's own clock: no clock of another machine is asked."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[Path, _Look] = {}
+
+    def silent_seconds(self, directory: RunDirectory, info: LeaseInfo) -> float:
+        """How long `info` has been seen unchanged, by the calls of this method; 0 at the first one."""
+        now, before = self._clock(), self._seen.get(directory.path)
+        if before is None or before.info != info:
+            self._seen[directory.path] = _Look(info, now, 0.0)
+            return 0.0
+        silent = before.silent_seconds + min(now - before.at, LONGEST_LOOK_SECONDS)
+        self._seen[directory.path] = _Look(info, now, silent)
+        return silent
+
+    def is_free(self, directory: RunDirectory, info: LeaseInfo) -> bool:
+        """Whether the run may be taken over: given up, its holder gone, or silent for `LEASE_SECONDS`."""
+        silent = self.silent_seconds(directory, info)
+        return info.liveness is Liveness.GONE or silent >= LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    info: LeaseInfo
+    at: float
+    silent_seconds: float
 
 
 class Lease:
@@ -79,6 +148,7 @@ class Lease:
         self._directory = directory
         self._info = info
         self._renewed = time.monotonic()
+        self._writing = threading.Lock()
 
     @property
     def token(self) -> int:
@@ -88,60 +158,95 @@ class Lease:
     def check(self) -> None:
         """Raises LeaseLost if the lease has another holder; called before anything of the run is written."""
         current = read_lease(self._directory)
-        if current is None or current.token != self.token:
+        # The process is compared, too: where a file system has no locks, two may have taken one token.
+        if current is None or (current.token, current.process) != (self.token, self._info.process):
             raise LeaseLost(
                 f"{self._directory.path}: another process has taken over this run; this one stops and writes nothing"
             )
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """For the moment in which something gets its final place: nobody takes the run over within.
+
+        Raises LeaseLost, before anything within is done, if somebody has. What takes long (writing tensors) is done
+        before, elsewhere: others wait for `LOCK_SECONDS` at most.
+        """
+        with self._writing, _locked(self._directory):
+            self.check()
+            yield
+
     def renew(self, step: int) -> None:
         """Heartbeat: the run has reached `step`. Touches the disk once in `RENEWAL_SECONDS` at most."""
-        if time.monotonic() - self._renewed < RENEWAL_SECONDS:
-            return
-        self._write(step=step, released=False)
+        self._info = replace(self._info, step=step)
+        if time.monotonic() - self._renewed >= RENEWAL_SECONDS:
+            self._write(released=False)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Heartbeats of a thread of its own meanwhile, however long a step, an evaluation or a compilation takes.
+
+        That a run takes no steps is for its executor to see; the lease says that its process is there.
+        """
+        ended = threading.Event()
+        beater = threading.Thread(target=self._beat, args=(ended,), name="heartbeat", daemon=True)
+        beater.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beater.join()
 
     def release(self) -> None:
         """Gives the lease up, if it is still held; the file stays, so that tokens keep rising."""
         try:
-            self._write(step=self._info.step, released=True)
+            self._write(released=True)
         except LeaseLost:
             return
+        except StoreError as error:
+            log.warning("%s", error)  # it passes by itself
 
-    def _write(self, *, step: int, released: bool) -> None:
-        with _locked(self._directory):
-            self.check()
-            fields = asdict(self._info) | {"step": step, "heartbeat": time.time(), "released": released}
-            self._info = LeaseInfo(**fields)
-            write_atomically(self._directory.lease_file, to_json(fields))
+    def _beat(self, ended: threading.Event) -> None:
+        while not ended.wait(RENEWAL_SECONDS / 4):
+            if time.monotonic() - self._renewed < RENEWAL_SECONDS:
+                continue
+            try:
+                self._write(released=False)
+            except LeaseLost:
+                return  # whatever the run stores next is refused
+            except StoreError as error:
+                log.warning("%s", error)  # a disk that is slow or full may recover before the lease has passed
+
+    def _write(self, *, released: bool) -> None:
+        with self.held():
+            info = replace(self._info, beats=self._info.beats + 1, heartbeat=time.time(), released=released)
+            write_atomically(self._directory.lease_file, to_json(asdict(info)))
+            # A step that was told meanwhile stays.
+            self._info = replace(info, step=self._info.step)
         self._renewed = time.monotonic()
 
 
-def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0) -> Lease:
-    """The lease of the run in `directory`.
+def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0, watch: LeaseWatch | None = None) -> Lease:
+    """The lease of the run in `directory`; that of a process that is gone is taken over at once.
 
-    Waits up to `wait_seconds` for a living holder to let go, then raises StoreError. The lease of a dead process is
-    taken over at once.
+    Waits up to `wait_seconds` for a living holder to let go, and, if at all, as long as it takes to see whether one
+    that cannot be looked at is silent. `watch` has watched it before. Raises LeaseLost where somebody else keeps it.
     """
-    deadline = time.monotonic() + wait_seconds
+    watch, began = watch or LeaseWatch(), time.monotonic()
+    first: LeaseInfo | None = None
     while True:
         with _locked(directory):
             current, token = _next_token(directory)
-            if current is None or not current.alive:
-                info = LeaseInfo(
-                    token=token,
-                    host=_host(),
-                    pid=os.getpid(),
-                    started=psutil.Process().create_time(),
-                    step=0,
-                    heartbeat=time.time(),
-                )
-                write_atomically(directory.lease_file, to_json(asdict(info)))
-                return Lease(directory, info)
-        if time.monotonic() >= deadline:
-            raise StoreError(
-                f"{directory.path}: is being trained by process {current.pid} on {current.host}; "
+            if current is None or watch.is_free(directory, current):
+                return Lease(directory, _taken(directory, token))
+        first = first or current
+        unknown = current.liveness is Liveness.UNKNOWN
+        watching = wait_seconds > 0.0 and unknown and current == first
+        if time.monotonic() - began >= wait_seconds and not watching:
+            raise LeaseLost(
+                f"{directory.path}: is being trained by {current.holder}; "
                 "wait for it, or end it and run the same command again"
             )
-        time.sleep(0.1)
+        time.sleep(min(_WATCH_SECONDS, LEASE_SECONDS / 4) if unknown else _POLL_SECONDS)
 
 
 def shared(directory: RunDirectory, token: int) -> Lease:
@@ -166,6 +271,24 @@ def read_lease(directory: RunDirectory) -> LeaseInfo | None:
     return info
 
 
+def _taken(directory: RunDirectory, token: int) -> LeaseInfo:
+    """A new lease of this process, stored."""
+    mine, now = this_process(), time.time()
+    info = LeaseInfo(
+        token=token,
+        host=_host(),
+        boot_id=mine.boot_id,
+        pid_namespace=mine.pid_namespace,
+        pid=mine.pid,
+        started=mine.started,
+        since=now,
+        step=0,
+        heartbeat=now,
+    )
+    write_atomically(directory.lease_file, to_json(asdict(info)))
+    return info
+
+
 def _next_token(directory: RunDirectory) -> tuple[LeaseInfo | None, int]:
     """The lease as stored, and a token above its own; a damaged lease counts as none, and the clock gives the token.
 
@@ -178,6 +301,14 @@ def _next_token(directory: RunDirectory) -> tuple[LeaseInfo | None, int]:
     return current, 1 if current is None else current.token + 1
 
 
+def _time(seconds: float) -> str:
+    """`seconds` since the epoch as a person reads them, whatever another machine's clock has written."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    except (OSError, OverflowError, ValueError):
+        return f"{seconds:g} s"
+
+
 @lru_cache(maxsize=1)
 def _host() -> str:
     return platform.node() or "localhost"
@@ -186,7 +317,21 @@ def _host() -> str:
 @contextmanager
 def _locked(directory: RunDirectory) -> Iterator[None]:
     try:
-        with FileLock(directory.path / ".lease.lock", timeout=30.0):
-            yield
-    except (OSError, Timeout) as error:
-        raise StoreError(f"{directory.path}: its lease cannot be locked: {error}; is the disk writable?") from error
+        lock = FileLock(directory.path / ".lease.lock", timeout=LOCK_SECONDS)
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"{directory.path}: another process has kept the lock of its lease for {LOCK_SECONDS:.0f} s; "
+            "if one was stopped, let it go on or end it"
+        ) from error
+    except FileNotFoundError as error:
+        raise StoreError(f"{directory.path}: is not there any more; the same command makes it anew") from error
+    except (OSError, NotImplementedError) as error:
+        raise DiskRefused(
+            f"{directory.path}: its lease cannot be locked: {error}; is the disk writable, and are locks (flock) on "
+            "where it is mounted?"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

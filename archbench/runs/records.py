@@ -157,8 +157,10 @@ def _without_end(directory: RunDirectory, contender: str, size_index: int) -> Ru
     lease = _lease_or_none(directory)
     state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
     progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
+    holder = f"held by {lease.holder}" if lease is not None and state is RunState.RUNNING else None
     identity, facts = plan.identity.model_dump(mode="json"), plan.facts.model_dump(mode="json")
-    planned = _Stored(plan.identity.run_id, plan.identity, plan.facts, identity, facts, Outcome(state), protected=True)
+    outcome = Outcome(state, reason=holder)
+    planned = _Stored(plan.identity.run_id, plan.identity, plan.facts, identity, facts, outcome, protected=True)
     return _join(planned, contender, size_index, progress)
 
 

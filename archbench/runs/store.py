@@ -230,7 +230,7 @@ def directory_status(directory: RunDirectory) -> RunStatus:
     except DamagedFile:
         lease = None  # whoever takes the run up writes a new one
     if lease is not None and lease.alive:
-        return RunStatus(RunState.RUNNING, lease.step, None)
+        return RunStatus(RunState.RUNNING, lease.step, f"held by {lease.holder}")
     if record is not None:
         return _ended_status(record)
     return RunStatus(RunState.PLANNED, None, damage, damage=damage)

@@ -48,11 +48,14 @@ def plan_rerun(directories: Iterable[RunDirectory], store: RunStore, host: Host)
     again, diverged = set(), []
     scan: ScanIndex | None = None
     for directory in directories:
-        state = directory_status(directory).state
+        status = directory_status(directory)
+        state = status.state
         if not directory.plan_file.exists():
             raise SpecError(f"{directory.path}: was imported, so that there is no plan to carry out")
         if state is RunState.RUNNING:
-            raise SpecError(f"{directory.path}: is being trained; `archbench status` shows where it is")
+            raise SpecError(
+                f"{directory.path}: is being trained, {status.reason}; `archbench run` of its spec waits for it"
+            )
         plan = directory.read_plan()
         if state is RunState.DONE:
             again.add(plan.identity.run_id)

@@ -329,13 +329,14 @@ class RunPlanner:
     @contextmanager
     def _plugin_code(self, what: str) -> Iterator[None]:
         """Turns whatever a plug-in's code throws into one line that names the plug-in."""
+        kind = self.contender.architecture.kind
+        plugin = self.host.registry.architectures[kind].plugin
         try:
-            yield
+            with self.host.kept(plugin, f"{kind}, {what}"):
+                yield
         except ArchbenchError:
             raise
         except (Exception, SystemExit) as error:  # the plug-in's own defect, not the user's and not archbench's
-            kind = self.contender.architecture.kind
-            plugin = self.host.registry.architectures[kind].plugin
             raise PluginError(
                 f"plug-in {plugin!r} failed on architecture {kind!r}, {what}: {in_one_line(error)}"
             ) from error

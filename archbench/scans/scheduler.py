@@ -13,7 +13,8 @@ from archbench.errors import PluginError, StoreError
 from archbench.host import Host
 from archbench.results.runs import SIZE_SCAN, RunState, purpose, size_number
 from archbench.results.tuning import TRIAL
-from archbench.runs.lease import acquire
+from archbench.runs.files import DamagedFile, DiskRefused
+from archbench.runs.lease import LEASE_SECONDS, LeaseInfo, LeaseWatch, acquire, read_lease
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
 from archbench.scans.memory import expected_memory_bytes
@@ -112,7 +113,8 @@ def carry_out(
     A run whose record is damaged is trained again, or fails with the damage as its reason if those are to be left out.
 
     Interrupted at any moment, the same call goes on where it stopped. Runs that another command is carrying out on the
-    same store are waited for. Raises StoreError where the store cannot be written.
+    same store are waited for, and taken over if their leases are silent. Raises StoreError where the store cannot be
+    written, as soon as that shows: no further run is then started.
     """
     runs = plan.distinct_runs()
     for run in runs:
@@ -203,6 +205,9 @@ class _Scheduler:
     attempts: Counter[str] = field(default_factory=Counter)
     in_flight: dict[str, PlannedRun] = field(default_factory=dict)
     elsewhere: dict[str, PlannedRun] = field(default_factory=dict)
+    watch: LeaseWatch = field(default_factory=LeaseWatch)
+    told_tokens: dict[str, int] = field(default_factory=dict)
+    """Run -> token of the holder that was last named."""
     clock: Callable[[], float] = time.monotonic
     looked: float = -ELSEWHERE_SECONDS
 
@@ -232,13 +237,11 @@ class _Scheduler:
     def _submit(self, executor: Executor, run: PlannedRun) -> None:
         """Hands `run` over, unless another command has taken or finished it since it was looked at."""
         status = self.store.status(run.run_id)
-        repeated = self.store.directory(run.run_id).lacks_weights(run.plan)
-        if status.state in (RunState.DONE, RunState.DIVERGED) and not repeated:
+        if self._has_ended(run, status):
             self._ended(run, status, here=False)
             return
         if status.state is RunState.RUNNING:
-            self.watcher.told(f"{label(run)}: is being trained by another command; waiting for it")
-            self.elsewhere[run.run_id] = run
+            self._wait_for(run)
             return
         # A failure may have had a cause outside the run (memory, disk): the same command tries again.
         directory = self.store.directory(run.run_id)
@@ -269,11 +272,18 @@ class _Scheduler:
         del self.in_flight[event.run_id]
         status = self.store.status(run.run_id)
         if status.state is RunState.RUNNING:
-            # Another command was quicker to take the lease.
-            self.elsewhere[run.run_id] = run
-        elif isinstance(event, Lost) and status.state in (RunState.DONE, RunState.DIVERGED):
-            # Its worker died after the end had been stored.
-            self._ended(run, status, here=True)
+            # Another command was quicker to take the lease, or has taken it over: that was no attempt.
+            self.attempts[run.run_id] -= 1
+            self._wait_for(run)
+        elif isinstance(event, Lost) and event.store_failed:
+            raise StoreError(f"{event.reason}; finished runs are kept, and the same command goes on")
+        elif isinstance(event, Lost) and self._has_ended(run, status):
+            # Its worker died after the end had been stored, or somebody else has stored it.
+            self._ended(run, status, here=not event.elsewhere)
+        elif isinstance(event, Lost) and event.elsewhere:
+            # Whoever had taken it has let go of it: nothing is wrong with the run.
+            self.attempts[run.run_id] -= 1
+            self.waiting.insert(0, run)
         elif isinstance(event, Lost):
             self._lost(run, event)
         else:
@@ -303,11 +313,55 @@ class _Scheduler:
         try:
             lease = acquire(directory)
             try:
-                write_record(directory, run.plan, Outcome(RunState.FAILED, reason=reason))
+                with lease.held():
+                    write_record(directory, run.plan, Outcome(RunState.FAILED, reason=reason))
             finally:
                 lease.release()
+        except DiskRefused:
+            raise
         except StoreError as error:
             self.watcher.told(str(error))
+
+    def _has_ended(self, run: PlannedRun, status: RunStatus) -> bool:
+        repeated = self.store.directory(run.run_id).lacks_weights(run.plan)
+        return status.state in (RunState.DONE, RunState.DIVERGED) and not repeated
+
+    def _wait_for(self, run: PlannedRun) -> None:
+        """Leaves `run` to the process that holds it, and says which one that is."""
+        self.elsewhere[run.run_id] = run
+        self._name_holder(run, self._lease(run))
+
+    def _name_holder(self, run: PlannedRun, lease: LeaseInfo | None) -> None:
+        """Says once of each holder that it is waited for."""
+        if lease is not None and self.told_tokens.get(run.run_id) != lease.token:
+            self.told_tokens[run.run_id] = lease.token
+            self.watcher.told(
+                f"{label(run)}: is being trained by {lease.holder}; waiting for it, until it ends or gives no sign of "
+                f"life for {LEASE_SECONDS:.0f} s"
+            )
+
+    def _lease(self, run: PlannedRun) -> LeaseInfo | None:
+        try:
+            return read_lease(self.store.directory(run.run_id))
+        except DamagedFile:
+            return None
+
+    def _take_over_if_silent(self, run: PlannedRun) -> None:
+        """Takes a lease that has been seen to be silent from its holder, and gives it up for a worker to take."""
+        lease = self._lease(run)
+        self._name_holder(run, lease)
+        directory = self.store.directory(run.run_id)
+        if lease is None or not self.watch.is_free(directory, lease):
+            return
+        try:
+            acquire(directory, watch=self.watch).release()
+        except DiskRefused:
+            raise
+        except StoreError:
+            return  # somebody else was quicker
+        self.watcher.told(
+            f"{label(run)}: {lease.holder} gave no sign of life for {LEASE_SECONDS:.0f} s; the run is taken over"
+        )
 
     def _look_elsewhere(self) -> None:
         if not self.elsewhere or self.clock() - self.looked < ELSEWHERE_SECONDS:
@@ -316,6 +370,7 @@ class _Scheduler:
         for run_id, run in list(self.elsewhere.items()):
             status = self.store.status(run_id)
             if status.state is RunState.RUNNING:
+                self._take_over_if_silent(run)
                 continue
             del self.elsewhere[run_id]
             if status.state in (RunState.DONE, RunState.DIVERGED):

@@ -1,5 +1,6 @@
 """The conformance suite that every objective passes, archbench's own and strangers' alike."""
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -213,6 +214,26 @@ class ObjectiveConformance:
         assert int(parts.predictions) == int((targets != IGNORE_TARGET).sum())
         # Sums of up to 2,048 terms in another order: rounding of fp32.
         torch.testing.assert_close(parts.nats, expected, rtol=1e-4, atol=1e-3)
+
+    def test_probabilities_of_all_tokens_sum_to_one(self) -> None:
+        """exp(-loss) is a probability: over everything that a target may be it sums to 1."""
+        if not self.config.scores_targets:
+            pytest.skip("the loss asks another question than which token stands there")
+        torch.manual_seed(0)
+        vocab_size = self.context().vocab_size
+        dims = ModelDims(vocab_size=vocab_size, seq_len=self.seq_len, d_model=16, n_layers=2, n_heads=2, d_ff=64)
+        model, head = TableModel(dims), self.config.build_head(dims)
+        batch = {name: torch.from_numpy(array) for name, array in self.examples().items()}
+        row, position = (batch["targets"] != IGNORE_TARGET).nonzero()[0].tolist()
+        one = {name: tensor[row : row + 1].clone() for name, tensor in batch.items()}
+        probability = 0.0
+        with torch.no_grad():
+            for token in range(vocab_size):
+                one["targets"] = torch.full((1, self.seq_len), IGNORE_TARGET)
+                one["targets"][0, position] = token
+                probability += math.exp(-float(self.config.loss(model, head, one, None).nats))
+        # Some hundred terms of fp32.
+        assert probability == pytest.approx(1.0, abs=1e-4), f"probabilities of all targets sum to {probability:.4f}"
 
     def test_losses_of_parts_of_a_batch_add_up(self) -> None:
         """Gradient accumulation and several devices give the loss of the whole batch."""

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import platform
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile
+from archbench.runs.files import DamagedFile, DiskRefused, is_full
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
@@ -47,7 +48,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of malloc.h."""
 
 LEASE_WAIT_SECONDS = 30.0
-"""How long a worker waits for the one before it, whose driver may just have died, to let go of the run."""
+"""How long a worker waits for the one before it, whose driver may just have died, to let go of the run.
+
+Where that one cannot be looked at, it waits until it has seen whether its lease still changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ def carry_out(
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
 
     A run that has ended well is not trained again, unless for final weights that are to be kept and are not there; a
-    failed one is. Nothing that goes wrong is raised: the outcome says `failed` with the reason in one line, and the
-    traceback is logged. None if the run was asked to stop on the way.
+    failed one is. What goes wrong with the run is not raised: the outcome says `failed` with the reason in one line,
+    and the traceback is logged. None if the run was asked to stop on the way. Raises LeaseLost where another process
+    has the run, and DiskRefused where the disk takes nothing more: neither is an end of the run.
 
     Called by all ranks of a group. Rank 0 says how the run ended; another one does so only where it is the one that
     failed. A group in which a run failed is out of step, and of no further use.
@@ -79,31 +83,50 @@ def carry_out(
         return _assist(directory, registry, stop, ranks)
     try:
         lease = leases.acquire(directory, wait_seconds=LEASE_WAIT_SECONDS)
+    except (leases.LeaseLost, DiskRefused):
+        ranks.told(None)
+        raise
     except ArchbenchError as error:
         ranks.told(None)
         return Outcome(RunState.FAILED, reason=str(error))
     try:
-        ended = _ended(directory)
-        plan = directory.read_plan()
-        # A run that had ended well and is only repeated for its weights keeps its record.
-        kept = ended is not None and ended.state is not RunState.FAILED
-        if kept and not directory.lacks_weights(plan):
-            ranks.told(None)
-            return ended
-        ranks.told(str(lease.token))
-        outcome = _train_contained(_Attempt(directory, plan, registry, lease, report, stop, ranks))
-        if outcome is not None and outcome.state is RunState.FAILED:
-            ranks.claim_failure()
-            if not kept:
-                lease.check()
-                write_record(directory, plan, outcome)
-        return outcome
+        with lease.beating():
+            return _lead(directory, registry, report, stop, ranks, lease)
+    except (leases.LeaseLost, DiskRefused) as error:
+        log.warning("run %s: %s", directory.path.name, error)
+        raise
     except ArchbenchError as error:
-        # The store itself is the problem, or the run is somebody else's now: nothing is written.
+        # The store itself is the problem: nothing is written.
         log.exception("run %s", directory.path.name)
         return Outcome(RunState.FAILED, reason=str(error))
     finally:
         lease.release()
+
+
+def _lead(
+    directory: RunDirectory,
+    registry: Registry,
+    report: Callable[[Report], None],
+    stop: Event,
+    ranks: Ranks,
+    lease: leases.Lease,
+) -> Outcome | None:
+    """What rank 0 does under `lease`; see `carry_out`."""
+    ended = _ended(directory)
+    plan = directory.read_plan()
+    # A run that had ended well and is only repeated for its weights keeps its record.
+    kept = ended is not None and ended.state is not RunState.FAILED
+    if kept and not directory.lacks_weights(plan):
+        ranks.told(None)
+        return ended
+    ranks.told(str(lease.token))
+    outcome = _train_contained(_Attempt(directory, plan, registry, lease, report, stop, ranks))
+    if outcome is not None and outcome.state is RunState.FAILED:
+        ranks.claim_failure()
+        if not kept:
+            with lease.held():
+                write_record(directory, plan, outcome)
+    return outcome
 
 
 def _assist(directory: RunDirectory, registry: Registry, stop: Event, ranks: Ranks) -> Outcome | None:
@@ -122,11 +145,14 @@ def _assist(directory: RunDirectory, registry: Registry, stop: Event, ranks: Ran
         if outcome is None or outcome.state is not RunState.FAILED:
             return None
         ranks.claim_failure()
-        lease.check()
-        ended = _ended(directory)
-        if ended is None or ended.state is RunState.FAILED:
-            write_record(directory, plan, outcome)
+        with lease.held():
+            ended = _ended(directory)
+            if ended is None or ended.state is RunState.FAILED:
+                write_record(directory, plan, outcome)
         return outcome
+    except (leases.LeaseLost, DiskRefused):
+        ranks.claim_failure()
+        raise
     except ArchbenchError as error:
         log.exception("run %s", directory.path.name)
         ranks.claim_failure()
@@ -143,7 +169,10 @@ def _ended(directory: RunDirectory) -> Outcome | None:
 
 
 def _train_contained(attempt: _Attempt) -> Outcome | None:
-    """The outcome of training; `failed` where a plug-in or a library raised. StoreErrors pass through."""
+    """The outcome of training; `failed` where a plug-in or a library raised. StoreErrors pass through.
+
+    Raises DiskRefused for a full disk, whoever met it: a library's cache may lie there as well.
+    """
     name = attempt.directory.path.name
     try:
         return _train_fitting(attempt)
@@ -158,6 +187,11 @@ def _train_contained(attempt: _Attempt) -> Outcome | None:
     except BaseException as error:  # the executor's boundary: a plug-in may raise anything, or call sys.exit
         if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             raise
+        if is_full(error):
+            raise DiskRefused(
+                f"{attempt.directory.path}: the disk is full: {in_one_line(error)}; free space there and in "
+                f"{tempfile.gettempdir()}"
+            ) from error
         log.exception("run %s", name)
         return Outcome(RunState.FAILED, reason=failure_reason(error))
 
@@ -179,12 +213,14 @@ def _train_fitting(attempt: _Attempt) -> Outcome:
             details = released(error)
             exhausted = error if isinstance(error, OutOfMemory) else OutOfMemory(details)
         smaller = cut.smaller(exhausted.step)
-        attempt.lease.check()
+        with attempt.lease.held():
+            if smaller is None:
+                forget_micro_batch(directory)
+            else:
+                store_micro_batch(directory, smaller)
         if smaller is None:
-            forget_micro_batch(directory)
             raise OutOfMemory(f"{exhausted.details} {cut.remedy()}", exhausted.step)
         cut = smaller
-        store_micro_batch(directory, cut)
         if attempt.ranks.size > 1:
             # The others wait for this one where it has left them: only a new group can go on.
             raise OutOfMemory(f"{exhausted.details}; the same command goes on with {cut.rows} rows at a time")
@@ -222,9 +258,9 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
         weights = assembly.engine.weights() if keeping else {}
         if not attempt.ranks.first:
             return outcome
-        lease.check()
         if keeping:
-            keep_weights(directory, plan.identity.run_id, weights)
+            lease.check()
+            keep_weights(directory, plan.identity.run_id, weights, lease.held)
         architecture, objective = components_of(plan.identity, attempt.registry)
         measured = _measured(plan, cut, assembly, progress) | {
             "plugins": {"architecture": architecture.origin(), "objective": objective.origin()},
@@ -232,11 +268,12 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
         }
-        write_timings(directory, outcome.curve, measured)
         outcome = replace(outcome, arithmetic=arithmetic(assembly.device, plan.execution))
-        write_record(directory, plan, outcome)
-        checkpoint.discard_all(directory)
-        forget_micro_batch(directory)
+        with lease.held():
+            write_timings(directory, outcome.curve, measured)
+            write_record(directory, plan, outcome)
+            checkpoint.discard_all(directory)
+            forget_micro_batch(directory)
         return outcome
     finally:
         assembly.engine.close()

@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 from archbench.durable import write_through
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import commit_folder, to_json
+from archbench.runs.files import DiskRefused, Guard, commit_folder, to_json
 from archbench.training.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)
@@ -48,25 +49,31 @@ class Checkpoint:
     """What is this rank's alone; empty where one process trains."""
 
 
-def save(directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ranks = ALONE) -> None:
-    """Commits `checkpoint` and drops all but the newest `KEPT`. Raises StoreError where the disk does not take it.
+def save(
+    directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ranks = ALONE, guard: Guard = nullcontext
+) -> None:
+    """Commits `checkpoint` and drops all but the newest `KEPT`. Raises DiskRefused where the disk does not take it.
 
-    Called by all ranks. It is there once rank 0 has returned.
+    Called by all ranks. It is there once rank 0 has returned. `guard` is entered by rank 0 where it takes things away
+    or moves them into place, and may raise.
     """
-    _commit(directory.checkpoints_dir, run_id, checkpoint, ranks, kept=KEPT)
+    _commit(directory.checkpoints_dir, run_id, checkpoint, ranks, guard, kept=KEPT)
 
 
-def keep(directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ranks = ALONE) -> None:
+def keep(
+    directory: RunDirectory, run_id: str, checkpoint: Checkpoint, ranks: Ranks = ALONE, guard: Guard = nullcontext
+) -> None:
     """Commits `checkpoint` for runs that branch off there; it stays. Called and raises as `save`."""
-    _commit(directory.kept_dir, run_id, checkpoint, ranks, kept=None)
+    _commit(directory.kept_dir, run_id, checkpoint, ranks, guard, kept=None)
 
 
-def _commit(root: Path, run_id: str, checkpoint: Checkpoint, ranks: Ranks, *, kept: int | None) -> None:
+def _commit(root: Path, run_id: str, checkpoint: Checkpoint, ranks: Ranks, guard: Guard, *, kept: int | None) -> None:
     final = root / _name(checkpoint.step)
     try:
         if ranks.first:
-            root.mkdir(exist_ok=True)
-            _remove_leftovers(root)
+            with guard():  # what is left over may be what somebody who has taken the run over is writing
+                root.mkdir(exist_ok=True)
+                _remove_leftovers(root)
         staging = root / f".{final.name}.ranks"
         own = _write_own(staging, checkpoint, ranks)
         if not ranks.first:
@@ -85,12 +92,12 @@ def _commit(root: Path, run_id: str, checkpoint: Checkpoint, ranks: Ranks, *, ke
         if ranks.size > 1:
             manifest["ranks"] = ranks.size
         # One of the same step was passed over as corrupt, or has the same content.
-        commit_folder(final, {**contents, MANIFEST: to_json(manifest)}, moved=tuple(own))
+        commit_folder(final, {**contents, MANIFEST: to_json(manifest)}, moved=tuple(own), guard=guard)
         shutil.rmtree(staging, ignore_errors=True)
         for old in _newest_first(root)[kept:] if kept else ():
             shutil.rmtree(old)
     except OSError as error:
-        raise StoreError(
+        raise DiskRefused(
             f"{final}: cannot be written: {error.strerror}; free space or choose another --runs"
         ) from error
 

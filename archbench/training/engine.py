@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from archbench.contracts.objective import LossParts, ObjectiveConfig
 from archbench.errors import SpecError, StoreError
+from archbench.launch_variables import forget_launchers
 from archbench.nn.language_model import LanguageModel, State
 from archbench.spec.identity import OptimizerSettings, TrainingSettings
 from archbench.training.spread import SpreadWeights, follow_masters, masters
@@ -128,20 +129,27 @@ def adamw(module: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
     )
 
 
+_served: set[str] = set()
+"""The kind of device that this process serves, once it serves one."""
+
+
 def start_deepspeed(device: torch.device) -> None:
     """Makes this process ready for engines on `device`; further calls cost nothing.
 
     Raises SpecError if the process already serves another kind of device.
     """
     kind = device.type
-    if os.environ.setdefault("DS_ACCELERATOR", kind) != kind:
+    if _served and kind not in _served:
         raise SpecError(
-            f"execution.device: got {kind}, but this process serves {os.environ['DS_ACCELERATOR']}; "
+            f"execution.device: got {kind}, but this process serves {min(_served)}; "
             "use one device for all runs of a scan"
         )
-    for name in ("RANK", "LOCAL_RANK"):
-        os.environ.setdefault(name, "0")
-    os.environ.setdefault("WORLD_SIZE", "1")
+    _served.add(kind)
+    if not torch.distributed.is_initialized():
+        # Alone, whatever a launcher around this process says; DeepSpeed asks the environment.
+        forget_launchers(os.environ)
+        os.environ.update({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"})
+    os.environ["DS_ACCELERATOR"] = kind
     import deepspeed.ops
 
     # DeepSpeed would compile an operator for shared memory between ranks: up to a minute, and a failure without a

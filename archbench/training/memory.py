@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from archbench.errors import ArchbenchError, StoreError
+from archbench.errors import ArchbenchError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, DiskRefused, read_json, to_json, write_atomically
 from archbench.spec.identity import RunPlan
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def forget_micro_batch(directory: RunDirectory) -> None:
     try:
         directory.memory_file.unlink(missing_ok=True)
     except OSError as error:
-        raise StoreError(f"{directory.memory_file}: cannot be removed: {error.strerror}") from error
+        raise DiskRefused(f"{directory.memory_file}: cannot be removed: {error.strerror}") from error
 
 
 def dumped(halvings: Sequence[Halving]) -> list[dict[str, Any]]:

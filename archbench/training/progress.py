@@ -1,7 +1,8 @@
 """How far a run has come: all that a checkpoint holds beside the engine's own tensors."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -96,14 +97,29 @@ def fresh_progress(device: torch.device, ranks: Ranks = ALONE) -> Progress:
 
 def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
     """Stores a checkpoint. Raises LeaseLost if another process has taken the run over."""
-    lease.check()
-    checkpoint.save(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks)
+    with _fenced(lease):
+        checkpoint.save(
+            directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks, lease.held
+        )
 
 
 def keep(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:
     """Stores a checkpoint for runs that branch off here. Raises as `commit`."""
+    with _fenced(lease):
+        checkpoint.keep(
+            directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks, lease.held
+        )
+
+
+@contextmanager
+def _fenced(lease: Lease) -> Iterator[None]:
+    """Says of a run that was taken over just that, and not that its files cannot be written."""
     lease.check()
-    checkpoint.keep(directory, assembly.plan.identity.run_id, _snapshot(assembly, progress), assembly.ranks)
+    try:
+        yield
+    except StoreError:
+        lease.check()
+        raise
 
 
 def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:

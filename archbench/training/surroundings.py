@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from archbench.process_settings import process_settings, same_setting
+
 _WATCHED = (torch, torch.Tensor, torch.nn, torch.nn.functional, np, np.random, random, math, os, time)
 """Whose functions a plug-in might replace, beside those of archbench and the layers of torch."""
 
@@ -27,7 +29,8 @@ def surroundings() -> dict[str, object]:
         "torch's deterministic mode": torch.are_deterministic_algorithms_enabled(),
         "torch's treatment of tiny numbers": float(torch.tensor(1e-40) * 1.0) > 0.0,
         "the working directory": _folder(),
-        "the environment": dict(os.environ),
+        "the environment": tuple(sorted(os.environ.items())),
+        **process_settings(),
     }
 
 
@@ -56,7 +59,7 @@ def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[s
 
 
 def _same(one: object, other: object) -> bool:
-    return one is other if callable(one) else one == other
+    return one is other if callable(one) else same_setting(one, other)
 
 
 def _folder() -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import safetensors.torch
@@ -10,21 +11,26 @@ from torch import Tensor
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import commit_folder, to_json
+from archbench.runs.files import DiskRefused, Guard, commit_folder, to_json
 
 FORMAT = 1
 TENSORS = "model.safetensors"
 MANIFEST = "manifest.json"
 
 
-def keep_weights(directory: RunDirectory, run_id: str, tensors: Mapping[str, Tensor]) -> None:
-    """Commits the parameters and buffers of the trained module. Raises StoreError where the disk does not take them."""
+def keep_weights(
+    directory: RunDirectory, run_id: str, tensors: Mapping[str, Tensor], guard: Guard = nullcontext
+) -> None:
+    """Commits the parameters and buffers of the trained module, under `guard`.
+
+    Raises DiskRefused where the disk does not take them.
+    """
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
     manifest = {"format": FORMAT, "run_id": run_id, "sha256": {TENSORS: hashlib.sha256(content).hexdigest()}}
     try:
-        commit_folder(directory.weights_dir, {TENSORS: content, MANIFEST: to_json(manifest)})
+        commit_folder(directory.weights_dir, {TENSORS: content, MANIFEST: to_json(manifest)}, guard=guard)
     except OSError as error:
-        raise StoreError(
+        raise DiskRefused(
             f"{directory.weights_dir}: cannot be written: {error.strerror}; free space or choose another --runs"
         ) from error
 

@@ -31,6 +31,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from archbench.launch_variables import GROUP, forget_launchers
+
 GRACE_SECONDS = 15.0
 """A step that takes longer than this is cut off; its run resumes from the checkpoint before."""
 
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _go_first_when_memory_is_short()
     request = StopRequest()
     events = Events(_claim_stdout(), request.event)
-    one_of_many = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    one_of_many = _is_one_of_many(parser)
     if one_of_many:
         # SIGTERM keeps its default here: torchrun sends it when a peer has died, and a rank that waits for that peer
         # would never come to handle it.
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         signal.signal(signal.SIGTERM, lambda *_: request.ask())
     jobs: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-    if int(os.environ.get("RANK", "0")) > 0:
+    if one_of_many and int(os.environ["RANK"]) > 0:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     elif options.run:
         for directory in (*options.run, None):
@@ -115,10 +117,15 @@ def _serve(
 ) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Read by cuBLAS when it starts; without it, matrix products on CUDA may differ from run to run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if os.environ.get("CUBLAS_WORKSPACE_CONFIG") != ":16:8":
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     # Here and not above: the reader of standard input is to be at work before the seconds that these take.
+    from archbench.errors import StoreError
     from archbench.results.runs import RunState
     from archbench.runs.directory import RunDirectory
+    from archbench.runs.lease import LeaseLost
+    from archbench.runs.records import Outcome
+    from archbench.runs.store import directory_status
     from archbench.training.carry_out import carry_out
     from archbench.training.guests import Guests
     from archbench.training.loop import Report
@@ -148,9 +155,15 @@ def _serve(
             )
 
         directory = RunDirectory(Path(run_dir))
-        outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
-        failed = outcome is not None and outcome.state is RunState.FAILED
-        failures += failed
+        outcome: Outcome | None = None
+        refused: StoreError | None = None
+        try:
+            outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
+        except StoreError as error:
+            refused = error
+        failed = refused is not None or (outcome is not None and outcome.state is RunState.FAILED)
+        # Somebody else may have brought it to its end.
+        failures += failed and (refused is None or directory_status(directory).state is not RunState.DONE)
         changed = guests.left_behind()
         if not failed and ranks.any(changed is not None)[0]:
             # Where one rank must go, the group must.
@@ -163,11 +176,30 @@ def _serve(
         retires = {"retires": True} if changed is not None or (failed and ranks.size > 1) else {}
         if outcome is not None:
             events.send("ended", run_dir=run_dir, state=outcome.state.value, reason=outcome.reason, **retires)
+        elif refused is not None:
+            cause = "elsewhere" if isinstance(refused, LeaseLost) else "disk"
+            events.send("stopped", run_dir=run_dir, cause=cause, reason=str(refused), **retires)
         elif ranks.first and request.event.is_set():
             events.send("stopped", run_dir=run_dir)
         if retires:
             return 1
     return 1 if failures or request.event.is_set() else 0
+
+
+def _is_one_of_many(parser: argparse.ArgumentParser) -> bool:
+    """Whether torchrun's variables make this process a rank of several; if not, left-overs of launchers are forgotten.
+
+    Ends the process with one line where they are half there: it would wait for ranks that nobody starts.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size in ("", "1"):
+        forget_launchers(os.environ)
+        return False
+    missing = [name for name in GROUP if not os.environ.get(name)]
+    if missing or not size.isdigit():
+        wrong = f"{', '.join(missing)} not set" if missing else f"got WORLD_SIZE={size}"
+        parser.error(f"{wrong}: a rank is started by torchrun; unset WORLD_SIZE for a run in one process")
+    return True
 
 
 def _go_first_when_memory_is_short() -> None:

@@ -182,6 +182,28 @@ def tracker(examples: Path) -> None:
     assert len((examples / "table" / "demo.tsv").read_text().splitlines()) == len(records())
 
 
+def run_reader(examples: Path) -> None:
+    from archbench.cli.import_runs import import_runs
+    from archbench.errors import SpecError
+    from archbench.runs.store import RunStore
+
+    host_of(examples, "register_run_readers")
+    logs = [examples / "small.tabbed", examples / "large.tabbed"]
+    for log, params in zip(logs, ("10000", "20000"), strict=True):
+        log.write_text(f"-1\tn\t{params}\n0\tval_loss\t5.5\n50\tloss\t3.9\n100\tval_loss\t3.5\n")
+    words = ["--params", "n", "--batch-tokens", "1000", "--arch", "gpt2", "--param-convention", "total"]
+    words += ["--track", "causal", "--plugin", "tabbed_log.py", "--name", "logs", "--runs", "store"]
+    answer = CliRunner().invoke(import_runs, [*map(str, logs), *words])
+    assert answer.exit_code == 0, answer.output
+    assert "read as tabbed_log" in answer.output
+    records, problems = (store := RunStore(examples / "store")).records(store.scan("logs"))
+    assert not problems
+    curves = {one.non_embedding_params: [(p.tokens, p.validation_loss_nats) for p in one.curve] for one in records}
+    assert curves == {10_000: [(100_000, 3.5)], 20_000: [(100_000, 3.5)]}
+    logs[0].write_text("1\t2\n")
+    assert isinstance(CliRunner().invoke(import_runs, [str(logs[0]), *words]).exception, SpecError)
+
+
 def report_section(examples: Path) -> None:
     section = host_of(examples, "register_report_sections").registry.report_sections["longest_runs"].config()
     text = section.render(results(), examples)
@@ -229,6 +251,7 @@ EXERCISES: dict[str, Callable[[Path], None]] = {
     "register_tokenizers": tokenizer,
     "register_executors": executor,
     "register_trackers": tracker,
+    "register_run_readers": run_reader,
     "register_report_sections": report_section,
     "select_executor": selection,
     "run_finished": finished_run,

@@ -1,6 +1,7 @@
 """The worker process as an executor of one's own would use it: by its command line and its events."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,16 @@ from archbench.host import load_host
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import read_lease
 from archbench.testing.small_runs import plan_small_run, small_corpus
+
+LEFT_OVER = {
+    "RANK": "1",
+    "LOCAL_RANK": "3",
+    "TORCHELASTIC_RUN_ID": "old",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "DS_ACCELERATOR": "xpu",
+    "GLOO_SOCKET_IFNAME": "eth7",
+}
+"""What a job array, an old torchrun, mpirun and a user's profile leave in the environment."""
 
 COMMAND = [sys.executable, "-m", "archbench.training.worker"]
 
@@ -22,13 +33,30 @@ def plan(folder: Path, total_steps: int) -> RunDirectory:
 def test_named_run_is_carried_out_with_nothing_but_events_on_standard_output(tmp_path: Path) -> None:
     directory = plan(tmp_path, 6)
     finished = subprocess.run(
-        [*COMMAND, "--run", str(directory.path)], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True
+        [*COMMAND, "--run", str(directory.path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=True,
+        env=os.environ | LEFT_OVER,  # it is nobody's second rank all the same
     )
     events = [json.loads(line) for line in finished.stdout.splitlines()]
     told = [event["event"] for event in events]
     assert [event for event in told if event not in ("progress", "alive")] == ["ready", "ended"]
     assert events[-1] == {"event": "ended", "run_dir": str(directory.path), "state": "done", "reason": None}
     assert directory.record_file.exists()
+
+
+def test_a_rank_that_nobody_has_started_properly_says_so_and_waits_for_nobody(tmp_path: Path) -> None:
+    half = os.environ | {"WORLD_SIZE": "2", "RANK": "0"}
+    done = subprocess.run(
+        [*COMMAND, "--run", str(tmp_path)], env=half, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "LOCAL_RANK, MASTER_ADDR, MASTER_PORT not set: a rank is started by torchrun; "
+        "unset WORLD_SIZE for a run in one process"
+    )
 
 
 def test_sigterm_ends_a_run_with_a_checkpoint_and_a_free_lease(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import importlib.metadata
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from archbench.containment import kept_around
 from archbench.errors import PluginError
 from archbench.host import OWN_COMMANDS, Host, blamed, command_host, default_host, load_host
+from archbench.process_settings import changed_settings, process_settings
 from archbench.results.runs import RunRecord, RunState
 
 HEADER = """
@@ -92,6 +95,18 @@ def test_a_plugin_that_works_is_registered_with_its_origin(modules: Path) -> Non
             "must declare `kind",
         ),
         (HEADER + "@hookimpl\ndef register_dataset():\n    return []\n", "did you mean 'register_datasets'?"),
+        (
+            WORKING.replace("@hookimpl", ""),
+            "register: PluginError: register_datasets is not marked",
+        ),
+        (
+            WORKING + "def run_finished(record): ...\n",
+            "run_finished is not marked, so that nobody",
+        ),
+        (
+            HEADER + "def register_dataset():\n    return []\n",
+            "has no hook, so that it offers nothing",
+        ),
         (HEADER + "@hookimpl\ndef register_datasets(what):\n    return []\n", "register: PluginValidationError"),
     ],
 )
@@ -156,6 +171,62 @@ def test_what_a_plugin_changes_is_put_back_and_noted(modules: Path, monkeypatch:
     ]
     assert (os.environ["KNOWN"], "NEW" in os.environ, Path.cwd()) == ("before", False, modules)
     assert info.registered == {"dataset": ["working"]}
+
+
+SETTINGS = {
+    "the recursion limit": "sys.setrecursionlimit(70)",
+    "signal handlers": "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "the alarm clock": "signal.setitimer(signal.ITIMER_REAL, 3600.0)",
+    "logging": "logging.disable(50); logging.root.setLevel(1); logging.root.addHandler(logging.NullHandler())",
+    "warnings, which it made errors": "warnings.simplefilter('error')",
+    "hooks for exceptions": "sys.excepthook = print",
+    "standard streams": "sys.stderr = None",
+    "built-in functions": "builtins.sum = max",
+    "garbage collection": "gc.disable()",
+    "tracing": "sys.setprofile(lambda *event: None)",
+    "the locale": "locale.setlocale(locale.LC_ALL, 'C' if locale.setlocale(locale.LC_ALL) != 'C' else 'C.UTF-8')",
+    "the umask": "os.umask(0o777)",
+    "limits of the process": "resource.setrlimit(7, (64, resource.getrlimit(7)[1]))",
+    "the cores that it may use": "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
+    "the default timeout of sockets": "socket.setdefaulttimeout(0.001)",
+    "numpy's treatment of errors": "numpy.seterr(all='raise')",
+}
+IMPORTS = "import builtins, gc, locale, logging, numpy, os, resource, signal, socket, sys, warnings\n"
+
+
+def test_every_setting_that_is_looked_at_is_tried() -> None:
+    assert SETTINGS.keys() == process_settings().keys()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_of_the_process_that_a_plugin_changes_is_put_back_and_noted(modules: Path, name: str) -> None:
+    if name == "the cores that it may use" and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is one core: it cannot be taken away")
+    timer = signal.setitimer(signal.ITIMER_REAL, 0.0)  # of whoever limits the time of tests
+    before = process_settings()
+    info = host_of(modules, meddling=IMPORTS + SETTINGS[name] + "\n" + WORKING).info("meddling")
+    changed = changed_settings(before)
+    signal.setitimer(signal.ITIMER_REAL, *timer)
+    assert info is not None
+    assert changed == []
+    assert info.notes == [f"import: changed {name}, which was put back"]
+    assert info.registered == {"dataset": ["working"]}
+
+
+def test_a_component_at_work_has_its_changes_put_back_too(modules: Path) -> None:
+    source = IMPORTS + WORKING.replace("yield Document", "sys.setrecursionlimit(77); yield Document")
+    host = host_of(modules, meddling=source)
+    dataset = host.registry.datasets["working"].config.model_validate({})
+    told: list[str] = []
+    with kept_around(dataset, told.append):
+        assert len(list(dataset.documents())) == 1
+    assert told == ["changed the recursion limit, which was put back"]
+    with host.kept("meddling", "size 1"):
+        sys.setrecursionlimit(5000)
+    assert sys.getrecursionlimit() != 5000
+    info = host.info("meddling")
+    assert info is not None
+    assert info.notes == ["size 1: changed the recursion limit, which was put back"]
 
 
 def test_a_plugin_that_takes_long_is_named_while_it_does(

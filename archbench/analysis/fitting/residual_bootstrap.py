@@ -7,13 +7,12 @@ drawn from its own sampling distribution, so that few runs give wide intervals (
 Legend: K runs, n points, R resamples.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from archbench.analysis.fitting.bootstrap import Samples, percentile_intervals, repeated
+from archbench.analysis.fitting.bootstrap import Samples, repeated
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.intervals import percentile_interval, percentile_intervals
 from archbench.results.fits import Interval
 
 METHOD = "bootstrap-run-residuals"
@@ -60,23 +59,11 @@ def with_residual_intervals(
     if observed is None:
         return fit.with_intervals({}, ["as many parameters as runs: nothing is left to tell the noise"]), None
     samples = refit_to(fit, observed)
-    return fit.with_intervals(named(percentile_intervals(fit.result.params, samples.params()))), samples
-
-
-def percentile_interval(value: float, drawn: Array) -> Interval:
-    """`value` with the 95 % percentile interval of those of its draws that are finite; without bounds where none is."""
-    finite = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (-np.inf, np.inf)
-    return Interval(float(value), float(low), float(high), method=METHOD)
+    return fit.with_intervals(percentile_intervals(fit.result.params, samples.params(), method=METHOD)), samples
 
 
 def exp_interval(log_value: float, log_drawn: Array) -> Interval:
     """e to a value, with e to its percentile interval."""
-    logs = percentile_interval(log_value, log_drawn)
+    logs = percentile_interval(log_value, log_drawn, method=METHOD)
     value, low, high = np.exp([logs.value, logs.low, logs.high])
-    return Interval(float(value), float(low), float(high), method=METHOD)
-
-
-def named(intervals: dict[str, Interval]) -> dict[str, Interval]:
-    """The same intervals under the name of this method."""
-    return {name: replace(interval, method=METHOD) for name, interval in intervals.items()}
+    return Interval(float(value), float(low), float(high), method=logs.method)

@@ -43,7 +43,8 @@ class PowerTrend:
 def isoflop_minimum(flops: float, params: ArrayLike, loss: ArrayLike) -> IsoflopMinimum:
     """Vertex of the parabola of loss in ln N through the runs of one budget.
 
-    `no_interior_minimum` where the parabola opens downwards or its vertex lies outside the sizes tried.
+    `no_interior_minimum` where the parabola opens downwards or its vertex lies outside the sizes tried, or where
+    the lowest loss is that of the smallest or the largest size.
     """
     N, L = np.asarray(params, dtype=float), np.asarray(loss, dtype=float)
     good = np.isfinite(N) & np.isfinite(L) & (N > 0) & (L > 0)
@@ -53,6 +54,12 @@ def isoflop_minimum(flops: float, params: ArrayLike, loss: ArrayLike) -> Isoflop
         return IsoflopMinimum(
             flops, FitStatus.TOO_FEW_SIZES, f"{counted(len(np.unique(N)), 'size')}, a parabola needs 3", nan, nan
         )
+    levels = np.unique(N)
+    lowest = levels[int(np.argmin([L[level == N].mean() for level in levels]))]
+    if lowest in (levels[0], levels[-1]):
+        side = "smallest" if lowest == levels[0] else "largest"
+        reason = f"the lowest loss is that of the {side} size tried, N = {lowest:.3g}"
+        return IsoflopMinimum(flops, FitStatus.NO_INTERIOR_MINIMUM, reason, nan, nan)
     x = np.log(N)
     centre = x.mean()
     square, slope, level = np.polyfit(x - centre, L, 2)

@@ -1,9 +1,9 @@
 """Which run to train next: the one that shrinks the expected variance of a named quantity most per FLOP.
 
-Under the fitted law with noise s of ln L, runs at x_i carry the information I = sum_i g_i g_iᵀ/s², where g is the
-gradient of ln L by theta. A further run at x changes the variance of a quantity with gradient q from qᵀI⁻¹q by the
-rank-one formula of Sherman and Morrison, so every candidate is judged at once (Chaloner and Verdinelli 1995: local
-c-optimal design).
+What is known now is the covariance V that the runs give (by runs, not by points of their curves, and with what Huber's
+loss gives away under normal noise). A further run at x with noise s of ln L and gradient g by theta adds the
+information g gᵀ/s², so the variance of a quantity with gradient q falls from qᵀVq by the rank-one formula of Sherman
+and Morrison, and every candidate is judged at once (Chaloner and Verdinelli 1995: local c-optimal design).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.fitting.run_noise import RunNoise, covariance, inefficiency, run_noise
+from archbench.errors import SpecError
 
 _STEP = 1e-5
 
@@ -108,16 +110,26 @@ def standard_error(
 
 def _state(fit: LawFit, quantity: Callable[[Mapping[str, float]], float]) -> tuple[list[int], Array, Array]:
     """Indices of free parameters, their covariance, and the gradient of the quantity."""
-    free = [index for index in range(fit.law.num_params) if index not in fit.fixed]
-    here = fit.design().evaluate(fit.theta[None, :]).gradient[0][:, free] / fit.result.residual_std
-    covariance = np.linalg.inv((here * fit.points.weights[:, None]).T @ here)
-    return free, np.asarray(covariance), _gradient(fit, quantity)[free]
+    free, spread = covariance(fit, _noise(fit))
+    return free, spread, _gradient(fit, quantity)[free]
+
+
+def _noise(fit: LawFit) -> RunNoise:
+    noise = run_noise(fit)
+    if noise is None:
+        raise SpecError(
+            f"{fit.result.law}: as many parameters as runs ({fit.points.num_clusters}): nothing tells the noise, so no "
+            "standard error is known; finish the scan, or add sizes or seeds"
+        )
+    return noise
 
 
 def _information(fit: LawFit, candidates: Mapping[str, ArrayLike]) -> Array:
-    """g/s of each candidate, [m, P]."""
+    """g/s of each candidate, [m, P], with s of one run as Huber's loss sees it."""
+    noise = _noise(fit)
+    std = noise.one_run_std * np.sqrt(inefficiency(fit.delta / max(noise.one_run_std, 1e-300)))
     design = fit.law.design(fit.logs_of(**candidates))
-    return np.asarray(design.evaluate(fit.theta[None, :]).gradient[0] / fit.result.residual_std)
+    return np.asarray(design.evaluate(fit.theta[None, :]).gradient[0] / std)
 
 
 def _reduction(covariance: Array, direction: Array, there: Array) -> Array:

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archbench.analysis.fitting.audit import ordering_of
-from archbench.analysis.fitting.bootstrap import Samples, bootstrap_law, percentile_intervals
-from archbench.analysis.fitting.fit import LawFit
-from archbench.analysis.fitting.forecast import Forecast, back_test, forecast, lack_of_fit, optimal_allocation
+from archbench.analysis.fitting.fit import fit_points
+from archbench.analysis.fitting.forecast import (
+    Forecast,
+    Predictor,
+    back_test,
+    forecast,
+    optimal_allocation,
+    predictor,
+    with_open_floor,
+)
 from archbench.analysis.frontier.scan_laws import ScanFit, cost_model, finished_runs, frontier_law, joint_law
+from archbench.analysis.intervals import percentile_intervals
+from archbench.analysis.planning.allocation import SIX_N_D
 from archbench.results.fits import FitResult, Interval
 from archbench.results.runs import CostAxis, RunRecord
 
@@ -38,15 +47,8 @@ class ScanForecast:
     joint: FitResult
     joint_points: str
     budgets: tuple[BudgetForecast, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A fit with all that a forecast by it needs."""
-
-    fit: LawFit
-    samples: Samples
-    kappa: float
+    at: tuple[Forecast, ...]
+    """By L(N,D), at each N and D that was asked for; empty where it may not be read."""
 
 
 def forecast_scan(
@@ -54,22 +56,25 @@ def forecast_scan(
     contender: str,
     budgets: Sequence[float],
     *,
+    at: Sequence[tuple[float, float]] = (),
     axis: CostAxis = CostAxis.EXACT,
     resamples: int = 400,
     seed: int = 0,
 ) -> ScanForecast:
-    """Loss, N and D of `contender` at each of `budgets` (FLOPs on `axis`), with 95 % intervals."""
+    """Loss, N and D of `contender` at each of `budgets` (FLOPs on `axis`), and loss at each N and D in `at`."""
     frontier, joint = frontier_law(records, contender, axis), joint_law(records, contender)
     by_compute, by_size = (_ready(one, resamples, seed) for one in (frontier, joint))
-    cost = cost_model(finished_runs(records, contender), axis)
+    runs = finished_runs(records, contender)
+    cost = cost_model(runs, axis) if runs else SIX_N_D
     found = []
     for budget in budgets:
-        loss = forecast(by_compute.fit, by_compute.samples, kappa=by_compute.kappa, C=budget) if by_compute else None
+        loss = forecast(by_compute, C=budget) if by_compute else None
         params = tokens = joint_loss = None
         if by_size:
-            params, tokens = optimal_allocation(by_size.fit, by_size.samples, budget, cost=cost)
-            joint_loss = forecast(by_size.fit, by_size.samples, kappa=by_size.kappa, N=params.value, D=tokens.value)
+            params, tokens = optimal_allocation(by_size, budget, cost=cost)
+            joint_loss = forecast(by_size, N=params.value, D=tokens.value)
         found.append(BudgetForecast(budget, loss, params, tokens, joint_loss))
+    asked = tuple(forecast(by_size, N=size, D=data) for size, data in at) if by_size else ()
     return ScanForecast(
         contender,
         axis,
@@ -78,19 +83,23 @@ def forecast_scan(
         _result(joint, by_size),
         joint.points,
         tuple(found),
+        asked,
     )
 
 
-def _ready(found: ScanFit, resamples: int, seed: int) -> _Ready | None:
-    if not found.fit.ok:
+def _ready(found: ScanFit, resamples: int, seed: int) -> Predictor | None:
+    fit, floor = found.fit, found.floor
+    if fit.ok and floor == "none" and len(fit.law.variables) == 1:
+        # Runs that do not tell the floor do not say that there is none: a law without one forecasts too low.
+        opened = with_open_floor(fit_points(fit.law, fit.points, floor="free", delta=fit.delta))
+        fit, floor = (opened, "free") if opened.ok else (fit, floor)
+    if not fit.ok:
         return None
-    ordering = ordering_of(found.fit)
-    windows = back_test(found.fit, ordering, floor=found.floor, seed=seed)
-    samples = bootstrap_law(found.fit, num_resamples=resamples, seed=seed)
-    return _Ready(found.fit, samples, lack_of_fit(found.fit, ordering, windows))
+    lack = back_test(fit, ordering_of(fit), floor=floor, seed=seed).lack
+    return predictor(fit, num_resamples=resamples, seed=seed, lack=lack)
 
 
-def _result(found: ScanFit, ready: _Ready | None) -> FitResult:
+def _result(found: ScanFit, ready: Predictor | None) -> FitResult:
     if ready is None:
         return found.fit.result
-    return found.fit.with_intervals(percentile_intervals(found.fit.result.params, ready.samples.params())).result
+    return ready.fit.with_intervals(percentile_intervals(ready.fit.result.params, ready.params())).result

@@ -1,7 +1,10 @@
 """Tables of anybody's runs: CSV, JSONL or Parquet, columns mapped by name, units stated and never guessed."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import csv
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,28 @@ import pandas as pd
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import Law
 from archbench.analysis.planning.isoflop import efficient_points
-from archbench.errors import SpecError, nearest
+from archbench.analysis.tables.curves import complementary
+from archbench.analysis.tables.gate import Admitted, Rows, admit
+from archbench.analysis.tables.quantities import (
+    QUANTITIES,
+    Treatment,
+    check_units,
+    column_of,
+    converted,
+    flag_of,
+    numbers_of,
+)
+from archbench.analysis.tables.settings import as_text, is_index
+from archbench.errors import SpecError
+from archbench.results.admission import Admission, LeftOut, Suspicion
 from archbench.units import FLOPS_PER_PF_DAY
 
 COMPUTE_UNITS: Mapping[str, float] = {"flops": 1.0, "pf-days": FLOPS_PER_PF_DAY, "seconds": 1.0, "gpu-hours": 3600.0}
 """Unit of a compute column -> factor to FLOPs, or to seconds."""
 SIX_N_D = "6ND"
 """In place of a compute column: 6·N·D of the columns given."""
+PLAIN = Treatment()
+"""Plain counts, losses in nats per token, no sweep."""
 POINTS = ("all", "final", "efficient")
 
 
@@ -36,6 +54,8 @@ class Columns:
     critical_batch: str | None = None
     finetune_tokens: str | None = None
     transferred: str | None = None
+    params_total: str | None = None
+    seconds: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +64,15 @@ class RunTable:
 
     arch: str
     values: Mapping[str, Array]
-    """By the law's letters: N, D, C, S, L, B, D_F, D_T, where there is a column."""
+    """By the law's letters: N, D, C, S, L, B, D_F, D_T, where there is a column; also `seed`, `N_total`, `seconds`."""
     clusters: np.ndarray
     """Label of each point's run."""
     finished: np.ndarray
     """Whether the point is its run's last."""
+    gate: Admission = field(default_factory=Admission)
+    """Which rows of the table these are, which were left out and why, and what is suspicious."""
+    rows: np.ndarray | None = None
+    """Place of each point in the file, from 1; None where there is no file."""
 
     def __len__(self) -> int:
         """Number of points."""
@@ -57,7 +81,8 @@ class RunTable:
     def take(self, chosen: np.ndarray) -> "RunTable":
         """The points at `chosen`: indices, or where true."""
         values = {name: value[chosen] for name, value in self.values.items()}
-        return RunTable(self.arch, values, self.clusters[chosen], self.finished[chosen])
+        rows = None if self.rows is None else self.rows[chosen]
+        return RunTable(self.arch, values, self.clusters[chosen], self.finished[chosen], self.gate, rows)
 
     def inputs(self, law: Law) -> tuple[dict[str, Array], Array]:
         """The law's variables and response. Raises SpecError naming the column that is not mapped."""
@@ -70,12 +95,15 @@ class RunTable:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The table in `path`. Raises SpecError where it is missing, empty, malformed or of an unknown kind."""
+    """The table in `path`. Raises SpecError where it is missing, empty, malformed or of an unknown kind.
+
+    Names that several columns share are in the frame's `attrs["repeated_columns"]`.
+    """
     readers: dict[str, Callable[[Path], Any]] = {
-        ".csv": pd.read_csv,
-        ".tsv": lambda file: pd.read_csv(file, sep="\t"),
-        ".jsonl": lambda file: pd.read_json(file, lines=True),
-        ".ndjson": lambda file: pd.read_json(file, lines=True),
+        ".csv": lambda file: _read_separated(file, ","),
+        ".tsv": lambda file: _read_separated(file, "\t"),
+        ".jsonl": _read_json_lines,
+        ".ndjson": _read_json_lines,
         ".json": pd.read_json,
         ".parquet": pd.read_parquet,
     }
@@ -85,91 +113,260 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise SpecError(f"{path}: no such file")
     try:
-        frame = pd.DataFrame(readers[kind](path))
-    except (ValueError, OSError, UnicodeDecodeError) as error:
+        frame = readers[kind](path)
+    except (ValueError, TypeError, OSError, OverflowError, pd.errors.ParserWarning, csv.Error) as error:
         lines = str(error).splitlines()
         raise SpecError(
             f"{path}: cannot be read as {kind[1:]}: {lines[0] if lines else type(error).__name__}"
         ) from error
+    if not isinstance(frame, pd.DataFrame):
+        raise SpecError(f"{path}: holds no table, expected rows with the same columns")
     if not len(frame):
         raise SpecError(f"{path}: holds no rows")
     return frame
 
 
-def run_tables(
-    frame: pd.DataFrame, columns: Columns, *, source: str, compute_unit: str | None = None, points: str = "all"
-) -> list[RunTable]:
-    """One table for each architecture, in order of name. Raises SpecError for a column that is missing or no number.
+def _read_separated(path: Path, separator: str) -> pd.DataFrame:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file, delimiter=separator), [])
+    with warnings.catch_warnings():
+        # Rows longer than the header would shift or lose a column in silence.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            frame = pd.read_csv(path, sep=separator, index_col=False, encoding="utf-8-sig", low_memory=False)
+        except pd.errors.ParserWarning:
+            raise ValueError(
+                f"rows have more fields than the header's {len(header)}; a separator at their end?"
+            ) from None
+    frame.attrs["repeated_columns"] = sorted({name for name in header if header.count(name) > 1})
+    return frame
 
-    Points of one run share arch, params, seed (and run), if `--step` says that there are several.
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    frame = pd.read_json(path, lines=True)
+    repeated: set[str] = set()
+    with path.open(encoding="utf-8-sig") as file:
+        first = next((line for line in file if line.strip()), "{}")
+    json.loads(first, object_pairs_hook=lambda pairs: repeated.update(_several([name for name, _ in pairs])))
+    frame.attrs["repeated_columns"] = sorted(repeated)
+    return frame
+
+
+def _several(names: Sequence[str]) -> set[str]:
+    return {name for name in names if names.count(name) > 1}
+
+
+def run_tables(
+    frame: pd.DataFrame,
+    columns: Columns,
+    *,
+    source: str,
+    compute_unit: str | None = None,
+    points: str = "all",
+    treatment: Treatment = PLAIN,
+) -> list[RunTable]:
+    """One table for each architecture, in order of name, of the rows that the gate let in.
+
+    Points of one run share arch, params, seed (and run), if `--step` says that there are several. Raises SpecError for
+    a column that is missing or no number, for units that cannot be meant, and for a sweep that nobody said what to do
+    with.
     """
-    values = _values(frame, columns, source, compute_unit)
-    labels = _labels(frame, columns, source)
-    archs = frame[_column(frame, columns.arch, "--arch", source)].astype(str) if columns.arch else None
+    _check_columns(frame, columns, treatment, source)
+    whole = _Whole.of(frame, columns, treatment, source)
+    frame = whole.frame
+    values = _values(frame, columns, source, compute_unit, treatment)
     tables = []
-    for arch in sorted(archs.unique()) if archs is not None else [""]:
-        rows = np.arange(len(frame)) if archs is None else np.flatnonzero(archs == arch)
-        own = {name: value[rows] for name, value in values.items()}
-        clusters = labels[rows]
-        table = RunTable(arch, own, clusters, _last_of_each(clusters, own.get("S")))
-        tables.append(_choose(table, points))
+    archs = _labels_of(frame, columns.arch) if columns.arch else None
+    for arch in sorted(set(archs)) if archs is not None else [""]:
+        chosen = np.ones(len(frame), dtype=bool) if archs is None else np.asarray(archs == arch)
+        rows = _rows(frame, chosen, values, columns, treatment, f"{source}: {arch}" if arch else source)
+        tables.append(_choose(_table(arch, rows, admit(rows, treatment), whole, source, treatment), points))
+    if not tables:
+        raise SpecError(f"{source}: no row is left: " + "; ".join(one.reason for one in whole.left_out))
     return tables
 
 
-def _values(frame: pd.DataFrame, columns: Columns, source: str, compute_unit: str | None) -> dict[str, Array]:
-    flags = {
-        "N": (columns.params, "--params"),
-        "D": (columns.tokens, "--tokens"),
-        "S": (columns.step, "--step"),
-        "L": (columns.loss, "--loss"),
-        "seed": (columns.seed, "--seed"),
-        "B": (columns.critical_batch, "--critical-batch"),
-        "D_F": (columns.finetune_tokens, "--finetune-tokens"),
-        "D_T": (columns.transferred, "--transferred"),
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The table before it is parted by architecture: rows joined, rows of nobody left out."""
+
+    frame: pd.DataFrame
+    """Its index is each row's place in the file, from 1."""
+    rows_read: int
+    left_out: tuple[LeftOut, ...]
+    suspicions: tuple[Suspicion, ...]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, columns: Columns, treatment: Treatment, source: str) -> "_Whole":
+        attrs = dict(frame.attrs)
+        frame = frame.set_axis(np.arange(1, len(frame) + 1), axis=0)
+        left: list[LeftOut] = []
+        found: list[Suspicion] = []
+        total = len(frame)
+        for column, value in treatment.where:
+            cells = as_text(frame[column_of(frame, column, "--where", source)])
+            other = ~cells.map(lambda cell, value=value: _same_value(cell, value)).to_numpy(dtype=bool)
+            if other.all():
+                known = ", ".join(list(dict.fromkeys(cells))[:8])
+                raise SpecError(f"{source}: --where {column}={value}: no row has it; column {column!r} holds {known}")
+            frame = _without(frame, other, left, "not_asked", f"column {column!r} is not {value!r} (--where)")
+        for name in ("arch", "run", "seed"):
+            if column := getattr(columns, name):
+                empty = frame[column_of(frame, column, flag_of(name), source)].isna().to_numpy()
+                frame = _without(frame, empty, left, "no_label", f"no value in column {column!r} ({flag_of(name)})")
+        frame, joined = _joined(frame, columns)
+        if joined:
+            words = "a row of the same run and step holds what is empty here: read as one"
+            found.append(Suspicion("joined", joined, (), words))
+        frame.attrs.update(attrs)
+        return cls(frame, total, tuple(left), tuple(found))
+
+
+def _same_value(cell: str, value: str) -> bool:
+    """Whether a cell is what was asked for: the same text, or the same number as 0.001 and 1e-3 are."""
+    try:
+        return cell == value or float(cell) == float(value)
+    except ValueError:
+        return False
+
+
+def _without(frame: pd.DataFrame, out: np.ndarray, left: list[LeftOut], kind: str, reason: str) -> pd.DataFrame:
+    if out.any():
+        left.append(LeftOut(kind, tuple(int(row) for row in frame.index[out]), (), reason))
+    return frame[~out]
+
+
+def _joined(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, tuple[int, ...]]:
+    """The table with complementary rows of one run and step as one, and which rows went into others."""
+    keys = [name for name in _identity(columns) if name is not None]
+    if not columns.step or not keys or not len(frame):
+        return frame, ()
+    keys.append(columns.step)
+    names = {getattr(columns, one.name) for one in fields(columns)} - {None, SIX_N_D, *keys}
+    into = complementary(frame, keys, sorted(names))
+    if into is None:
+        return frame, ()
+    joined = frame.index[into != np.arange(len(frame))]
+    whole = frame.groupby(into, sort=False).first().set_axis(frame.index[pd.unique(into)], axis=0)
+    return whole, tuple(int(row) for row in joined)
+
+
+def _identity(columns: Columns) -> list[str | None]:
+    return [columns.run] if columns.run else [columns.arch, columns.params, columns.seed]
+
+
+def _check_columns(frame: pd.DataFrame, columns: Columns, treatment: Treatment, source: str) -> None:
+    """Every column that is named is there once; two quantities may share one."""
+    for one in fields(columns):
+        column = getattr(columns, one.name)
+        if column is not None and not (one.name == "compute" and column == SIX_N_D):
+            column_of(frame, column, flag_of(one.name), source)
+    for column in treatment.best_of:
+        column_of(frame, column, "--best-of", source)
+    mapped = {one.name for one in fields(columns) if getattr(columns, one.name)}
+    for flag, names in (("--scale", treatment.scale), ("--log10", treatment.log10)):
+        for name in names:
+            if name not in mapped or name not in QUANTITIES:
+                raise SpecError(f"{flag} {name}: {flag_of(name)} names no column; name one, or leave {flag} {name} out")
+
+
+def _values(
+    frame: pd.DataFrame, columns: Columns, source: str, compute_unit: str | None, treatment: Treatment
+) -> dict[str, Array]:
+    mapped = {name: getattr(columns, name) for name in QUANTITIES if getattr(columns, name)}
+    if mapped.get("compute") == SIX_N_D:
+        del mapped["compute"]
+    values = {
+        QUANTITIES[name]: converted(numbers_of(frame, column, flag_of(name), source), name, treatment)
+        for name, column in mapped.items()
     }
-    values = {name: _numbers(frame, column, flag, source) for name, (column, flag) in flags.items() if column}
+    check_units(mapped, values, treatment, source)
     if columns.compute == SIX_N_D:
         if "N" not in values or "D" not in values:
             raise SpecError(f"--compute {SIX_N_D}: needs --params and --tokens")
         values["C"] = 6.0 * values["N"] * values["D"]
-    elif columns.compute:
-        factor = COMPUTE_UNITS[compute_unit] if compute_unit else 1.0
-        values["C"] = _numbers(frame, columns.compute, "--compute", source) * factor
+    elif columns.compute and compute_unit:
+        values["C"] = values["C"] * COMPUTE_UNITS[compute_unit]
     return values
 
 
-def _numbers(frame: pd.DataFrame, column: str, flag: str, source: str) -> Array:
-    name = _column(frame, column, flag, source)
-    numbers = pd.to_numeric(frame[name], errors="coerce")
-    if (bad := numbers.isna() & frame[name].notna()).any():
-        row = int(np.flatnonzero(bad)[0])
-        raise SpecError(f"{source}: {flag} {name}: row {row + 1}: got {frame[name].iloc[row]!r}, expected a number")
-    return np.asarray(numbers.to_numpy(dtype=float))
-
-
-def _column(frame: pd.DataFrame, column: str | None, flag: str, source: str) -> Any:
+def _labels_of(frame: pd.DataFrame, column: str) -> np.ndarray:
     known = {str(name): name for name in frame.columns}
-    if column not in known:
-        raise SpecError(f"{source}: {flag}: there is no column {column!r}{nearest(str(column), known)}")
-    return known[column]
+    return as_text(frame[known[column]]).to_numpy(dtype=object)
 
 
-def _labels(frame: pd.DataFrame, columns: Columns, source: str) -> np.ndarray:
-    if columns.run:
-        chosen: list[tuple[str | None, str]] = [(columns.run, "--run")]
-    elif columns.step:
-        chosen = [(columns.arch, "--arch"), (columns.params, "--params"), (columns.seed, "--seed")]
-    else:
-        return np.array([str(row) for row in range(len(frame))])
-    names = [_column(frame, column, flag, source) for column, flag in chosen if column]
-    return np.asarray(frame[names].astype(str).agg("/".join, axis=1)) if names else np.full(len(frame), "one run")
+def _rows(
+    frame: pd.DataFrame,
+    chosen: np.ndarray,
+    values: Mapping[str, Array],
+    columns: Columns,
+    treatment: Treatment,
+    head: str,
+) -> Rows:
+    own = frame[chosen]
+    taken = {str(column) for one in fields(columns) if (column := getattr(columns, one.name))}
+    text = pd.DataFrame(
+        {
+            str(name): as_text(own[name]).to_numpy(dtype=object)
+            for name in dict.fromkeys(own.columns)
+            if not isinstance(own[name], pd.DataFrame) and not is_index(str(name), own[name])
+        },
+        index=range(len(own)),
+    )
+    keep = [name for name in text.columns if name not in taken or name == columns.step or name in treatment.best_of]
+    named = {QUANTITIES[name]: getattr(columns, name) for name in QUANTITIES if getattr(columns, name)}
+    flags = {letter: flag_of(name) for name, letter in QUANTITIES.items()}
+    names = {letter: f"column {column!r} ({flags[letter]})" for letter, column in named.items()}
+    if columns.compute == SIX_N_D:
+        names["C"] = "6·N·D"
+    return Rows(
+        numbers=own.index.to_numpy(),
+        values={letter: value[chosen] for letter, value in values.items()},
+        names=names,
+        labels=_labels(own, columns, treatment),
+        seeds=_labels_of(own, columns.seed) if columns.seed else None,
+        others=text[keep].drop(columns=[columns.step] if columns.step and "D" not in values else []),
+        same=np.asarray(text.groupby(list(text.columns), sort=False).ngroup() if len(text.columns) else own.index),
+        curves=bool(columns.run or columns.step),
+        named=bool(columns.run),
+        head=head,
+        per_token=treatment.loss_in == "nats per token",
+    )
 
 
-def _last_of_each(clusters: np.ndarray, step: Array | None) -> np.ndarray:
+def _labels(frame: pd.DataFrame, columns: Columns, treatment: Treatment) -> np.ndarray:
+    """What tells runs apart; a swept setting tells runs apart that are named by nothing else."""
+    if not columns.run and not columns.step:
+        return np.array([str(row) for row in frame.index], dtype=object)
+    names = [column for column in _identity(columns) if column]
+    names += [] if columns.run else [column for column in treatment.best_of if column not in names]
+    if not names:
+        return np.full(len(frame), "one run", dtype=object)
+    texts = [_labels_of(frame, column) for column in names]
+    return np.array(["/".join(parts) for parts in zip(*texts, strict=True)], dtype=object)
+
+
+def _table(arch: str, rows: Rows, admitted: Admitted, whole: _Whole, source: str, treatment: Treatment) -> RunTable:
+    kept = admitted.rows
+    values = {name: value[kept] for name, value in rows.values.items()} | {"seed": admitted.seeds}
+    outside = sum(len(one.rows) for one in whole.left_out)
+    gate = Admission(
+        source=source,
+        rows_read=len(rows.numbers) + outside,
+        rows_used=len(kept),
+        loss_unit=treatment.loss_in,
+        left_out=(*whole.left_out, *admitted.left_out),
+        suspicions=(*whole.suspicions, *admitted.suspicions),
+    )
+    clusters = admitted.clusters
+    last = _last_of_each(clusters, values.get("S", values.get("D") if rows.curves else None))
+    return RunTable(arch, values, clusters, last, gate, rows.numbers[kept])
+
+
+def _last_of_each(clusters: np.ndarray, length: Array | None) -> np.ndarray:
     finished = np.ones(len(clusters), dtype=bool)
-    if step is not None:
-        last = pd.Series(step).groupby(clusters).transform("max")
-        finished = np.asarray(step == last)
+    if length is not None and len(clusters):
+        finished = np.asarray(length == pd.Series(length).groupby(clusters).transform("max"))
     return finished
 
 

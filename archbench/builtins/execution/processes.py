@@ -11,6 +11,8 @@ from typing import Literal
 
 import psutil
 
+from archbench.launch_variables import without_launchers
+
 ANSWER_SECONDS = 0.5
 """How long a worker that hangs may take to write down where."""
 
@@ -52,7 +54,10 @@ def end_processes(pid: int, *, asking: Literal["nobody", "itself", "children"] =
 def worker_environment(
     environment: Mapping[str, str], threads: int, devices: Sequence[str], slot: int, nproc: int = 1
 ) -> dict[str, str]:
-    """The environment of worker `slot`: the threads and the one CUDA device of each of its `nproc` processes."""
+    """The environment of worker `slot`: the threads and the one CUDA device of each of its `nproc` processes.
+
+    What a launcher around this command has set for itself (RANK, GLOO_SOCKET_IFNAME, ...) is left out.
+    """
     changed = {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -63,7 +68,7 @@ def worker_environment(
     if devices:
         places = range(slot * nproc, (slot + 1) * nproc)
         changed["CUDA_VISIBLE_DEVICES"] = ",".join(devices[place % len(devices)] for place in places)
-    return {**environment, **changed}
+    return {**without_launchers(environment), **changed}
 
 
 def close_input(process: subprocess.Popen[bytes]) -> None:

@@ -158,5 +158,12 @@ class WorkerProcess:
                 return Ended(job.run_id, RunState(message["state"]), message["reason"])
             case "stopped":
                 self.job = None
-                return Lost(job.run_id, "its worker was asked to stop")
+                self.retiring = bool(message.get("retires"))
+                cause = message.get("cause")
+                return Lost(
+                    job.run_id,
+                    message.get("reason") or "its worker was asked to stop",
+                    elsewhere=cause == "elsewhere",
+                    store_failed=cause == "disk",
+                )
         return None

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import Cell, DataTable, ReportSection, ScanResults
-from archbench.report.plotting import AXIS_NAMES, markdown_table, save
+from archbench.report.labels import OWN, Labels, labels_of
+from archbench.report.plotting import markdown_table, save
 from archbench.report.words import multiplier_text, number, with_interval
 from archbench.results.fits import FitStatus, Interval
-from archbench.results.runs import size_number
+from archbench.results.runs import CostAxis, size_number
 from archbench.units import counted
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class AuditSection(ReportSection):
         from archbench.report.contenders import audit_rows
         from archbench.report.verdict import main_axis
 
-        axis = main_axis(results)
+        axis, labels = main_axis(results), labels_of(results.records)
         rows = audit_rows(results)
         if not rows:
             return None
@@ -40,19 +41,19 @@ class AuditSection(ReportSection):
         words = "\n".join(f"- {summary_words(one, results.baseline)}" for one in summaries)
         names = [one.contender for one in summaries]
         tables = [
-            f"### {name}\n\n{self._table([row for row in rows if row.contender == name])}"
+            f"### {name}\n\n{self._table([row for row in rows if row.contender == name], labels)}"
             for name in dict.fromkeys(row.contender for row in rows)
         ]
         reasons = dict.fromkeys(
-            f"- {row.contender}, {row.variant}: `{row.result.status.value}`: {row.result.reason}"
+            f"- {row.contender}, {_variant(row.variant, labels)}: `{row.result.status.value}`: {row.result.reason}"
             for row in rows
             if row.result.status is not FitStatus.OK
         )
         tables.append("\n".join(reasons))
         method = (
-            f"As fitted: {AXIS_NAMES[axis]}, finished runs, the form that both allow, over the middle half of the "
-            "losses that both reach. Every other row changes one of these. Pinned floors lie 10 % below and above the "
-            "common one. Told apart: Holm-corrected p below 0.05."
+            f"As fitted: {labels.axis_names[axis]}, finished runs, the form that both allow, over the middle half of "
+            "the losses that both reach. Every other row changes one of these. Pinned floors lie 10 % below and above "
+            "the common one. Told apart: Holm-corrected p below 0.05."
         )
         alt = (
             f"Compute multiplier over {results.baseline} under every convention, a panel for each contender; the "
@@ -84,7 +85,7 @@ class AuditSection(ReportSection):
             row.conclusion.value, row.same_conclusion,
         )  # fmt: skip
 
-    def _table(self, rows: "Sequence[FrontierAuditRow]") -> str:
+    def _table(self, rows: "Sequence[FrontierAuditRow]", labels: Labels) -> str:
         header = ["convention", "multiplier", "p (Holm)", "difference of alpha", "p (Holm)", "says", "same conclusion"]
         cells = []
         for row in rows:
@@ -93,7 +94,7 @@ class AuditSection(ReportSection):
             difference = pair.alpha_difference if pair is not None else None
             cells.append(
                 [
-                    row.variant,
+                    _variant(row.variant, labels),
                     multiplier_text(found) if found is not None else f"`{row.result.status.value}`",
                     number(found.holm_p_value, 2) if found is not None and found.holm_p_value is not None else "-",
                     with_interval(difference, 2) if difference is not None else "-",
@@ -152,9 +153,10 @@ class BacktestSection(ReportSection):
         rows = [self._row(row) for row in tested]
         if not rows:
             return None
-        axis = AXIS_NAMES[main_axis(results)]
+        labels = labels_of(results.records)
+        axis = labels.axis_names[main_axis(results)]
         header = ["contender", "fitted to", "predicts the end of size", f"at ({axis})", "law",
-                  "predicted loss (nats), 95 %", "actual", "error", "covered"]  # fmt: skip
+                  f"predicted loss ({labels.nats}), 95 %", "actual", "error", "covered"]  # fmt: skip
         judged = [row.covered for row in tested if row.covered is not None]
         words = (
             "Each law is read from the cheaper runs alone and asked for the loss at the cost of the next one. "
@@ -190,3 +192,9 @@ class BacktestSection(ReportSection):
             f"{100 * row.error:+.2f} %" if row.predicted is not None else "-",
             {True: "yes", False: "**no**", None: "-"}[row.covered],
         ]
+
+
+def _variant(variant: str, labels: Labels) -> str:
+    """A row of the audit, its axis called as the runs' own table calls it."""
+    own = {"executed FLOPs": labels.axis_names[CostAxis.EXACT], "6ND without embeddings": f"6ND, N {labels.params}"}
+    return own.get(variant, variant) if labels != OWN else variant

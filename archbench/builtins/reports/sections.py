@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
-from archbench.report.plotting import AXIS_NAMES, file_name, markdown_table, save
+from archbench.report.labels import OWN, Labels, epochs_known, labels_of
+from archbench.report.plotting import file_name, markdown_table, save
 from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import (
     alpha_text,
@@ -41,11 +42,13 @@ class FrontierSection(ReportSection):
         contenders = contenders_of(results)
         if not contenders:
             return None
-        parts = []
+        parts, labels = [], labels_of(results.records)
         for track, members in by_track(contenders).items():
             alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
             name = f"overview_{file_name(track)}"
-            parts.append(save(figures.overview(members), figures_dir, name, alt, ("envelopes", "curves", "laws")))
+            parts.append(
+                save(figures.overview(members, labels), figures_dir, name, alt, ("envelopes", "curves", "laws"))
+            )
         for index, one in enumerate(contenders):
             alt = (
                 f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
@@ -54,8 +57,8 @@ class FrontierSection(ReportSection):
             name, tables = f"frontier_{file_name(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
             parts += [
                 f"### {one.name}",
-                save(figures.frontier(one, index), figures_dir, name, alt, tables),
-                self._sizes(one),
+                save(figures.frontier(one, index, labels), figures_dir, name, alt, tables),
+                self._sizes(one, labels),
             ]
             parts += [f"- {warning}" for warning in one.result.warnings]
         return "\n\n".join(parts)
@@ -66,7 +69,7 @@ class FrontierSection(ReportSection):
 
         return [envelopes_table(results)]
 
-    def _sizes(self, one: Contender) -> str:
+    def _sizes(self, one: Contender, labels: Labels) -> str:
         finals = {curve.size_index: curve for curve in one.curves.curves}
         gains = {gain.size_index: gain for gain in one.result.gains}
         rows = []
@@ -86,10 +89,11 @@ class FrontierSection(ReportSection):
                     size.reason or "no",
                 ]
             )
-        header = ["size", "N", "seeds", "final loss (nats)", f"leads ({AXIS_NAMES[one.result.cost_axis]})",
-                  "gain (nats)", "law expects", "gains?", "p of gain", "p of none", "dominated"]  # fmt: skip
+        leads = f"leads ({labels.axis_names[one.result.cost_axis]})"
+        header = ["size", "N", "seeds", f"final loss ({labels.nats})", leads, f"gain ({labels.nats})",
+                  "law expects", "gains?", "p of gain", "p of none", "dominated"]  # fmt: skip
         noise = one.result.noise_std_nats
-        known = f"{number(noise, 2)} nats" if noise is not None else "unknown (one seed at each size)"
+        known = f"{number(noise, 2)} {labels.nats}" if noise is not None else "unknown (one seed at each size)"
         words = [f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}", *filter(None, [one.result.ladder_note])]
         return markdown_table(header, rows, right=(0, 1, 2, 3, 5, 6, 8, 9)) + f"\n\n{'; '.join(words)}."
 
@@ -118,13 +122,13 @@ class ExponentSection(ReportSection):
         from archbench.report import figures
         from archbench.report.contenders import contenders_of
 
-        contenders = contenders_of(results)
+        contenders, labels = contenders_of(results), labels_of(results.records)
         if not contenders:
             return None
         rows = [
             [
                 frontier.contender,
-                AXIS_NAMES[frontier.cost_axis],
+                labels.axis_names[frontier.cost_axis],
                 alpha_text(frontier.law),
                 alpha_text(frontier.law_with_floor),
                 with_interval(frontier.law_with_floor.intervals.get("E"))
@@ -135,20 +139,20 @@ class ExponentSection(ReportSection):
             ]
             for frontier in results.frontiers
         ]
-        header = ["contender", "cost axis", "alpha, no floor", "alpha, floor free", "floor E (nats)", "points",
-                  "residual std of ln L"]  # fmt: skip
+        header = ["contender", "cost axis", "alpha, no floor", "alpha, floor free", f"floor E ({labels.nats})",
+                  "points", "residual std of ln L"]  # fmt: skip
         reasons = sorted(
             {
-                f"- {one.contender}, {AXIS_NAMES[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
+                f"- {one.contender}, {labels.axis_names[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
                 for one in results.frontiers
                 for fit in (one.law, one.law_with_floor)
                 if fit.status is not FitStatus.OK
             }
         )
-        pairs = [self._pair(pair) for pair in results.comparisons if pair.alpha_difference is not None]
+        pairs = [self._pair(pair, labels) for pair in results.comparisons if pair.alpha_difference is not None]
         alt = f"Exponent of L(C) of {_named(contenders)} with 95 % interval, without and with a floor."
         parts = [
-            save(figures.exponents(contenders), figures_dir, "exponents", alt, ("laws",)),
+            save(figures.exponents(contenders, labels), figures_dir, "exponents", alt, ("laws",)),
             markdown_table(header, rows, right=(2, 3, 4, 5, 6)),
             "\n".join(reasons),
         ]
@@ -161,10 +165,10 @@ class ExponentSection(ReportSection):
         parts.append("Intervals are 95 %, from resamples of runs. Exponents are fitted by least squares on ln L.")
         return "\n\n".join(part for part in parts if part)
 
-    def _pair(self, pair: Comparison) -> list[str]:
+    def _pair(self, pair: Comparison, labels: Labels) -> list[str]:
         return [
             f"{pair.contender} - {pair.baseline}",
-            AXIS_NAMES[pair.cost_axis],
+            labels.axis_names[pair.cost_axis],
             with_interval(pair.alpha_difference, 2),
             number(pair.p_value, 2) if pair.p_value is not None else "-",
             number(pair.holm_p_value, 2) if pair.holm_p_value is not None else "-",
@@ -188,22 +192,23 @@ class MultiplierSection(ReportSection):
         if not against:
             return None
         names = list(dict.fromkeys(frontier.contender for frontier in results.frontiers))
-        parts = []
+        parts, labels = [], labels_of(results.records)
         for axis in CostAxis:
-            figure = figures.multipliers([pair for pair in against if pair.cost_axis is axis], names)
+            figure = figures.multipliers([pair for pair in against if pair.cost_axis is axis], names, labels)
             if figure is not None:
                 alt = (
-                    f"Multiplier on {AXIS_NAMES[axis]} of each contender over {results.baseline} against loss, with "
-                    "intervals; above 1, it needs less."
+                    f"Multiplier on {labels.axis_names[axis]} of each contender over {results.baseline} against loss, "
+                    "with intervals; above 1, it needs less."
                 )
                 parts.append(save(figure, figures_dir, f"multiplier_{axis.value}", alt, ("multipliers",)))
-        rows = [self._row(pair) for pair in against]
-        header = ["contender", "cost axis", "multiplier, 95 %", "p (Holm)", "over losses of (nats)",
+        rows = [self._row(pair, labels) for pair in against]
+        header = ["contender", "cost axis", "multiplier, 95 %", "p (Holm)", f"over losses of ({labels.nats})",
                   "at both ends, and at the lowest common loss", "grows with scale by", "read from",
                   "crossover"]  # fmt: skip
         parts.append(markdown_table(header, rows, right=(2, 3, 4)))
         reasons = dict.fromkeys(
-            f"- {pair.contender}, {AXIS_NAMES[pair.cost_axis]}: `{pair.headline.status.value}`: {pair.headline.reason}"
+            f"- {pair.contender}, {labels.axis_names[pair.cost_axis]}: `{pair.headline.status.value}`: "
+            f"{pair.headline.reason}"
             for pair in against
             if pair.headline is not None and pair.headline.status is not FitStatus.OK
         )
@@ -215,20 +220,25 @@ class MultiplierSection(ReportSection):
         )
         return "\n\n".join(parts)
 
-    def _row(self, pair: Comparison) -> list[str]:
+    def _row(self, pair: Comparison, labels: Labels) -> list[str]:
         found = pair.headline
         if found is None:
-            return [pair.contender, AXIS_NAMES[pair.cost_axis], *["-"] * 6, crossover_text(pair)]
+            return [
+                pair.contender,
+                labels.axis_names[pair.cost_axis],
+                *["-"] * 6,
+                crossover_text(pair, labels.axis_names),
+            ]
         return [
             pair.contender,
-            AXIS_NAMES[pair.cost_axis],
+            labels.axis_names[pair.cost_axis],
             multiplier_text(found),
             number(found.holm_p_value, 2) if found.holm_p_value is not None else "-",
             window_text(found, unit=False),
             ", ".join(number(point.multiplier.value) for point in found.at) or "-",
             with_interval(found.trend),
             found.form,
-            crossover_text(pair),
+            crossover_text(pair, labels.axis_names),
         ]
 
 
@@ -252,7 +262,9 @@ class LearningCurveSection(ReportSection):
         for track, members in by_track(contenders).items():
             alt = f"Validation loss against tokens seen for every size of {_named(members)}."
             name = f"learning_curves_{file_name(track)}"
-            parts.append(save(figures.learning_curves(members), figures_dir, name, alt, ("curves",)))
+            parts.append(
+                save(figures.learning_curves(members, labels_of(results.records)), figures_dir, name, alt, ("curves",))
+            )
         return "\n\n".join(parts)
 
 
@@ -276,9 +288,14 @@ class RunSection(ReportSection):
         if left_out:
             words += f" {len(left_out)} {'enters' if len(left_out) == 1 else 'enter'} no fit: see the last column."
         rows = [self._row(run) for run in sorted(results.records, key=lambda r: (r.contender, r.size_index, r.seed))]
-        header = ["contender", "size", "N", "seed", "tokens", "epochs", "FLOPs executed", "time", "final loss (nats)",
-                  "bits per byte", "prefix audit gain (nats)", "run", "state"]  # fmt: skip
-        return f"{words}\n\n{markdown_table(header, rows, right=(1, 2, 3, 4, 5, 6, 7, 8, 9))}"
+        labels = labels_of(results.records)
+        if labels.params != OWN.params:
+            words += f" N counts parameters {labels.params}."
+        header = ["contender", "size", "N", "seed", "tokens", "epochs", labels.flops_column, "time",
+                  f"final loss ({labels.nats})", "bits per byte", "prefix audit gain (nats)", "run",
+                  "state"]  # fmt: skip
+        table = markdown_table(header, rows, right=(1, 2, 3, 4, 5, 6, 7, 8, 9))
+        return "\n\n".join([words, *_gate_words(results), table])
 
     def _row(self, run: RunRecord) -> list[str]:
         last = run.curve[-1] if run.curve else None
@@ -291,7 +308,7 @@ class RunSection(ReportSection):
             human_count(run.non_embedding_params),
             str(run.seed),
             human_count(run.planned_tokens),
-            number(run.planned_tokens / run.unique_tokens, 2) if run.unique_tokens else "-",
+            number(run.planned_tokens / run.unique_tokens, 2) if run.unique_tokens and epochs_known(run) else "-",
             number(last.exact_flops) if last else "-",
             human_seconds(seconds) if seconds is not None else "-",
             number(last.validation_loss_nats, 4) if last else "-",
@@ -351,6 +368,15 @@ class EnvironmentSection(ReportSection):
         kinds = {(contender, what) for contender, what, _ in states}
         mixed = "" if len(kinds) == len(states) else " A plug-in's source changed between runs of one contender."
         return [f"The code that trained them.{mixed}\n\n{table}"]
+
+
+def _gate_words(results: ScanResults) -> list[str]:
+    """What the gate said of an imported table: rows used, rows left out and why, what is suspicious."""
+    gates = results.environment.get("gate")
+    if not isinstance(gates, dict):
+        return []
+    lines = [f"- {arch}: {line}" for arch, own in gates.items() for line in own]
+    return ["Rows of the table:", "\n".join(lines)] if lines else []
 
 
 def _named(contenders: Sequence[Contender]) -> str:

@@ -1,21 +1,23 @@
 """A journal of what was finished on this machine: one JSON line for each run and each scan, newest last."""
 
 import json
-import os
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import click
 
 from archbench.contracts.report import ScanResults
+from archbench.errors import DataError
 from archbench.results.runs import RunRecord
+from archbench.user_folders import state_folder
 
 
 def journal_file() -> Path:
-    """`archbench/journal.jsonl` in the user's state folder (XDG base directories)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "archbench" / "journal.jsonl"
+    """`archbench/journal.jsonl` in the user's state folder (XDG base directories). Raises DataError without any."""
+    return state_folder() / "journal.jsonl"
 
 
 def note_run(record: RunRecord) -> None:
@@ -78,9 +80,20 @@ def read_journal() -> list[Mapping[str, Any]]:
 
 
 def _append(entry: Mapping[str, Any]) -> None:
-    path = journal_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Adds a line; where the journal cannot be written, that is said once, and nothing depends on it."""
     stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
-    # One write of one line: appends of several drivers do not mix.
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(stamped, ensure_ascii=False) + "\n")
+    try:
+        path = journal_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One write of one line: appends of several drivers do not mix.
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(stamped, ensure_ascii=False) + "\n")
+    except (OSError, DataError) as error:
+        _tell_once(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error))
+
+
+@lru_cache
+def _tell_once(problem: str) -> None:
+    click.echo(
+        f"the journal of finished runs is not kept: {problem}; $XDG_STATE_HOME names another folder for it", err=True
+    )

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from archbench.analysis.fitting.forecast import BacktestRow
+from archbench.analysis.fitting.forecast import BacktestRow, Forecast
+from archbench.analysis.fitting.selection import LawRow
 from archbench.analysis.planning.approaches import AllocationRow
 from archbench.analysis.planning.scan_forecast import ScanForecast
 from archbench.analysis.transfer_forecast import TransferForecast
+from archbench.cli.outputs.gate import GateOutput
 from archbench.planning.next_runs import NextRuns
 from archbench.results.fits import FitResult, Interval
 
@@ -33,8 +35,13 @@ class FitRow(FitResult):
     """The law of one architecture."""
 
     arch: str
+    laws: list[LawRow]
+    """The laws side by side; empty where one was named."""
+    recommended: str
+    """Why the law was recommended; empty where one was named."""
     audit: list[AuditVariant]
     back_test: list[BacktestRow]
+    gate: GateOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class ArchAllocation:
     arch: str
     allocation: list[AllocationRow]
     """One for each approach."""
+    gate: GateOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,10 @@ class BudgetRow:
     at: dict[str, float]
     """Where the law was read: C, or N and D."""
     loss: Interval
+    beyond: dict[str, float]
+    """Of N, D and C: how many times the largest of the data, or, below 1, what share of the smallest; 1 inside."""
     beyond_data: float
-    """How many times beyond the data; below 1 inside them."""
+    """The largest of these factors, to either side; at least 1."""
     far: bool
     params: Interval | None
     """N that spends the budget best; None where the law is L(C)."""
@@ -84,9 +94,17 @@ class ForecastRow:
     """Forecasts of one architecture."""
 
     arch: str
-    fit: FitResult
+    laws: list[LawRow]
+    """The laws side by side; empty where one was named."""
+    reason: str
+    """Why the law was recommended; empty where one was named."""
+    fit: FitResult | None
+    """None where no law of the table may be read."""
     budgets: list[BudgetRow]
     """None at all where the fit may not be read."""
+    at: list[Forecast]
+    """At each point that was asked for."""
+    gate: GateOutput
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from archbench.errors import DataError
+from archbench.user_folders import cache_folder
+
 log = logging.getLogger(__name__)
 
 SOURCES = ("attention.cpp", "convolution.cpp", "elementwise.cpp")
@@ -62,10 +65,14 @@ def find_compiler() -> str | None:
 
 
 def build_folder() -> Path:
-    """Where built kernels are kept: `native` in $ARCHBENCH_CACHE or in the user's cache folder."""
-    if given := os.environ.get("ARCHBENCH_CACHE"):
-        return Path(given) / "native"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archbench" / "native"
+    """Where built kernels are kept: `native` in $ARCHBENCH_CACHE or in the user's cache folder.
+
+    Raises OSError where there is no such folder.
+    """
+    try:
+        return cache_folder() / "native"
+    except DataError as error:
+        raise OSError(str(error)) from error
 
 
 def build(compiler: str, folder: Path) -> Path:

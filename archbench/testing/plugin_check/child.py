@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from archbench.contracts.architecture import ArchitectureConfig, Attention
-from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.data import TokenizerConfig
 from archbench.hookspecs import PROJECT_NAME
 from archbench.host import Host, PluginInfo, load_host
 from archbench.plugin_sources import import_file
 from archbench.registry import Registered
 from archbench.testing.plugin_check.findings import Finding, FindingsWriter, Outcome
 from archbench.testing.plugin_check.places import PluginPlaces, roots_of
-from archbench.testing.plugin_check.suites import collect
+from archbench.testing.plugin_check.suites import Checked, collect
 from archbench.units import human_count
 
 
@@ -49,7 +49,7 @@ class _Check:
         self._writer = writer
 
     def run(self) -> None:
-        """Loads the plug-ins, then checks each architecture and objective that they register."""
+        """Loads the plug-ins, then checks each architecture, objective and tokenizer that they register."""
         self._writer.roots(_own_places(self._files).roots)
         if not self._loads():
             self._writer.finish()
@@ -119,10 +119,8 @@ class _Check:
             offered = "; ".join(f"{noun} {', '.join(names)}" for noun, names in info.registered.items())
             self._writer.end(Finding(check, Outcome.PASSED, offered or "no component; hooks only"))
 
-    def _configs(
-        self, host: Host, targets: Sequence[PluginInfo]
-    ) -> list[tuple[ArchitectureConfig | ObjectiveConfig, str | None]]:
-        """Each architecture and objective of the targets with its default settings, and the module to import for it."""
+    def _configs(self, host: Host, targets: Sequence[PluginInfo]) -> list[tuple[Checked, str | None]]:
+        """Each architecture, objective and tokenizer of the targets by default, and the module to import for it."""
         found = []
         modules = {info.name: info.target.partition(":")[0] for info in targets if info.name in self._plugins}
         names = {info.name for info in targets}
@@ -130,16 +128,21 @@ class _Check:
             **host.registry.architectures.entries,
             **host.registry.objectives.entries,
         }
-        for registered in _of(entries, names):
+        tokenizers: Mapping[str, Registered[Any]] = host.registry.tokenizers.entries
+        for registered in (*_of(entries, names), *_of(tokenizers, names)):
             check = f"{registered.config.kind_name()}: has settings by default"
             try:
                 config = registered.config.model_validate({"kind": registered.config.kind_name()})
             except Exception as error:  # a stranger's class
+                if issubclass(registered.config, TokenizerConfig):
+                    problem = "it has settings without a default; subclass the suite with yours"
+                    self._writer.end(Finding(check, Outcome.SKIPPED, problem))
+                    continue
                 where = PluginPlaces(roots_of(registered.config.__module__)).of_member(registered.config, "__init__")
                 problem = f"expected to be made without settings, for the check and for listings, got {_told(error)}"
                 self._writer.end(Finding(check, Outcome.FAILED, problem, where))
                 continue
-            assert isinstance(config, ArchitectureConfig | ObjectiveConfig)
+            assert isinstance(config, Checked)
             found.append((config, modules.get(registered.plugin)))
         return found
 

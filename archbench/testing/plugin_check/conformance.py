@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from archbench.contracts.architecture import ArchitectureConfig
-from archbench.contracts.objective import ObjectiveConfig
 from archbench.testing.plugin_check.findings import Finding, FindingsWriter, Outcome
 from archbench.testing.plugin_check.places import PluginPlaces
-from archbench.testing.plugin_check.suites import METHOD_TO_MEND, SUITE_FILE
+from archbench.testing.plugin_check.suites import METHOD_TO_MEND, SUITE_FILE, Checked
 
 _MAX_LETTERS = 600
 _ORDERLY = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -18,7 +16,7 @@ _ORDERLY = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO
 
 
 def run_suites(
-    configs: Mapping[str, ArchitectureConfig | ObjectiveConfig],
+    configs: Mapping[str, Checked],
     places: PluginPlaces,
     writer: FindingsWriter,
     *,
@@ -47,7 +45,7 @@ class _Reporter:
 
     def __init__(
         self,
-        configs: Mapping[str, ArchitectureConfig | ObjectiveConfig],
+        configs: Mapping[str, Checked],
         places: PluginPlaces,
         writer: FindingsWriter,
         done: frozenset[str],
@@ -92,7 +90,7 @@ class _Reporter:
         words = name.replace("_", " ") + (f" ({variant})" if variant else "")
         return f"{self._config(item).kind}: {words}"
 
-    def _config(self, item: pytest.Item) -> ArchitectureConfig | ObjectiveConfig:
+    def _config(self, item: pytest.Item) -> Checked:
         parent = item.getparent(pytest.Class)
         assert parent is not None
         return self._configs[parent.name]

@@ -3,11 +3,15 @@
 from typing import Any
 
 from archbench.contracts.architecture import ArchitectureConfig
+from archbench.contracts.data import TokenizerConfig
 from archbench.contracts.objective import ObjectiveConfig
+
+Checked = ArchitectureConfig | ObjectiveConfig | TokenizerConfig
+"""What has a suite."""
 
 SUITE_FILE = """\
 import pytest
-pytest.register_assert_rewrite("archbench.testing.architecture", "archbench.testing.objective")
+pytest.register_assert_rewrite(*(f"archbench.testing.{name}" for name in ("architecture", "objective", "tokenizer")))
 from archbench.testing.plugin_check.suites import collected
 globals().update({name: make() for name, make in collected.items()})
 """
@@ -24,6 +28,9 @@ METHOD_TO_MEND = {
     "test_source_is_stated": "source",
     "test_importing_and_planning_load_no_torch": "sized_for",
     "test_meaning_of_the_loss_is_stated": "track",
+    "test_every_text_comes_back": "prepare",
+    "test_the_fingerprint_is_that_of_the_ids": "prepare",
+    "test_bytes_counted_are_the_bytes_of_the_text": "prepare",
 }
 """Test of a suite -> the member of the config that it is about, where it is not the module that `build` returns."""
 
@@ -31,19 +38,24 @@ collected: dict[str, Any] = {}
 """Name of a test class -> what makes it; filled by `collect` before pytest imports `SUITE_FILE`."""
 
 
-def collect(config: ArchitectureConfig | ObjectiveConfig, module: str | None) -> str:
+def collect(config: Checked, module: str | None) -> str:
     """Has the suite for `config`, which `module` registers, run; the name of its test class."""
-    name = f"Test_{config.kind}"
+    # A tokenizer may have the name of an architecture.
+    name = f"Test_{'tokenizer_' if isinstance(config, TokenizerConfig) else ''}{config.kind}"
     collected[name] = lambda: _suite(name, config, module)
     return name
 
 
-def _suite(name: str, config: ArchitectureConfig | ObjectiveConfig, module: str | None) -> type:
+def _suite(name: str, config: Checked, module: str | None) -> type:
     # Only now: pytest must have been told to rewrite their assertions before they are imported.
     if isinstance(config, ArchitectureConfig):
         from archbench.testing.architecture import ArchitectureConformance
 
         return type(name, (ArchitectureConformance,), {"config": config, "plugin": module})
+    if isinstance(config, TokenizerConfig):
+        from archbench.testing.tokenizer import TokenizerConformance
+
+        return type(name, (TokenizerConformance,), {"config": config})
     from archbench.testing.objective import ObjectiveConformance
 
     return type(name, (ObjectiveConformance,), {"config": config})

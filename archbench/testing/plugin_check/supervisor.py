@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archbench.launch_variables import without_launchers
 from archbench.testing.plugin_check.findings import Finding, FindingsReader, Outcome
 from archbench.testing.plugin_check.places import PluginPlaces
 from archbench.testing.plugin_check.target import Target
@@ -62,7 +63,7 @@ def environment_of(target: Target) -> dict[str, str]:
     if known := os.environ.get("PYTHONPATH"):
         path.append(known)
     chosen = {"PYTHONPATH": os.pathsep.join(path)} if path else {}
-    return {"OMP_NUM_THREADS": "1", **os.environ, **chosen, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"OMP_NUM_THREADS": "1", **without_launchers(os.environ), **chosen, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class _Process:

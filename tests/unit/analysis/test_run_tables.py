@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from archbench.analysis.fitting.bootstrap import bca_interval, bootstrap_law, leave_one_run_out
 from archbench.analysis.fitting.fit import fit_law
-from archbench.analysis.fitting.forecast import back_test, forecast, lack_of_fit
+from archbench.analysis.fitting.forecast import back_test, forecast, predictor
 from archbench.analysis.fitting.profile_likelihood import profile_exponent
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
@@ -117,7 +117,7 @@ def test_the_audit_keeps_the_residuals_that_were_asked_for(straight: Path) -> No
 def test_back_test_windows_are_doublings_where_values_are_many(straight: Path) -> None:
     frame = pd.read_csv(straight)
     fitted = fit_law(ComputeLaw(), {"C": frame["c"]}, frame["loss"], floor="none")
-    rows = back_test(fitted, np.log(frame["c"]), floor="none")
+    rows = back_test(fitted, np.log(frame["c"]), floor="none").rows
     assert 1 < len(rows) <= 8
     assert all(np.exp(row.held_to - row.held_out) < 2 * 1e4 ** (1 / 8) for row in rows)
     assert rows[-1].held_to == pytest.approx(np.log(1e21))
@@ -212,13 +212,13 @@ def test_back_test_covers_noise_around_a_true_law() -> None:
     cost = np.geomspace(1e17, 1e21, 14)
     loss = ComputeLaw().predict({"alpha_C": 0.15, "C_c": 1e19, "E": 1.7}, C=cost)
     fitted = fit_law(ComputeLaw(), {"C": cost}, loss * np.exp(generator.normal(0, 0.003, 14)), floor=1.7)
-    rows = back_test(fitted, np.log(cost), floor=1.7)
-    covered = [row.covered for row in rows if row.covered is not None]
-    assert len(covered) >= 8
-    assert np.mean(covered) >= 0.8  # at a nominal .95, 12 windows show fewer with probability .02
-    kappa = lack_of_fit(fitted, np.log(cost), rows)
-    samples = bootstrap_law(fitted, num_resamples=100)
-    near, far = (forecast(fitted, samples, kappa=kappa, C=value) for value in (2e21, 1e24))
+    tested = back_test(fitted, np.log(cost), floor=1.7)
+    covered = [row.covered for row in tested.rows if row.covered is not None]
+    # The first windows have a few points each, whose intervals could cover anything.
+    assert len(covered) >= 6
+    assert np.mean(covered) >= 0.8  # at a nominal .95, 7 windows show fewer with probability .04
+    ready = predictor(fitted, num_resamples=100, lack=tested.lack)
+    near, far = (forecast(ready, C=value) for value in (2e21, 1e24))
     assert not near.far
     assert far.far
 
@@ -269,22 +269,20 @@ def isoflop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_three_approaches_to_the_allocation_agree_where_the_law_is_symmetric(isoflop: Path) -> None:
+def test_approaches_to_the_allocation_agree_where_the_law_is_symmetric(isoflop: Path) -> None:
     result = run_fit(
         isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "50", "--points", "all", "--json"
     )
     assert result.exit_code == 0, result.output
     rows = json.loads(result.output)["fits"][0]["allocation"]
-    assert [row["status"] for row in rows] == ["ok"] * 4
+    # Finished runs have no learning curves to take a minimum or a hull over.
+    assert [row["status"] for row in rows] == ["too_few_points", "too_few_points", "ok", "ok"]
     for row in rows[2:]:
         # Noise of 1e-4 moves a vertex by about a hundredth of ln N over a range of 7 in ln C.
         assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.01)
         assert row["of_tokens"]["value"] == pytest.approx(0.5, abs=0.01)
         assert row["of_params"]["low"] < 0.505
         assert row["of_params"]["high"] > 0.495
-    # The minimum and the hull jump from one size of the grid to the next.
-    for row in rows[:2]:
-        assert row["of_params"]["value"] == pytest.approx(0.5, abs=0.1)
     printed = run_fit(isoflop, "--law", "allocation", *COLUMNS, "--compute", "c", "--resamples", "0").output
     assert "isoFLOP parabolas (2)" in printed
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 import pytest
 
-from archbench.builtins.tools.journal import journal_file, read_journal
+from archbench.builtins.tools.journal import journal_file, note_run, read_journal
 from archbench.cli.main import COMMANDS, LazyGroup, cli, main
+from archbench.errors import DataError
 from archbench.host import default_host
 from archbench.spec.models import load_spec
+from archbench.testing.synthetic import SyntheticLaw, synthetic_records
+from archbench.user_folders import cache_folder, state_folder
 
 ROOT = Path(__file__).parents[3]
 SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
@@ -242,6 +245,34 @@ def test_the_journal_keeps_whole_lines(spec: Path, capsys: pytest.CaptureFixture
     assert read_journal() == [entry]
     assert code_of("journal") == 0
     assert "scan trial: 2 of 3 runs usable" in capsys.readouterr().out
+
+
+def test_a_journal_that_cannot_be_written_is_told_once_and_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    for record in synthetic_records("gpt2", SyntheticLaw())[:3]:
+        note_run(record)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"the journal of finished runs is not kept: {tmp_path}/file/archbench: ")
+    assert told[0].endswith("$XDG_STATE_HOME names another folder for it")
+
+
+def test_without_a_home_the_folder_to_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user whom the system does not know has none."""
+    for name in ("ARCHBENCH_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(DataError, match=r"there is no home folder here.*--cache, \$ARCHBENCH_CACHE or \$HOME"):
+        cache_folder()
+    with pytest.raises(DataError, match=r"\$XDG_STATE_HOME or \$HOME"):
+        state_folder()
 
 
 def test_a_reader_who_has_seen_enough_is_no_problem() -> None:

@@ -130,7 +130,7 @@ def test_a_forecast_of_too_few_sizes_prints_statuses_and_no_number(store: RunSto
         (["--budget", "-1", "--scan", "quickstart"], SpecError, "positive number of FLOPs"),
         (["x.csv", "--budget", "1", "--scan", "quickstart"], SpecError, "name one of the two"),
         (["x.csv", "--budget", "1", "--contender", "gpt2"], SpecError, "with --scan only"),
-        (["x.csv", "--budget", "1"], SpecError, "--law"),
+        (["x.csv", "--budget", "1"], SpecError, "--loss"),
         (["x.csv", "--budget", "1", "--law", "L(C)"], SpecError, "--loss"),
     ],
 )

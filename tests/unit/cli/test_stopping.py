@@ -59,21 +59,41 @@ def register_executors():
 """
 
 
+def started(folder: Path, *before: str) -> "subprocess.Popen[str]":
+    """`archbench run`, behind the command `before`, whose run has been submitted."""
+    (folder / "text").mkdir()
+    for number in range(6):
+        (folder / "text" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 30)
+    (folder / "spec.yaml").write_text(SPEC)
+    (folder / "idle.py").write_text(IDLE)
+    command = [*before, sys.executable, "-m", "archbench.cli.main"]
+    command += ["run", "spec.yaml", "--plugin", "idle.py", "--cache", "c"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("submitted"):
+            break
+    return process
+
+
+@pytest.mark.parametrize("sort", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_it_was_told_to_ignore_does_not_stop_a_scan(tmp_path: Path, sort: signal.Signals) -> None:
+    """`nohup` does the first; the shell's `trap '' TERM` the second."""
+    with started(tmp_path, "sh", "-c", f"trap '' {sort.name.removeprefix('SIG')}; exec \"$@\"", "sh") as process:
+        process.send_signal(sort)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "closed" in out
+
+
 @pytest.mark.parametrize("sort", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_scan_that_is_told_to_stop_closes_its_executor_and_says_how_to_go_on(
     tmp_path: Path, sort: signal.Signals
 ) -> None:
-    (tmp_path / "text").mkdir()
-    for number in range(6):
-        (tmp_path / "text" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 30)
-    (tmp_path / "spec.yaml").write_text(SPEC)
-    (tmp_path / "idle.py").write_text(IDLE)
-    command = [sys.executable, "-m", "archbench.cli.main", "run", "spec.yaml", "--plugin", "idle.py", "--cache", "c"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("submitted"):
-                break
+    with started(tmp_path) as process:
         process.send_signal(sort)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -176,7 +176,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"the disk is full; free space there or choose another cache folder"):
+    with pytest.raises(DataError, match=r"the disk is full; free space there; choose another folder with --cache or"):
         prepared(dataset, cache)
     assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
     monkeypatch.undo()

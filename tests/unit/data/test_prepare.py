@@ -1,12 +1,13 @@
 """Documents to a corpus: split, duplicates, order, and what is refused."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from archbench.builtins.text.bytes_tokenizer import BytesTokenizer, BytesTokenizerConfig
 from archbench.builtins.text.hf_tokenizers import BpeTokenizerConfig
@@ -37,6 +38,25 @@ class SpyTokenizerConfig(TokenizerConfig):
         return BytesTokenizer()
 
 
+class LateLossTokenizerConfig(TokenizerConfig):
+    """Bytes, that lose the umlauts of every text after the first `sound` ones."""
+
+    kind: Literal["late_loss"] = "late_loss"
+    sound: int
+
+    def prepare(self, training_texts: Iterable[str]) -> Tokenizer:
+        return LateLoss(self.sound)
+
+
+class LateLoss(BytesTokenizer):
+    def __init__(self, sound: int) -> None:
+        self.left = sound
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        self.left -= len(texts)
+        return super().encode_batch([text if self.left >= 0 else text.replace("ü", "u") for text in texts])
+
+
 def numbered(count: int) -> dict[str, str]:
     return {f"document {number}": f"Text of document {number}, with its ümlaut." for number in range(count)}
 
@@ -64,6 +84,22 @@ def test_a_document_keeps_its_split_when_others_come(tmp_path: Path) -> None:
     few, many = prepared(numbered(50), tmp_path), prepared(numbered(100), tmp_path)
     assert set(texts_in(few.validation)) < set(texts_in(many.validation))
     assert set(texts_in(few.train)) < set(texts_in(many.train))
+
+
+@pytest.mark.parametrize("sound", [0, 64, 250])
+def test_a_tokenizer_that_loses_validation_text_is_refused_however_late_it_begins(tmp_path: Path, sound: int) -> None:
+    """Bytes per token, and so bits per byte, are of all of the validation text."""
+    with pytest.raises(DataError) as caught:
+        prepare_corpus(
+            Listed(texts=numbered(300)),
+            LateLossTokenizerConfig(sound=sound),
+            validation_fraction=0.5,
+            cache_dir=tmp_path,
+        )
+    problem = str(caught.value)
+    assert "tokenizer 'late_loss' loses text: in validation document 1 of " in problem
+    assert "'ümlaut.' comes back as 'umlaut.'" in problem
+    assert not list((tmp_path / "corpora").iterdir()), "a corpus that must not be used was left"
 
 
 def test_the_order_is_shuffled_and_does_not_depend_on_the_order_of_reading(tmp_path: Path) -> None:

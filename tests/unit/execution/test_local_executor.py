@@ -8,6 +8,7 @@ from archbench.api import ExecutorEvent, Job, Lost, SpecError
 from archbench.builtins.execution import local, machine, worker_process
 from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig
 from archbench.builtins.execution.processes import KEPT_LOG_BYTES, MOST_LOG_BYTES, shorten_log, worker_environment
+from archbench.builtins.execution.worker_process import WorkerProcess
 from archbench.host import load_host
 
 
@@ -78,6 +79,46 @@ def test_group_larger_than_the_devices_is_refused_with_the_remedy(
         LocalExecutorConfig().open(num_jobs=1, log_dir=tmp_path, nproc=4)
     with LocalExecutorConfig(device="cpu").open(num_jobs=1, log_dir=tmp_path, nproc=4) as executor:
         assert executor.capacity == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "elsewhere", "store_failed"), [(None, False, False), ("elsewhere", True, False), ("disk", False, True)]
+)
+def test_why_a_worker_let_go_of_a_run_is_passed_on(
+    tmp_path: Path, cause: str | None, elsewhere: bool, store_failed: bool
+) -> None:
+    worker = WorkerProcess.start(0, tmp_path / "log", {"PATH": os.environ["PATH"]}, (), 1)
+    try:
+        worker.hand(Job("id", tmp_path, 1.0))
+        said = {"event": "stopped", "run_dir": str(tmp_path)} | ({"cause": cause, "reason": "why"} if cause else {})
+        reason = "why" if cause else "its worker was asked to stop"
+        assert worker._understand(said) == Lost("id", reason, elsewhere=elsewhere, store_failed=store_failed)
+        assert worker.free
+    finally:
+        worker.process.kill()
+        worker.close()
+
+
+LEFT_OVER = {
+    "RANK": "1",
+    "WORLD_SIZE": "2",
+    "LOCAL_RANK": "3",
+    "MASTER_ADDR": "gone",
+    "TORCHELASTIC_RUN_ID": "old",
+    "PET_NNODES": "2",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "PMIX_RANK": "1",
+    "DS_ACCELERATOR": "xpu",
+    "GLOO_SOCKET_IFNAME": "eth7",
+    "OMP_PROC_BIND": "true",
+}
+
+
+def test_what_a_launcher_has_left_in_the_environment_does_not_reach_workers() -> None:
+    kept = {"HOME": "/home", "NCCL_P2P_DISABLE": "1", "HF_HOME": "/models", "SLURM_JOB_ID": "7"}
+    environment = worker_environment(kept | LEFT_OVER, 1, (), 0)
+    assert kept.items() <= environment.items()
+    assert not LEFT_OVER.keys() & environment.keys()
 
 
 def test_each_group_has_devices_of_its_own() -> None:

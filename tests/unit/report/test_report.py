@@ -1,5 +1,7 @@
 import csv
 import re
+import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -8,6 +10,7 @@ import pytest
 
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
+from archbench.builtins.reports.sections import FrontierSection
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
 from archbench.report.plotting import markdown_table
@@ -237,6 +240,23 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(results: ScanResults, t
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write_report(results, tmp_path / "file", [])
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_figure_or_page(results: ScanResults, tmp_path: Path) -> None:
+    host_sections = [FrontierSection()]
+    write_report(results, tmp_path, host_sections)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    figure = max((path for path in before if path.suffix == ".svg"), key=lambda path: len(before[path]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[figure]) // 2, hard))
+        with pytest.raises(StoreError, match="the report cannot be written: File too large"):
+            write_report(results, tmp_path, host_sections)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(

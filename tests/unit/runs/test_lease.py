@@ -1,7 +1,9 @@
 import json
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from archbench.errors import StoreError
 from archbench.runs import lease as leases
 from archbench.runs.directory import RunDirectory
-from archbench.runs.lease import LeaseLost, acquire, read_lease
+from archbench.runs.files import commit_folder
+from archbench.runs.lease import LeaseLost, LeaseWatch, acquire, read_lease
+from archbench.runs.processes import Liveness, this_process
 
 
 @pytest.fixture
@@ -63,13 +67,148 @@ def test_pid_that_now_belongs_to_another_process_holds_nothing(directory: RunDir
     assert acquire(directory).token == 2
 
 
-def test_holder_on_another_machine_is_alive_while_its_heart_beats(directory: RunDirectory) -> None:
+ELSEWHERE = {"host": "elsewhere", "boot_id": "another boot"}
+
+
+class Clock:
+    """A monotonic clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def looked_at(directory: RunDirectory, watch: LeaseWatch, clock: Clock, seconds: float) -> bool:
+    """Whether the lease is free after having been looked at every two seconds."""
+    info = read_lease(directory)
+    assert info is not None
+    free = watch.is_free(directory, info)
+    for _ in range(int(seconds // 2)):
+        clock.now += 2.0
+        free = watch.is_free(directory, info)
+    return free
+
+
+@pytest.mark.parametrize("ahead_seconds", [-3e8, -300.0, 0.0, 300.0, 3e8])
+def test_what_the_clock_of_another_machine_says_decides_nothing(directory: RunDirectory, ahead_seconds: float) -> None:
     acquire(directory)
-    change(directory, host="elsewhere", heartbeat=time.time())
-    with pytest.raises(StoreError, match="on elsewhere"):
+    change(directory, **ELSEWHERE, heartbeat=time.time() + ahead_seconds, since=time.time() + ahead_seconds)
+    with pytest.raises(
+        LeaseLost, match=r"is being trained by process \d+ on elsewhere \(another machine or container\)"
+    ):
         acquire(directory)
-    change(directory, heartbeat=time.time() - leases.REMOTE_HEARTBEAT_SECONDS - 1)
-    assert acquire(directory).token == 2
+    clock = Clock()
+    watch = LeaseWatch(clock)
+    assert not looked_at(directory, watch, clock, leases.LEASE_SECONDS - 2)
+    assert looked_at(directory, watch, clock, 2)
+    assert acquire(directory, watch=watch).token == 2
+
+
+def test_a_lease_that_changes_while_it_is_watched_is_not_taken_over(directory: RunDirectory) -> None:
+    acquire(directory)
+    change(directory, **ELSEWHERE)
+    clock = Clock()
+    watch = LeaseWatch(clock)
+    for beats in range(1, 20):
+        assert not looked_at(directory, watch, clock, leases.LEASE_SECONDS - 2)
+        change(directory, beats=beats)
+    assert not looked_at(directory, watch, clock, 0)
+
+
+def test_whoever_was_stopped_between_two_looks_has_watched_nothing_meanwhile(directory: RunDirectory) -> None:
+    acquire(directory)
+    change(directory, **ELSEWHERE)
+    clock = Clock()
+    watch = LeaseWatch(clock)
+    assert not looked_at(directory, watch, clock, 2)
+    clock.now += 86_400.0
+    assert not looked_at(directory, watch, clock, 0)
+
+
+def test_acquiring_waits_until_a_holder_that_cannot_be_looked_at_has_shown_to_be_silent(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.4)
+    acquire(directory)
+    change(directory, **ELSEWHERE)
+    assert acquire(directory, wait_seconds=0.01).token == 2
+
+
+@pytest.mark.parametrize("field", ["boot_id", "pid_namespace"])
+def test_a_process_id_means_nothing_in_another_boot_or_namespace(directory: RunDirectory, field: str) -> None:
+    """The process that has the number here is alive, and the one that is not there may be alive elsewhere."""
+    for pid in (1, 2**22 - 1):
+        change_to = {field: "another", "pid": pid, "started": 1.0, "released": False}
+        acquire(directory).release()
+        change(directory, **change_to)
+        info = read_lease(directory)
+        assert info is not None
+        assert info.liveness is Liveness.UNKNOWN
+        change(directory, released=True)
+
+
+def test_a_lease_of_an_older_version_is_watched(directory: RunDirectory) -> None:
+    """It holds neither boot nor namespace, and a start by the wall clock."""
+    old = {"token": 7, "host": "a", "pid": 1, "started": 1.7e9, "step": 3, "heartbeat": 1.7e9, "released": False}
+    directory.lease_file.write_text(json.dumps(old))
+    info = read_lease(directory)
+    assert info is not None
+    assert info.liveness is Liveness.UNKNOWN
+    assert info.holder == "process 1 on a (another machine or container)"
+    directory.lease_file.write_text(json.dumps(old | {"released": True}))
+    assert acquire(directory).token == 8
+
+
+def test_this_process_is_known_by_its_start_since_boot_and_not_by_the_clock() -> None:
+    mine = this_process()
+    assert mine.liveness is Liveness.ALIVE
+    assert replace(mine, started=mine.started + 1.0).liveness is Liveness.GONE
+    assert replace(mine, pid=0).liveness is Liveness.GONE
+    assert mine.started < time.clock_gettime(time.CLOCK_BOOTTIME) * 100 + 100  # ticks of a hundredth of a second
+
+
+def test_two_holders_of_one_token_are_told_apart(directory: RunDirectory) -> None:
+    """Where a file system has no locks, two machines may have read the same token."""
+    lease = acquire(directory)
+    change(directory, boot_id="another boot")
+    with pytest.raises(LeaseLost):
+        lease.check()
+
+
+def test_heartbeats_go_on_while_a_step_takes_long_and_keep_the_step(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = acquire(directory)
+    lease.renew(41)
+    monkeypatch.setattr(leases, "RENEWAL_SECONDS", 0.02)
+    threads = threading.active_count()
+    with lease.beating():
+        time.sleep(0.3)
+    info = read_lease(directory)
+    assert info is not None
+    assert info.beats >= 3
+    assert info.step == 41
+    assert threading.active_count() == threads
+
+
+def test_what_a_stale_holder_would_put_in_place_is_refused_before_it_is_there(directory: RunDirectory) -> None:
+    old = acquire(directory)
+    change(directory, started=1.0)
+    acquire(directory)
+    with pytest.raises(LeaseLost):
+        commit_folder(directory.path / "weights", {"file": b"old"}, guard=old.held)
+    assert [path.name for path in directory.path.iterdir() if not path.name.startswith(".lease")] == ["lease.json"]
+
+
+def test_a_lock_that_somebody_keeps_is_told(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LOCK_SECONDS", 0.05)
+    with (
+        acquire(directory).held(),
+        pytest.raises(StoreError, match="another process has kept the lock of its lease for 0 s"),
+    ):
+        acquire(directory)
 
 
 def test_holder_that_lost_its_lease_can_neither_renew_nor_release_it(

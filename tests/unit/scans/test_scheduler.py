@@ -1,5 +1,7 @@
 """Missing runs are carried out, lost ones tried again, finished ones left alone; whatever the executor does."""
 
+import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +14,14 @@ from archbench.contracts.executor import Ended, ExecutorConfig, ExecutorEvent, J
 from archbench.errors import StoreError
 from archbench.host import default_host
 from archbench.results.runs import CurvePoint, RunState
+from archbench.runs import lease as leases
 from archbench.runs import store as store_module
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile
-from archbench.runs.lease import acquire
+from archbench.runs.lease import LeaseLost, acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
+from archbench.scans import scheduler
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.scheduler import MAX_ATTEMPTS, ScanOutcome, carry_out
@@ -32,7 +36,8 @@ class ScriptedConfig(ExecutorConfig):
 
     kind: Literal["scripted"] = "scripted"
     script: tuple[str, ...] = ()
-    """`done`, `failed`, `diverged`, `lost` or `hopeless` for each submission in turn; `done` when it is used up."""
+    """`done`, `failed`, `diverged`, `lost`, `hopeless`, `disk`, `taken` or `finished elsewhere` for each submission in
+    turn; `done` when it is used up."""
     opened: ClassVar[list["Scripted"]] = []
 
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> "Scripted":
@@ -60,6 +65,14 @@ class Scripted:
         progress = Progress(job.run_id, 1, 2, 3.0, 100.0)
         if what == "hopeless":
             return [progress, Lost(job.run_id, "out of memory", final=True)]
+        if what == "disk":
+            return [progress, Lost(job.run_id, "runs/x: cannot be written: No space left on device", store_failed=True)]
+        if what == "taken":
+            return [progress, Lost(job.run_id, "another process has taken over this run", elsewhere=True)]
+        if what == "finished elsewhere":
+            directory = RunDirectory(job.run_dir)
+            write_record(directory, directory.read_plan(), Outcome(RunState.DONE, (POINT,)))
+            return [progress, Lost(job.run_id, "another process has taken over this run", elsewhere=True)]
         if what == "lost":
             return [progress, Lost(job.run_id, "its worker was killed")]
         directory = RunDirectory(job.run_dir)
@@ -233,6 +246,47 @@ def test_a_failed_run_is_tried_again_by_the_next_call_and_a_diverged_one_is_not(
     assert [failure.state for failure in outcome.failures] == [RunState.DIVERGED]
 
 
+def test_a_run_that_another_machine_finished_is_no_failure_here(planned: Plan, store: RunStore) -> None:
+    plan = planned(("[1e4, 2e4, 4e4]", "[1e4]"), ("smallest_two: 2", "smallest_two: 1"))
+    notes = Notes()
+    outcome = carry_out(
+        plan, store, default_host(), notes, executor=ScriptedConfig(script=("taken",) * 4 + ("finished elsewhere",))
+    )
+    assert (outcome.num_trained, outcome.failures) == (0, ())
+    assert notes.ends == [(plan.runs[0].run_id, RunState.DONE)]
+
+
+def test_a_disk_that_refuses_ends_the_scan_before_a_further_run_is_started(planned: Plan, store: RunStore) -> None:
+    ScriptedConfig.opened.clear()
+    with pytest.raises(StoreError, match=r"No space left on device; finished runs are kept, and the same command"):
+        carry_out(planned(), store, default_host(), Notes(), executor=ScriptedConfig(script=("done", "disk")))
+    assert len(ScriptedConfig.opened[0].submitted) == 3  # two at once, and one in place of the first
+
+
+def test_a_silent_holder_on_another_machine_is_named_and_taken_over(
+    planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(("[1e4, 2e4, 4e4]", "[1e4]"), ("smallest_two: 2", "smallest_two: 1"))
+    directory = store.prepare(plan.runs[0].plan)
+    old = acquire(directory)
+    content = json.loads(directory.lease_file.read_text())
+    # Its clock is a year ahead: nothing may follow from that.
+    content |= {"boot_id": "another boot", "host": "boxa", "heartbeat": content["heartbeat"] + 3e7}
+    directory.lease_file.write_text(json.dumps(content))
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.6)
+    monkeypatch.setattr(scheduler, "ELSEWHERE_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler, "POLL_SECONDS", 0.1)
+    notes = Notes()
+    outcome = carry_out(plan, store, default_host(), notes, executor=ScriptedConfig())
+    assert outcome.num_trained == 1
+    assert (
+        f"is being trained by process {os.getpid()} on boxa (another machine or container) since 20" in notes.lines[1]
+    )
+    assert "gave no sign of life for" in notes.lines[2]
+    with pytest.raises(LeaseLost):
+        old.check()
+
+
 def test_a_run_that_somebody_else_carries_out_is_waited_for(planned: Plan, store: RunStore) -> None:
     plan = planned(("[1e4, 2e4, 4e4]", "[1e4]"), ("smallest_two: 2", "smallest_two: 1"))
     directory = store.prepare(plan.runs[0].plan)
@@ -251,7 +305,8 @@ def test_a_run_that_somebody_else_carries_out_is_waited_for(planned: Plan, store
     assert outcome.num_trained == 0
     assert not ScriptedConfig.opened[0].submitted
     assert notes.ends == [(plan.runs[0].run_id, RunState.DONE)]
-    assert "is being trained by another command" in notes.lines[-1]
+    assert f"is being trained by process {os.getpid()} on " in notes.lines[-1]
+    assert " since 20" in notes.lines[-1]
 
 
 def test_a_collision_of_short_ids_is_noticed(planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DiskRefused
 from archbench.testing.small_runs import StopAfter
 from archbench.training import checkpoint
 
@@ -150,11 +151,12 @@ def test_a_disk_that_is_full_at_a_commit_ends_the_attempt_in_one_line_and_loses_
     size = (full.checkpoints_dir / OLDER / checkpoint.TENSORS).stat().st_size
     before = {path: path.read_bytes() for path in full.checkpoints_dir.rglob("*") if path.is_file()}
     for limit in (size // 2, size - 1):
-        with files_of_at_most(limit):
-            outcome = train_to_end(full, StopAfter(4))
-        assert outcome.state is RunState.FAILED
-        assert f"{NEWER}: cannot be written: File too large; free space" in outcome.reason
-        assert "\n" not in outcome.reason
+        with (
+            files_of_at_most(limit),
+            pytest.raises(DiskRefused, match=rf"{NEWER}: cannot be written: File too large; free space") as caught,
+        ):
+            train_to_end(full, StopAfter(4))
+        assert "\n" not in str(caught.value)
         # The checkpoint before is there, byte for byte, and nothing that was begun.
         assert {path: path.read_bytes() for path in full.checkpoints_dir.rglob("*") if path.is_file()} == before
         assert [path.name for path in full.checkpoints_dir.iterdir()] == [OLDER]

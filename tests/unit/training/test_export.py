@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,9 +26,12 @@ from archbench.data.prepare import prepare_corpus
 from archbench.errors import SpecError, StoreError
 from archbench.registry import Registry
 from archbench.runs.directory import RunDirectory
+from archbench.runs.imported import write_imported
 from archbench.runs.records import read_outcome
+from archbench.runs.store import RunStore
 from archbench.testing.small_hub import small_hub
 from archbench.testing.small_runs import plan_small_run
+from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 from archbench.training.carry_out import carry_out
 from archbench.training.evaluation import load_evaluation_set
 from archbench.training.export import load_model
@@ -210,6 +214,16 @@ def test_the_card_says_what_the_model_is(tmp_path: Path, corpus: Corpus, registr
     ):
         assert words in card, words
     assert str(tmp_path / "runs") not in card
+
+
+def test_an_imported_run_has_no_model_and_no_advice_that_cannot_be_followed(tmp_path: Path) -> None:
+    record = synthetic_records("gpt2", SyntheticLaw())[0]
+    directory = RunStore(tmp_path).directory("0" * 64)
+    write_imported(directory, replace(record, run_id="0" * 64))
+    result = export(directory)
+    assert isinstance(result.exception, StoreError)
+    assert "was imported, and only its figures are here" in str(result.exception)
+    assert "rerun" not in str(result.exception)
 
 
 def test_what_cannot_be_exported_is_told_with_the_way_to_get_it(

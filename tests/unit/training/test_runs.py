@@ -1,6 +1,8 @@
 """Whole runs of a few steps, in this process."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,10 +15,13 @@ import torch
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DiskRefused
+from archbench.runs.lease import LeaseLost, acquire, read_lease
 from archbench.runs.records import Outcome, read_record
 from archbench.spec.identity import ScheduleSettings
 from archbench.testing.small_runs import StopAfter
-from archbench.training import checkpoint
+from archbench.training import carry_out as carry_out_module
+from archbench.training import checkpoint, loop
 from archbench.training.carry_out import carry_out, failure_reason
 from archbench.training.loop import Report
 
@@ -320,3 +325,48 @@ def test_memory_that_a_step_frees_is_kept_for_the_next_one() -> None:
     if not kept:
         pytest.skip("not the C library that can be told so")
     assert after < before / 10
+
+
+def test_a_run_that_is_taken_over_on_the_way_stores_nothing_more_and_has_not_failed(
+    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    directory = plan(execution={"checkpoint_seconds": 1000.0})
+
+    def another_takes_over(report: Report) -> None:
+        lease = json.loads(directory.lease_file.read_text())
+        directory.lease_file.write_text(json.dumps(lease | {"token": lease["token"] + 1, "boot_id": "another"}))
+
+    with pytest.raises(LeaseLost, match="another process has taken over this run"):
+        train_to_end(directory, None, another_takes_over)
+    assert not directory.record_file.exists()
+    assert not directory.timings_file.exists()
+    lease = read_lease(directory)
+    assert lease is not None
+    assert (lease.boot_id, lease.released) == ("another", False), "what the other one holds was given up"
+
+
+def test_a_run_that_somebody_else_holds_is_left_to_them(
+    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carry_out_module, "LEASE_WAIT_SECONDS", 0.0)
+    directory = plan()
+    acquire(directory)
+    with pytest.raises(LeaseLost, match="is being trained by process"):
+        train_to_end(directory)
+    assert not directory.record_file.exists()
+
+
+def test_a_full_disk_is_no_end_of_a_run_whoever_meets_it(
+    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library's own files may lie on the same disk."""
+
+    def full(*arguments: object) -> None:
+        raise RuntimeError("cannot compile") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(loop, "train_step", full)
+    directory = plan()
+    with pytest.raises(DiskRefused, match="the disk is full: RuntimeError: cannot compile; free space"):
+        train_to_end(directory)
+    assert not directory.record_file.exists()

@@ -1,0 +1,394 @@
+"""The gate before a fit: what enters, what is left out and why, what is suspicious, what is refused with a remedy."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from archbench.analysis.fitting.fit import fit_law
+from archbench.analysis.fitting.outliers import flag_outliers
+from archbench.analysis.laws.chinchilla import Chinchilla
+from archbench.analysis.tables.curves import restarts
+from archbench.analysis.tables.divergence import far_above_others, rose_again
+from archbench.analysis.tables.quantities import Treatment
+from archbench.analysis.tables.read import PLAIN, Columns, RunTable, read_table, run_tables
+from archbench.errors import SpecError
+from archbench.results.admission import Admission, LeftOut, place_text
+
+TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
+COLUMNS = Columns(loss="loss", params="N", tokens="D")
+
+
+def grid(noise: float = 0.0) -> pd.DataFrame:
+    """30 finished runs: five sizes, six lengths."""
+    N = np.repeat(np.geomspace(4e7, 1.2e9, 5).round(), 6)
+    D = np.tile([10.0, 20, 40, 80, 160, 320], 5) * N / 4
+    loss = Chinchilla().predict(TRUTH, N=N, D=D) * np.exp(np.random.default_rng(3).normal(0, noise, 30))
+    return pd.DataFrame({"arch": "gpt", "N": N, "D": D, "C": 6 * N * D, "loss": loss})
+
+
+def curves() -> pd.DataFrame:
+    """Six runs of ten points each."""
+    rows = []
+    for number, size in enumerate(np.geomspace(1e7, 3e8, 6).round()):
+        steps = np.arange(100, 1100, 100)
+        loss = Chinchilla().predict(TRUTH, N=np.full(10, size), D=steps * 5e5)
+        rows.append(pd.DataFrame({"run": f"m{number}", "N": size, "step": steps, "D": steps * 5e5, "loss": loss}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def table(frame: pd.DataFrame, columns: Columns = COLUMNS, treatment: Treatment = PLAIN) -> RunTable:
+    (found,) = run_tables(frame, columns, source="runs.csv", treatment=treatment)
+    return found
+
+
+def reasons(found: RunTable) -> dict[str, tuple[int, ...]]:
+    return {one.kind: one.rows for one in found.gate.left_out}
+
+
+def suspicions(found: RunTable) -> dict[str, tuple[int, ...]]:
+    return {one.kind: one.rows for one in found.gate.suspicions}
+
+
+def test_a_clean_table_enters_whole_and_nothing_is_said() -> None:
+    found = table(grid(noise=0.005))
+    assert len(found) == 30
+    assert found.gate.lines() == ("30 of 30 rows used",)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind", "words"),
+    [
+        ("loss", np.nan, "no_number", "no number in column 'loss' (--loss)"),
+        ("loss", np.inf, "no_number", "column 'loss' (--loss) is not finite"),
+        ("loss", -1.0, "not_positive", "column 'loss' (--loss) is not positive"),
+        ("D", 0.0, "not_positive", "column 'D' (--tokens) is 0: before training"),
+        ("N", 0.19, "other_unit", "column 'N' (--params) is below 1"),
+        ("N", 40.0, "other_unit", "less than a millionth of the median"),
+        ("C", np.nan, "no_number", "no number in column 'C' (--compute)"),
+        ("loss", 1e4, "diverged", "its last loss is 1e+04"),
+        ("loss", 11.2, "diverged", "its last loss is 11.2"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_is_left_out_and_named(column: str, value: float, kind: str, words: str) -> None:
+    frame = grid()
+    frame.loc[6, column] = value
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", compute="C"))
+    assert reasons(found) == {kind: (7,)}
+    assert words in found.gate.left_out[0].reason
+    assert any(line.startswith("left out: row 7: ") for line in found.gate.lines())
+    assert len(found) == 29
+
+
+def test_a_diverged_run_moves_no_exponent() -> None:
+    frame = grid()
+    clean = fit_law(Chinchilla(), {"N": frame["N"], "D": frame["D"]}, frame["loss"]).result
+    frame.loc[29, "loss"] = 10.39
+    variables, loss = table(frame).inputs(Chinchilla())
+    # Noise-free points on an exact law, with one run fewer: both end at the law, to the minimiser's tolerance.
+    assert fit_law(Chinchilla(), variables, loss).result.params["alpha"] == pytest.approx(
+        clean.params["alpha"], rel=1e-5
+    )
+
+
+def test_healthy_runs_over_many_decades_are_not_called_diverged() -> None:
+    generator = np.random.default_rng(0)
+    called = 0
+    for _ in range(30):
+        count = int(generator.integers(12, 60))
+        N, D = np.exp(generator.uniform([[14.0], [18.5]], [[23.0], [27.5]], (2, count)))
+        loss = Chinchilla().predict(TRUTH, N=N, D=D) * np.exp(generator.normal(0, 0.01, count))
+        called += len(far_above_others(np.log([N, D]), loss))
+    assert called <= 1
+
+
+def test_several_diverged_runs_do_not_hide_each_other() -> None:
+    frame = grid(noise=0.005)
+    bad = [0, 7, 12, 29]
+    frame.loc[bad, "loss"] = [9.0, 7.5, 8.2, 6.9]
+    left_out = table(frame).gate.left_out
+    assert {one.kind for one in left_out} == {"diverged"}
+    assert sorted(row for one in left_out for row in one.rows) == [row + 1 for row in bad]
+
+
+def test_a_curve_that_gives_back_what_it_learnt_has_diverged() -> None:
+    frame = curves()
+    frame.loc[20:29, "loss"] = [9.0, 6.0, 4.0, 3.5, 3.3, 3.2, 5.0, 7.0, 7.5, 8.0]
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", step="step", run="run"))
+    (one,) = found.gate.left_out
+    assert (one.kind, one.runs, one.rows) == ("diverged", ("m2",), tuple(range(21, 31)))
+    assert not rose_again(np.array([3.001, 3.002]))
+    assert not rose_again(np.array([9.0, 3.0, 3.2]))
+
+
+def test_rows_given_several_times_count_once() -> None:
+    frame = pd.concat([grid(0.01)] * 3, ignore_index=True)
+    found = table(frame)
+    assert len(found) == 30
+    assert reasons(found) == {"repeated": tuple(range(31, 91))}
+    # An index column that only counts rows makes no two rows different.
+    assert len(table(frame.reset_index())) == 30
+
+
+def test_equal_losses_of_rows_that_differ_elsewhere_are_flagged() -> None:
+    frame = grid(0.01).assign(file="a.json")
+    again = pd.concat([frame, frame.iloc[[4]].assign(file="b.json")], ignore_index=True)
+    found = table(again)
+    assert len(found) == 31
+    assert suspicions(found)["equal_losses"] == (5, 31)
+
+
+def swept() -> pd.DataFrame:
+    frame = grid(0.002)
+    runs = [
+        frame.assign(lr=rate, loss=frame["loss"] * worse) for rate, worse in ((1e-3, 1.0), (3e-3, 1.02), (1e-2, 1.06))
+    ]
+    return pd.concat(runs, ignore_index=True)
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate", "batch_size", "wd", "optimizer", "n_layers", "variant"])
+def test_a_sweep_is_no_set_of_seeds(name: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        table(swept().rename(columns={"lr": name}))
+    message = str(caught.value)
+    assert message.startswith("runs.csv: rows 1, 31, 61 are of one size and length and differ in column")
+    assert f"--best-of {name}" in message
+    assert f"--seed {name}" in message
+    assert "\n" not in message
+
+
+def test_a_sweep_around_a_rate_that_falls_with_size_is_seen_by_its_ratios() -> None:
+    frame = swept()
+    with pytest.raises(SpecError, match="--best-of 'peak value'"):
+        table(frame.assign(lr=frame["lr"] * frame["N"] ** -0.3).rename(columns={"lr": "peak value"}))
+
+
+def test_the_best_of_a_sweep_is_kept_and_said() -> None:
+    found = table(swept(), treatment=Treatment(best_of=("lr",)))
+    assert found.rows is not None
+    assert found.rows.tolist() == list(range(1, 31))
+    assert reasons(found) == {"not_best": tuple(range(31, 91))}
+    assert "sweep_reduced" in suspicions(found)
+
+
+def test_the_best_setting_is_that_of_the_mean_over_seeds() -> None:
+    one = pd.DataFrame({"N": 1e8, "D": 2e9, "lr": [1e-3, 1e-3, 3e-3, 3e-3], "seed": [0, 1, 0, 1]})
+    frame = pd.concat([one.assign(loss=[3.0, 3.4, 3.1, 3.1]), one.assign(N=2e8, loss=[2.9, 2.8, 3.0, 3.0])])
+    columns = Columns(loss="loss", params="N", tokens="D", seed="seed")
+    found = table(frame.reset_index(drop=True), columns, Treatment(best_of=("lr",)))
+    assert found.rows is not None
+    assert found.rows.tolist() == [3, 4, 5, 6]
+
+
+def test_a_sweep_that_is_said_to_be_seeds_is_taken_as_such() -> None:
+    found = table(swept(), Columns(loss="loss", params="N", tokens="D", seed="lr"))
+    assert len(found) == 90
+    assert len(set(found.values["seed"])) == 3
+
+
+def test_other_losses_times_and_names_are_no_settings() -> None:
+    generator = np.random.default_rng(1)
+    frame = pd.concat([grid(0.01)] * 2, ignore_index=True)
+    frame["loss"] *= np.exp(generator.normal(0, 0.01, 60))
+    frame = frame.assign(
+        val_acc=generator.uniform(0.3, 0.6, 60).round(2),
+        hours=generator.uniform(1, 9, 60).round(1),
+        run_id=[f"r{number}" for number in range(60)],
+        ppl_c4=np.exp(frame["loss"]),
+        host=generator.choice(["a", "b"], 60),
+    )
+    found = table(frame)
+    assert len(found) == 60
+    assert len(suspicions(found)["taken_as_seeds"]) == 60
+
+
+def test_an_isoflop_grid_read_by_compute_alone_is_no_sweep() -> None:
+    frame = grid().assign(C=np.tile([1e18, 2e18, 4e18, 8e18, 1.6e19, 3.2e19], 5))
+    assert len(table(frame, Columns(loss="loss", compute="C"))) == 30
+    with pytest.raises(SpecError, match="differ in column 'lr'"):
+        table(swept(), Columns(loss="loss", compute="C"))
+
+
+@pytest.mark.parametrize(
+    ("change", "treatment", "words"),
+    [
+        (lambda f: f.assign(N=f["N"] / 1e9, D=f["D"] / 1e9), PLAIN, "--scale params=1e9,tokens=1e9"),
+        (lambda f: f.assign(N=f["N"] / 1e6), PLAIN, "--params N: values 40 to 1200"),
+        (lambda f: f.assign(N=np.log10(f["N"]), D=np.log10(f["D"])), PLAIN, "--log10 params,tokens"),
+        (lambda f: f.assign(loss=np.exp(f["loss"])), PLAIN, "--loss-unit ppl"),
+    ],
+)
+def test_columns_in_another_unit_are_one_line_with_the_remedy(
+    change: Callable[[pd.DataFrame], pd.DataFrame], treatment: Treatment, words: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        table(change(grid()), treatment=treatment)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("runs.csv: --")
+
+
+@pytest.mark.parametrize(("name", "unit"), [("val_bpb", "bpb"), ("test_ppl", "ppl"), ("bits_per_token", "bits")])
+def test_a_loss_named_for_another_unit_is_not_read_as_nats(name: str, unit: str) -> None:
+    with pytest.raises(SpecError, match=f"--loss-unit {unit}"):
+        table(grid().rename(columns={"loss": name}), Columns(loss=name, params="N", tokens="D"))
+
+
+def test_units_that_are_stated_are_converted_exactly() -> None:
+    frame, plain = grid(), table(grid())
+    logs = frame.assign(N=frame["N"] / 1e9, D=np.log10(frame["D"]))
+    found = table(logs, treatment=Treatment(scale={"params": 1e9}, log10=frozenset({"tokens"})))
+    for letter in ("N", "D", "L"):
+        np.testing.assert_allclose(found.values[letter], plain.values[letter], rtol=1e-12)
+    bits = table(frame.assign(loss=frame["loss"] / np.log(2)), treatment=Treatment(loss_unit="bits"))
+    perplexity = table(frame.assign(loss=np.exp(frame["loss"])), treatment=Treatment(loss_unit="ppl"))
+    np.testing.assert_allclose(bits.values["L"], plain.values["L"], rtol=1e-14)
+    np.testing.assert_allclose(perplexity.values["L"], plain.values["L"], rtol=1e-14)
+    per_byte = table(frame.assign(loss=frame["loss"] / 4), treatment=Treatment(loss_unit="bpb"))
+    assert per_byte.gate.loss_unit == "bits per byte"
+    np.testing.assert_array_equal(per_byte.values["L"], frame["loss"] / 4)
+    assert "loss in bits per byte" in per_byte.gate.lines()[0]
+
+
+def test_compute_in_another_unit_in_one_row_is_flagged() -> None:
+    frame = grid()
+    frame.loc[3, "C"] /= 1e9
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", compute="C"))
+    assert suspicions(found) == {"compute_unit": (4,)}
+
+
+@pytest.mark.parametrize("empty", ["arch", "seed", "run"])
+def test_an_empty_label_costs_its_row_only(empty: str) -> None:
+    frame = grid().assign(seed=0.0, run=[f"r{number}" for number in range(30)])
+    frame[empty] = frame[empty].astype(object)
+    frame.loc[2, empty] = None
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", arch="arch", seed="seed", run="run"))
+    assert reasons(found) == {"no_label": (3,)}
+    assert f"no value in column '{empty}' (--{empty})" in found.gate.left_out[0].reason
+
+
+def test_a_named_run_that_restarts_keeps_its_last_part() -> None:
+    frame = curves()
+    lower = frame.iloc[2:6].assign(loss=frame["loss"].iloc[2:6] * 0.99)
+    frame = pd.concat([frame.iloc[:10], lower, frame.iloc[10:]], ignore_index=True)
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", step="step", run="run"))
+    assert reasons(found) == {"superseded": tuple(range(3, 11))}
+    own = found.clusters == "m0"
+    assert found.values["S"][own].tolist() == [100, 200, 300, 400, 500, 600]
+    assert found.values["S"][own & found.finished].tolist() == [600]
+
+
+def test_a_curve_that_starts_again_unnamed_is_another_run() -> None:
+    first = curves().drop(columns="run")
+    second = first.assign(loss=first["loss"] * 1.001)
+    both = pd.concat([first, second], ignore_index=True).sort_values("N", kind="stable")
+    columns = Columns(loss="loss", params="N", tokens="D", step="step")
+    for frame in (both, both.sort_values(["N", "step"], kind="stable")):
+        found = table(frame.reset_index(drop=True), columns)
+        assert len(set(found.clusters)) == 12
+        assert found.finished.sum() == 12
+        assert not found.gate.left_out
+
+
+def test_steps_in_another_order_are_put_in_order() -> None:
+    found = restarts(np.array([300.0, 100, 200]), named=True)
+    assert found.unordered
+    assert not found.superseded.any()
+    frame = curves().sample(frac=1, random_state=0).reset_index(drop=True)
+    shuffled = table(frame, Columns(loss="loss", params="N", tokens="D", step="step", run="run"))
+    assert "steps_go_back" in suspicions(shuffled)
+    assert shuffled.finished.sum() == 6
+
+
+def test_rows_of_training_and_evaluation_are_joined_by_run_and_step() -> None:
+    frame = curves()
+    history = pd.concat([frame.assign(loss=np.nan), frame.assign(D=np.nan)]).sort_values(["run", "step"], kind="stable")
+    columns = Columns(loss="loss", params="N", tokens="D", step="step", run="run")
+    found = table(history.reset_index(drop=True), columns)
+    assert len(found) == 60
+    assert len(suspicions(found)["joined"]) == 60
+    np.testing.assert_array_equal(np.sort(found.values["L"]), np.sort(frame["loss"]))
+
+
+def test_a_curve_whose_last_steps_have_no_loss_is_flagged() -> None:
+    frame = curves()
+    frame.loc[[18, 19], "loss"] = np.nan
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", step="step", run="run"))
+    (one,) = found.gate.suspicions
+    assert (one.kind, one.runs) == ("ends_without_loss", ("m1",))
+
+
+def test_a_column_of_runs_that_nobody_named_is_pointed_out() -> None:
+    found = table(curves().drop(columns="step"), COLUMNS)
+    (one,) = found.gate.suspicions
+    assert one.kind == "several_points_a_run"
+    assert "--run run" in one.words
+
+
+def test_rows_that_were_not_asked_for_are_named() -> None:
+    frame = pd.concat([grid().assign(text="c4"), grid(0.01).assign(text="rpj")], ignore_index=True)
+    with pytest.raises(SpecError, match="--where text=VALUE"):
+        table(frame)
+    found = table(frame, treatment=Treatment(where=(("text", "rpj"),)))
+    assert reasons(found) == {"not_asked": tuple(range(1, 31))}
+    assert len(table(swept(), treatment=Treatment(where=(("lr", "1e-3"),)))) == 30
+    with pytest.raises(SpecError, match="column 'text' holds c4, rpj"):
+        table(frame, treatment=Treatment(where=(("text", "pile"),)))
+
+
+def test_known_outliers_are_flagged_and_the_others_are_not() -> None:
+    frame = grid(noise=0.004)
+    frame.loc[[3, 17], "loss"] *= [1.06, 0.93]
+    found = table(frame)
+    fit = fit_law(Chinchilla(), {"N": found.values["N"], "D": found.values["D"]}, found.values["L"])
+    flagged_table, flagged = flag_outliers(fit, found)
+    assert np.flatnonzero(flagged).tolist() == [3, 17]
+    (one,) = flagged_table.gate.suspicions
+    assert (one.kind, one.rows) == ("outlier", (4, 18))
+    assert "outlier of L(N,D)" in one.words
+
+
+def test_normal_noise_and_exact_laws_have_no_outliers() -> None:
+    called = 0
+    for seed in range(3):
+        frame = grid()
+        frame["loss"] *= np.exp(np.random.default_rng(seed).normal(0, 0.01 if seed else 0, 30))
+        fit = fit_law(Chinchilla(), {"N": frame["N"], "D": frame["D"]}, frame["loss"])
+        called += int(flag_outliers(fit, table(frame))[1].sum())
+    # 90 runs; at five robust deviations of 30 residuals about one in a thousand is called.
+    assert called == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "N,D,loss,loss\n1e8,2e9,3.1,3.2\n", "several columns are called 'loss'"),
+        ("a.csv", "N,D,loss\n1e8,2e9,3.1,7\n1e8,4e9,3.0,8\n", "more fields than the header's 3"),
+        ("a.jsonl", '{"N": 1e8, "D": 2e9, "loss": 3.1, "loss": 3.0}\n', "several columns are called 'loss'"),
+        ("a.csv", "N,D,loss\n1e8,2e9,3.1\n1e8,4e9,three\n", "row 2: got 'three', expected a number"),
+        ("a.jsonl", '{"N": [1, 2], "D": 2e9, "loss": 3.1}\n', "row 1: got '[1, 2]', expected a number"),
+    ],
+)
+def test_a_table_that_cannot_be_read_as_meant_says_where(tmp_path: Path, name: str, text: str, words: str) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        run_tables(read_table(file), COLUMNS, source=str(file))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_separator_at_the_end_of_every_row_shifts_no_column(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("N,D,loss\n1e8,2e9,3.1,\n2e8,4e9,3.0,\n")
+    assert table(read_table(file)).values["N"].tolist() == [1e8, 2e8]
+
+
+def test_places_are_spans_and_long_lists_are_counted() -> None:
+    assert place_text([7]) == "row 7"
+    assert place_text([9, 3, 8, 7], ["a"]) == "rows 3, 7-9 (run a)"
+    assert place_text(range(1, 60, 2)).endswith("... (30 rows)")
+    assert Admission().lines() == ()
+    gate = Admission("x.csv", 3, 2, left_out=(LeftOut("no_number", (2,), (), "no number in column 'loss' (--loss)"),))
+    assert gate.left_out_counts() == {"no_number": 1}
