@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
@@ -16,7 +16,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.terminal import echo
-from archbench.display import json_escape, json_text
+from archbench.display import json_escape, json_text, terminal_text
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host, default_host, load_host
 from archbench.user_folders import cache_folder
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+
+MOST_ROWS_FOLDED = 500
+"""Rows up to which a table is fitted to a terminal."""
+
+_FOLDED = ("architecture", "objective", "from", "contender")
+"""Columns of names, which a narrow terminal breaks; figures stay whole."""
 
 
 def spec_argument(function: F) -> F:
@@ -211,6 +217,40 @@ def table_console() -> "Console":
 
     output = cast("TextIO", StandardOutput())  # rich asks for all of TextIO, and writes
     return DataConsole(file=output, width=None if interactive() else 140, highlight=False)
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
+    """Prints columns two spaces apart, those of `left` flush left.
+
+    A person at a terminal is given what fits it; what goes elsewhere, or is longer than anybody reads, is laid out at
+    once: rich takes a minute for what a large store holds.
+    """
+    if interactive() and len(rows) <= MOST_ROWS_FOLDED:
+        _print_folded(headers, rows, left)
+        return
+    shown = [headers, *([" ".join(terminal_text(cell).split()) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    flush = [name in left for name in headers]
+    lines = []
+    for row in shown:
+        cells = (
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, flush, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    echo("\n".join(lines))
+
+
+def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        names = header in _FOLDED
+        table.add_column(header, justify="left" if header in left else "right", no_wrap=not names, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    table_console().print(table)
 
 
 def _finite(value: Any) -> Any:

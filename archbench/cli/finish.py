@@ -10,11 +10,11 @@ from archbench.analysis.studies import analyse_studies
 from archbench.cli.common import note, table_console, wrapped
 from archbench.cli.terminal import echo
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.errors import PluginError
+from archbench.errors import PluginError, SpecError
 from archbench.host import Host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
-from archbench.leaderboard.page import WITHOUT_CACHE
+from archbench.leaderboard.page import WITHOUT_CACHE, read_board
 from archbench.leaderboard.page import write as write_page
 from archbench.leaderboard.page_cache import PageCache
 from archbench.names import file_stem
@@ -60,8 +60,15 @@ def finish_scan(
     echo(f"page         {report.with_name(PAGE_FILE)}")
     if entries := make_entries(results):
         for entry in entries:
-            add_entry(leaderboard_dir, entry, datetime.date.today())
-        write_page(leaderboard_dir, PageCache.under(cache_dir) if cache_dir else WITHOUT_CACHE)
+            try:
+                add_entry(leaderboard_dir, entry, datetime.date.today())
+            except SpecError as error:
+                note(f"kept off the leaderboard: {entry.contender}: {error}")
+        cache = PageCache.under(cache_dir) if cache_dir else WITHOUT_CACHE
+        board = read_board(leaderboard_dir, cache)
+        write_page(leaderboard_dir, cache, board)
+        for line in board.left_out:
+            note(f"left out of the leaderboard: {line}")
         echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
     echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,6 +46,15 @@ from archbench.units import counted, human_seconds
 EXIT_RUNS_FAILED = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How the runs of a command are carried out."""
+
+    plugin_files: Sequence[Path]
+    tracking: Tracking
+    leave_out_damaged: bool
+
+
 @click.command()
 @spec_argument
 @override_option
@@ -56,6 +66,9 @@ EXIT_RUNS_FAILED = 1
 @nproc_option
 @tracker_option
 @replace_option
+@click.option(
+    "--leave-out-damaged", is_flag=True, help="Leave runs out whose stored result is damaged, rather than train them."
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -69,6 +82,7 @@ def run(
     nproc: int | None,
     trackers: tuple[str, ...],
     replaces: bool,
+    leave_out_damaged: bool,
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
@@ -87,7 +101,8 @@ def run(
         with tracking.telling(note):
             files = [path.resolve() for path in plugin_files]
             admit = None if replaces else _admission(store, leaderboard_dir, host)
-            scan_plan, outcome = _stages(loaded, store, host, cache_dir, files, tracking, told, admit)
+            how = _How(files, tracking, leave_out_damaged)
+            scan_plan, outcome = _stages(loaded, store, host, cache_dir, how, told, admit)
         # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
         from archbench.cli.finish import finish_scan
 
@@ -153,8 +168,7 @@ def _stages(
     store: RunStore,
     host: Host,
     cache_dir: Path,
-    plugin_files: Sequence[Path],
-    tracking: Tracking,
+    how: _How,
     told: list[str],
     admit: Callable[[ScanIndex], None] | None,
 ) -> tuple[ScanPlan, ScanOutcome]:
@@ -178,7 +192,7 @@ def _stages(
             for pending in plan.pending:
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
-        outcome = _stage(spec, plan, store, host, plugin_files, tracking, told)
+        outcome = _stage(spec, plan, store, host, how, told)
         if not plan.pending:
             return plan, outcome
         previous = planned
@@ -189,8 +203,7 @@ def _stage(
     plan: ScanPlan,
     store: RunStore,
     host: Host,
-    plugin_files: Sequence[Path],
-    tracking: Tracking,
+    how: _How,
     told: list[str],
 ) -> ScanOutcome:
     costed = cost_plan(spec, plan, store)
@@ -202,7 +215,14 @@ def _stage(
     try:
         with watcher:
             return carry_out(
-                plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files, tracking=tracking
+                plan,
+                store,
+                host,
+                watcher,
+                executor=spec.executor,
+                plugin_files=how.plugin_files,
+                tracking=how.tracking,
+                leave_out_damaged=how.leave_out_damaged,
             )
     finally:
         told += watcher.warnings

@@ -49,7 +49,7 @@ def _facts(entry: LeaderboardEntry) -> str:
 def _figures(entry: LeaderboardEntry) -> str:
     rows = []
     for axis in CostAxis:
-        figure = entry.figures.get(axis.value)
+        figure = entry.figures.get(axis)
         if figure is None:
             continue
         alpha = f"`{figure.law_status.value}`" if figure.alpha is None else number(figure.alpha)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from archbench.errors import SpecError
+from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.entry import entry_file, read_entry
 from archbench.names import free_name
 from archbench.results.runs import RESULT, SIZE_SCAN, RunState
@@ -18,13 +18,17 @@ def require_free_entries(
     """Raises SpecError where an entry of `index` would replace one of another scan of its name.
 
     The same spec, and one whose runs hold those of the entry, replace it as they always did: its history keeps what
-    it stated. `rename` gives the words that choose a name on the command line.
+    it stated. `rename` gives the words that choose a name on the command line. A damaged entry refuses nothing here: it
+    is not replaced either.
     """
     for contender in dict.fromkeys(run.contender for run in index.runs):
         path = entry_file(directory, index.name, contender)
         if not path.is_file():
             continue
-        entry = read_entry(path)
+        try:
+            entry = read_entry(path)
+        except ArchbenchError:
+            continue
         given = {run.run_id for run in index.runs if (run.contender, run.study, run.role) == (contender, *_RESULTS)}
         lost = sum(run.state is RunState.DONE and run.run_id not in given for run in entry.runs)
         if not lost or same_spec(entry.spec, index.spec, restate):

@@ -9,6 +9,7 @@ from archbench.leaderboard.evidence import OWN_ORIGIN
 from archbench.leaderboard.standings import Row, Table
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 from archbench.units import human_count
@@ -48,9 +49,15 @@ def origins(table: Table) -> str:
     return markdown_line(f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}")
 
 
+def mixed(table: Table) -> str:
+    """How the runs of a table differ in what computed them; empty if they do not."""
+    words = mixed_arithmetic(record for row in table.rows for record in row.entry.records())
+    return markdown_line(f"Mind: {words}.") if words else ""
+
+
 def history(entries: Sequence[LeaderboardEntry], link: Link) -> str:
     """What entries stated before they were replaced, latest first; empty where none was."""
-    axis = CostAxis.EXACT.value
+    axis = CostAxis.EXACT
     changes = []
     for entry in entries:
         figures = [*(past.figures for past in entry.history), entry.figures]

@@ -25,6 +25,7 @@ from archbench.report.words import (
     with_interval,
     without_executed_flops,
 )
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -157,6 +158,7 @@ def reservations(results: ScanResults) -> list[str]:
     tuning = analyse_tuning((*results.records, *results.trials))
     return [
         *results.warnings,
+        *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(
