@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
 from archbench.cli import complete
+from archbench.cli.terminal import echo
+from archbench.display import json_escape, json_text, terminal_text
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host, default_host, load_host
 from archbench.user_folders import cache_folder
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+
+MOST_ROWS_FOLDED = 500
+"""Rows up to which a table is fitted to a terminal."""
+
+_FOLDED = ("architecture", "objective", "from", "contender")
+"""Columns of names, which a narrow terminal breaks; figures stay whole."""
 
 
 def spec_argument(function: F) -> F:
@@ -110,6 +119,16 @@ def tracker_option(function: F) -> F:
     )(function)
 
 
+def replace_option(function: F) -> F:
+    """`--replace`: lets a scan take the place of another one of its name."""
+    return click.option(
+        "--replace",
+        "replaces",
+        is_flag=True,
+        help="Take the place of another scan of the same name, whose finished runs then stand in no list.",
+    )(function)
+
+
 def json_option(function: F) -> F:
     """`--json`: machine-readable output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
@@ -156,12 +175,18 @@ def print_json(value: Any) -> None:
 
     Commands print the classes of `archbench.cli.outputs`, whose JSON Schemas are in docs/schemas.
     """
-    click.echo(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
+    text = json_text(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # JSON has escapes of its own for what the stream's encoding lacks.
+        text = re.sub(r"[^\x00-\x7f]", lambda found: json_escape(found[0]), text)
+    echo(text)
 
 
 def note(line: str) -> None:
     """A line on standard error, so that standard output stays the result alone."""
-    click.echo(_between_words(line) if sys.stderr.isatty() else line, err=True)
+    echo(_between_words(line) if sys.stderr.isatty() else line, err=True)
 
 
 def interactive() -> bool:
@@ -188,9 +213,44 @@ def _between_words(text: str) -> str:
 
 def table_console() -> "Console":
     """A console for tables: as wide as the terminal, or wide enough not to wrap where nobody watches."""
-    from rich.console import Console
+    from archbench.cli.console import DataConsole, StandardOutput
 
-    return Console(width=None if interactive() else 140, highlight=False)
+    output = cast("TextIO", StandardOutput())  # rich asks for all of TextIO, and writes
+    return DataConsole(file=output, width=None if interactive() else 140, highlight=False)
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
+    """Prints columns two spaces apart, those of `left` flush left.
+
+    A person at a terminal is given what fits it; what goes elsewhere, or is longer than anybody reads, is laid out at
+    once: rich takes a minute for what a large store holds.
+    """
+    if interactive() and len(rows) <= MOST_ROWS_FOLDED:
+        _print_folded(headers, rows, left)
+        return
+    shown = [headers, *([" ".join(terminal_text(cell).split()) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    flush = [name in left for name in headers]
+    lines = []
+    for row in shown:
+        cells = (
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, flush, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    echo("\n".join(lines))
+
+
+def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        names = header in _FOLDED
+        table.add_column(header, justify="left" if header in left else "right", no_wrap=not names, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    table_console().print(table)
 
 
 def _finite(value: Any) -> Any:

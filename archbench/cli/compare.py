@@ -9,8 +9,11 @@ import click
 from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
 from archbench.cli.outputs.comparisons import CompareOutput
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.runs import RunRecord, size_scan_results
+from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
     from archbench.analysis.comparison.multiplier import Window
@@ -64,25 +67,28 @@ def compare(
     asked = _window(window)
     frontiers, comparisons = analyse_scan(records, baseline=a, window=asked)
     places = _places(records, a, b, at_cost, at_loss)
+    mixed = mixed_arithmetic(records)
     if as_json:
-        print_json(CompareOutput(scans, list(comparisons), places))
+        print_json(CompareOutput(scans, list(comparisons), places, [mixed] if mixed else []))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
-    click.echo(wrapped(verdict(results)))
+    echo(wrapped(verdict(results)))
+    if mixed:
+        echo(wrapped(f"- Mind: {mixed}."))
     if comparisons:
-        click.echo("")
+        echo("")
         _print_table(comparisons, records)
     if places:
         from archbench.report.labels import labels_of
 
-        click.echo("")
+        echo("")
         for place in places:
-            click.echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
+            echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
 
 
 def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["RunRecord"], list[str]]:
     """The records of both contenders, and the scans that they come from."""
-    indices = [store.scan(name) for name in ([scan] if scan else store.scan_names())]
+    indices = [store.scan(scan)] if scan else _whole_scans(store)
     if not indices:
         raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
     holders = {name: [index for index in indices if _has(index, name)] for name in (a, b)}
@@ -103,6 +109,17 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
         for problem in problems:
             note(f"warning: {problem}")
     return records, sorted({index.name for index in chosen.values()})
+
+
+def _whole_scans(store: "RunStore") -> list["ScanIndex"]:
+    """All scans but those whose list is damaged, which are told."""
+    found = []
+    for name in store.scan_names():
+        try:
+            found.append(store.scan(name))
+        except DamagedFile as error:
+            note(f"warning: {error}")
+    return found
 
 
 def _check_texts(a: str, b: str, first: "ScanIndex", second: "ScanIndex") -> None:

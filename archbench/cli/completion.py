@@ -4,6 +4,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from archbench.cli.main import PROGRAM, cli
+from archbench.cli.terminal import echo
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_ARCHBENCH_COMPLETE"
@@ -30,4 +31,4 @@ def completion(shell: str) -> None:
     assert found is not None
     # The text of the script alone: click's own `source` first asks bash for its version.
     complete = found(cli, {}, PROGRAM, VARIABLE)
-    click.echo(complete.source_template % complete.source_vars())
+    echo(complete.source_template % complete.source_vars())

@@ -16,6 +16,7 @@ from archbench.cli.common import (
     spec_argument,
 )
 from archbench.cli.outputs.plans import DataOutput, LeftOutRow, ReadRow, TextRow, TokenizerRow
+from archbench.cli.terminal import echo
 from archbench.contracts.data import ReadingLog
 from archbench.data.corpus import Corpus
 from archbench.scans.texts import prepared_texts
@@ -84,12 +85,12 @@ def _print(texts: Mapping[str, TextRow], tokenizer: TokenizerRow) -> None:
     for row in rows:
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
         right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        click.echo("  ".join((*left, *right)))
+        echo("  ".join((*left, *right)))
     ids = f"{tokenizer.kind} of {tokenizer.vocab_size:,} ids ({tokenizer.fingerprint[:12]})"
-    click.echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")
+    echo(f"tokenizer {ids}; documents, bytes and tokens are those of the training split")
     for name, text in texts.items():
         for line in _reading_lines(text):
-            click.echo(f"{name}: {line}" if len(texts) > 1 else line)
+            echo(f"{name}: {line}" if len(texts) > 1 else line)
 
 
 def _reading_lines(text: TextRow) -> list[str]:

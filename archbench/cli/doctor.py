@@ -18,6 +18,7 @@ import psutil
 
 from archbench.cli.common import cache_option, json_option, note, print_json, runs_option, wrapped
 from archbench.cli.outputs.plugins import Finding
+from archbench.cli.terminal import echo
 from archbench.errors import ArchbenchError
 from archbench.host import Host, default_host
 from archbench.launch_variables import without_launchers
@@ -78,9 +79,9 @@ def doctor(ctx: click.Context, runs_dir: Path, cache_dir: Path, smoke: bool, as_
     for finding in _examine(runs_dir, cache_dir, smoke):
         findings.append(finding)
         if not as_json:
-            click.echo(wrapped(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.what}: {finding.found}"))
+            echo(wrapped(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.what}: {finding.found}"))
             if finding.remedy:
-                click.echo(wrapped(f"         {'better' if finding.ok else 'remedy'}: {finding.remedy}"))
+                echo(wrapped(f"         {'better' if finding.ok else 'remedy'}: {finding.remedy}"))
     if as_json:
         print_json(findings)
     problems = sum(not finding.ok for finding in findings)

@@ -10,6 +10,7 @@ import click
 from archbench.cli import complete
 from archbench.cli.common import PATH, host_with, json_option, note, plugin_option, print_json, runs_option
 from archbench.cli.outputs.runs import ExportOutput
+from archbench.cli.terminal import echo
 from archbench.errors import DataError, SpecError, StoreError
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
@@ -75,9 +76,9 @@ def export(
         print_json(ExportOutput(str(folder), record.run_id, exported.model_class, has_tokenizer, url))
         return
     loads = f"{exported.model_class}.from_pretrained" if exported.model_class else "archbench's load_model"
-    click.echo(f"{folder}  (loads by {loads}; its README.md says how)")
+    echo(f"{folder}  (loads by {loads}; its README.md says how)")
     if url:
-        click.echo(url)
+        echo(url)
 
 
 def _exportable(directory: RunDirectory) -> RunRecord:

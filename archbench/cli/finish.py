@@ -5,20 +5,20 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
 from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.analysis.studies import analyse_studies
 from archbench.cli.common import note, table_console, wrapped
+from archbench.cli.terminal import echo
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.errors import PluginError
+from archbench.errors import PluginError, SpecError
 from archbench.host import Host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
-from archbench.leaderboard.page import WITHOUT_CACHE
+from archbench.leaderboard.page import WITHOUT_CACHE, read_board
 from archbench.leaderboard.page import write as write_page
 from archbench.leaderboard.page_cache import PageCache
+from archbench.names import file_stem
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
@@ -50,30 +50,37 @@ def finish_scan(
         return None
     results = scan_results(index, records)
     # The result is told first: a page that cannot be written, or a damaged entry of another scan, must not hide it.
-    click.echo("")
+    echo("")
     print_verdict(results)
-    click.echo("")
+    echo("")
     if results.frontiers:
         print_exponents(results.frontiers)
-        click.echo("")
-    report = write_report(results, reports_dir / index.name, report_sections(host))
-    click.echo(f"report       {report}")
-    click.echo(f"page         {report.with_name(PAGE_FILE)}")
+        echo("")
+    report = write_report(results, reports_dir / file_stem(index.name), report_sections(host))
+    echo(f"report       {report}")
+    echo(f"page         {report.with_name(PAGE_FILE)}")
     if entries := make_entries(results):
         for entry in entries:
-            add_entry(leaderboard_dir, entry, datetime.date.today())
-        write_page(leaderboard_dir, PageCache.under(cache_dir) if cache_dir else WITHOUT_CACHE)
-        click.echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
-    click.echo(f"runs         {store.root}")
+            try:
+                add_entry(leaderboard_dir, entry, datetime.date.today())
+            except SpecError as error:
+                note(f"kept off the leaderboard: {entry.contender}: {error}")
+        cache = PageCache.under(cache_dir) if cache_dir else WITHOUT_CACHE
+        board = read_board(leaderboard_dir, cache)
+        write_page(leaderboard_dir, cache, board)
+        for line in board.left_out:
+            note(f"left out of the leaderboard: {line}")
+        echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
+    echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)
     return results
 
 
 def print_verdict(results: ScanResults) -> None:
     """Prints the verdict and what it must be read with."""
-    click.echo(wrapped(verdict(results)))
+    echo(wrapped(verdict(results)))
     for reservation in reservations(results):
-        click.echo(wrapped(f"- Mind: {reservation}"))
+        echo(wrapped(f"- Mind: {reservation}"))
 
 
 def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:

@@ -19,6 +19,7 @@ from archbench.cli.run_tables import (
     table_options,
     unstated,
 )
+from archbench.cli.terminal import echo
 from archbench.cli.usual_columns import require_loss, with_usual_columns
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
@@ -237,7 +238,7 @@ def print_laws(arch: str, laws: "Sequence[LawRow]", why: str) -> None:
     table_console().print(table)
     chosen = next((row for row in laws if row.recommended), None)
     head = f"recommended: {chosen.law}, floor {chosen.floor}: " if chosen else ""
-    click.echo(f"{head}{why}")
+    echo(f"{head}{why}")
 
 
 def _ends(interval: "Interval") -> str:
@@ -281,14 +282,14 @@ def _print(one: _Found) -> None:
 
     result, rows, windows = one.result, one.audit, one.back_test
     title = f"{one.arch}: {result.law}" if one.arch else result.law
-    click.echo(f"{title}  {result.equation}")
+    echo(f"{title}  {result.equation}")
     left = ", ".join(f"{count} {reason}" for reason, count in result.left_out.items()) or "none"
     convention = f", N {result.param_convention}" if result.param_convention else ""
-    click.echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
-    click.echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
-    click.echo(f"{result.objective}: {result.objective_value:.8g}")
+    echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
+    echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
+    echo(f"{result.objective}: {result.objective_value:.8g}")
     for line in (*one.gate.lines(), *(f"note: {said}" for said in result.notes)):
-        click.echo(line)
+        echo(line)
     console = table_console()
     if result.status.value == "ok":
         method = next((one.method for one in result.intervals.values()), "")
@@ -318,4 +319,4 @@ def _print(one: _Found) -> None:
                 {True: "yes", False: "no", None: window.reason or "-"}[window.covered],
             )
         console.print(table)
-    click.echo("")
+    echo("")

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from archbench.cli.common import print_json, table_console
 from archbench.cli.run_tables import load_tables, print_gate, stated_params, unstated
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError
 
 ALLOCATION = "allocation"
@@ -43,10 +42,10 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
 
     for runs, rows in found:
         head = f"{runs.arch}: " if runs.arch else ""
-        click.echo(f"{head}N ~ C^a, D ~ C^b (Hoffmann et al. 2022, section 3), N {stated_params(options)}")
+        echo(f"{head}N ~ C^a, D ~ C^b (Hoffmann et al. 2022, section 3), N {stated_params(options)}")
         print_gate(runs)
         for line in notes:
-            click.echo(f"note: {line}")
+            echo(f"note: {line}")
         table = Table("approach", "points", "a (95 %)", "b (95 %)", "status", box=None, header_style="bold")
         for row in rows:
             status = row.status.value + (f": {row.reason}" if row.reason else "")
@@ -54,7 +53,7 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
         table_console().print(table)
         for row in rows:
             for line in row.notes:
-                click.echo(f"{row.approach}: {line}")
+                echo(f"{row.approach}: {line}")
 
 
 def _cell(interval: Any) -> str:

@@ -11,6 +11,7 @@ from archbench.cli.common import json_option, print_json, runs_option
 from archbench.cli.fit import BEST, chosen_law, fit_table, print_laws
 from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
+from archbench.cli.terminal import echo
 from archbench.cli.usual_columns import require_loss, with_usual_columns
 from archbench.errors import SpecError, nearest
 from archbench.results.fits import Interval
@@ -152,8 +153,8 @@ def _of_scan(
 
 def _print_scan(one: "ScanForecast") -> None:
     floor = f", floor {one.frontier.floor}"
-    click.echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
-    click.echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
+    echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
+    echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
     for row in one.budgets:
         parts = []
         if row.loss:
@@ -163,9 +164,9 @@ def _print_scan(one: "ScanForecast") -> None:
             if row.joint_loss is not row.loss:
                 parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D){_beyond(row.joint_loss)}")
         words = ", ".join(parts) or "no forecast"
-        click.echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}")
+        echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}")
     for point in one.at:
-        click.echo(f"{one.contender}: {_words_of(point)} nats by L(N,D){_beyond(point)}")
+        echo(f"{one.contender}: {_words_of(point)} nats by L(N,D){_beyond(point)}")
 
 
 def _read(law: str, result: Any, points: str) -> str:
@@ -280,24 +281,24 @@ def _one(
 def _print(one: "ForecastRow") -> None:
     head = f"{one.arch}: " if one.arch else ""
     for line in one.gate.lines:
-        click.echo(f"{head}{line}")
+        echo(f"{head}{line}")
     if one.laws:
         print_laws(one.arch, one.laws, one.reason)
     if one.fit is None or one.fit.status.value != "ok":
         status = f"{one.fit.status.value}: {one.fit.reason}" if one.fit else one.reason
-        click.echo(f"{head}no forecast: {status}")
+        echo(f"{head}no forecast: {status}")
         return
-    click.echo(f"{head}by {one.fit.law}, floor {one.fit.floor}, {one.fit.points_used} points")
+    echo(f"{head}by {one.fit.law}, floor {one.fit.floor}, {one.fit.points_used} points")
     for line in one.fit.notes:
-        click.echo(f"{head}note: {line}")
+        echo(f"{head}note: {line}")
     for row in one.budgets:
         line = f"{head}{row.flops:.3g} FLOPs: loss {_loss(row.loss)}"
         for letter, interval in (("N", row.params), ("D", row.tokens)):
             if interval is not None:
                 line += f", {letter} {_span(interval, '.3g')}"
-        click.echo(line + _beyond(row))
+        echo(line + _beyond(row))
     for point in one.at:
-        click.echo(f"{head}{_words_of(point)}{_beyond(point)}")
+        echo(f"{head}{_words_of(point)}{_beyond(point)}")
 
 
 def _words_of(point: "Forecast") -> str:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from archbench.cli.common import print_json, wrapped
 from archbench.cli.outputs import fields_of
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.units import human_count
 
@@ -41,7 +40,7 @@ def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_js
     store = RunStore(runs_dir)
     records, problems = store.records(store.scan(scan))
     for problem in problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     studies = list(dict.fromkeys(record.study for record in records if record.role == FINETUNE))
     if not studies:
         raise StoreError(
@@ -100,18 +99,18 @@ def _chosen(directions: Sequence[tuple[str, str, str]], question: TransferQuesti
 def _print(one: "TransferForecast") -> None:
     head = f"{one.contender}, {one.source} → {one.target}"
     tokens, flops = human_count(one.target_tokens), f"{one.flops:.3g} FLOPs ({one.cost_axis.value})"
-    click.echo(f"{head}: {tokens} target tokens, {flops}")
+    echo(f"{head}: {tokens} target tokens, {flops}")
     for option in one.options:
-        click.echo(wrapped(f"  {option.kind.value}: {_option(option)}"))
+        echo(wrapped(f"  {option.kind.value}: {_option(option)}"))
     for answer in one.answers:
         if answer.best is not None and not one.remark:
-            click.echo(wrapped(f"  lowest loss by the laws, {answer.given}: {answer.best.value} ({_sure(answer)})"))
+            echo(wrapped(f"  lowest loss by the laws, {answer.given}: {answer.best.value} ({_sure(answer)})"))
     if one.remark:
-        click.echo(wrapped(f"  {one.remark}"))
+        echo(wrapped(f"  {one.remark}"))
     for measured in one.measured:
         point = measured.point
         words = f"{point.loss_nats:.4g} nats, N {human_count(point.non_embedding_params)}, {point.cost:.3g} FLOPs"
-        click.echo(wrapped(f"  measured at {human_count(measured.target_tokens)}: {measured.kind.value}: {words}"))
+        echo(wrapped(f"  measured at {human_count(measured.target_tokens)}: {measured.kind.value}: {words}"))
 
 
 def _sure(answer: "TransferAnswer") -> str:

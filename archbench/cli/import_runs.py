@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archbench.cli import complete
-from archbench.cli.common import PATH, host_with, note, plugin_option, runs_option
+from archbench.cli.common import PATH, host_with, note, plugin_option, replace_option, runs_option, shell_words
 from archbench.cli.import_readers import (
     FLAGS,
     TABLE,
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
 @click.option("--baseline", metavar="ARCH", help="The architecture that others are compared with.")
 @click.option("--text", metavar="NAME", help="Name of the evaluation text: imports of one text can be compared.")
 @plugin_option
+@replace_option
 @runs_option
 def import_runs(
     paths: tuple[Path, ...],
@@ -89,17 +90,20 @@ def import_runs(
     baseline: str | None,
     text: str | None,
     plugin_files: tuple[Path, ...],
+    replaces: bool,
     runs_dir: Path,
     **options: Any,
 ) -> None:
     """Put runs that were made elsewhere into the run store.
 
     PATH is a table of runs, or what another tool logged (a file or a folder, several at a time). `compare` and
-    `report` then treat the runs like any scan, their origin stated. Importing a file again changes nothing. Rows that
-    cannot be meant are left out and named; columns that look like another unit are refused.
+    `report` then treat the runs like any scan, their origin stated. Importing a file again changes nothing; an import
+    that would drop runs of another scan of its name is refused. Rows that cannot be meant are left out and named;
+    columns that look like another unit are refused.
     """
     from archbench.analysis.tables.read import run_tables
     from archbench.runs.imported import imported_run_id, write_imported
+    from archbench.runs.replacing import check_names, require_free
     from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 
     _check(options, text)
@@ -117,18 +121,15 @@ def import_runs(
     records = _records(origin, tables, options)
     store = RunStore(runs_dir)
     store.create()
-    indexed = []
-    for record in records:
-        record = replace(record, run_id=imported_run_id(record))
-        write_imported(store.directory(record.run_id), record)
-        indexed.append(
-            IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id)
-        )
+    records = [replace(record, run_id=imported_run_id(record)) for record in records]
     index = ScanIndex(
         name=name or scan_name(paths),
         description=f"Imported from {shown}; N {options['param_convention']}",
         baseline=baseline,
-        runs=tuple(indexed),
+        runs=tuple(
+            IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id)
+            for record in records
+        ),
         spec={},
         environment={
             "origin": origin,
@@ -137,6 +138,13 @@ def import_runs(
             "gate": gates,
         },
     )
+    check_names(
+        index, scan="--name" if name else f"{source}: say --name", contender=f"{source}: --arch {read.columns.arch}"
+    )
+    if not replaces:
+        require_free(store, index, rename=lambda free: shell_words("--name", free))
+    for record in records:
+        write_imported(store.directory(record.run_id), record)
     store.save_scan(index)
     for arch, lines in gates.items():
         for line in lines:
@@ -148,8 +156,8 @@ def import_runs(
             told.update(row for found in table.gate.suspicions for row in found.rows)
         for line in row_places(read.places, told):
             note(line)
-    what = f"{counted(len(indexed), 'run')} of {counted(len(tables), 'architecture')}"
-    note(f"{source}: {what} {'is' if len(indexed) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
+    what = f"{counted(len(records), 'run')} of {counted(len(tables), 'architecture')}"
+    note(f"{source}: {what} {'is' if len(records) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
 
 
 def _check(options: dict[str, Any], text: str | None) -> None:

@@ -1,6 +1,7 @@
 """`archbench leaderboard`: renders the pages from the entries, checks them, takes in the entries of a scan."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,28 +18,33 @@ from archbench.cli.common import (
     note,
     plugin_option,
     print_json,
+    replace_option,
     runs_option,
 )
 from archbench.cli.outputs.leaderboard import CheckedEntry, LeaderboardOutput, Standing, SubmissionOutput
+from archbench.cli.terminal import echo
 
 if TYPE_CHECKING:
     from archbench.leaderboard.page_cache import PageCache
+
+if TYPE_CHECKING:
+    from archbench.leaderboard.entry import LeaderboardEntry
 
 EXIT_DIFFERS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class Folders:
     """The folders of the leaderboard, for its commands."""
 
-    directory: Path
-    cache_dir: Path
+    leaderboard: Path
+    caches: Path
 
     def cache(self) -> "PageCache":
         """What was computed for its pages before."""
         from archbench.leaderboard.page_cache import PageCache
 
-        return PageCache.under(self.cache_dir)
+        return PageCache.under(self.caches)
 
 
 @click.group(invoke_without_command=True)
@@ -53,27 +59,32 @@ def leaderboard(
     """Render the leaderboard, or check it.
 
     Without a command, the pages are rendered from the entries. Every figure is computed anew from the learning curves
-    in the entries; an entry that states another is refused. What was computed from an entry is kept in the cache, under
-    the hashes of the entry and of archbench's own code.
+    in the entries; an entry that states another, or holds what no run can have measured, is named and left out: the
+    command then ends with 1. What was computed from an entry is kept in the cache, under the hashes of the entry and of
+    archbench's own code.
     """
     if context.invoked_subcommand is not None:
         if only_check or as_json:
             raise click.UsageError("--check and --json are for the pages; give them without a command")
-        context.obj = Board(leaderboard_dir, cache_dir)
+        context.obj = Folders(leaderboard_dir, cache_dir)
         return
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
+    from archbench.leaderboard.page_cache import PageCache
 
-    board = Board(leaderboard_dir, cache_dir)
-    problems = page.check(leaderboard_dir, board.cache()) if only_check else []
-    changed = [] if only_check else page.write(leaderboard_dir, board.cache())
+    cache = PageCache.under(cache_dir)
+    board = page.read_board(leaderboard_dir, cache)
+    problems = page.check(leaderboard_dir, cache, board)[len(board.left_out) :] if only_check else []
+    changed = [] if only_check else page.write(leaderboard_dir, cache, board)
     for problem in problems:
         note(problem)
     if problems:
         are = "file is" if len(problems) == 1 else "files are"
         note(f"{len(problems)} {are} out of date; `archbench leaderboard` renders them again")
+    _tell_left_out(board.left_out)
+    problems = [*board.left_out, *problems]
     if as_json:
-        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(board)))
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(board.entries)))
     elif not only_check:
         _tell_changed(changed)
     context.exit(EXIT_DIFFERS if problems else 0)
@@ -82,27 +93,33 @@ def leaderboard(
 @leaderboard.command()
 @click.argument("scan", type=PATH, metavar="SCAN", shell_complete=complete.specs_and_scans)
 @runs_option
+@replace_option
 @click.pass_obj
-def add(board: Board, scan: Path, runs_dir: Path) -> None:
+def add(folders: Folders, scan: Path, runs_dir: Path, replaces: bool) -> None:
     """Take in the entries of a scan of the store, and render the pages.
 
     SCAN is a spec's file or the name in it. What an entry of the same scan and contender stated before is kept in the
-    new entry's history.
+    new entry's history; one of another spec is replaced only where --replace says so.
     """
     from archbench.cli.finish import scan_results
     from archbench.cli.status import records_of, scan_name
     from archbench.leaderboard import page
     from archbench.leaderboard.build import make_entries
     from archbench.leaderboard.entry import add_entry
+    from archbench.leaderboard.replacing import require_free_entries
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
     index = store.scan(scan_name(scan))
+    if not replaces:
+        require_free_entries(folders.leaderboard, index, rename=lambda name: f"another name in the spec, as {name!r},")
     entries = make_entries(scan_results(index, records_of(store, index)))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
-    written = [add_entry(board.directory, entry, datetime.date.today()) for entry in entries]
-    _tell_changed([*written, *page.write(board.directory, board.cache())])
+    written = [add_entry(folders.leaderboard, entry, datetime.date.today()) for entry in entries]
+    board = page.read_board(folders.leaderboard, folders.cache())
+    _tell_changed([*written, *page.write(folders.leaderboard, folders.cache(), board)])
+    _tell_left_out(board.left_out)
 
 
 @leaderboard.command()
@@ -119,21 +136,25 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     from archbench.leaderboard.submission import check_submission
 
     host = host_with(plugin_files)
-    paths = entries or tuple(sorted((context.obj.directory / "entries").glob("*.json")))
+    paths = entries or tuple(sorted((context.obj.leaderboard / "entries").glob("*.json")))
     checked = [check_submission(path, host) for path in paths]
     if as_json:
         rows = [CheckedEntry(str(one.path), list(one.problems), list(one.unchecked)) for one in checked]
         print_json(SubmissionOutput(rows))
     else:
         for one in checked:
-            click.echo(f"{one.path}: {'refused' if one.problems else 'good'}")
+            echo(f"{one.path}: {'refused' if one.problems else 'good'}")
             for line in (*one.problems, *(f"not checked: {what}" for what in one.unchecked)):
-                click.echo(f"    {line}")
+                echo(f"    {line}")
     context.exit(EXIT_DIFFERS if any(one.problems for one in checked) else 0)
 
 
-def _standings(board: Board) -> list[Standing]:
-    from archbench.leaderboard.page import read_entries
+def _tell_left_out(left_out: Sequence[str]) -> None:
+    for line in left_out:
+        note(f"left out: {line}")
+
+
+def _standings(entries: "Sequence[LeaderboardEntry]") -> list[Standing]:
     from archbench.leaderboard.standings import make_standings
 
     return [
@@ -150,7 +171,7 @@ def _standings(board: Board) -> list[Standing]:
             law=row.frontier.law,
             multiplier=row.multiplier,
         )
-        for standing in make_standings(read_entries(board.directory, board.cache()))
+        for standing in make_standings(entries)
         for table in standing.tables
         for row in table.rows
     ]
@@ -158,6 +179,6 @@ def _standings(board: Board) -> list[Standing]:
 
 def _tell_changed(paths: list[Path]) -> None:
     for path in paths:
-        click.echo(str(path))
+        echo(str(path))
     if not paths:
         note("nothing has changed")

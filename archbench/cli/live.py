@@ -7,19 +7,24 @@ meanwhile are shown above the view while it lasts, and are written to the ordina
 
 import io
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
+from rich.text import Text
+
+from archbench.cli.console import DataConsole
+from archbench.cli.terminal import write
+from archbench.display import terminal_text
 
 REFRESH_SECONDS = 0.25
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
 """The alternate screen, without a cursor and without breaking lines."""
-_HOME, _END_OF_LINE, _END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+_HOME, _CLEAR_LINE, _CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
+"""From the cursor on. Said before a line is written: behind a full one the cursor stands on its last cell."""
 
 
 class LiveView:
@@ -32,7 +37,7 @@ class LiveView:
     def __init__(self, render: Callable[[int, int], RenderableType], stream: TextIO | None = None) -> None:
         self._render = render
         self._stream = stream or sys.stdout
-        self._console = Console(file=self._stream, force_terminal=True, highlight=False)
+        self._console = DataConsole(file=self._stream, force_terminal=True, highlight=False)
         self._lines: list[str] = []
         self._lock = threading.RLock()
         self._stop = threading.Event()
@@ -61,7 +66,7 @@ class LiveView:
     def print(self, line: str) -> None:
         """Shows `line` above the view, and keeps it for the ordinary screen."""
         with self._lock:
-            self._lines.append(line)
+            self._lines.append(terminal_text(line))
 
     def draw(self) -> None:
         """Draws the view now."""
@@ -71,7 +76,9 @@ class LiveView:
                 self._console.print(self._render(columns, rows))
             lines = capture.get().splitlines()[:rows]
             shown = [*self._newest(columns, rows - len(lines)), *lines]
-            self._write(_HOME + "\r\n".join(f"{line}{_END_OF_LINE}" for line in shown) + _END_OF_SCREEN)
+            *upper, last = shown or [""]
+            text = "".join(f"{_CLEAR_LINE}{line}\r\n" for line in upper) + _CLEAR_REST + last
+            self._write(_HOME + self._in_as_many_columns(text))
 
     def _newest(self, columns: int, rows: int) -> list[str]:
         """The last printed lines, as many as fit on `rows` rows when broken between words."""
@@ -79,7 +86,7 @@ class LiveView:
         for line in reversed(self._lines):
             if len(newest) >= rows:
                 break
-            newest = [*(textwrap.wrap(line, columns) or [""]), *newest]
+            newest = [*(part.plain.rstrip() for part in Text(line).wrap(self._console, columns)), *newest]
         return newest[-rows:] if rows > 0 else []
 
     def _keep_drawing(self) -> None:
@@ -87,9 +94,13 @@ class LiveView:
             self.draw()
             self._stop.wait(REFRESH_SECONDS)
 
+    def _in_as_many_columns(self, text: str) -> str:
+        """`text` with a mark for each letter that the stream cannot show: an escape would push others off the line."""
+        encoding = self._stream.encoding or "utf-8"
+        return text.encode(encoding, "replace").decode(encoding)
+
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        write(text, self._stream)
 
 
 class _Printed(io.TextIOBase):

@@ -6,12 +6,21 @@ from typing import Self
 
 from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from archbench.cli.common import interactive
 from archbench.cli.live import LiveView
-from archbench.cli.scan_view import ShownRun, row_name, scan_table, sparkline, stacked, summary_line
+from archbench.cli.scan_view import (
+    ShownRun,
+    WorkColumn,
+    row_name,
+    scan_table,
+    sparkline,
+    stacked,
+    summary_line,
+    text_column,
+    work_table,
+)
 from archbench.cli.watch import LineWatcher, Pace, short_label
 from archbench.contracts.executor import Progress
 from archbench.results.runs import RunState
@@ -113,24 +122,20 @@ class LiveWatcher(LineWatcher):
     def _at_work(self, columns: int) -> RenderableType:
         """A table of the runs that go on: figures stay whole, names are shortened, then broken."""
         wide, roomy = columns >= _WIDE, columns >= _NARROW
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("run")
-        if roomy:
-            table.add_column("", no_wrap=True)
-        for header in ("steps", "loss", *(["curve"] if roomy else []), "tokens/s"):
-            table.add_column(header, justify="left" if header == "curve" else "right", no_wrap=True)
-        for run, progress in list(self.current.values()):
-            bar = ProgressBar(progress.total_steps, progress.step, width=20 if wide else 8)
-            curve = sparkline(list(self._losses.get(run.run_id, ())), 16 if wide else 8)
-            table.add_row(
-                label(run) if wide else short_label(run),
-                *([bar] if roomy else []),
-                f"{progress.step}/{progress.total_steps}",
-                "" if progress.loss_nats is None else f"{progress.loss_nats:.3f}",
-                *([curve] if roomy else []),
-                "" if progress.tokens_per_s is None else human_count(progress.tokens_per_s),
-            )
-        return table
+        runs = list(self.current.values())
+        bar_columns, curve_columns = (20, 16) if wide else (8, 8)
+        bars = [ProgressBar(progress.total_steps, progress.step, width=bar_columns) for _, progress in runs]
+        curves = [sparkline(list(self._losses.get(run.run_id, ())), curve_columns) for run, _ in runs]
+        losses = ["" if one.loss_nats is None else f"{one.loss_nats:.3f}" for _, one in runs]
+        rates = ["" if one.tokens_per_s is None else human_count(one.tokens_per_s) for _, one in runs]
+        figures = [
+            *([WorkColumn("", bars, bar_columns, rank=4)] if roomy else []),
+            text_column("steps", [f"{progress.step}/{progress.total_steps}" for _, progress in runs], rank=0),
+            text_column("loss", losses, rank=1),
+            *([text_column("curve", curves, rank=3, justify="left")] if roomy else []),
+            text_column("tokens/s", rates, rank=2),
+        ]
+        return work_table([label(run) if wide else short_label(run) for run, _ in runs], figures, columns)
 
 
 def make_watcher(pace: Pace) -> LineWatcher:

@@ -1,6 +1,7 @@
 """The command line: a group whose commands are imported when they are called, so that `--help` answers at once."""
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from archbench import errors
+from archbench.cli.terminal import echo, flush, lost_output, prepare_streams
 
 PROGRAM = "archbench"
 EXIT_USAGE = 2
@@ -104,20 +106,26 @@ def cli(debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; a problem is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    sys.exit(_invoke(arguments, debug="--debug" in arguments))
+    prepare_streams()
+    code = _invoke(arguments, debug="--debug" in arguments)
+    flush()
+    if (lost := lost_output()) is not None:
+        code = _say(lost, code or EXIT_USAGE)
+    sys.exit(code)
 
 
 def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
     output = sys.stdout
     try:
         result: Any = cli.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", EXIT_INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue(), err=True, nl=False)
         return error.exit_code
     except errors.ArchbenchError as error:
         if debug:
@@ -133,6 +141,9 @@ def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
         own_command = next((word for word in arguments if not word.startswith("-")), "") in COMMANDS
         if isinstance(error, SystemExit) and not own_command:
             raise  # how a plug-in's command may end
+        flush()
+        if isinstance(error, OSError) and lost_output() is not None:
+            return EXIT_USAGE  # what was written by others than `echo`, as the text of --help
         if debug:
             traceback.print_exc()
         return _unforeseen(error, f"`{' '.join(['archbench', '--debug', *arguments])}` shows the traceback")
@@ -159,7 +170,7 @@ def _unforeseen(error: BaseException, again: str) -> int:
 
 
 def _say(message: str, exit_code: int) -> int:
-    click.echo(f"archbench: {' '.join(message.split())}", err=True)
+    echo(f"archbench: {' '.join(message.split())}", err=True)
     return exit_code
 
 

@@ -24,6 +24,7 @@ from archbench.cli.common import (
 from archbench.cli.outputs.plans import PendingRow, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_sizes import size_table
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError
 from archbench.planning.estimate import (
     RunEstimate,
@@ -144,7 +145,7 @@ def plan(
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry, overrides)
     if resolved:
-        print_json(loaded.resolved()) if as_json else click.echo(to_yaml(loaded.resolved()), nl=False)
+        print_json(loaded.resolved()) if as_json else echo(to_yaml(loaded.resolved()), nl=False)
         return
     if what_next:
         warmup = loaded.training.schedule.warmup_steps

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archbench.cli.common import note, print_json, table_console
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, nearest
 from archbench.runs.store import RunStore
 from archbench.units import counted, human_count
@@ -110,8 +111,8 @@ def show_next(
 def _print(one: "NextRuns", axis: str) -> None:
     from rich.table import Table
 
-    click.echo(f"{one.contender}: {one.quantity} is {one.value:.4g}, by {one.law} on {one.points}")
-    click.echo(
+    echo(f"{one.contender}: {one.quantity} is {one.value:.4g}, by {one.law} on {one.points}")
+    echo(
         f"its standard error is {one.std_now:.2g} and would be {one.std_after:.2g} after "
         f"{counted(sum(run.count for run in one.runs), 'run')} of {human_count(one.spent)} FLOPs ({axis}) together:"
     )
@@ -126,4 +127,4 @@ def _print(one: "NextRuns", axis: str) -> None:
             str(run.count),
         )
     table_console().print(table)
-    click.echo("")
+    echo("")

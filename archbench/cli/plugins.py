@@ -10,6 +10,7 @@ from archbench.cli import complete
 from archbench.cli.common import host_with, json_option, plugin_option, print_json, wrapped
 from archbench.cli.plugins_check import check_plugin
 from archbench.cli.plugins_new import new_plugin
+from archbench.cli.terminal import echo
 from archbench.errors import PluginError, nearest
 from archbench.host import Host, PluginInfo
 
@@ -38,9 +39,9 @@ def list_plugins(plugin_files: tuple[Path, ...], as_json: bool) -> None:
     for info in host.plugins:
         offered = "; ".join(f"{noun} {', '.join(names)}" for noun, names in info.registered.items())
         state = "" if not info.failures else "  FAILED" if not info.registered else "  FAILED in part"
-        click.echo(f"{info.name}  ({info.distribution} {info.version}){state}")
+        echo(f"{info.name}  ({info.distribution} {info.version}){state}")
         if offered:
-            click.echo(wrapped(f"    {offered}"))
+            echo(wrapped(f"    {offered}"))
         _print_problems(info)
 
 
@@ -60,7 +61,7 @@ def show_plugin(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> Non
         print_json({"plugin": _as_json(info) if info else None, "components": components})
         return
     if info is not None:
-        click.echo(f"{info.name}  ({info.distribution} {info.version}), {info.target}")
+        echo(f"{info.name}  ({info.distribution} {info.version}), {info.target}")
         _print_problems(info)
     for component in components:
         _print_component(component)
@@ -68,9 +69,9 @@ def show_plugin(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> Non
 
 def _print_problems(info: PluginInfo) -> None:
     for failure in info.failures:
-        click.echo(wrapped(f"    failed: {failure}"))
+        echo(wrapped(f"    failed: {failure}"))
     for line in info.notes:
-        click.echo(wrapped(f"    note: {line}"))
+        echo(wrapped(f"    note: {line}"))
 
 
 def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
@@ -121,17 +122,17 @@ def _describe(noun: str, kind: str, registered: Any) -> dict[str, Any]:
 
 
 def _print_component(component: dict[str, Any]) -> None:
-    click.echo(
+    echo(
         f"{component['noun']} {component['kind']}  (plug-in {component['plugin']}, {component['distribution']} "
         f"{component['version']})"
     )
-    click.echo(f"    {component['summary']}")
+    echo(f"    {component['summary']}")
     for name, default in component["hyperparameters"].items():
-        click.echo(f"    {name}: {default}")
+        echo(f"    {name}: {default}")
     for name, text in (component["source"] or {}).items():
-        click.echo(wrapped(f"    {name}: {text}"))
+        echo(wrapped(f"    {name}: {text}"))
     if component["attention"]:
-        click.echo(f"    attention: {', '.join(component['attention'])}")
+        echo(f"    attention: {', '.join(component['attention'])}")
 
 
 def _as_json(info: PluginInfo) -> dict[str, Any]:

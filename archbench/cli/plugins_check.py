@@ -11,6 +11,7 @@ import click
 
 from archbench.cli.common import cache_option, json_option, note, print_json, wrapped
 from archbench.cli.outputs.plugins import CheckOutput, CheckRow
+from archbench.cli.terminal import echo
 from archbench.errors import PluginError
 
 if TYPE_CHECKING:
@@ -51,14 +52,14 @@ def check_plugin(
     with tempfile.TemporaryDirectory(prefix="archbench-check-") as scratch:
         found = find_target(target, Path(scratch) / "announced")
         if not as_json:
-            click.echo(f"checking {found.title}")
+            echo(f"checking {found.title}")
         findings = _findings(found, Path(scratch), limit_seconds, None if no_train else cache_dir.resolve(), tell)
     counts = Counter(finding.outcome.value for finding in findings)
     if as_json:
         rows = [CheckRow(one.check, one.outcome.value, one.problem, one.where) for one in findings]
         print_json(CheckOutput(found.title, dict(counts), rows))
     else:
-        click.echo(f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} to mend")
+        echo(f"{counts['passed']} passed, {counts['skipped']} skipped, {counts['failed']} to mend")
     ctx.exit(PluginError.exit_code if counts["failed"] else 0)
 
 
@@ -90,11 +91,11 @@ def _note_run(line: str) -> None:
 
 
 def _print(finding: "Finding") -> None:
-    click.echo(f"{_MARKS[finding.outcome.value]} {finding.check}")
+    echo(f"{_MARKS[finding.outcome.value]} {finding.check}")
     if finding.problem:
-        click.echo(wrapped(f"         {finding.problem}"))
+        echo(wrapped(f"         {finding.problem}"))
     if finding.where:
-        click.echo(f"         at {finding.where}")
+        echo(f"         at {finding.where}")
 
 
 def _silent(finding: "Finding") -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from archbench.cli.common import PATH
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError
 from archbench.host import default_host
 
@@ -36,14 +37,14 @@ def new_plugin(name: str, parent: Path) -> None:
     if folder.exists() or folder.is_symlink():
         raise SpecError(f"{folder}: exists already; choose another name, or --into another folder")
     written = render(module, folder)
-    click.echo(f"{folder}: {len(written)} files")
+    echo(f"{folder}: {len(written)} files")
     marked = f"src/{module}/model.py"
     for path in written:
-        click.echo(f"  {path}{'   <- your idea goes here, at the marked place' if path == marked else ''}")
-    click.echo("next:")
-    click.echo(f"  archbench plugins check {folder} --no-train")
-    click.echo(f"  pip install -e {folder}")
-    click.echo(f"  archbench run {folder / 'specs' / f'{folder.name}.yaml'}")
+        echo(f"  {path}{'   <- your idea goes here, at the marked place' if path == marked else ''}")
+    echo("next:")
+    echo(f"  archbench plugins check {folder} --no-train")
+    echo(f"  pip install -e {folder}")
+    echo(f"  archbench run {folder / 'specs' / f'{folder.name}.yaml'}")
 
 
 def render(module: str, folder: Path) -> list[str]:

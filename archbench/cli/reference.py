@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from archbench.cli.main import COMMANDS, PROGRAM, LazyGroup, cli
+from archbench.cli.terminal import echo
 
 COLUMNS = 80
 
@@ -61,4 +62,4 @@ def helps(command: click.Command, name: str, parent: click.Context) -> Iterator[
 
 
 if __name__ == "__main__":
-    click.echo(reference(), nl=False)
+    echo(reference(), nl=False)

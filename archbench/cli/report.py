@@ -17,6 +17,7 @@ from archbench.cli.common import (
     runs_option,
 )
 from archbench.cli.outputs.comparisons import ReportOutput
+from archbench.names import file_stem
 
 
 @click.command()
@@ -48,7 +49,7 @@ def report(
     store = RunStore(runs_dir)
     index = store.scan(scan_name(spec, overrides))
     results = scan_results(index, records_of(store, index))
-    path = write_report(results, reports_dir / index.name, report_sections(host_with(plugin_files)))
+    path = write_report(results, reports_dir / file_stem(index.name), report_sections(host_with(plugin_files)))
     if as_json:
         page = str(path.with_name(PAGE_FILE))
         print_json(ReportOutput(str(path), page, verdict(results).splitlines(), list(reservations(results))))

@@ -2,9 +2,11 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from pydantic import ValidationError
@@ -17,6 +19,7 @@ from archbench.cli.common import (
     nproc_option,
     override_option,
     plugin_option,
+    replace_option,
     reports_option,
     runs_option,
     shell_words,
@@ -26,18 +29,30 @@ from archbench.cli.common import (
 from archbench.cli.live_watch import make_watcher
 from archbench.cli.main import EXIT_INTERRUPTED
 from archbench.cli.plan import cost_plan
+from archbench.cli.terminal import echo
 from archbench.cli.watch import Pace
 from archbench.contracts.tracker import TrackerConfig
-from archbench.errors import PluginError
+from archbench.errors import ArchbenchError, PluginError
 from archbench.host import Host
-from archbench.runs.store import RunStore
+from archbench.runs.replacing import require_free
+from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
 from archbench.scans.tracking import Tracking
-from archbench.spec.models import Spec, load_spec
+from archbench.spec.models import Spec, load_spec, spec_from_yaml
+from archbench.spec.yaml_loader import YamlFile
 from archbench.units import counted, human_seconds
 
 EXIT_RUNS_FAILED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How the runs of a command are carried out."""
+
+    plugin_files: Sequence[Path]
+    tracking: Tracking
+    leave_out_damaged: bool
 
 
 @click.command()
@@ -50,6 +65,10 @@ EXIT_RUNS_FAILED = 1
 @plugin_option
 @nproc_option
 @tracker_option
+@replace_option
+@click.option(
+    "--leave-out-damaged", is_flag=True, help="Leave runs out whose stored result is damaged, rather than train them."
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -62,10 +81,13 @@ def run(
     plugin_files: tuple[Path, ...],
     nproc: int | None,
     trackers: tuple[str, ...],
+    replaces: bool,
+    leave_out_damaged: bool,
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
-    Run it again to resume: nothing that is finished is trained twice.
+    Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
+    one of its name, or its entries on the leaderboard, is refused.
     """
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry, overrides).with_nproc(nproc)
@@ -78,7 +100,9 @@ def run(
     try:
         with tracking.telling(note):
             files = [path.resolve() for path in plugin_files]
-            scan_plan, outcome = _stages(loaded, store, host, cache_dir, files, tracking, told)
+            admit = None if replaces else _admission(store, leaderboard_dir, host)
+            how = _How(files, tracking, leave_out_damaged)
+            scan_plan, outcome = _stages(loaded, store, host, cache_dir, how, told, admit)
         # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
         from archbench.cli.finish import finish_scan
 
@@ -87,10 +111,30 @@ def run(
         )
     except KeyboardInterrupt:
         note(f"interrupted; finished runs are kept in {runs_dir}; this goes on from here:")
-        click.echo(f"  {again}", err=True)  # unbroken, to be copied
+        echo(f"  {again}", err=True)  # unbroken, to be copied
         ctx.exit(EXIT_INTERRUPTED)
     _repeat(told)
     ctx.exit(_say_failures(outcome))
+
+
+def _admission(store: RunStore, leaderboard_dir: Path, host: Host) -> Callable[[ScanIndex], None]:
+    """What refuses a list that would take the place of another scan's, in the store or on the leaderboard."""
+    from archbench.leaderboard.replacing import require_free_entries
+
+    def restate(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return spec_from_yaml(YamlFile(Path("stored spec"), dict(spec), {}), host.registry).resolved()
+        except ArchbenchError:  # of another version, or of a plug-in that is not here
+            return spec
+
+    def rename(name: str) -> str:
+        return shell_words("-o", f"name={name}")
+
+    def admit(index: ScanIndex) -> None:
+        require_free(store, index, rename=rename, restate=restate)
+        require_free_entries(leaderboard_dir, index, rename=rename, restate=restate)
+
+    return admit
 
 
 def _same_command(ctx: click.Context) -> str:
@@ -124,18 +168,20 @@ def _stages(
     store: RunStore,
     host: Host,
     cache_dir: Path,
-    plugin_files: Sequence[Path],
-    tracking: Tracking,
+    how: _How,
     told: list[str],
+    admit: Callable[[ScanIndex], None] | None,
 ) -> tuple[ScanPlan, ScanOutcome]:
     """Plans and trains until nothing waits for runs that have ended; the whole plan, and how its last stage ended.
 
-    What a person should have seen by the end is added to `told`.
+    What a person should have seen by the end is added to `told`. `admit` raises where a list may not be stored.
     """
     outcome: ScanOutcome | None = None
     previous: set[str] = set()
     while True:
         plan = plan_scan(spec, host, cache_dir=cache_dir, store=store, report=note)
+        if admit is not None and outcome is None:
+            admit(plan.index)
         store.save_scan(plan.index)
         warnings = [line for line in (f"warning: {warning}" for warning in plan.warnings) if line not in told]
         for warning in warnings:
@@ -146,7 +192,7 @@ def _stages(
             for pending in plan.pending:
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
-        outcome = _stage(spec, plan, store, host, plugin_files, tracking, told)
+        outcome = _stage(spec, plan, store, host, how, told)
         if not plan.pending:
             return plan, outcome
         previous = planned
@@ -157,8 +203,7 @@ def _stage(
     plan: ScanPlan,
     store: RunStore,
     host: Host,
-    plugin_files: Sequence[Path],
-    tracking: Tracking,
+    how: _How,
     told: list[str],
 ) -> ScanOutcome:
     costed = cost_plan(spec, plan, store)
@@ -170,7 +215,14 @@ def _stage(
     try:
         with watcher:
             return carry_out(
-                plan, store, host, watcher, executor=spec.executor, plugin_files=plugin_files, tracking=tracking
+                plan,
+                store,
+                host,
+                watcher,
+                executor=spec.executor,
+                plugin_files=how.plugin_files,
+                tracking=how.tracking,
+                leave_out_damaged=how.leave_out_damaged,
             )
     finally:
         told += watcher.warnings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archbench.cli.common import PATH
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, nearest
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
 def print_gate(table: "RunTable") -> None:
     """Which rows were used, which were left out and why, and what is suspicious: a line each."""
     for line in table.gate.lines():
-        click.echo(line)
+        echo(line)
 
 
 def empty_reason(table: "RunTable") -> str:

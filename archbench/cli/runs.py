@@ -1,24 +1,31 @@
 """`archbench runs`: what the store holds, run by run; training a run again, and making room."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from archbench.cli import complete
-from archbench.cli.common import interactive, json_option, print_json, runs_option, table_console
+from archbench.cli.common import interactive, json_option, note, print_json, print_table, runs_option, table_console
 from archbench.cli.outputs import fields_of
 from archbench.cli.outputs.runs import RunOutput, RunRow
 from archbench.cli.runs_prune import prune_runs
 from archbench.cli.runs_rerun import rerun_runs
+from archbench.cli.status import unprotected_words
+from archbench.cli.terminal import echo
 from archbench.errors import StoreError
-from archbench.results.runs import RunRecord, origin_text
+from archbench.results.arithmetic import arithmetic_of
+from archbench.results.runs import origin_text
 from archbench.runs.directory import RunDirectory
-from archbench.runs.records import read_record
+from archbench.runs.records import read_end, read_record
 from archbench.runs.store import RunStore, directory_bytes
 from archbench.units import counted, human_bytes, human_count
 
 _WIDE = 110
 """Columns from which the list shows objectives and longer ids."""
+
+_LEFT = ("run", "architecture", "objective", "state", "from")
+"""Columns of words."""
 
 
 @click.group()
@@ -52,25 +59,20 @@ def list_runs(runs_dir: Path, as_json: bool) -> None:
         _print_table(rows, console.width)
     for row in rows:
         if row.state == "damaged":
-            click.echo(f"{row.run_id}  damaged: {row.reason}")
-    click.echo(f"{counted(len(rows), 'run')}, {human_bytes(sum(row.disk_bytes for row in rows))}")
+            echo(f"{row.run_id}  damaged: {row.reason}")
+    echo(f"{counted(len(rows), 'run')}, {human_bytes(sum(row.disk_bytes for row in rows))}")
+    if unprotected := unprotected_words(rows):
+        echo(unprotected)
 
 
 def _print_table(rows: list[RunRow], columns: int) -> None:
-    from rich.table import Table
-
     wide = columns >= _WIDE or not interactive()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    left = ("run", "architecture", "objective", "state", "from")
     headers = ["run", "architecture", *(["objective"] if wide else []), "N", "tokens", "seed", "state", "loss", "disk"]
     if any(row.origin not in (None, "archbench") for row in rows):
         headers.append("from")
-    for header in headers:
-        names = header in ("architecture", "objective", "from")
-        table.add_column(header, justify="left" if header in left else "right", no_wrap=not names, overflow="fold")
     digits = 16 if wide else _distinct_digits(rows)
-    for row in rows:
-        cells = {
+    cells = [
+        {
             "run": row.run_id[:digits],
             "architecture": row.architecture or "-",
             "objective": row.objective or "-",
@@ -82,9 +84,10 @@ def _print_table(rows: list[RunRow], columns: int) -> None:
             "disk": human_bytes(row.disk_bytes),
             "from": row.origin or "",
         }
-        if row.state != "damaged":
-            table.add_row(*(cells[header] for header in headers))
-    table_console().print(table)
+        for row in rows
+        if row.state != "damaged"
+    ]
+    print_table(headers, [[row[header] for header in headers] for row in cells], _LEFT)
 
 
 def _distinct_digits(rows: list[RunRow]) -> int:
@@ -103,13 +106,16 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
     RUN is the first digits of its id, as `archbench runs list` prints it.
     """
     directory = RunStore(runs_dir).find(run_id)
-    record, problem = _read(directory)
+    record = read_record(directory, contender="", size_index=0)
     if record is None:
-        raise StoreError(problem)
+        raise StoreError(f"{directory.path}: holds no run")
+    if problem := record.details.get("problem"):
+        note(f"warning: {problem}")
     shown = RunOutput(
-        **fields_of(_row(directory)),
+        **fields_of(replace(_row(directory), protected=record.protected)),
         curve=list(record.curve),
         identity=dict(record.details.get("identity") or {}),
+        arithmetic=dict(arithmetic_of(record)),
         plugins={what: dict(origin) for what, origin in record.plugin_origins.items()},
         disk_bytes_by_part={path.name: directory_bytes(path) for path in _parts(directory)},
     )
@@ -119,18 +125,22 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
     for name, value in fields_of(shown).items():
         if name in ("curve", "identity", "plugins"):
             continue
+        if name == "protected":
+            name, value = "protected by a digest", "yes" if value else "no: version 0.1.0 wrote it, which had none"
+        if name == "arithmetic":
+            value = ", ".join(f"{what} {one}" for what, one in value.items()) or "unknown"
         if name == "disk_bytes":
             value = human_bytes(value)
         elif name == "disk_bytes_by_part":
             value = ", ".join(f"{part} {human_bytes(size)}" for part, size in value.items())
-        click.echo(f"{name}: {value}")
+        echo(f"{name}: {value}")
     for what, origin in record.plugin_origins.items():
-        click.echo(f"{what} plug-in: {origin_text(origin)}")
-    click.echo(f"{'step':>8} {'tokens':>8} {'exact FLOPs':>12} {'seconds':>8} {'train':>8} {'validation':>10}")
+        echo(f"{what} plug-in: {origin_text(origin)}")
+    echo(f"{'step':>8} {'tokens':>8} {'exact FLOPs':>12} {'seconds':>8} {'train':>8} {'validation':>10}")
     for point in record.curve:
         seconds = "" if point.device_seconds is None else f"{point.device_seconds:.1f}"
         train = "" if point.train_loss_nats is None else f"{point.train_loss_nats:.4f}"
-        click.echo(
+        echo(
             f"{point.step:>8} {human_count(point.tokens):>8} {human_count(point.exact_flops):>12} {seconds:>8} "
             f"{train:>8} {point.validation_loss_nats:>10.4f}"
         )
@@ -140,18 +150,13 @@ def _parts(directory: RunDirectory) -> list[Path]:
     return [path for path in (directory.weights_dir, directory.kept_dir, directory.checkpoints_dir) if path.is_dir()]
 
 
-def _read(directory: RunDirectory) -> tuple[RunRecord | None, str]:
-    try:
-        return read_record(directory, contender="", size_index=0), ""
-    except StoreError as error:
-        return None, str(error)
-
-
 def _row(directory: RunDirectory) -> RunRow:
-    record, problem = _read(directory)
     disk_bytes = directory_bytes(directory.path)
-    if record is None:
-        return RunRow(directory.path.name, "damaged", problem, str(directory.path), disk_bytes)
+    try:
+        record = read_end(directory)
+    except StoreError as error:
+        return RunRow(directory.path.name, "damaged", str(error), str(directory.path), disk_bytes)
+    assert record is not None, "the store lists directories that hold a run"
     audit = record.prefix_audit
     return RunRow(
         run_id=record.run_id,
@@ -167,5 +172,6 @@ def _row(directory: RunDirectory) -> RunRow:
         seed=record.seed,
         origin=record.origin,
         validation_loss_nats=record.curve[-1].validation_loss_nats if record.curve else None,
+        protected=record.protected,
         prefix_gain_nats=audit.mean_gain_nats if audit else None,
     )

@@ -1,6 +1,7 @@
 """`archbench runs rerun`: trains runs of the store again, without their spec."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,9 +13,11 @@ from archbench.cli.watch import Pace
 from archbench.errors import SpecError
 from archbench.host import Host
 from archbench.planning.estimate import estimate_run, held_out_tokens, measured_rates
+from archbench.results.arithmetic import mixed_words
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
-from archbench.runs.store import RunStore, directory_status
+from archbench.runs.records import Outcome, read_outcome
+from archbench.runs.store import RunStore, damages_of, directory_status
 from archbench.scans.rerun import Rerun, plan_rerun
 from archbench.scans.scheduler import ScanOutcome, carry_out
 from archbench.units import counted
@@ -26,8 +29,9 @@ EXIT_RUNS_FAILED = 1
 @click.argument("run_ids", nargs=-1, metavar="[RUN]...", shell_complete=complete.stored_runs)
 @click.option("--failed", is_flag=True, help="All failed runs.")
 @click.option("--diverged", is_flag=True, help="All diverged runs, from their first step.")
+@click.option("--damaged", is_flag=True, help="All runs of which something stored is not what was written.")
 @click.option(
-    "--scan", metavar="NAME", shell_complete=complete.scans, help="With --failed or --diverged: only runs of this scan."
+    "--scan", metavar="NAME", shell_complete=complete.scans, help="With one of these: only runs of this scan."
 )
 @yes_option
 @plugin_option
@@ -38,6 +42,7 @@ def rerun_runs(
     run_ids: tuple[str, ...],
     failed: bool,
     diverged: bool,
+    damaged: bool,
     scan: str | None,
     yes: bool,
     plugin_files: tuple[Path, ...],
@@ -46,16 +51,17 @@ def rerun_runs(
     """Train runs of the store again.
 
     RUN is the first digits of a run's id. A failed or unfinished run goes on from its last checkpoint, a diverged one
-    begins anew. A finished one is trained again for its final weights, which it then keeps; it ends in the same bits,
-    and its result stays whatever happens.
+    begins anew, and so does one whose result is damaged. A finished one is trained again for its final weights, which
+    it then keeps; it ends in the same bits, and its result stays whatever happens.
 
     \b
     Examples:
       archbench runs rerun --failed
+      archbench runs rerun --damaged --scan reformer
       archbench runs rerun 3f2a91c0 --yes
     """
     store = RunStore(runs_dir)
-    chosen = _chosen(store, run_ids, {RunState.FAILED: failed, RunState.DIVERGED: diverged}, scan)
+    chosen = _chosen(store, run_ids, {RunState.FAILED: failed, RunState.DIVERGED: diverged}, scan, damaged=damaged)
     host = host_with(plugin_files)
     complete = [directory for directory in chosen if _is_complete(directory)]
     for directory in complete:
@@ -64,35 +70,56 @@ def rerun_runs(
     if not rerun.plan.runs:
         return
     confirm(f"train {counted(len(rerun.plan.runs), 'run')} again?", yes=yes)
-    before = {run_id: store.directory(run_id).record_file.read_bytes() for run_id in sorted(rerun.again)}
+    before = {run_id: store.directory(run_id) for run_id in sorted(rerun.again)}
+    outcomes = {run_id: read_outcome(directory) for run_id, directory in before.items()}
     rerun.forget_ends()
     outcome = _carry_out(store, host, rerun, [path.resolve() for path in plugin_files])
     lost = {failure.run.run_id for failure in outcome.failures}
-    for run_id, content in before.items():
+    for run_id, directory in before.items():
         if run_id not in lost:
-            same = store.directory(run_id).record_file.read_bytes() == content
-            note(f"{run_id[:16]}: {'ended in the same bits' if same else 'ended in OTHER bits than before'}")
+            note(f"{run_id[:16]}: {_compared(outcomes[run_id], read_outcome(directory))}")
     for failure in outcome.failures:
         note(f"{failure.state.value}: {failure.run.run_id[:16]}: {failure.reason}")
     ctx.exit(EXIT_RUNS_FAILED if outcome.failures else 0)
 
 
 def _chosen(
-    store: RunStore, run_ids: Sequence[str], wanted: Mapping[RunState, bool], scan: str | None
+    store: RunStore, run_ids: Sequence[str], wanted: Mapping[RunState, bool], scan: str | None, *, damaged: bool
 ) -> list[RunDirectory]:
-    """The directories of the runs that are named, and of those in the states that are wanted."""
+    """The directories of the runs that are named, and of those that are damaged or in the states that are wanted."""
     states = {state for state, is_wanted in wanted.items() if is_wanted}
-    if not run_ids and not states:
-        raise SpecError("name runs by the first digits of their ids, or say --failed or --diverged")
+    if not run_ids and not states and not damaged:
+        raise SpecError("name runs by the first digits of their ids, or say --failed, --diverged or --damaged")
     chosen = {directory.path.name: directory for directory in map(store.find, run_ids)}
     members = {store.directory(run.run_id).path.name for run in store.scan(scan).runs} if scan else None
-    for directory in store.directories() if states else ():
+    for directory in store.directories() if states or damaged else ():
         name = directory.path.name
-        if (members is None or name in members) and directory_status(directory).state in states:
+        if members is not None and name not in members:
+            continue
+        if directory_status(directory).state in states or (damaged and _can_be_mended(directory)):
             chosen[name] = directory
     if not chosen:
-        note(f"{store.root}: no run is {' or '.join(sorted(state.value for state in states))}; nothing to train")
+        words = sorted([*(state.value for state in states), *(["damaged"] if damaged else [])])
+        note(f"{store.root}: no run is {' or '.join(words)}; nothing to train")
     return list(chosen.values())
+
+
+def _compared(before: Outcome | None, after: Outcome | None) -> str:
+    """Whether a run ended as before, bit for bit, and if not, whether other arithmetic computed it."""
+    assert before is not None, "it was finished"
+    assert after is not None, "and it is so once more"
+    if replace(before, arithmetic=None) == replace(after, arithmetic=None):
+        return "ended in the same bits"
+    mixed = mixed_words([before.arithmetic or {}, after.arithmetic or {}])
+    return f"ended in OTHER bits than before{f': {mixed}' if mixed else ''}"
+
+
+def _can_be_mended(directory: RunDirectory) -> bool:
+    """Whether something stored of the run is damaged, which is told, and its plan is there to train it again."""
+    found = damages_of(directory)
+    for line in found:
+        note(line)
+    return bool(found) and directory.plan_file.exists() and not any(str(directory.plan_file) in line for line in found)
 
 
 def _is_complete(directory: RunDirectory) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,9 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _NAME_COLUMNS = 24
 _CELL_COLUMNS = 9
 """Of one size, with the space beside it."""
+_GAP_COLUMNS = 2
+_LEAST_NAME_COLUMNS = 10
+"""Room that a run's name has as long as there is a figure which may be left out."""
 
 
 class _OfContender(Protocol):
@@ -53,7 +57,9 @@ def row_name(run: _OfContender) -> str:
 def scan_table(runs: Sequence[ShownRun], columns: int) -> Table:
     """One row a contender, one column a size: the mean loss of what is done, how far the rest is."""
     names = list(dict.fromkeys(run.row for run in runs))
-    width = min(_NAME_COLUMNS, max(map(len, names), default=0))
+    longest = max(map(cell_len, names), default=0)
+    # Figures stay whole: names make room for those of one size at least.
+    width = max(1, min(_NAME_COLUMNS, longest, columns - _CELL_COLUMNS))
     sizes = _fitting(runs, max(1, (columns - width) // _CELL_COLUMNS))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=width)
@@ -90,6 +96,44 @@ def _cell(runs: Sequence[ShownRun]) -> Text:
         return Text(lost.value[: _CELL_COLUMNS - 2], style="red")
     losses = [run.loss_nats for run in runs if run.loss_nats is not None]
     return Text(f"{sum(losses) / len(losses):.3f}" if losses else "done", style="green")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkColumn:
+    """One figure of the runs that go on."""
+
+    header: str
+    cells: Sequence[RenderableType]
+    """One for each run."""
+    columns: int
+    """What the widest cell takes."""
+    rank: int
+    """Where there is no room for all, columns of higher rank are left out first."""
+    justify: JustifyMethod = "right"
+
+
+def work_table(names: Sequence[str], figures: Sequence[WorkColumn], columns: int) -> Table:
+    """The runs that go on: figures stand whole or are left out, names are broken into what is left."""
+    shown = list(figures)
+    while len(shown) > 1 and _needed(shown) + _LEAST_NAME_COLUMNS > columns:
+        shown.remove(max(shown, key=lambda figure: figure.rank))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("run", overflow="fold", max_width=max(1, columns - _needed(shown)))
+    for figure in shown:
+        table.add_column(figure.header, justify=figure.justify, no_wrap=True, min_width=figure.columns)
+    for place, name in enumerate(names):
+        table.add_row(name, *(figure.cells[place] for figure in shown))
+    return table
+
+
+def _needed(figures: Sequence[WorkColumn]) -> int:
+    """Columns of `figures`, with the space before each."""
+    return sum(max(figure.columns, cell_len(figure.header)) + _GAP_COLUMNS for figure in figures)
+
+
+def text_column(header: str, cells: Sequence[str], rank: int, justify: JustifyMethod = "right") -> WorkColumn:
+    """A column of short texts."""
+    return WorkColumn(header, cells, max(map(cell_len, cells), default=0), rank, justify)
 
 
 def summary_line(share: float, words: str, columns: int) -> RenderableType:

@@ -6,6 +6,7 @@ import click
 
 from archbench.cli.common import PATH, host_with, plugin_option, print_json
 from archbench.cli.outputs import OUTPUTS
+from archbench.cli.terminal import echo
 
 
 @click.command()
@@ -36,7 +37,7 @@ def schema(output: str | None, folder: Path | None, plugin_files: tuple[Path, ..
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in schema_files(folder).items():
             write_atomically(path, content)
-            click.echo(str(path))
+            echo(str(path))
         return
     if output is not None:
         from archbench.cli.json_schemas import output_schema

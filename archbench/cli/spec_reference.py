@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from archbench.cli.terminal import echo
 from archbench.contracts.config import ComponentSlot
 from archbench.host import default_host
 from archbench.registry import Catalog
@@ -141,4 +141,4 @@ def _bounds(schema: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    click.echo(reference(), nl=False)
+    echo(reference(), nl=False)

@@ -1,7 +1,7 @@
 """`archbench status`: which runs of a scan are done, running or failed, and why; also while they go on elsewhere."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -13,17 +13,19 @@ from archbench.cli.common import (
     note,
     override_option,
     print_json,
+    print_table,
     runs_option,
-    table_console,
     wrapped,
 )
-from archbench.cli.outputs.runs import ScanStatus, StatusRow
+from archbench.cli.outputs.runs import RunRow, ScanStatus, StatusRow
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.layers import read_spec
-from archbench.units import human_count
+from archbench.units import counted, human_count
 
 _Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 
@@ -83,44 +85,45 @@ def _read(store: RunStore, names: Sequence[str], *, required: bool) -> tuple[lis
             note(f"archbench: {error}")
             damaged += 1
             continue
-        scans.append((index, *store.records(index)))
+        records, problems = store.records(index)
+        mixed = mixed_arithmetic(records)
+        again = "; `archbench runs rerun RUN` computes one again here"
+        scans.append((index, records, (*problems, *([f"{mixed}{again}"] if mixed else []))))
     return scans, damaged
 
 
 def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str], *, every_run: bool) -> None:
-    click.echo(f"{index.name}: {counts_words(records, len(index.runs))}")
+    echo(f"{index.name}: {counts_words(records, len(index.runs))}")
     worth_a_row = (RunState.FAILED, RunState.DIVERGED, RunState.RUNNING)
     shown = [record for record in records if every_run or record.state in worth_a_row]
     if shown:
         _print_table(shown)
     for record in shown:
         if record.reason:
-            click.echo(wrapped(f"  {record.run_id[:16]} {record.state.value}: {record.reason}"))
+            echo(wrapped(f"  {record.run_id[:16]} {record.state.value}: {record.reason}"))
     for problem in problems:
-        click.echo(wrapped(f"  {problem}"))
+        echo(wrapped(f"  {problem}"))
+    if unprotected := unprotected_words(records):
+        echo(wrapped(f"  {unprotected}"))
 
 
 def _print_table(records: Sequence[RunRecord]) -> None:
-    from rich.table import Table
-
     from archbench.cli.scan_view import row_name
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("run", "contender", "N", "seed", "state", "step", "loss"):
-        left = header in ("run", "contender", "state")
-        table.add_column(header, justify="left" if left else "right", no_wrap=header != "contender", overflow="fold")
-    for record in records:
-        step = _step(record)
-        table.add_row(
+    rows = [
+        (
             f"  {record.run_id[:16]}",
             row_name(record),
             human_count(record.non_embedding_params),
             str(record.seed),
             record.state.value,
-            "-" if step is None else str(step),
+            "-" if (step := _step(record)) is None else str(step),
             f"{record.curve[-1].validation_loss_nats:.4f}" if record.curve else "-",
         )
-    table_console().print(table)
+        for record in records
+    ]
+    headers = ("run", "contender", "N", "seed", "state", "step", "loss")
+    print_table(headers, rows, left=("run", "contender", "state"))
 
 
 def _step(record: RunRecord) -> int | None:
@@ -131,7 +134,7 @@ def _step(record: RunRecord) -> int | None:
 
 def scan_name(spec: Path, overrides: Sequence[str] = ()) -> str:
     """The name of the scan that `spec` means: the name inside a spec's file, or the word itself."""
-    if spec.suffix not in (".yaml", ".yml") and not spec.exists():
+    if spec.suffix not in (".yaml", ".yml") and not spec.is_file():
         if overrides:
             raise SpecError(f"-o {overrides[0]}: {str(spec)!r} is a scan's name; -o goes with a spec's file")
         return str(spec)
@@ -148,6 +151,13 @@ def records_of(store: RunStore, index: ScanIndex) -> tuple[RunRecord, ...]:
     for problem in problems:
         note(f"warning: {problem}")
     return records
+
+
+def unprotected_words(runs: Iterable[RunRecord | RunRow]) -> str:
+    """How many of `runs` no digest vouches for, in words; empty where there are none."""
+    count = sum(not run.protected for run in runs)
+    written = "version 0.1.0, which wrote them, had none"
+    return f"{counted(count, 'run')} not protected by a digest: {written}" if count else ""
 
 
 def counts_words(records: Sequence[RunRecord], num_runs: int) -> str:
@@ -176,6 +186,7 @@ def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[
                 reason=record.reason,
                 step=_step(record),
                 validation_loss_nats=record.curve[-1].validation_loss_nats if record.curve else None,
+                protected=record.protected,
             )
             for record in records
         ],

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import click
 from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -12,9 +11,20 @@ from rich.text import Text
 
 from archbench.cli.common import interactive
 from archbench.cli.live import LiveView
-from archbench.cli.scan_view import ShownRun, row_name, scan_table, stacked, summary_line
+from archbench.cli.scan_view import (
+    ShownRun,
+    WorkColumn,
+    row_name,
+    scan_table,
+    stacked,
+    summary_line,
+    text_column,
+    work_table,
+)
 from archbench.cli.status import counts_words
+from archbench.cli.terminal import echo, unread
 from archbench.cli.watch import Pace
+from archbench.display import terminal_text
 from archbench.planning.estimate import measured_rates
 from archbench.results.runs import RunRecord, RunState, size_number
 from archbench.runs.store import RunStore, ScanIndex
@@ -85,14 +95,14 @@ def follow(store: RunStore, name: str) -> None:
         else:
             _until_all_ended(store, followed, _LineTeller(followed).tell)
     except KeyboardInterrupt:
-        click.echo("no longer followed; the runs go on as they were")
+        echo("no longer followed; the runs go on as they were")
 
 
 def _until_all_ended(store: RunStore, followed: _Followed, tell: Callable[[], None]) -> None:
     """Looks at the store until every run has ended."""
     while True:
         tell()
-        if followed.all_ended:
+        if followed.all_ended or unread():
             return
         time.sleep(LOOK_SECONDS)
         followed.index = store.scan(followed.index.name)
@@ -111,7 +121,7 @@ class _LineTeller:
         line = counts_words(self._followed.records, len(self._followed.index.runs))
         if line != self._last:
             self._last = line
-            click.echo(f"{self._followed.index.name}: {line}; {self._followed.left}")
+            echo(f"{self._followed.index.name}: {line}; {self._followed.left}")
 
 
 def _view(followed: _Followed, columns: int, rows: int) -> RenderableType:
@@ -124,22 +134,21 @@ def _view(followed: _Followed, columns: int, rows: int) -> RenderableType:
         parts.insert(0, _at_work(running, columns))
     shown = [_shown(record) for record in records]
     if len({run.row for run in shown}) + len(running) + 5 < rows:
-        parts[:0] = [Text(followed.index.name, style="bold"), scan_table(shown, columns), Text("")]
+        parts[:0] = [Text(terminal_text(followed.index.name), style="bold"), scan_table(shown, columns), Text("")]
     return stacked(parts)
 
 
 def _at_work(running: Sequence[RunRecord], columns: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("run")
-    table.add_column("", no_wrap=True)
-    table.add_column("steps", justify="right", no_wrap=True)
+    names, bars, steps = [], [], []
+    bar_columns = 20 if columns >= 80 else 8
     for record in running:
         total = int(record.details.get("total_steps", 0))
         step = int(record.details.get("step", 0))
-        name = f"{row_name(record)} size {size_number(record.size_index)} seed {record.seed}"
-        bar = ProgressBar(max(1, total), step, width=20 if columns >= 80 else 8)
-        table.add_row(name, bar, f"{step}/{total}")
-    return table
+        names.append(f"{row_name(record)} size {size_number(record.size_index)} seed {record.seed}")
+        bars.append(ProgressBar(max(1, total), step, width=bar_columns))
+        steps.append(f"{step}/{total}")
+    figures = [WorkColumn("", bars, bar_columns, rank=1), text_column("steps", steps, rank=0)]
+    return work_table(names, figures, columns)
 
 
 def _shown(record: RunRecord) -> ShownRun:

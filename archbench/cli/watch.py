@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-import click
-
+from archbench.cli.terminal import echo
 from archbench.contracts.executor import Progress
 from archbench.results.runs import size_number
 from archbench.runs.store import RunStatus
@@ -123,7 +122,7 @@ class LineWatcher:
     def say(self, line: str) -> None:
         """Prints `line` at once."""
         self._spoke = time.monotonic()
-        click.echo(line)
+        echo(line)
 
     def left(self) -> str:
         """How long the rest will take, in words."""

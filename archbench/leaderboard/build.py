@@ -7,6 +7,7 @@ from typing import Any
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.back_test import back_test_errors
 from archbench.leaderboard.entry import EntryAudit, EntryCurve, EntryRun, LeaderboardEntry, figure_of
+from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.runs import RunRecord
 
 
@@ -40,7 +41,7 @@ def _entry(results: ScanResults, name: str, records: list[RunRecord]) -> Leaderb
         environment=environment,
         runs=tuple(_run(record) for record in sorted(records, key=lambda run: (run.size_index, run.seed, run.run_id))),
         figures={
-            frontier.cost_axis.value: figure_of(frontier, errors.get(frontier.cost_axis.value))
+            frontier.cost_axis: figure_of(frontier, errors.get(frontier.cost_axis.value))
             for frontier in results.frontiers
             if frontier.contender == name
         },
@@ -63,6 +64,7 @@ def _run(record: RunRecord) -> EntryRun:
         state=record.state,
         reason=record.reason,
         identity=record.details.get("identity"),
+        arithmetic=dict(record.details.get(ARITHMETIC, {})),
         hardware={key: timings[key] for key in ("hardware", "versions") if key in timings},
         prefix_audit=None
         if audit is None

@@ -2,22 +2,55 @@
 
 import datetime
 import hashlib
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from archbench.errors import SpecError
-from archbench.leaderboard.back_test import back_test_errors
+from archbench.errors import ArchbenchError, SpecError
+from archbench.leaderboard.bounds import (
+    MAX_ENTRY_BYTES,
+    MAX_POINTS,
+    MAX_POINTS_OF_ENTRY,
+    MAX_RUNS,
+    BitsPerByte,
+    Count,
+    Digest,
+    Figure,
+    Flag,
+    Flops,
+    Free,
+    Loss,
+    Name,
+    Origin,
+    PositiveCount,
+    Seconds,
+    Seed,
+    SizeIndex,
+    Surroundings,
+    Text,
+    Word,
+    never_falls,
+)
+from archbench.names import could_be_file_name, file_stem
+from archbench.results.arithmetic import ARITHMETIC
+from archbench.results.consistency import belied_point
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
-from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
-from archbench.runs.files import read_json, to_json, write_atomically
+from archbench.results.runs import CostAxis, CurvePoint, PrefixAudit, RunRecord, RunState
+from archbench.runs.files import read_bytes, to_json, write_atomically
+from archbench.runs.sealed import opened, seal
 from archbench.spec.identity import RunIdentity
 
-FORMAT: Literal[3] = 3
-"""The format that is written."""
+FORMAT: Literal[4] = 4
+"""The format that is written, the first with a digest of the whole entry."""
+_REMEDY = "write it again with `archbench leaderboard add SCAN`"
 _DIGITS = 6
 """Significant digits of stored figures: more would differ from machine to machine."""
+
+_T = TypeVar("_T")
+Column = Annotated[tuple[_T, ...], Field(max_length=MAX_POINTS)]
+"""One value for each point of a curve."""
 
 
 class _Model(BaseModel):
@@ -27,16 +60,16 @@ class _Model(BaseModel):
 class EntryCurve(_Model):
     """A learning curve by columns; every float has the digits that give back the same bits."""
 
-    step: tuple[NonNegativeInt, ...]
-    tokens: tuple[NonNegativeInt, ...]
-    kaplan_flops: tuple[FiniteFloat, ...]
-    exact_flops: tuple[FiniteFloat, ...]
-    device_seconds: tuple[FiniteFloat | None, ...]
-    train_loss_nats: tuple[FiniteFloat | None, ...]
-    validation_loss_nats: tuple[FiniteFloat, ...]
-    bits_per_byte: tuple[FiniteFloat | None, ...]
-    in_warmup: tuple[bool, ...]
-    finished: tuple[bool, ...]
+    step: Column[Count]
+    tokens: Column[Count]
+    kaplan_flops: Column[Flops]
+    exact_flops: Column[Flops]
+    device_seconds: Column[Seconds | None]
+    train_loss_nats: Column[Loss | None]
+    validation_loss_nats: Column[Loss]
+    bits_per_byte: Column[BitsPerByte | None]
+    in_warmup: Column[Flag]
+    finished: Column[Flag]
 
     @staticmethod
     def of(points: tuple[CurvePoint, ...]) -> "EntryCurve":
@@ -46,12 +79,26 @@ class EntryCurve(_Model):
         )
 
     def points(self) -> tuple[CurvePoint, ...]:
-        """The points. Raises ValueError where the columns differ in length."""
+        """The points."""
         columns = {name: getattr(self, name) for name in EntryCurve.model_fields}
-        lengths = {name: len(column) for name, column in columns.items()}
+        return tuple(CurvePoint(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> "EntryCurve":
+        lengths = {name: len(getattr(self, name)) for name in EntryCurve.model_fields}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of a curve differ in length: {lengths}")
-        return tuple(CurvePoint(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+        if any(one >= other for one, other in pairwise(self.step)):
+            raise ValueError("step: does not rise from point to point")
+        for name in ("tokens", "kaplan_flops", "exact_flops", "device_seconds"):
+            if not never_falls(getattr(self, name)):
+                raise ValueError(f"{name}: falls from one point to the next")
+        if (index := belied_point(self.validation_loss_nats, self.bits_per_byte)) is not None:
+            raise ValueError(
+                f"point {index}: validation_loss_nats {self.validation_loss_nats[index]:g} and bits_per_byte"
+                f" {self.bits_per_byte[index]:g} belie each other"
+            )
+        return self
 
     @property
     def sha256(self) -> str:
@@ -62,30 +109,32 @@ class EntryCurve(_Model):
 class EntryAudit(_Model):
     """The prefix audit of a causal run: what it gains from later tokens, in nats per token."""
 
-    mean_gain_nats: FiniteFloat
-    low_nats: FiniteFloat
-    high_nats: FiniteFloat
-    num_positions: PositiveInt
+    mean_gain_nats: Figure
+    low_nats: Figure
+    high_nats: Figure
+    num_positions: PositiveCount
 
 
 class EntryRun(_Model):
     """One run, usable or not."""
 
-    run_id: str = Field(pattern="^[0-9a-f]{64}$")
-    size_index: NonNegativeInt
-    non_embedding_params: PositiveInt
-    embedding_params: NonNegativeInt
-    seed: NonNegativeInt
-    batch_tokens: NonNegativeInt
+    run_id: Digest
+    size_index: SizeIndex
+    non_embedding_params: PositiveCount
+    embedding_params: Count
+    seed: Seed
+    batch_tokens: Count
     """0 where it is not known, as of imported runs."""
-    planned_tokens: PositiveInt
-    unique_tokens: NonNegativeInt
+    planned_tokens: PositiveCount
+    unique_tokens: Count
     state: RunState
-    reason: str | None
-    identity: dict[str, Any] | None
+    reason: Text | None
+    identity: Free | None
     """What the run id is the hash of; None for imported runs."""
-    hardware: dict[str, Any]
+    hardware: Surroundings
     """Where it ran, as far as it was noted; not part of the identity."""
+    arithmetic: dict[Name, Annotated[str, Field(max_length=200)] | Count] = {}
+    """What computed it, as far as it was noted; entries before format 4 do not state it."""
     prefix_audit: EntryAudit | None
     curve: EntryCurve
     curve_sha256: str | None = None
@@ -95,14 +144,14 @@ class EntryRun(_Model):
 class EntryFigure(_Model):
     """What the analysis made of the curves on one cost axis; computed again from them whenever a page is rendered."""
 
-    alpha: FiniteFloat | None
-    alpha_with_floor: FiniteFloat | None
+    alpha: Figure | None
+    alpha_with_floor: Figure | None
     law_status: FitStatus
     law_with_floor_status: FitStatus
-    tiers: tuple[tuple[int, ...], ...]
-    dominated_sizes: tuple[int, ...]
-    noise_std_nats: FiniteFloat | None
-    back_test_error: FiniteFloat | None = None
+    tiers: Annotated[tuple[tuple[SizeIndex, ...], ...], Field(max_length=MAX_RUNS)]
+    dominated_sizes: Annotated[tuple[SizeIndex, ...], Field(max_length=MAX_RUNS)]
+    noise_std_nats: Figure | None
+    back_test_error: Figure | None = None
     """Predicted/actual - 1 of the loss at the largest size, by the law of the smaller ones; None without a prediction.
 
     Entries of format 1 do not state it.
@@ -114,39 +163,47 @@ class EntryPast(_Model):
 
     until: datetime.date
     """The day on which it was replaced."""
-    num_runs: PositiveInt
-    runs_sha256: str
+    num_runs: PositiveCount
+    runs_sha256: Digest
     """Of its run ids and curves."""
-    figures: dict[str, EntryFigure]
+    figures: dict[CostAxis, EntryFigure]
 
 
 class LeaderboardEntry(_Model):
     """One contender of one scan."""
 
-    format: Literal[1, 2, 3] = FORMAT
-    """2 states back-tests, 3 also hashes of curves and history; older ones are read, and written anew by `archbench
-    leaderboard`."""
-    scan: str
-    description: str
-    contender: str
-    architecture: str
-    objective: str
-    track: str
-    baseline: str | None
+    format: Literal[1, 2, 3, 4] = FORMAT
+    """2 states back-tests, 3 also hashes of curves and history, 4 also a digest of the whole entry and what computed
+    its runs; older ones are read, and written anew by `archbench leaderboard`."""
+    scan: Name
+    description: Text
+    contender: Name
+    architecture: Name
+    objective: Name
+    track: Word
+    baseline: Name | None
     """The contender of the same scan that it was to be compared with."""
-    origin: str
-    spec: dict[str, Any]
-    environment: dict[str, Any]
+    origin: Origin
+    spec: Free
+    environment: Surroundings
     """Versions, plug-in origins, data and tokenizer hashes."""
-    runs: tuple[EntryRun, ...]
-    figures: dict[str, EntryFigure]
-    """By cost axis."""
-    family: str | None = None
+    runs: Annotated[tuple[EntryRun, ...], Field(min_length=1, max_length=MAX_RUNS)]
+    figures: dict[CostAxis, EntryFigure]
+    family: Word | None = None
     """The family of architectures that differ in one mechanism only, where the contender belongs to one."""
     added: datetime.date | None = None
     """The day on which these runs came in; None where that was not noted."""
-    history: tuple[EntryPast, ...] = ()
+    history: Annotated[tuple[EntryPast, ...], Field(max_length=MAX_RUNS)] = ()
     """What stood here before, oldest first."""
+
+    @model_validator(mode="after")
+    def _is_of_a_size(self) -> "LeaderboardEntry":
+        points = sum(len(run.curve.step) for run in self.runs)
+        if points > MAX_POINTS_OF_ENTRY:
+            raise ValueError(f"its curves have {points:,} points, at most {MAX_POINTS_OF_ENTRY:,} are read")
+        if len({run.run_id for run in self.runs}) < len(self.runs):
+            raise ValueError("runs: two have the same id")
+        return self
 
     @property
     def runs_sha256(self) -> str:
@@ -165,7 +222,7 @@ class LeaderboardEntry(_Model):
     @property
     def file_name(self) -> str:
         """The name of the entry's file: scan and contender."""
-        return f"{_slug(self.scan)}--{_slug(self.contender)}.json"
+        return f"{file_stem(self.scan, self.contender)}.json"
 
     @property
     def largest_run_flops(self) -> float:
@@ -205,6 +262,7 @@ class LeaderboardEntry(_Model):
                 prefix_audit=PrefixAudit(**run.prefix_audit.model_dump()) if run.prefix_audit else None,
                 reason=run.reason,
                 origin=self.origin,
+                details={ARITHMETIC: run.arithmetic} if run.arithmetic else {"timings": run.hardware},
             )
             for run in self.runs
         ]
@@ -225,65 +283,83 @@ def figure_of(frontier: FrontierResult, back_test_error: float | None) -> EntryF
     )
 
 
-def upgraded(entry: LeaderboardEntry) -> LeaderboardEntry:
-    """`entry` in the format that is written; what its own format does not state is computed from its curves."""
-    if entry.format == FORMAT:
-        return entry
-    figures = entry.figures
-    if entry.format == 1:
-        errors = back_test_errors(entry.records())
-        figures = {
-            axis: figure.model_copy(update={"back_test_error": _rounded(errors[axis]) if axis in errors else None})
-            for axis, figure in figures.items()
-        }
-    runs = tuple(run.model_copy(update={"curve_sha256": run.curve.sha256}) for run in entry.runs)
-    return entry.model_copy(update={"format": FORMAT, "figures": figures, "runs": runs})
-
-
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
     """Stores `entry` in `directory`/entries; equal entries give equal bytes. Returns the file."""
     folder = directory / "entries"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / entry.file_name
-    write_atomically(path, to_json(entry.model_dump(mode="json")))
+    write_atomically(path, seal(entry.model_dump(mode="json"), FORMAT))
     return path
 
 
 def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> Path:
     """Stores `entry`, made of a scan on `day`; what its file stated before goes into its history. Returns the file.
 
-    Raises SpecError where the file that stands there is malformed.
+    Raises SpecError where the file that stands there is malformed or damaged.
     """
-    path = directory / "entries" / entry.file_name
     new = entry.model_copy(update={"added": day})
-    return write_entry(directory, new.replacing(read_entry(path), day) if path.is_file() else new)
+    path = entry_file(directory, entry.scan, entry.contender)
+    if not path.is_file():
+        return write_entry(directory, new)
+    try:
+        old = read_entry(path)
+    except ArchbenchError as error:
+        raise SpecError(f"{error}, once it is moved away: the history that it holds goes with it") from error
+    written = write_entry(directory, new.replacing(old, day))
+    if path != written:
+        path.unlink()
+    return written
+
+
+def entry_file(directory: Path, scan: str, contender: str) -> Path:
+    """Where the entry of `contender` in `scan` stands or would stand, under its name or the one that it once had."""
+    folder = directory / "entries"
+    path, older = folder / f"{file_stem(scan, contender)}.json", folder / _older_file_name(scan, contender)
+    if path == older or path.is_file() or not could_be_file_name(older.stem) or not older.is_file():
+        return path
+    try:
+        stored = read_entry(older)
+    except ArchbenchError:  # it stays where it is, and the pages' commands name it
+        return path
+    # Several names shared an older file name: whose it is, its content says.
+    return older if (stored.scan, stored.contender) == (scan, contender) else path
 
 
 def read_entry(path: Path) -> LeaderboardEntry:
-    """The entry in `path`. Raises SpecError naming file, field, and what was expected; forged run ids are named too."""
-    content = read_json(path)
-    written = content.get("format") if isinstance(content, dict) else None
-    if isinstance(written, int) and written > FORMAT:
-        raise SpecError(f"{path}: has format {written}, this archbench reads up to {FORMAT}; update archbench")
+    """The entry in `path`. Raises SpecError or StoreError naming file, field, and what was expected.
+
+    What is too large is not read, what is not what was written or forged is refused.
+    """
+    return parse_entry(path, read_bytes(path, MAX_ENTRY_BYTES))
+
+
+def parse_entry(path: Path, content: bytes) -> LeaderboardEntry:
+    """The entry that `path` holds as `content`. Raises as `read_entry`."""
+    sealed = opened(path, content, _REMEDY, latest=FORMAT, first_sealed=FORMAT)
     try:
-        entry = LeaderboardEntry.model_validate(content)
+        entry = LeaderboardEntry.model_validate({**sealed.content, "format": sealed.format})
     except ValidationError as error:
-        problem = error.errors()[0]
+        problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise SpecError(
-            f"{path}: {where}: {problem['msg']}{more}; write it again with `archbench leaderboard add SCAN`"
-        ) from error
+        raise SpecError(f"{path}: {where or 'entry'}: {problem['msg']}{more}; {_REMEDY}") from error
     for run in entry.runs:
         _verify(path, run)
     return entry
 
 
+def misplaced(path: Path, entry: LeaderboardEntry) -> list[str]:
+    """What is wrong with the file's name: an entry replaces another one by it, so that this must be its own."""
+    return [] if path.name == entry.file_name else [f"the file must be called {entry.file_name}"]
+
+
+def has_older_name(path: Path, entry: LeaderboardEntry) -> bool:
+    """Whether `path` is what the entry's file was called before one name had one file, and nothing has its name now."""
+    older = _older_file_name(entry.scan, entry.contender)
+    return path.name == older != entry.file_name and not path.with_name(entry.file_name).exists()
+
+
 def _verify(path: Path, run: EntryRun) -> None:
-    try:
-        run.curve.points()
-    except ValueError as error:
-        raise SpecError(f"{path}: run {run.run_id[:12]}: {error}; write the entry again") from error
     if run.curve_sha256 is not None and run.curve_sha256 != run.curve.sha256:
         raise SpecError(
             f"{path}: run {run.run_id[:12]}: its curve is not the one whose hash it states"
@@ -309,5 +385,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _slug(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)
+def _older_file_name(scan: str, contender: str) -> str:
+    """What the file of an entry was called before one name had one file."""
+    stems = ("".join(one if one.isalnum() or one in "-_." else "_" for one in name) for name in (scan, contender))
+    return f"{'--'.join(stems)}.json"

@@ -2,7 +2,9 @@
 
 import yaml
 
+from archbench.display import fenced, markdown_code, markdown_line, markdown_text
 from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
+from archbench.names import file_stem
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import number
 from archbench.results.runs import CostAxis, size_number
@@ -18,32 +20,36 @@ def evidence(entry: LeaderboardEntry) -> list[str]:
         "Figures, computed from the runs below whenever the page is made:\n\n" + _figures(entry),
         "Runs:\n\n" + _runs(entry),
         *_versions(entry),
-        "The spec, every default filled in:\n\n```yaml\n" + _yaml(entry) + "```",
+        "The spec, every default filled in:\n\n" + fenced(_yaml(entry), "yaml"),
         _again(entry),
     ]
 
 
 def _facts(entry: LeaderboardEntry) -> str:
     plugin = entry.environment.get("plugins", {}).get(entry.contender, {})
+    origin = "trained by archbench" if entry.origin == OWN_ORIGIN else f"imported from {markdown_text(entry.origin)}"
     lines = [
-        f"* scan `{entry.scan}`, contender `{entry.contender}`: architecture `{entry.architecture}`, objective"
-        f" `{entry.objective}`, track `{entry.track}`",
-        f"* origin: {'trained by archbench' if entry.origin == OWN_ORIGIN else f'imported from {entry.origin}'}"
-        + (f", added on {entry.added.isoformat()}" if entry.added else ""),
-        f"* implementation: {plugin['implementation']} ({plugin['paper']})" if "implementation" in plugin else "",
-        f"* plug-in `{plugin['plugin']}` of {plugin['distribution']} {plugin['version']}"
+        f"* scan {markdown_code(entry.scan)}, contender {markdown_code(entry.contender)}: architecture"
+        f" {markdown_code(entry.architecture)}, objective {markdown_code(entry.objective)}, track"
+        f" {markdown_code(entry.track)}",
+        f"* origin: {origin}" + (f", added on {entry.added.isoformat()}" if entry.added else ""),
+        "* implementation: " + markdown_line(f"{plugin['implementation']} ({plugin['paper']})")
+        if {"implementation", "paper"} <= plugin.keys()
+        else "",
+        f"* plug-in {markdown_code(str(plugin['plugin']))} of "
+        + markdown_text(f"{plugin['distribution']} {plugin['version']}")
         if {"plugin", "distribution", "version"} <= plugin.keys()
         else "",
-        f"* timed on {' and '.join(sorted(entry.machines))}" if entry.machines else "",
+        "* timed on " + " and ".join(map(markdown_text, sorted(entry.machines))) if entry.machines else "",
     ]
     listed = "\n".join(line for line in lines if line)
-    return f"{entry.description}\n\n{listed}" if entry.description else listed
+    return f"{markdown_text(entry.description)}\n\n{listed}" if entry.description else listed
 
 
 def _figures(entry: LeaderboardEntry) -> str:
     rows = []
     for axis in CostAxis:
-        figure = entry.figures.get(axis.value)
+        figure = entry.figures.get(axis)
         if figure is None:
             continue
         alpha = f"`{figure.law_status.value}`" if figure.alpha is None else number(figure.alpha)
@@ -88,9 +94,8 @@ def _final_loss(run: EntryRun) -> str:
 
 def _versions(entry: LeaderboardEntry) -> list[str]:
     versions = entry.environment.get("versions", {})
-    return ["Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))] * bool(
-        versions
-    )
+    listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return [markdown_line(f"Versions: {listed}")] if versions else []
 
 
 def _yaml(entry: LeaderboardEntry) -> str:
@@ -101,7 +106,8 @@ def _yaml(entry: LeaderboardEntry) -> str:
 def _again(entry: LeaderboardEntry) -> str:
     if entry.origin != OWN_ORIGIN:
         return "archbench did not train these runs; their curves are taken as given."
+    spec = f"{file_stem(entry.scan)}.yaml"
     return (
-        f"To train them again, save the spec as `{entry.scan}.yaml` and say `archbench run {entry.scan}.yaml`: the same"
+        f"To train them again, save the spec as `{spec}` and say `archbench run {spec}`: the same"
         " stack gives the same losses, bit for bit."
     )

@@ -1,23 +1,34 @@
 """The leaderboard's pages: rendered from entries alone, the same bytes from the same entries, whatever is cached."""
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from archbench.display import markdown_heading
 from archbench.durable import write_whole
-from archbench.errors import StoreError
-from archbench.leaderboard.entry import FORMAT, LeaderboardEntry, read_entry, upgraded, write_entry
+from archbench.errors import ArchbenchError, SpecError, StoreError, in_one_line
+from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
+from archbench.leaderboard.entry import (
+    FORMAT,
+    LeaderboardEntry,
+    has_older_name,
+    misplaced,
+    parse_entry,
+    write_entry,
+)
 from archbench.leaderboard.evidence import evidence
-from archbench.leaderboard.forgery import refuse_forged
+from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.standings import Table, comparable_groups, make_standings
-from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, origins
+from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, mixed, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
+from archbench.runs.files import read_bytes
 
 PAGE = "README.md"
 HTML_PAGE = "index.html"
@@ -69,11 +80,35 @@ There is no entry yet. `archbench run SPEC` measures architectures and adds them
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """An entry, and the hash of its file."""
+class Stored:
+    """An entry, and the file that holds it."""
 
+    path: Path
     entry: LeaderboardEntry
+    """As it is written today."""
+    format: int
+    """Of the file."""
     sha256: str
+    """Of the file."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file has today's format and the entry's own name."""
+        return self.format == FORMAT and self.path.name == self.entry.file_name
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The entries of a leaderboard."""
+
+    stored: tuple[Stored, ...]
+    left_out: tuple[str, ...]
+    """Entries that are on no page, each with its file and the reason, in one line."""
+
+    @property
+    def entries(self) -> tuple[LeaderboardEntry, ...]:
+        """Those that are on the pages."""
+        return tuple(one.entry for one in self.stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,42 +133,45 @@ class _Group:
         return "\n\n".join(block for block in blocks if block)
 
 
-def read_entries(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[LeaderboardEntry]:
-    """All entries below `directory`, by file name. Raises SpecError for one that is malformed or forged."""
-    return [one.entry for one in _read(directory, cache)]
+def read_board(directory: Path, cache: PageCache = WITHOUT_CACHE) -> Board:
+    """All entries below `directory`, by file name. One that is malformed, forged or misnamed is left out, and named."""
+    stored, left_out = [], []
+    for path in sorted((directory / "entries").glob("*.json")):
+        try:
+            stored.append(_read_one(path, cache))
+        except ArchbenchError as error:
+            left_out.append(str(error))
+        except Exception as error:  # whatever a stranger's curves do to the analysis: other entries have their page
+            left_out.append(f"{path}: cannot be analysed: {in_one_line(error)}; take it away")
+    return Board(tuple(stored), tuple(left_out))
+
+
+def _read_one(path: Path, cache: PageCache) -> Stored:
+    """The entry in `path`. Its figures are computed once for each content, which takes most of the time.
+
+    Raises SpecError or StoreError where the entry is not what it says, or stands under a name that never was its own.
+    """
+    content = read_bytes(path, MAX_ENTRY_BYTES)
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = parse_entry(path, content)
+    problems = [] if has_older_name(path, entry) else misplaced(path, entry)
+    if problems := problems or cache.get("differing figures", [sha256], partial(check_figures, entry)):
+        again = shlex.join(["archbench", "leaderboard", "add", entry.scan])
+        raise SpecError(f"{path}: {problems[0]}; write it again with `{again}`")
+    if entry.format == FORMAT:
+        return Stored(path, entry, FORMAT, sha256)
+    made = cache.get("upgraded entry", [sha256], lambda: upgraded(entry).model_dump(mode="json"))
+    return Stored(path, LeaderboardEntry.model_validate(made), entry.format, sha256)
 
 
 def render(directory: Path, cache: PageCache = WITHOUT_CACHE) -> dict[Path, bytes]:
     """Path (inside `directory`) -> content of every generated file."""
-    return _render(directory, _read(directory, cache), cache)
+    return _render(directory, read_board(directory, cache), cache)
 
 
-def _read(directory: Path, cache: PageCache) -> list[_Stored]:
-    return [_read_one(path, cache) for path in sorted((directory / "entries").glob("*.json"))]
-
-
-def _read_one(path: Path, cache: PageCache) -> _Stored:
-    """The entry in `path`. That it is what it says is checked once for each content, which takes most of the time."""
-    checked: list[LeaderboardEntry] = []
-
-    def check_it() -> bool:
-        entry = read_entry(path)
-        refuse_forged(str(path), entry)
-        checked.append(entry)
-        return True
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-    sha256 = hashlib.sha256(content).hexdigest()
-    cache.get("sound entry", [sha256], check_it)
-    return _Stored(checked[0] if checked else LeaderboardEntry.model_validate_json(content), sha256)
-
-
-def _render(directory: Path, stored: Sequence[_Stored], cache: PageCache) -> dict[Path, bytes]:
-    entries = [upgraded(one.entry) for one in stored]
-    hashes = {entry.file_name: one.sha256 for entry, one in zip(entries, stored, strict=True)}
+def _render(directory: Path, board: Board, cache: PageCache) -> dict[Path, bytes]:
+    entries = board.entries
+    hashes = {one.entry.file_name: one.sha256 for one in board.stored}
     groups = [_group(group, hashes, cache) for group in comparable_groups(entries)]
     shown = [group for group in groups if group is not None]
     files = {directory / FIGURES / f"{group.name}.svg": group.figure.encode() for group in shown}
@@ -190,7 +228,7 @@ def _group_content(entries: Sequence[LeaderboardEntry]) -> dict[str, Any] | None
             "name": f"loss_against_compute_{standing.name}",
             "heading": heading(main),
             "tables": {kind: main_table(main, _link_from(kind)) for kind in _ADDRESSES},
-            "remarks": "\n\n".join(text for text in (few, origins(main)) if text),
+            "remarks": "\n\n".join(text for text in (few, origins(main), mixed(main)) if text),
             "axes": axes_table(standing.tables) if standing.others else "",
             "figure": svg_bytes(overview([one for one in main.contenders if one.name in drawn])).decode(),
             "chart": chart_content(standing, [row.name for row in main.rows if row.name in drawn]),
@@ -227,7 +265,7 @@ def evidence_name(entry: LeaderboardEntry, suffix: str = _MARKDOWN) -> str:
 
 def _evidence(entry: LeaderboardEntry) -> dict[str, str]:
     """What stands behind `entry`, in both forms."""
-    title = f"# {entry.contender} of scan {entry.scan}"
+    title = markdown_heading(1, f"{entry.contender} of scan {entry.scan}")
     data = f"[The entry](../entries/{entry.file_name}), with every learning curve; [the leaderboard](../{PAGE})."
     return {
         _MARKDOWN: "\n\n".join([title, data, *evidence(entry)]) + "\n",
@@ -235,16 +273,20 @@ def _evidence(entry: LeaderboardEntry) -> dict[str, str]:
     }
 
 
-def write(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[Path]:
-    """Renders all files into `directory` and returns what changed.
+def write(directory: Path, cache: PageCache = WITHOUT_CACHE, board: Board | None = None) -> list[Path]:
+    """Renders all files into `directory`, of the entries there if no `board` is given, and returns what changed.
 
-    Entries of an older format are written anew, what they do not state computed from their curves; figures and pages
-    that are no longer made are removed. What `cache` holds is not computed again.
+    Entries of an older format, or under an older file name, are written anew, what they do not state computed from
+    their curves; figures and pages that are no longer made are removed. What `cache` holds is not computed again.
     """
-    stored = _read(directory, cache)
-    changed = [write_entry(directory, upgraded(one.entry)) for one in stored if one.entry.format != FORMAT]
-    files = _render(directory, stored, cache)
+    board = board or read_board(directory, cache)
+    old = [one for one in board.stored if not one.is_current]
+    changed = [write_entry(directory, one.entry) for one in old]
+    files = _render(directory, board, cache)
     try:
+        for one in old:
+            if one.path.name != one.entry.file_name:
+                one.path.unlink()
         for path, content in files.items():
             if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -259,15 +301,16 @@ def write(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[Path]:
     return changed
 
 
-def check(directory: Path, cache: PageCache = WITHOUT_CACHE) -> list[str]:
-    """What differs between the files that are there and those that the entries give; empty if nothing does."""
-    stored = _read(directory, cache)
-    files = _render(directory, stored, cache)
-    problems = [
-        f"{directory / 'entries' / one.entry.file_name}: is of format {one.entry.format}, not {FORMAT}"
-        for one in stored
-        if one.entry.format != FORMAT
-    ]
+def check(directory: Path, cache: PageCache = WITHOUT_CACHE, board: Board | None = None) -> list[str]:
+    """What differs between the files that are there and those that the entries give; empty if nothing does.
+
+    Entries that are left out are part of it.
+    """
+    board = board or read_board(directory, cache)
+    files = _render(directory, board, cache)
+    problems = [*board.left_out]
+    problems += [f"{one.path}: is of format {one.format}, not {FORMAT}" for one in board.stored if one.format != FORMAT]
+    problems += [f"{one.path}: {line}" for one in board.stored for line in misplaced(one.path, one.entry)]
     for path, content in files.items():
         if not path.exists():
             problems.append(f"{path}: is missing")

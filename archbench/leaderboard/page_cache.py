@@ -88,7 +88,7 @@ def code_sha256() -> str:
         for path in sorted((root / package).rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    for name in ("units.py", "contracts/report.py"):
+    for name in ("display.py", "names.py", "runs/files.py", "units.py", "contracts/report.py"):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
 

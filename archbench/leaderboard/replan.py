@@ -3,14 +3,16 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from archbench.data.corpus import Corpus, CorpusStatistics, MappedTokens
-from archbench.errors import ArchbenchError, PluginError
+from archbench.errors import ArchbenchError, PluginError, SpecError
 from archbench.host import Host
+from archbench.leaderboard.bounds import MAX_RUNS
 from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
 from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import size_scan
@@ -65,8 +67,13 @@ def _planned_runs(entry: LeaderboardEntry, spec: Spec, host: Host) -> dict[str, 
         return {}
     versions = RunIdentity.model_validate(entry.runs[0].identity).plugin_versions
     stated = replace(contender, plugin_versions=versions)
+    if len(spec.scan.sizes) > MAX_RUNS:
+        raise SpecError(f"it has {len(spec.scan.sizes):,} sizes, at most {MAX_RUNS:,} are planned here")
     planner = RunPlanner(spec, stated, _stated_corpus(entry.environment.get("data", {})), host)
-    return {run.run_id: run.plan for run in size_scan(planner)}
+    planned = {run.run_id: run.plan for run in islice(size_scan(planner), MAX_RUNS + 1)}
+    if len(planned) > MAX_RUNS:
+        raise SpecError(f"it plans more than {MAX_RUNS:,} runs of {entry.contender!r}")
+    return planned
 
 
 def _differences(runs: tuple[EntryRun, ...], planned: dict[str, RunPlan]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, sum
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
 from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
+from archbench.names import free_name
 from archbench.report.words import bits_per_byte_factor
 from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
@@ -187,12 +188,21 @@ def protocol_hash(entry: LeaderboardEntry) -> str:
 
 
 def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
-    """Entries by the name that a table shows; one that several scans share with the same runs appears once."""
+    """Entries by the name that a table shows; one that several scans share with the same runs appears once.
+
+    Names that several scans have are told apart by the scan's, and where that is a third one's name, by a number.
+    """
     distinct: dict[tuple[str, frozenset[str]], LeaderboardEntry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.contender, entry.scan)):
         distinct.setdefault((entry.contender, frozenset(run.run_id for run in entry.runs)), entry)
     counts = Counter(name for name, _ in distinct)
-    return {(name if counts[name] == 1 else f"{name} ({entry.scan})"): entry for (name, _), entry in distinct.items()}
+    taken = {name for name, count in counts.items() if count == 1}
+    named: dict[str, LeaderboardEntry] = {}
+    for (name, _), entry in distinct.items():
+        shown = name if counts[name] == 1 else free_name(f"{name} ({entry.scan})", taken)
+        taken.add(shown)
+        named[shown] = entry
+    return named
 
 
 def _timed_alike(named: dict[str, LeaderboardEntry]) -> dict[str, LeaderboardEntry]:

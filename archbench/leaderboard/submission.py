@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from archbench.errors import ArchbenchError
+from archbench.errors import ArchbenchError, in_one_line
 from archbench.host import Host
-from archbench.leaderboard.entry import LeaderboardEntry, read_entry
+from archbench.leaderboard.entry import misplaced, read_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.replan import replan
 
@@ -30,13 +30,10 @@ def check_submission(path: Path, host: Host) -> Checked:
     """
     try:
         entry = read_entry(path)
+        replanned = replan(entry, host)
+        problems = [*misplaced(path, entry), *check_figures(entry), *replanned.problems]
     except ArchbenchError as error:
         return Checked(path, (str(error).removeprefix(f"{path}: "),))
-    replanned = replan(entry, host)
-    problems = [*_misplaced(path, entry), *check_figures(entry), *replanned.problems]
+    except Exception as error:  # whatever a stranger's entry does to analysis and planning: it is what gets refused
+        return Checked(path, (f"cannot be checked: {in_one_line(error)}",))
     return Checked(path, tuple(problems), () if replanned.unchecked is None else (f"run ids: {replanned.unchecked}",))
-
-
-def _misplaced(path: Path, entry: LeaderboardEntry) -> list[str]:
-    """An entry replaces another one by its file's name, so that this must be its own."""
-    return [] if path.name == entry.file_name else [f"the file must be called {entry.file_name}"]

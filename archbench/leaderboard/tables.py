@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from archbench.analysis.comparison.compare import CostConclusion
+from archbench.display import Markdown, markdown_heading, markdown_line, markdown_list, markdown_text
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry
 from archbench.leaderboard.evidence import OWN_ORIGIN
 from archbench.leaderboard.standings import Row, Table
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 from archbench.units import human_count
@@ -33,8 +35,8 @@ def heading(table: Table) -> str:
     facts.append(f"protocol `{table.protocol}`")
     facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
     high, low = (number(loss, 4) for loss in table.window_nats)
-    facts.append(f"multipliers over {table.reference}, at losses of {high} to {low} nats")
-    return f"## {title} on {table.dataset}, {table.tier.value} tier\n\n{'; '.join(facts)}."
+    facts.append(f"multipliers over {markdown_text(table.reference)}, at losses of {high} to {low} nats")
+    return f"{markdown_heading(2, f'{title} on {table.dataset}, {table.tier.value} tier')}\n\n{'; '.join(facts)}."
 
 
 def origins(table: Table) -> str:
@@ -44,12 +46,18 @@ def origins(table: Table) -> str:
         return ""
     uncounted = without_executed_flops(record for row in table.rows for record in row.entry.records())
     mind = f" Executed FLOPs were not counted, 6ND stands in for them: {', '.join(uncounted)}." if uncounted else ""
-    return f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}"
+    return markdown_line(f"Not trained by archbench, their curves taken as given: {'; '.join(foreign)}.{mind}")
+
+
+def mixed(table: Table) -> str:
+    """How the runs of a table differ in what computed them; empty if they do not."""
+    words = mixed_arithmetic(record for row in table.rows for record in row.entry.records())
+    return markdown_line(f"Mind: {words}.") if words else ""
 
 
 def history(entries: Sequence[LeaderboardEntry], link: Link) -> str:
     """What entries stated before they were replaced, latest first; empty where none was."""
-    axis = CostAxis.EXACT.value
+    axis = CostAxis.EXACT
     changes = []
     for entry in entries:
         figures = [*(past.figures for past in entry.history), entry.figures]
@@ -57,7 +65,7 @@ def history(entries: Sequence[LeaderboardEntry], link: Link) -> str:
     rows = [
         [
             past.until.isoformat(),
-            f"[{entry.contender} of {entry.scan}]({link(entry)})",
+            _linked(f"{entry.contender} of {entry.scan}", link(entry)),
             f"{past.num_runs} runs, {_stated_alpha(past.figures.get(axis))}",
             _stated_alpha(after),
         ]
@@ -96,7 +104,7 @@ def main_table(table: Table, link: Link) -> str:
     for row in table.rows:
         cells = [
             _rank(row),
-            f"[{row.name}]({link(row.entry)})",
+            _linked(row.name, link(row.entry)),
             _sizes(row),
             _loss(row.loss_nats, table.bits_per_byte),
             alpha_text(row.frontier.law),
@@ -109,8 +117,12 @@ def main_table(table: Table, link: Link) -> str:
         if audited:
             cells.append(_audit(row))
         rows.append(cells)
-    listed = "\n".join(f"- {row.name} has no place: {row.unranked}." for row in table.rows if row.unranked)
+    listed = markdown_list(f"{row.name} has no place: {row.unranked}." for row in table.rows if row.unranked)
     return "\n\n".join(part for part in (markdown_table(header, rows, right=(3, 4, 5, 7, 10)), listed) if part)
+
+
+def _linked(text: str, address: str) -> Markdown:
+    return Markdown(f"[{markdown_text(text)}]({address})")
 
 
 def axes_table(tables: Sequence[Table]) -> str:

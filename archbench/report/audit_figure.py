@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from archbench.analysis.frontier.audit import AS_FITTED, FrontierAuditRow
-from archbench.report.plotting import new_figure, styled
+from archbench.report.plotting import new_figure, plain, styled
 from archbench.report.words import known, number
 from archbench.results.fits import FitStatus
 
@@ -43,7 +43,7 @@ def audit(rows: Sequence[FrontierAuditRow], contenders: Sequence[str]) -> Figure
                        markerfacecolor="white" if changed else color)  # fmt: skip
         panel.set_yticks(range(len(variants)), variants if place % columns == 0 else [""] * len(variants))
         panel.set_ylim(len(variants) - 0.5, -0.5)
-        panel.set_title(name)
+        panel.set_title(plain(name))
         panel.set_xlabel("multiplier (above 1: needs less)")
         panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=5))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))

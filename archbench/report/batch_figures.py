@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from archbench.analysis.laws.kaplan import CriticalBatch
-from archbench.report.plotting import new_figure, style_of, styled
+from archbench.report.plotting import new_figure, plain, style_of, styled
 from archbench.report.study_figures import LOSS, log_axes
 from archbench.report.words import number
 from archbench.results.fits import FitStatus
@@ -37,7 +37,7 @@ def trade_offs(study: BatchStudy) -> Figure:
             axes.set_yscale("log")
         axes.set_xlabel("steps, S")
         axes.set_ylabel("tokens, E = B·S")
-        axes.set_title(f"{study.contender}, N {human_count(size)}")
+        axes.set_title(f"{plain(study.contender)}, N {human_count(size)}")
         if members:
             axes.legend(fontsize=7, title="loss (line: fit, +: B_crit)", title_fontsize=7)
     for axes in panels[len(sizes) :]:
@@ -89,7 +89,7 @@ def critical_batches(studies: Sequence[BatchStudy], noises: Sequence[NoiseScaleS
             if found is not None:
                 axes.plot([one.loss_nats] * 2, [found.low, found.high], color=style.color, linewidth=1.2)
                 axes.plot(one.loss_nats, found.value, style.marker, color=style.color, markersize=6)
-        axes.plot([], [], style.marker, color=style.color, label=f"{study.contender}: B_crit, batch scan")
+        axes.plot([], [], style.marker, color=style.color, label=f"{plain(study.contender)}: B_crit, batch scan")
         _law(axes, study, style.color)
     for noise in noises:
         style = style_of(names.index(noise.contender))
@@ -103,7 +103,7 @@ def critical_batches(studies: Sequence[BatchStudy], noises: Sequence[NoiseScaleS
                 )  # fmt: skip
         axes.plot(
             [], [], style.marker, color=style.color, markerfacecolor="white", markersize=4,
-            label=f"{noise.contender}: gradient noise scale",
+            label=f"{plain(noise.contender)}: gradient noise scale",
         )  # fmt: skip
     log_axes(axes)
     axes.yaxis.set_major_formatter(lambda value, _: human_count(value))

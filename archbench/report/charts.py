@@ -7,11 +7,12 @@ import numpy as np
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.contracts.report import ScanResults
+from archbench.names import file_stem
 from archbench.report.contenders import by_track, contenders_by_axis, contenders_of, drawn_of
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.html.charts import Chart, Line, Span
 from archbench.report.labels import labels_of
-from archbench.report.plotting import AXIS_LABELS, LOSS_LABEL, file_name
+from archbench.report.plotting import AXIS_LABELS, LOSS_LABEL
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison
 from archbench.results.runs import CostAxis, size_number
@@ -34,14 +35,14 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
         names = tuple(drawn_of(results, [one.name for one in members]))
         mine = tuple(line for name in names for line in lines[name])
         curves = tuple(line for line in mine if line.layer == _CURVES)
-        charts[f"overview_{file_name(track)}"] = Chart(
+        charts[f"overview_{file_stem(track)}"] = Chart(
             "Loss against cost", axes, loss, mine, hidden=(_CURVES,), groups=names
         )
-        charts[f"learning_curves_{file_name(track)}"] = Chart(
+        charts[f"learning_curves_{file_stem(track)}"] = Chart(
             "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
         )
         for name in names:
-            charts[f"frontier_{file_name(name)}"] = Chart(
+            charts[f"frontier_{file_stem(name)}"] = Chart(
                 f"{name}: compute-efficient frontier", axes, loss, tuple(lines[name]), tuple(spans[name]),
                 groups=names,
             )  # fmt: skip

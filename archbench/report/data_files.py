@@ -32,12 +32,12 @@ def write_tables(directory: Path, tables: Sequence[DataTable]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for one in tables:
         table = _plain(one)
-        path = directory / table.name
-        write_whole(path.with_suffix(".csv"), csv_text(table).encode())
-        write_whole(path.with_suffix(".json"), json_text(table).encode())
+        as_csv, as_json, as_parquet = (directory / f"{table.name}{suffix}" for suffix in (".csv", ".json", ".parquet"))
+        write_whole(as_csv, csv_text(table).encode())
+        write_whole(as_json, json_text(table).encode())
         parquet = io.BytesIO()
         pyarrow.parquet.write_table(arrow_table(table), parquet, compression="zstd")
-        write_whole(path.with_suffix(".parquet"), parquet.getvalue())
+        write_whole(as_parquet, parquet.getvalue())
     write_whole(directory / INDEX, _dumped([_described(table) for table in tables]).encode())
 
 

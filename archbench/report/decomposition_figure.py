@@ -4,7 +4,7 @@ import math
 
 from matplotlib.figure import Figure as Drawing
 
-from archbench.report.plotting import AXIS_NAMES, new_figure, style_of, styled
+from archbench.report.plotting import AXIS_NAMES, new_figure, plain, style_of, styled
 from archbench.results.decomposition import Decomposition, Figure
 from archbench.results.runs import CostAxis
 
@@ -58,5 +58,5 @@ def decomposition(one: Decomposition, axis: CostAxis) -> Drawing:
 
 
 def _names(one: Decomposition) -> list[str]:
-    steps = [f"{number}. {name}" for number, name in enumerate(one.contenders[1:], start=1)]
-    return [*steps, f"{one.contenders[0]} to {one.contenders[-1]}"]
+    steps = [f"{number}. {plain(name)}" for number, name in enumerate(one.contenders[1:], start=1)]
+    return [*steps, f"{plain(one.contenders[0])} to {plain(one.contenders[-1])}"]

@@ -12,7 +12,7 @@ from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.labels import OWN, Labels
-from archbench.report.plotting import new_figure, placed_figure, style_of, styled
+from archbench.report.plotting import new_figure, placed_figure, plain, style_of, styled
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
 from archbench.results.runs import size_number
@@ -31,7 +31,7 @@ def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     for index, one in enumerate(contenders):
         style = style_of(index)
         cost, loss = envelope_line(one)
-        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=one.name)
+        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=plain(one.name))
         curves = one.curves.curves
         ends = [curve for curve in curves[:: max(1, -(-len(curves) // _MANY))] if curve.finished[-1]]
         axes.plot(
@@ -66,7 +66,7 @@ def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
         axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
     _log_axes(axes, labels.axis_labels[one.result.cost_axis], labels.loss_label)
     axes.minorticks_off()
-    axes.set_title(f"{one.name}: compute-efficient frontier")
+    axes.set_title(f"{plain(one.name)}: compute-efficient frontier")
     axes.legend(loc="lower left")
     return figure
 
@@ -78,7 +78,7 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     first = contenders[0].result.law
     if first.status is FitStatus.OK:
         alpha = first.params["alpha_C"]
-        axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {contenders[0].name}")
+        axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {plain(contenders[0].name)}")
     for row, one in enumerate(contenders):
         fits = ((one.result.law, 0.1, "o", "no floor"), (one.result.law_with_floor, -0.16, "D", "floor free"))
         for fit, offset, marker, label in fits:
@@ -97,7 +97,7 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
                 markersize=5,
                 label=label if label not in axes.get_legend_handles_labels()[1] else None,
             )
-    axes.set_yticks(range(len(contenders)), [one.name for one in contenders])
+    axes.set_yticks(range(len(contenders)), [plain(one.name) for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
     axes.set_title(f"Exponents on {labels.axis_names[contenders[0].result.cost_axis]}")
@@ -133,7 +133,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
             color=style.color,
             linestyle=style.dashes,
             linewidth=1.8,
-            label=comparison.contender,
+            label=plain(comparison.contender),
         )
         axes.plot(
             losses[max(last - 1, 0) :],
@@ -157,7 +157,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
     )
     axes.invert_xaxis()
     axes.set_xlabel(labels.loss_label + "; better to the right")
-    axes.set_ylabel(f"cost of {shown[0].baseline} / cost of contender")
+    axes.set_ylabel(f"cost of {plain(shown[0].baseline)} / cost of contender")
     axes.set_title(f"Multiplier on {labels.axis_names[shown[0].cost_axis]} (above 1: needs less)")
     legend = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
     axes.legend(title=f"dotted: extrapolated; {legend}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -181,7 +181,7 @@ def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Fi
         panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)
         panel.set_ylabel(f"validation loss ({labels.nats})")
-        panel.set_title(one.name)
+        panel.set_title(plain(one.name))
         if len(curves) <= _MANY:
             panel.legend(fontsize=7, loc="lower left")
     for panel in panels[len(contenders) :]:

@@ -12,7 +12,8 @@ import numpy as np
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
 from archbench.errors import SpecError
-from archbench.report.plotting import file_name, new_figure, png_bytes, style_of, styled, svg_bytes
+from archbench.names import file_stem
+from archbench.report.plotting import new_figure, plain, png_bytes, style_of, styled, svg_bytes
 from archbench.units import human_count
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _LABELS = {
 
 def numbered(path: Path, arch: str, count: int) -> Path:
     """Where the figure of one of `count` architectures goes."""
-    return path if count == 1 else path.with_name(f"{path.stem}_{file_name(arch)}{path.suffix}")
+    return path if count == 1 else path.with_name(f"{path.stem}_{file_stem(arch)}{path.suffix}")
 
 
 def check_form(path: Path) -> None:
@@ -68,7 +69,7 @@ def _drawn(fit: LawFit, title: str) -> "Figure":
             above.plot(line, value, color=style.color, linestyle=style.dashes, linewidth=1.0)
             missed = np.expm1(fit.points.observed - np.log(_predicted(fit)))
             below.scatter(across[chosen], 100.0 * missed[chosen], **marks)
-    name = f"{title}: {fit.result.law}" if title else fit.result.law
+    name = f"{plain(title)}: {fit.result.law}" if title else fit.result.law
     status = "" if fit.ok else f" ({fit.result.status.value}: no law is drawn)"
     above.set_title(name + status)
     for axes in (above, below):

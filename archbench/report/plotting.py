@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from archbench.display import markdown_cell, markdown_text
 from archbench.durable import write_whole
 from archbench.results.runs import CostAxis
 
@@ -72,9 +73,22 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_LABEL_LETTERS = 40
+"""Letters of a name that a figure has room for."""
+
 _PLACES = re.compile(rb'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|translate\([^)]*\)')
 """Where an SVG holds coordinates: paths, marks, and the origins of texts."""
 _LONG = re.compile(rb"-?\d+\.\d{3,}")
+
+
+def plain(text: str) -> str:
+    """`text` as a figure shows it letter by letter: no formula between dollars, nothing that legends leave out.
+
+    Long text loses its middle: it would take the room of what is drawn.
+    """
+    if len(text) > _LABEL_LETTERS:
+        text = f"{text[: _LABEL_LETTERS - 17]}…{text[-16:]}"
+    return (" " * text.startswith("_") + text).replace("$", r"\$")
 
 
 def style_of(index: int) -> Style:
@@ -168,21 +182,14 @@ def save(figure: "Figure", directory: Path, name: str, alt: str, data: Sequence[
     files = ", ".join(f"[{form.upper()}]({directory.name}/{name}.{form})" for form in ("svg", "png"))
     tables = ", ".join(f"[{table}]({DATA}/{table}.csv)" for table in data)
     numbers = f" Numbers: {tables}." if tables else ""
-    return f"![{_one_line(alt)}]({directory.name}/{name}.svg)\nFor print: {files}.{numbers}"
-
-
-def _one_line(text: str) -> str:
-    """`text` as the description of an image: brackets would end it."""
-    return " ".join(text.replace("[", "(").replace("]", ")").split())
-
-
-def file_name(text: str) -> str:
-    """`text` as part of a figure's name: letters and digits, all else an underscore."""
-    return "".join(letter if letter.isalnum() else "_" for letter in text)
+    return f"![{markdown_text(alt)}]({directory.name}/{name}.svg)\nFor print: {files}.{numbers}"
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """A Markdown table; columns numbered in `right` are right-aligned."""
+    """A Markdown table; columns numbered in `right` are right-aligned.
+
+    Cells are text, whose statuses may be code spans; what is meant as Markdown is given as such.
+    """
     rules = ["---:" if number in right else "---" for number in range(len(header))]
-    lines = [header, rules, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [header, rules, *([markdown_cell(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archbench.contracts.report import ScanResults
-from archbench.report.plotting import file_name, markdown_table
+from archbench.display import fenced, markdown_text
+from archbench.report.plotting import markdown_table
 from archbench.results.runs import RunRecord
 from archbench.units import human_seconds
 
@@ -24,23 +25,29 @@ def citation(results: ScanResults) -> str:
         return ""
     version = results.environment.get("versions", {}).get("archbench")
     software = f"archbench {version}" if version else "archbench"
-    about = f": {results.description}" if results.description else ""
+    told = f": {results.description}" if results.description else ""
     entry = "\n".join(
         [
-            f"@misc{{archbench_{file_name(results.name)},",
-            f"  title = {{{results.name}{about}}},",
+            f"@misc{{archbench_{_key(results.name)},",
+            f"  title = {{{results.name}{told}}},",
             f"  howpublished = {{Scan by {software}}},",
             f"  note = {{Fingerprint of its runs: {fingerprint(results)[:16]}}}",
             "}",
         ]
     )
     papers = dict.fromkeys(
-        f"- {name}: {plugin['paper']}" for name, plugin in _plugins(results.environment) if plugin.get("paper")
+        f"- {markdown_text(name)}: {plugin['paper']}"
+        for name, plugin in _plugins(results.environment)
+        if plugin.get("paper")
     )
     also = "\n\nAnd the architectures' own papers:\n\n" + "\n".join(papers) if papers else ""
-    return (
-        f"```bibtex\n{entry}\n```\n\nThe fingerprint is that of the ids of all runs; `data/runs.csv` lists them.{also}"
-    )
+    about = "The fingerprint is that of the ids of all runs; `data/runs.csv` lists them."
+    return f"{fenced(entry, 'bibtex')}\n\n{about}{also}"
+
+
+def _key(name: str) -> str:
+    """`name` as part of a key of a bibliography: letters and digits, all else an underscore."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
 def hardware_table(records: Iterable[RunRecord]) -> str:

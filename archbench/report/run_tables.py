@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from archbench.display import Markdown, folded, markdown_line
 from archbench.report.plotting import markdown_table
 from archbench.report.tables import labels_text
 from archbench.report.words import number
@@ -24,14 +25,14 @@ def state_text(run: RunRecord) -> str:
     """The state of a run, and why it is left out if it is."""
     if run.usable:
         return run.state.value
-    return f"**left out**: {run.state.value}" + (f", {run.reason}" if run.reason else "")
+    return Markdown(f"**left out**: {run.state.value}" + (f", {markdown_line(run.reason)}" if run.reason else ""))
 
 
 def _folded(name: str, runs: Sequence[RunRecord]) -> str:
     rows = [_row(run) for run in sorted(runs, key=_place)]
     table = markdown_table(_HEADER, rows, right=tuple(range(3, 12)))
     words = f"Study {name}: {counted(len(runs), 'run')}, {sum(run.usable for run in runs)} of them done"
-    return f"<details><summary>{words}</summary>\n\n{table}\n\n</details>"
+    return folded(words, table)
 
 
 def _place(run: RunRecord) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import ComputeLaw, DataLaw, SizeLaw
 from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.study_points import different_tokens
-from archbench.report.plotting import AXIS_NAMES, new_figure, style_of, styled
+from archbench.report.plotting import AXIS_NAMES, new_figure, plain, style_of, styled
 from archbench.report.words import number
 from archbench.results.fits import FitStatus
 from archbench.results.studies import (
@@ -57,9 +57,9 @@ def single_law(studies: Sequence[SizeStudy | DataStudy]) -> Figure:
 def _named(study: SizeStudy | DataStudy) -> str:
     letter = "N" if isinstance(study, SizeStudy) else "D"
     if study.law.status is not FitStatus.OK:
-        return f"{study.contender}: {study.law.status.value}"
+        return f"{plain(study.contender)}: {study.law.status.value}"
     exponent = number(study.law.params[f"alpha_{letter}"])
-    return f"{study.contender}: $({letter}_c/{letter})^{{\\alpha}}$, $\\alpha$ = {exponent}"
+    return f"{plain(study.contender)}: $({letter}_c/{letter})^{{\\alpha}}$, $\\alpha$ = {exponent}"
 
 
 @styled
@@ -92,7 +92,7 @@ def overfitting(study: GridStudy) -> Figure:
     if left.get_legend_handles_labels()[1]:
         left.legend(loc="lower left", bbox_to_anchor=(0.0, -0.32))
     _collapse(right, study, (N, D, L), readable)
-    figure.suptitle(study.contender, fontsize=11)
+    figure.suptitle(plain(study.contender), fontsize=11)
     return figure
 
 
@@ -164,7 +164,7 @@ def steps(study: LearningCurveStudy) -> Figure:
     else:
         right.text(0.5, 0.5, study.law.status.value, ha="center", transform=right.transAxes)
         right.set_axis_off()
-    figure.suptitle(study.contender, fontsize=11)
+    figure.suptitle(plain(study.contender), fontsize=11)
     return figure
 
 
@@ -199,7 +199,7 @@ def least_compute(study: LearningCurveStudy) -> Figure | None:
     panels[0].set_title("Compute as spent")
     panels[1].set_title("Compute at a batch far below critical")
     panels[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.suptitle(study.contender, fontsize=11)
+    figure.suptitle(plain(study.contender), fontsize=11)
     return figure
 
 
@@ -244,7 +244,7 @@ def isoflop(study: IsoflopStudy) -> Figure:
     right.set_title("Best size and data by the parabolas")
     if found:
         right.legend()
-    figure.suptitle(study.contender, fontsize=11)
+    figure.suptitle(plain(study.contender), fontsize=11)
     return figure
 
 

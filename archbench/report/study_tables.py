@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from archbench.contracts.report import Cell, DataTable, ScanResults
+from archbench.names import file_stem
 from archbench.report.columns import data_table
-from archbench.report.plotting import file_name
 from archbench.report.tables import labels_text
 from archbench.results.fits import FitResult, Interval
 from archbench.results.runs import RunRecord
@@ -89,6 +89,9 @@ def _collect(value: Any, table: str, keys: Mapping[str, Cell], tables: _Tables) 
 _NAMES = ("study", "kind", "contender", "track", "source", "target")
 """Fields that say what a result is about."""
 
+_SORTS_ABOVE_OTHERS = ("_trade_offs", "_budgets", "_scratch", "_frontiers", "_rankings")
+"""Endings of a study's name that would make `study_NAME_points` the name of another study's table."""
+
 _ROOTS = ("directions",)
 """Fields whose values are results of their own, such as the directions of a transfer study."""
 
@@ -155,5 +158,9 @@ def _joined(table: str, name: str) -> str:
 
 
 def study_table_name(study: str, sort: str) -> str:
-    """The name of the table of a study's rows of one sort: `study_batch_trade_offs`."""
-    return f"study_{file_name(study)}_{sort}"
+    """The name of the table of a study's rows of one sort: `study_batch_trade_offs`.
+
+    Different for different studies: one whose own name ends like a sort that has others below it gets a mark.
+    """
+    stem = file_stem(study)
+    return f"study_{stem}{'~' * stem.endswith(_SORTS_ABOVE_OTHERS)}_{sort}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from archbench.display import markdown_list, markdown_text
 from archbench.report.plotting import markdown_table
 from archbench.report.words import law_words, number, with_interval
 from archbench.results.fits import FitResult, FitStatus
@@ -72,12 +73,10 @@ def laws_table(rows: Sequence[tuple[str, FitResult]]) -> str:
         for label, law in rows
     ]
     header = ["law", "constants, 95 %", "floor", "objective", "points", "left out", "residual std"]
-    reasons = [
-        f"- {label}: `{law.status.value}`: {law.reason}" for label, law in rows if law.status is not FitStatus.OK
-    ]
+    reasons = [f"{label}: `{law.status.value}`: {law.reason}" for label, law in rows if law.status is not FitStatus.OK]
     equations = "; ".join(dict.fromkeys(f"{law.equation}" for _, law in rows))
     table = markdown_table(header, cells, right=(4, 6))
-    return "\n\n".join(part for part in (table, "\n".join(reasons), f"Forms: {equations}.") if part)
+    return "\n\n".join(part for part in (table, markdown_list(reasons), f"Forms: {equations}.") if part)
 
 
 def _constants(law: FitResult) -> str:
@@ -94,7 +93,7 @@ def notes_text(study: StudyOfContender) -> str:
     left_out = ", ".join(f"{count} {reason}" for reason, count in study.left_out.items())
     lines = [f"{counted(study.runs_used, 'run')} used" + (f"; left out: {left_out}" if left_out else "") + "."]
     lines += [f"{note[0].upper()}{note[1:]}." for note in study.notes]
-    return "\n".join(f"- {line}" for line in lines)
+    return markdown_list(lines)
 
 
 def comparisons_table(pairs: Sequence[StudyComparison]) -> str:
@@ -137,7 +136,7 @@ def trade_off_table(study: BatchStudy) -> str:
 def agreement_text(study: NoiseScaleStudy, factor: float) -> str:
     """Whether noise scale and batch scan agree, by a factor that was set before either was measured."""
     read = sum(window.status is FitStatus.OK for window in study.windows)
-    words = f"{study.contender}: {read} of {len(study.windows)} windows of gradient noise may be read."
+    words = f"{markdown_text(study.contender)}: {read} of {len(study.windows)} windows of gradient noise may be read."
     if study.agreement is None:
         return f"{words} No batch scan gives a B_crit at the losses of two windows or more to hold it against."
     ratio = study.agreement.ratio

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from archbench.analysis.laws.transfer import DataTransferred
-from archbench.report.plotting import AXIS_LABELS, new_figure, style_of, styled
+from archbench.report.plotting import AXIS_LABELS, new_figure, plain, style_of, styled
 from archbench.report.transfer_text import bounds, range_text
 from archbench.report.words import known, number
 from archbench.results.fits import FitStatus, Interval
@@ -36,7 +36,7 @@ def direction(one: DirectionResult) -> Figure:
     _fraction(panels[2], one)
     if one.forgetting:
         _forgetting(panels[3], one)
-    figure.suptitle(f"{one.contender}: {one.name}", fontsize=11)
+    figure.suptitle(f"{plain(one.contender)}: {plain(one.name)}", fontsize=11)
     return figure
 
 
@@ -180,7 +180,7 @@ def _forgetting(axes: Axes, one: DirectionResult) -> None:
     _log(axes, "x")
     axes.set_xlabel("fine-tuning tokens D_F")
     axes.set_ylabel("rise of the loss on the source (nats)")
-    axes.set_title(f"Forgetting of {one.source}")
+    axes.set_title(f"Forgetting of {plain(one.source)}")
 
 
 @styled
@@ -245,7 +245,7 @@ def _map(axes: Axes, one: DirectionResult) -> None:
     axes.set_yticks(range(len(sizes)), [human_count(params) for _, params in sizes], fontsize=7)
     axes.set_xlabel("D_F")
     axes.set_ylabel("N")
-    axes.set_title(f"{one.name}: D_E/D_F")
+    axes.set_title(f"{plain(one.name)}: D_E/D_F")
 
 
 @styled
@@ -267,8 +267,8 @@ def matrix(directions: Sequence[DirectionResult]) -> Figure:
         axes.text(column, row, f"{number(mean.value)}{span}", ha="center", va="center", fontsize=8,
                   color="white" if abs(grid[row, column]) > 0.6 * reach else "black")  # fmt: skip
     axes.imshow(grid, cmap="PuOr", vmin=-reach, vmax=reach, aspect="auto")
-    axes.set_xticks(range(len(targets)), targets)
-    axes.set_yticks(range(len(sources)), sources)
+    axes.set_xticks(range(len(targets)), [plain(one) for one in targets])
+    axes.set_yticks(range(len(sources)), [plain(one) for one in sources])
     axes.set_xlabel("target")
     axes.set_ylabel("source")
     axes.set_title("D_E/D_F: geometric mean [95 %], or bounds")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from archbench.display import Markdown, markdown_line, markdown_list, markdown_text
 from archbench.report.plotting import markdown_table
 from archbench.report.words import known, law_words, number, with_interval
 from archbench.results.fits import FitResult, FitStatus, Interval
@@ -166,7 +167,7 @@ def _row(cell: TransferCell) -> list[str]:
         inverse + with_interval(cell.fraction),
         sign + with_interval(cell.multiplier),
         {True: "yes", False: "no", None: "unknown"}[cell.low_data],
-        {Effect.TRANSFER: "helps", Effect.OSSIFICATION: "**hurts**"}.get(cell.effect, cell.effect.value),
+        {Effect.TRANSFER: "helps", Effect.OSSIFICATION: Markdown("**hurts**")}.get(cell.effect, cell.effect.value),
     ]
 
 
@@ -206,10 +207,11 @@ def _params(law: FitResult) -> str:
 
 def ranking_text(one: DirectionRanking) -> str:
     """The order of directions with one common end, and the test of each pair."""
+    head = markdown_text(f"{one.contender}, {one.common}")
     if not one.scores:
-        return f"**{one.contender}, {one.common}:** {one.statement}."
+        return f"**{head}:** {markdown_line(one.statement)}."
     words = (
-        f"**{one.contender}, {one.common}:** {one.statement} by the geometric mean of D_E/D_F over "
+        f"**{head}:** {markdown_line(one.statement)} by the geometric mean of D_E/D_F over "
         f"{counted(one.num_cells, 'shared pair')} of N and D_F (`>`: told apart, `~`: not)."
     )
     if one.censored_cells:
@@ -229,4 +231,4 @@ def ranking_text(one: DirectionRanking) -> str:
 
 def warnings_text(warnings: Sequence[str]) -> str:
     """A list of what must be kept in mind; empty without any."""
-    return "\n".join(f"- {warning}" for warning in warnings)
+    return markdown_list(warnings)

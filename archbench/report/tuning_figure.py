@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from archbench.analysis.frontier.tuning import TunedSize
-from archbench.report.plotting import new_figure, style_of, styled
+from archbench.report.plotting import new_figure, plain, style_of, styled
 from archbench.report.words import number
 from archbench.results.runs import size_number
 from archbench.units import human_count
@@ -35,7 +35,7 @@ def tuning(sizes: Sequence[TunedSize], contenders: Sequence[str]) -> Figure:
                     markersize=4,
                     linewidth=1.2,
                     alpha=1.0 if rung == last else 0.35,
-                    label=size.contender if rung == last else None,
+                    label=plain(size.contender) if rung == last else None,
                 )
                 for one in runs:
                     if one.loss_nats is None:

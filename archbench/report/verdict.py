@@ -8,6 +8,7 @@ from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
+from archbench.display import markdown_line, markdown_text
 from archbench.report.labels import Labels, labels_of
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
@@ -24,6 +25,7 @@ from archbench.report.words import (
     with_interval,
     without_executed_flops,
 )
+from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -66,7 +68,10 @@ def headline(results: ScanResults) -> str:
         if frontier.cost_axis is axis:
             pair = against.get(frontier.contender)
             said = _cost_words(results, pair) if pair is not None else _fall_words(frontier)
-            sentences.append(f"**{frontier.contender}** {said}; its frontier is {_tier_words(frontier)}.")
+            sentences.append(
+                f"**{markdown_text(frontier.contender)}** "
+                + markdown_line(f"{said}; its frontier is {_tier_words(frontier)}.")
+            )
     return "\n\n".join(sentences)
 
 
@@ -157,6 +162,7 @@ def reservations(results: ScanResults) -> list[str]:
     tuning = analyse_tuning((*results.records, *results.trials))
     return [
         *results.warnings,
+        *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from archbench.containment import kept_around
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
+from archbench.display import Markdown, markdown_code, markdown_heading, markdown_line, markdown_list, markdown_text
 from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.report.charts import charts_of
@@ -40,7 +41,9 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
     """
     try:
         (directory / FIGURES).mkdir(parents=True, exist_ok=True)
-        lead = "\n\n".join(["## Verdict", *_said(headline(results)), verdict(results), *_warnings(results)])
+        lead = "\n\n".join(
+            ["## Verdict", *_said(headline(results)), _listed_lines(verdict(results)), *_warnings(results)]
+        )
         parts, tables = [], list(_tables(results))
         for section in sorted(sections, key=lambda section: (section.order, section.kind)):
             text, own = _render(section, results, directory / FIGURES)
@@ -51,7 +54,7 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
         write_tables(directory / DATA, tables)
         parts.append(f"## Data\n\n{_listed(tables)}")
         path = directory / REPORT_FILE
-        body = [f"# {results.name}", results.description, lead, *parts]
+        body = [markdown_heading(1, results.name), markdown_text(results.description), lead, *parts]
         write_whole(path, ("\n\n".join(part for part in body if part) + "\n").encode())
         page = Page(results.name, results.description, lead, parts, charts_of(results))
         html = render_page(page, folder_images(directory))
@@ -81,7 +84,7 @@ def _tables(results: ScanResults) -> Sequence[DataTable]:
 def _listed(tables: Sequence[DataTable]) -> str:
     """Every table with what a row is, and its files."""
     rows = [
-        [f"`{table.name}`", table.about, str(len(table.rows)), *(_link(table, suffix) for suffix in SUFFIXES)]
+        [markdown_code(table.name), table.about, str(len(table.rows)), *(_link(table, suffix) for suffix in SUFFIXES)]
         for table in tables
     ]
     return (
@@ -92,7 +95,7 @@ def _listed(tables: Sequence[DataTable]) -> str:
 
 
 def _link(table: DataTable, suffix: str) -> str:
-    return f"[{suffix[1:]}]({DATA}/{table.name}{suffix})"
+    return Markdown(f"[{suffix[1:]}]({DATA}/{table.name}{suffix})")
 
 
 def _render(section: ReportSection, results: ScanResults, figures: Path) -> tuple[str | None, list[DataTable]]:
@@ -105,7 +108,7 @@ def _render(section: ReportSection, results: ScanResults, figures: Path) -> tupl
         raise
     except Exception as error:  # a stranger's section must not cost the whole report
         log.warning("report section %r failed: %s", section.kind, error)
-        return f"This section could not be made: {type(error).__name__}: {' '.join(str(error).split())}", []
+        return markdown_line(f"This section could not be made: {type(error).__name__}: {error}"), []
 
 
 def _said(text: str) -> list[str]:
@@ -113,5 +116,11 @@ def _said(text: str) -> list[str]:
 
 
 def _warnings(results: ScanResults) -> list[str]:
-    lines = [f"- {warning}" for warning in reservations(results)]
-    return ["### Mind", "\n".join(lines)] if lines else []
+    lines = reservations(results)
+    return ["### Mind", markdown_list(lines)] if lines else []
+
+
+def _listed_lines(text: str) -> str:
+    """The lines of a verdict, which a terminal shows as well, as Markdown."""
+    lines = text.splitlines()
+    return "\n".join(markdown_list([line[2:]]) if line.startswith("- ") else markdown_line(line) for line in lines)

@@ -185,6 +185,11 @@ class RunRecord:
         return noted
 
     @property
+    def protected(self) -> bool:
+        """Whether digests vouch for all that was read of it; also for what was not read from a store."""
+        return bool(self.details.get("protected", True))
+
+    @property
     def total_params(self) -> int:
         """Parameters with embeddings."""
         return self.non_embedding_params + self.embedding_params

@@ -1,13 +1,21 @@
 """The layout of one run's directory; the directory is the truth about the run."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from archbench.errors import StoreError
-from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile
+from archbench.runs.sealed import read_sealed, write_sealed
 from archbench.spec.identity import RunPlan
+
+ID_DIGITS = 16
+"""Hex digits of the run id that name a directory of a store: 64 bits, and a collision is noticed."""
+
+_SHORT_ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
+_PLAN_REMEDY = "`archbench run` on its spec writes it anew and trains nothing twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,11 @@ class RunDirectory:
         """The directory of another run in the same store."""
         return RunDirectory(self.path.parent / run_id[: len(self.path.name)])
 
+    def may_hold(self, run_id: str) -> bool:
+        """Whether a file about the run `run_id` belongs here: directories of a store are named by the id's digits."""
+        name = self.path.name
+        return _SHORT_ID.fullmatch(name) is None or run_id.startswith(name)
+
     def lacks_weights(self, plan: RunPlan) -> bool:
         """Whether `plan` asks for final weights that are not there."""
         return plan.execution.keep_weights and not self.weights_dir.is_dir()
@@ -70,15 +83,17 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be created: {error.strerror}; choose another --runs") from error
-        write_atomically(self.plan_file, to_json(plan.model_dump(mode="json")))
+        write_sealed(self.plan_file, plan.model_dump(mode="json"))
 
     def read_plan(self) -> RunPlan:
-        """The stored plan. Raises StoreError where it is missing, DamagedFile where it is malformed."""
+        """The stored plan. Raises StoreError where it is missing, DamagedFile where it is not what was written."""
         try:
-            return RunPlan.model_validate(read_json(self.plan_file))
+            plan = RunPlan.model_validate(read_sealed(self.plan_file, _PLAN_REMEDY).content)
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])
-            raise DamagedFile(
-                f"{self.plan_file}: is damaged: {where}: {problem['msg']}; delete the file, `archbench run` goes on"
-            ) from error
+            raise DamagedFile(f"{self.plan_file}: is damaged: {where}: {problem['msg']}; {_PLAN_REMEDY}") from error
+        if not self.may_hold(plan.identity.run_id):
+            found = plan.identity.run_id[:ID_DIGITS]
+            raise DamagedFile(f"{self.plan_file}: is damaged: it plans the run {found}; {_PLAN_REMEDY}")
+        return plan

@@ -2,15 +2,26 @@
 
 import errno
 import json
+import math
+import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from archbench.durable import fsync_directory, write_through, write_whole
 from archbench.errors import StoreError
+
+MAX_BYTES = 256 * 2**20
+"""Of any JSON file of a store; a record of a thousand points has 400 kB."""
+
+MAX_INTEGER = 2**64 - 1
+"""Largest integer in a file: seeds may have 64 bits."""
 
 Guard = Callable[[], AbstractContextManager[None]]
 """What is entered for the moment in which files get their final place, and may refuse it by raising."""
@@ -77,11 +88,61 @@ def to_json(value: Any) -> bytes:
 
 def read_json(path: Path) -> Any:
     """The JSON in `path`. Raises StoreError where it is unreadable, DamagedFile where it is malformed."""
+    raw = read_bytes(path)
     try:
-        return json.loads(path.read_bytes())
+        value = parse_json(raw)
+        require_plain(value)
+    except ValueError as error:
+        raise DamagedFile(f"{path}: is damaged: {error}; delete the file, `archbench run` goes on") from error
+    return value
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """The content of `path`. Raises StoreError where it is no file, unreadable, or holds more than `limit` bytes."""
+    try:
+        # Not blocking: opening a pipe would wait for whoever writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: cannot be read: is not there; mend that or move it away") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}; mend that or move it away") from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedFile(
-            f"{path}: is damaged: not JSON ({error}); delete the file, `archbench run` goes on"
-        ) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(f"{path}: cannot be read: is no file; mend that or move it away")
+        if found.st_size > limit:
+            raise StoreError(f"{path}: has {found.st_size:,} bytes, at most {limit:,} are read; move it away")
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+            return stream.read()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}; mend that or move it away") from error
+    finally:
+        os.close(descriptor)
+
+
+def parse_json(raw: bytes) -> Any:
+    """The JSON value of `raw`, read strictly: no NaN, no lone surrogates, no more than 200 levels.
+
+    Raises ValueError in one line. Floats have the bits of the nearest double.
+    """
+    try:
+        return from_json(raw, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from error
+
+
+def require_plain(value: Any, at: str = "") -> None:
+    """Raises ValueError, naming the place, for a number that JSON can write and no float or 64-bit integer holds."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [("", value)]
+    for key, item in items:
+        if isinstance(item, dict | list):
+            require_plain(item, _place(at, key))
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                raise ValueError(f"{_place(at, key)}: a number beyond every float")
+        elif isinstance(item, int) and not -MAX_INTEGER <= item <= MAX_INTEGER:
+            raise ValueError(f"{_place(at, key)}: an integer of more than 64 bits")
+
+
+def _place(at: str, key: str | int) -> str:
+    return f"{at}.{key}" if at else str(key)

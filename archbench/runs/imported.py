@@ -2,22 +2,26 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from archbench.errors import StoreError
-from archbench.results.runs import CurvePoint, RunRecord, RunState
+from archbench.results.runs import RunRecord
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, to_json
+from archbench.runs.sealed import read_sealed, write_sealed
 
 IMPORTED_FILE = "imported.json"
-_FORMAT = 1
+_REMEDY = "import the file again"
 
 
 def imported_run_id(record: RunRecord) -> str:
     """SHA-256 of all that the imported run says, in hex: the same rows give the same run."""
-    content = asdict(replace(record, run_id="", contender="", size_index=0))
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return _hash(asdict(record))
 
 
 def write_imported(directory: RunDirectory, record: RunRecord) -> None:
@@ -26,8 +30,7 @@ def write_imported(directory: RunDirectory, record: RunRecord) -> None:
         directory.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{directory.path}: cannot be created: {error.strerror}; choose another --runs") from error
-    content = asdict(record) | {"format": _FORMAT}
-    write_atomically(directory.path / IMPORTED_FILE, to_json(content))
+    write_sealed(directory.path / IMPORTED_FILE, asdict(record))
 
 
 def read_imported(directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None:
@@ -35,12 +38,28 @@ def read_imported(directory: RunDirectory, *, contender: str, size_index: int) -
     path = directory.path / IMPORTED_FILE
     if not path.exists():
         return None
-    content: Any = read_json(path)
+    sealed = read_sealed(path, _REMEDY)
     try:
-        if content.pop("format") != _FORMAT:
-            raise ValueError("it has a format that this version does not read")
-        content["curve"] = tuple(CurvePoint(**point) for point in content["curve"])
-        content["state"] = RunState(content["state"])
-        return RunRecord(**content | {"contender": contender, "size_index": size_index})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(f"{path}: is malformed: {error}; import the file again") from error
+        # As JSON once more: strict pydantic then takes texts for enums and lists for tuples, and nothing else.
+        record = _adapter().validate_json(to_json(sealed.content), strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise DamagedFile(f"{path}: is damaged: {where}: {problem['msg']}; {_REMEDY}") from error
+    if not sealed.protected and record.run_id != _hash(sealed.content):
+        raise DamagedFile(f"{path}: is damaged: its id is not the hash of its content; {_REMEDY}")
+    if not directory.may_hold(record.run_id):
+        raise DamagedFile(f"{path}: is damaged: it is the run {record.run_id[:16]}; {_REMEDY}")
+    details = {**record.details, "protected": sealed.protected}
+    return replace(record, contender=contender, size_index=size_index, details=details)
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    content = {**content, "run_id": "", "contender": "", "size_index": 0}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@cache
+def _adapter() -> TypeAdapter[RunRecord]:
+    """Checks types and field names of a stored record; made when it is first needed, which takes a while."""
+    return TypeAdapter(RunRecord)

@@ -1,8 +1,14 @@
-"""What a run leaves behind: `record.json`, the same bytes whenever the run is repeated, and `timings.json`."""
+"""What a run leaves behind: `record.json`, the same bytes whenever the run is repeated, and `timings.json`.
+
+Both hold a digest of themselves (`archbench.runs.sealed`): a record is believed if it is what was written. Of a record
+that version 0.1.0 wrote, which has none, more is held against each other than is stored twice: run id and identity,
+tokens and steps, FLOPs and tokens, bits per byte and nats.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -10,19 +16,35 @@ from typing import Any
 from pydantic import ValidationError
 
 from archbench.errors import StoreError
+from archbench.results.arithmetic import ARITHMETIC
+from archbench.results.consistency import belied_point, near
 from archbench.results.runs import CurvePoint, NoiseMeasurement, PrefixAudit, RunRecord, RunState
-from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.directory import ID_DIGITS, RunDirectory
+from archbench.runs.files import DamagedFile
 from archbench.runs.imported import read_imported
 from archbench.runs.lease import LeaseInfo, read_lease
-from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
+from archbench.runs.sealed import FORMAT, Sealed, read_sealed, write_sealed
+from archbench.spec.identity import RunFacts, RunIdentity, RunPlan, canonical_id
 
-RECORD_FORMAT = 1
 ENDED = (RunState.DONE, RunState.FAILED, RunState.DIVERGED)
 """States that a record can hold."""
 
+_RECORD_REMEDY = (
+    "`archbench run` trains the run again (it ends in the same bits); with --leave-out-damaged it goes on without it"
+)
+_TIMINGS_REMEDY = (
+    "delete the file, device seconds are then missing; `archbench runs rerun --damaged` measures them again"
+)
+
 _MEASURED = "device_seconds"
 """The one field of a curve point that is measured, hence kept out of the record."""
+
+_ALWAYS = ("run_id", "state", "reason", "curve", "prefix_audit", "identity", "facts")
+_KEYS = frozenset({*_ALWAYS, "arithmetic", "noise_scale", "other_losses_nats"})
+"""Keys of a record, beside format and digest."""
+
+_TIMED_OBJECTS = ("hardware", "versions", "plugins")
+"""Keys of the timings under which others look for more."""
 
 _POINT_SORTS: Mapping[str, tuple[type, ...]] = {
     "step": (int,),
@@ -48,6 +70,21 @@ class Outcome:
     other_losses_nats: Mapping[str, float] = field(default_factory=dict)
     """Hash of another corpus -> validation loss on it at the end."""
     noise_scale: tuple[NoiseMeasurement, ...] = ()
+    arithmetic: Mapping[str, Any] | None = None
+    """What computed it (`archbench.results.arithmetic`); None where no step was taken, or nobody noted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A record as it is stored."""
+
+    run_id: str
+    identity: RunIdentity
+    facts: RunFacts
+    written_identity: Mapping[str, Any]
+    written_facts: Mapping[str, Any]
+    outcome: Outcome
+    protected: bool
 
 
 def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> None:
@@ -58,7 +95,6 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
     for point in curve:
         del point[_MEASURED]
     content = {
-        "format": RECORD_FORMAT,
         "run_id": plan.identity.run_id,
         "state": outcome.state.value,
         "reason": outcome.reason,
@@ -66,17 +102,18 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         "prefix_audit": None if outcome.prefix_audit is None else asdict(outcome.prefix_audit),
         "identity": plan.identity.model_dump(mode="json"),
         "facts": plan.facts.model_dump(mode="json"),
+        "arithmetic": None if outcome.arithmetic is None else dict(outcome.arithmetic),
         # Written where it was asked for; a record without it has the bytes that it always had.
         **({"noise_scale": [asdict(one) for one in outcome.noise_scale]} if outcome.noise_scale else {}),
         **({"other_losses_nats": dict(outcome.other_losses_nats)} if outcome.other_losses_nats else {}),
     }
-    write_atomically(directory.record_file, to_json(content))
+    write_sealed(directory.record_file, content)
 
 
 def write_timings(directory: RunDirectory, curve: Sequence[CurvePoint], measured: Mapping[str, Any]) -> None:
     """Stores `timings.json`: device seconds of each curve point, and `measured`: hardware, versions, memory, rates."""
     seconds = [[point.step, point.device_seconds] for point in curve if point.device_seconds is not None]
-    write_atomically(directory.timings_file, to_json({**measured, "device_seconds_by_step": seconds}))
+    write_sealed(directory.timings_file, {**measured, "device_seconds_by_step": seconds})
 
 
 def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None:
@@ -84,27 +121,47 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
 
     Without a record the run is `running` if a living process holds its lease, otherwise `planned`; its curve is then
     empty. `contender` and `size_index` come from the scan: a run id knows no names. Raises StoreError for a file that
-    cannot be read, DamagedFile for a malformed one. Damaged timings only cost the device seconds: `details["problem"]`
-    tells it.
+    cannot be read, DamagedFile for one that is not what was written. Damaged timings only cost the device seconds:
+    `details["problem"]` tells it. `details["protected"]` says whether digests vouch for what was read.
     """
     if not directory.record_file.exists():
-        if not directory.plan_file.exists():
-            return read_imported(directory, contender=contender, size_index=size_index)
-        plan = directory.read_plan()
-        lease = _lease_or_none(directory)
-        state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
-        progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
-        holder = f"held by {lease.holder}" if lease is not None and state is RunState.RUNNING else None
-        return _join(plan.identity, plan.facts, Outcome(state, reason=holder), contender, size_index, progress)
-    identity, facts, outcome = _parse_record(directory.record_file)
-    details: dict[str, Any] = {"timings": {}}
+        return _without_end(directory, contender, size_index)
+    stored = _parse_record(directory)
+    outcome = stored.outcome
+    details: dict[str, Any] = {"timings": {}, "protected": stored.protected}
     try:
         timings = _read_timings(directory.timings_file)
-        outcome = _with_device_seconds(outcome, timings, directory.timings_file)
-        details["timings"] = timings
+        outcome = _with_device_seconds(outcome, timings.content, directory.timings_file)
+        details |= {"timings": timings.content, "protected": stored.protected and timings.protected}
     except StoreError as error:
         details["problem"] = str(error)
-    return _join(identity, facts, outcome, contender, size_index, details)
+    return _join(replace(stored, outcome=outcome), contender, size_index, details)
+
+
+def read_end(directory: RunDirectory) -> RunRecord | None:
+    """The run in `directory` without names, timings and what it did on the way: of its curve the last point alone.
+
+    What a list of thousands of runs shows. Raises as `read_record`.
+    """
+    if not directory.record_file.exists():
+        return _without_end(directory, "", 0)
+    stored = _parse_record(directory, last_alone=True)
+    return _join(stored, "", 0, {"protected": stored.protected})
+
+
+def _without_end(directory: RunDirectory, contender: str, size_index: int) -> RunRecord | None:
+    """The run in `directory` where that holds no record."""
+    if not directory.plan_file.exists():
+        return read_imported(directory, contender=contender, size_index=size_index)
+    plan = directory.read_plan()
+    lease = _lease_or_none(directory)
+    state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
+    progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
+    holder = f"held by {lease.holder}" if lease is not None and state is RunState.RUNNING else None
+    identity, facts = plan.identity.model_dump(mode="json"), plan.facts.model_dump(mode="json")
+    outcome = Outcome(state, reason=holder)
+    planned = _Stored(plan.identity.run_id, plan.identity, plan.facts, identity, facts, outcome, protected=True)
+    return _join(planned, contender, size_index, progress)
 
 
 def _lease_or_none(directory: RunDirectory) -> LeaseInfo | None:
@@ -117,20 +174,14 @@ def _lease_or_none(directory: RunDirectory) -> LeaseInfo | None:
 
 def read_outcome(directory: RunDirectory) -> Outcome | None:
     """How the run in `directory` ended; None while it has not. Raises DamagedFile for a malformed record."""
-    return _parse_record(directory.record_file)[2] if directory.record_file.exists() else None
+    return _parse_record(directory).outcome if directory.record_file.exists() else None
 
 
-def _join(
-    identity: RunIdentity,
-    facts: RunFacts,
-    outcome: Outcome,
-    contender: str,
-    size_index: int,
-    details: Mapping[str, Any],
-) -> RunRecord:
+def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str, Any]) -> RunRecord:
+    identity, facts, outcome = stored.identity, stored.facts, stored.outcome
     training = identity.training
     return RunRecord(
-        run_id=identity.run_id,
+        run_id=stored.run_id,
         contender=contender,
         architecture=str(identity.architecture["kind"]),
         objective=str(identity.objective["kind"]),
@@ -148,51 +199,107 @@ def _join(
         reason=outcome.reason,
         other_losses_nats=outcome.other_losses_nats,
         noise_scale=outcome.noise_scale,
-        details={"identity": identity.model_dump(mode="json"), "facts": facts.model_dump(mode="json"), **details},
+        details={
+            "identity": stored.written_identity,
+            "facts": stored.written_facts,
+            **({} if outcome.arithmetic is None else {ARITHMETIC: outcome.arithmetic}),
+            **details,
+        },
     )
 
 
-def _parse_record(path: Path) -> tuple[RunIdentity, RunFacts, Outcome]:
-    content = read_json(path)
+def _parse_record(directory: RunDirectory, *, last_alone: bool = False) -> _Stored:
+    """The record in `directory`; `last_alone`: of its curve the last point, where a digest vouches for the others."""
+    path = directory.record_file
+    sealed = read_sealed(path, _RECORD_REMEDY)
+    content = sealed.content
     try:
-        if content["format"] != RECORD_FORMAT:
-            raise StoreError(f"{path}: has format {content['format']!r}, this version reads {RECORD_FORMAT}")
+        if unknown := content.keys() - _KEYS:
+            raise ValueError(f"unknown key {min(unknown)!r}")
         identity = RunIdentity.model_validate(content["identity"])
         facts = RunFacts.model_validate(content["facts"])
-        if identity.run_id != content["run_id"]:
+        if canonical_id(content["identity"]) != content["run_id"]:
             raise ValueError("its run id does not belong to its identity")
+        if not directory.may_hold(content["run_id"]):
+            raise ValueError(f"it is the run {content['run_id'][:ID_DIGITS]}")
         audit = content["prefix_audit"]
+        points = content["curve"][-1:] if last_alone and sealed.protected else content["curve"]
         outcome = Outcome(
             state=RunState(content["state"]),
-            curve=tuple(curve_point(point) for point in content["curve"]),
+            curve=tuple(curve_point(point) for point in points),
             prefix_audit=None if audit is None else _prefix_audit(audit),
             reason=content["reason"],
             other_losses_nats=_other_losses(content.get("other_losses_nats", {})),
             noise_scale=tuple(noise_measurement(one) for one in content.get("noise_scale", [])),
+            arithmetic=_arithmetic(content.get("arithmetic")),
         )
         if not isinstance(outcome.reason, str | None):
             raise TypeError(f"its reason is {outcome.reason!r}")
         if outcome.state not in ENDED:
             raise ValueError(f"state {outcome.state.value!r} is not an end")
+        if not sealed.protected and (problem := inconsistency(identity, facts, outcome.curve)) is not None:
+            raise ValueError(problem)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        problem = _first_line(error)
-        raise DamagedFile(
-            f"{path}: is damaged: {problem}; `archbench run` trains the run again (it ends in the same bits)"
-        ) from error
-    return identity, facts, outcome
+        raise DamagedFile(f"{path}: is damaged: {_first_line(error)}; {_RECORD_REMEDY}") from error
+    return _Stored(content["run_id"], identity, facts, content["identity"], content["facts"], outcome, sealed.protected)
+
+
+def inconsistency(identity: RunIdentity, facts: RunFacts, curve: Sequence[CurvePoint]) -> str | None:
+    """Where a curve contradicts itself or its run's plan, in words; None where it does not.
+
+    A record states several things twice: what holds them against each other finds most changes of a figure without a
+    digest. Tokens are steps times the batch, FLOPs are tokens times what a token costs, and bits per byte of one
+    evaluation set are its nats per token times one factor.
+    """
+    training = identity.training
+    for index, point in enumerate(curve):
+        if point.tokens != point.step * training.batch_tokens or point.step > training.total_steps:
+            return f"curve[{index}]: {point.tokens:,} tokens at step {point.step:,} are not those of its plan"
+        if index and point.step <= curve[index - 1].step:
+            return f"curve[{index}]: step {point.step:,} comes after {curve[index - 1].step:,}"
+        if not near(point.kaplan_flops, facts.kaplan_flops_per_token * point.tokens):
+            return f"curve[{index}]: kaplan_flops {point.kaplan_flops:g} are not those of its tokens"
+        if not near(point.exact_flops, facts.exact_flops_per_token * point.tokens):
+            return f"curve[{index}]: exact_flops {point.exact_flops:g} are not those of its tokens"
+        if point.validation_loss_nats <= 0.0:
+            return f"curve[{index}]: validation_loss_nats is {point.validation_loss_nats:g}"
+    belied = belied_point([one.validation_loss_nats for one in curve], [one.bits_per_byte for one in curve])
+    if belied is not None:
+        one = curve[belied]
+        return (
+            f"curve[{belied}]: validation_loss_nats {one.validation_loss_nats:g} and bits_per_byte"
+            f" {one.bits_per_byte:g} belie each other"
+        )
+    return None
+
+
+def _arithmetic(content: object) -> Mapping[str, Any] | None:
+    if content is None:
+        return None
+    if not isinstance(content, dict) or not all(isinstance(value, str | int) for value in content.values()):
+        raise TypeError(f"its arithmetic is {content!r}")
+    return content
 
 
 def curve_point(content: Mapping[str, Any]) -> CurvePoint:
     """A stored curve point. Raises KeyError, TypeError or ValueError for fields that are missing or of a wrong type."""
-    known = {one.name for one in fields(CurvePoint)}
-    if unknown := set(content) - known:
-        raise ValueError(f"unknown field {min(unknown)!r} in a curve point")
-    for name, value in content.items():
-        if type(value) not in _POINT_SORTS.get(name, (int, float)):
-            raise TypeError(f"field {name!r} of a curve point is {value!r}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"field {name!r} of a curve point is {value!r}")
+    if problem := _sort_problem(tuple(content), tuple(map(type, content.values()))):
+        name, what = problem
+        raise TypeError(f"{what} {name!r} of a curve point" + (f" is {content[name]!r}" if what == "field" else ""))
     return CurvePoint(**content)
+
+
+@lru_cache(maxsize=256)
+def _sort_problem(names: tuple[str, ...], sorts: tuple[type, ...]) -> tuple[str, str] | None:
+    """The first field that a curve point does not have or that is of a wrong type, and which of the two it is.
+
+    Points of all runs are of few sorts, so that it is looked at once for each.
+    """
+    known = {one.name for one in fields(CurvePoint)}
+    if unknown := set(names) - known:
+        return min(unknown), "unknown field"
+    wrong = (name for name, sort in zip(names, sorts, strict=True) if sort not in _POINT_SORTS.get(name, (int, float)))
+    return next(((name, "field") for name in wrong), None)
 
 
 def noise_measurement(content: Mapping[str, Any]) -> NoiseMeasurement:
@@ -217,25 +324,35 @@ def _other_losses(content: Mapping[str, Any]) -> dict[str, float]:
     return dict(content)
 
 
-def _read_timings(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise DamagedFile(f"{path}: is damaged: expected an object; delete the file, device seconds are then missing")
-    return content
+def _read_timings(path: Path) -> Sealed:
+    return read_sealed(path, _TIMINGS_REMEDY) if path.exists() else Sealed({}, FORMAT, protected=True)
 
 
 def _with_device_seconds(outcome: Outcome, timings: Mapping[str, Any], path: Path) -> Outcome:
     try:
         seconds = {int(step): float(value) for step, value in timings.get("device_seconds_by_step", [])}
+        _require_sound(seconds, timings)
     except (TypeError, ValueError) as error:
-        raise DamagedFile(
-            f"{path}: is damaged: device_seconds_by_step: {_first_line(error)}; delete the file, device seconds are "
-            "then missing"
-        ) from error
+        raise DamagedFile(f"{path}: is damaged: {_first_line(error)}; {_TIMINGS_REMEDY}") from error
+    if not seconds:
+        return outcome
     curve = tuple(replace(point, device_seconds=seconds.get(point.step)) for point in outcome.curve)
     return replace(outcome, curve=curve)
+
+
+def _require_sound(seconds: Mapping[int, float], timings: Mapping[str, Any]) -> None:
+    """Raises ValueError where timings are not what others expect who look into them."""
+    known = [value for _, value in sorted(seconds.items())]
+    if known != sorted(known) or (known and known[0] < 0.0):
+        raise ValueError("device_seconds_by_step: seconds fall while steps rise")
+    for name in _TIMED_OBJECTS:
+        if not isinstance(timings.get(name, {}), dict):
+            raise ValueError(f"{name}: expected an object")
+    for what, origin in timings.get("plugins", {}).items():
+        if not isinstance(origin, dict):
+            raise ValueError(f"plugins.{what}: expected an object")
+    if not isinstance(timings.get("hardware", {}).get("memory_bytes", 0), int | float | None):
+        raise ValueError("hardware.memory_bytes: expected a number")
 
 
 def _first_line(error: Exception) -> str:

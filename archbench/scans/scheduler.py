@@ -21,7 +21,7 @@ from archbench.scans.memory import expected_memory_bytes
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.tracking import Tracking
-from archbench.units import human_count
+from archbench.units import counted, human_count
 
 MAX_ATTEMPTS = 3
 """Times that a run is submitted before its loss is taken for a failure."""
@@ -106,8 +106,11 @@ def carry_out(
     plugin_files: Sequence[Path] = (),
     tracking: Tracking | None = None,
     again: Collection[str] = (),
+    leave_out_damaged: bool = False,
 ) -> ScanOutcome:
     """Trains every run of `plan` that the store does not hold yet, and those of `again` as `missing_runs` says.
+
+    A run whose record is damaged is trained again, or fails with the damage as its reason if those are to be left out.
 
     Interrupted at any moment, the same call goes on where it stopped. Runs that another command is carrying out on the
     same store are waited for, and taken over if their leases are silent. Raises StoreError where the store cannot be
@@ -115,11 +118,16 @@ def carry_out(
     """
     runs = plan.distinct_runs()
     for run in runs:
+        if (damage := store.plan_damage(run.run_id)) is not None:
+            watcher.told(f"{label(run)}: {damage}")
         store.prepare(run.plan)
     missing = missing_runs(runs, store, again)
+    damaged = {run.run_id: damage for run in missing if (damage := store.status(run.run_id).damage) is not None}
     for run in missing:
-        if (status := store.status(run.run_id)).state is RunState.PLANNED and status.reason:
-            watcher.told(f"{label(run)}: {status.reason}")
+        if run.run_id in damaged:
+            watcher.told(f"{label(run)}: {damaged[run.run_id]}")
+    if leave_out_damaged:
+        missing = _without(missing, damaged.keys(), watcher)
     missing_ids = {run.run_id for run in missing}
     ready = [run for run in runs if run.run_id not in missing_ids]
     scheduler = _Scheduler(
@@ -127,6 +135,8 @@ def carry_out(
     )
     for run in ready:
         status = store.status(run.run_id)
+        if status.state is RunState.PLANNED:
+            status = RunStatus(RunState.FAILED, None, damaged.get(run.run_id, "begins from a run that is left out"))
         if status.state is not RunState.DONE:
             scheduler.failures.append(Failure(run, status.state, status.reason or "no reason was stored"))
     num_ready = len(ready) - len(scheduler.failures)
@@ -145,6 +155,18 @@ def carry_out(
         watcher.scheduled(missing, ready, 0)
     _discard_kept(runs, store)
     return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
+
+
+def _without(missing: Sequence[PlannedRun], left_out: Collection[str], watcher: Watcher) -> list[PlannedRun]:
+    """`missing` without the runs `left_out`, and without those that begin from them."""
+    gone = set(left_out)
+    kept = list(missing)
+    while stranded := [run for run in kept if run.run_id in gone or not gone.isdisjoint(run.after)]:
+        gone |= {run.run_id for run in stranded}
+        kept = [run for run in kept if run.run_id not in gone]
+    if gone:
+        watcher.told(f"{counted(len(gone), 'run')} left out, since what is stored of them is damaged")
+    return kept
 
 
 def _group_arguments(config: ExecutorConfig, missing: Sequence[PlannedRun]) -> dict[str, int]:

@@ -159,12 +159,21 @@ class RunIdentity(Extended):
 
     def canonical_json(self) -> str:
         """The identity as JSON with sorted keys and no spaces: what is hashed."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _canonical_json(self.model_dump(mode="json"))
 
     @property
     def run_id(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def canonical_id(identity: Mapping[str, Any]) -> str:
+    """The run id of an identity as it is stored: SHA-256 of its canonical JSON, in hex."""
+    return hashlib.sha256(_canonical_json(identity).encode()).hexdigest()
+
+
+def _canonical_json(identity: Mapping[str, Any]) -> str:
+    return json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class RunFacts(_Frozen):

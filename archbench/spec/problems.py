@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 
 from archbench.errors import SpecError, nearest
 from archbench.spec.section import TAG_PREFIX
-from archbench.spec.settings import NAME_PATTERN
 from archbench.spec.yaml_loader import Loc, YamlFile
 
 _EXPECTED = {
@@ -72,8 +71,6 @@ def describe(details: ErrorDetails, keys: Sequence[str] = ()) -> str:
         return f"got {given}, expected {expected}{close if 'did you mean' in close else ''}"
     if sort in _EXPECTED:
         return f"got {given}, expected {_EXPECTED[sort]}"
-    if context.get("pattern") == NAME_PATTERN:
-        return f"got {given}, expected a name of Latin letters, digits and . _ + -, beginning with a letter or digit"
     message = re.sub(r"^\w+ should ", "", " ".join(details["msg"].split()))
     return f"got {given}, which should {message}"
 
@@ -145,9 +142,9 @@ def _located(data: Any, loc: Loc, ends_outside: bool) -> Loc:
     kept: list[str | int] = []
     last = len(loc) - 1
     for index, part in enumerate(loc):
-        if isinstance(part, str) and part.startswith(TAG_PREFIX):
-            continue
         holds = isinstance(data, Mapping) and part in data
+        if not holds and isinstance(part, str) and part.startswith(TAG_PREFIX):
+            continue
         if holds or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
             kept.append(part)
             data = data[part]

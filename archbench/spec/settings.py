@@ -13,17 +13,20 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
 from archbench.contracts.config import ComponentSlot
+from archbench.names import MAX_NAME, checked_name
 from archbench.spec.identity import Extended, OptimizerSettings, ScheduleSettings
 from archbench.spec.rates import Batch, LearningRate
 from archbench.spec.section import TAG_PREFIX, Section
 
-MAX_NAME = 64
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_NAME)]
+Name = Annotated[
+    str, AfterValidator(checked_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME})
+]
+"""Of a scan, a contender, a study or a text."""
 
 
 class Unresolved(BaseModel):

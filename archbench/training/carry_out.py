@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
@@ -26,7 +26,7 @@ from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly, assemble, components_of
 from archbench.training.loop import Interrupted, Report, Upkeep, train
-from archbench.training.measurement import hardware, peak_memory_bytes, reset_peak_memory, versions
+from archbench.training.measurement import arithmetic, hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.memory import (
     MicroBatch,
     OutOfMemory,
@@ -240,9 +240,7 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
         progress = resume(directory, assembly)
         log.info("run %s: begins at step %d", directory.path.name, progress.step)
         if progress.attempts == 1 and any(directory.checkpoints_dir.glob("step-*")):
-            note = (
-                "its checkpoints are damaged, or of another nproc, stage or kernels: it begins anew; the log says more"
-            )
+            note = "its checkpoints are damaged, or of another nproc, stage or arithmetic: it begins anew; see the log"
             attempt.report(Report(0, plan.identity.training.total_steps, None, None, note))
         if assembly.remark is not None:
             attempt.report(Report(progress.step, plan.identity.training.total_steps, None, None, assembly.remark))
@@ -270,6 +268,7 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
         }
+        outcome = replace(outcome, arithmetic=arithmetic(assembly.device, plan.execution))
         with lease.held():
             write_timings(directory, outcome.curve, measured)
             write_record(directory, plan, outcome)

@@ -1,9 +1,10 @@
 """How far a run has come: all that a checkpoint holds beside the engine's own tensors."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 from archbench.contracts.objective import LossParts
 from archbench.errors import StoreError
 from archbench.nn.language_model import State
-from archbench.nn.native.switch import kernels_in_use
 from archbench.results.runs import CurvePoint, NoiseMeasurement
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
@@ -19,6 +19,7 @@ from archbench.runs.records import curve_point, noise_measurement
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly
 from archbench.training.energy import EnergyCount, find_meter
+from archbench.training.measurement import arithmetic
 from archbench.training.ranks import ALONE, Ranks
 from archbench.training.soundness import Soundness
 
@@ -138,7 +139,7 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
         "energy_joules": progress.energy.joules,
         "noise_scale_seconds": progress.noise_scale_seconds,
         "attempts": progress.attempts,
-        "kernels": kernels_in_use(),
+        "arithmetic": arithmetic(assembly.device, assembly.plan.execution),
     }
     return checkpoint.Checkpoint(progress.step, tensors, content, own)
 
@@ -158,10 +159,8 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress = fresh_progress(assembly.device, ranks)
     if stored is None:
         return progress
-    if (made_with := stored.progress.get("kernels")) != (here := kernels_in_use()):
-        log.warning(
-            "%s: made with kernels %s, here are %s; the run begins anew", directory.checkpoints_dir, made_with, here
-        )
+    if (problem := _other_arithmetic(stored.progress, assembly)) is not None:
+        log.warning("%s: %s; the run begins anew", directory.checkpoints_dir, problem)
         return progress
     tensors = {**stored.tensors, **stored.own}
     progress.nats.copy_(tensors.pop(_NATS))
@@ -184,6 +183,17 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress.noise_scale_seconds = float(stored.progress.get("noise_scale_seconds", 0.0))
     progress.attempts = int(stored.progress["attempts"]) + 1
     return progress
+
+
+def _other_arithmetic(stored: Mapping[str, Any], assembly: Assembly) -> str | None:
+    """How what computed a checkpoint differs from what would go on from it; None where it does not.
+
+    Checkpoints of version 0.1.0 name their kernels alone.
+    """
+    here = arithmetic(assembly.device, assembly.plan.execution)
+    there = stored.get("arithmetic", {"kernels": stored.get("kernels")})
+    name = next((name for name in sorted(there) if there[name] != here.get(name)), None)
+    return None if name is None else f"made with {name} {there[name]}, here is {here.get(name)}"
 
 
 def joined_state(states: dict[int, State | None]) -> State:

@@ -86,8 +86,8 @@ def audit_frontiers(
     """Every contender against the baseline on `axis` as the study reads it, and with one convention changed at a time.
 
     Rows come variant by variant, `as fitted` first, contenders in the study's order. A variant that the runs do not
-    allow (times not measured, no floor identified) has rows whose status says why. Empty without a baseline. window: the
-    losses over which multipliers are averaged; each variant's own middle half of the common range if None.
+    allow (times not measured, no floor identified) has rows whose status says why. Empty without a baseline. window:
+    the losses over which multipliers are averaged; each variant's own middle half of the common range if None.
     """
     options = StudyOptions(floor="none", num_resamples=num_resamples)
     base = fit_contenders(records, axis, baseline=baseline, seed=seed, options=options)

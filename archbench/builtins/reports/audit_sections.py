@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import Cell, DataTable, ReportSection, ScanResults
+from archbench.display import markdown_heading, markdown_list
 from archbench.report.labels import OWN, Labels, labels_of
 from archbench.report.plotting import markdown_table, save
 from archbench.report.words import multiplier_text, number, with_interval
@@ -38,18 +39,18 @@ class AuditSection(ReportSection):
         if not rows:
             return None
         summaries = summarise(rows)
-        words = "\n".join(f"- {summary_words(one, results.baseline)}" for one in summaries)
+        words = markdown_list(summary_words(one, results.baseline) for one in summaries)
         names = [one.contender for one in summaries]
         tables = [
-            f"### {name}\n\n{self._table([row for row in rows if row.contender == name], labels)}"
+            f"{markdown_heading(3, name)}\n\n{self._table([row for row in rows if row.contender == name], labels)}"
             for name in dict.fromkeys(row.contender for row in rows)
         ]
         reasons = dict.fromkeys(
-            f"- {row.contender}, {_variant(row.variant, labels)}: `{row.result.status.value}`: {row.result.reason}"
+            f"{row.contender}, {_variant(row.variant, labels)}: `{row.result.status.value}`: {row.result.reason}"
             for row in rows
             if row.result.status is not FitStatus.OK
         )
-        tables.append("\n".join(reasons))
+        tables.append(markdown_list(reasons))
         method = (
             f"As fitted: {labels.axis_names[axis]}, finished runs, the form that both allow, over the middle half of "
             "the losses that both reach. Every other row changes one of these. Pinned floors lie 10 % below and above "

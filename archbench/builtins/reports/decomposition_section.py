@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
+from archbench.display import markdown_list, markdown_text
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.study_tables import study_table_name
 from archbench.report.words import number, with_interval
@@ -57,7 +58,7 @@ class DecompositionSection(ReportSection):
             self._others(one, axis),
             self._sums(one, axis),
             self._seconds(one.seconds),
-            "\n".join(self._reasons(one)),
+            markdown_list(self._reasons(one)),
         ]
         return "\n\n".join(part for part in parts if part)
 
@@ -67,10 +68,11 @@ class DecompositionSection(ReportSection):
             high, low = (number(end, 4) for end in one.window_nats)
             read = f"over losses of {high} to {low} nats, the middle half of those that all of them reach"
         return (
-            f"From {' to '.join(one.contenders)}: each differs from the one before in one thing. Differences of alpha "
-            f"are after - before; a multiplier is cost before over cost after, read {read}: above 1 the step saves. "
-            f"{_CLOCKS[one.clock]} p is Holm-corrected over the steps, but for the whole way's. An effect belongs to "
-            "its place in this order: what two changes do only together is put down to the later one."
+            f"From {' to '.join(map(markdown_text, one.contenders))}: each differs from the one before in one thing. "
+            "Differences of alpha are after - before; a multiplier is cost before over cost after, read "
+            f"{read}: above 1 the step saves. {_CLOCKS[one.clock]} p is Holm-corrected over the steps, but for the "
+            "whole way's. An effect belongs to its place in this order: what two changes do only together is put down "
+            "to the later one."
         )
 
     def _steps(self, one: Decomposition, axis: CostAxis) -> str:
@@ -137,9 +139,9 @@ class DecompositionSection(ReportSection):
         told: dict[str, None] = {}
         for effect in one.effects:
             if effect.reason and effect.effect is None:
-                told[f"- {effect.before} to {effect.after}: `{effect.status.value}`: {effect.reason}."] = None
+                told[f"{effect.before} to {effect.after}: `{effect.status.value}`: {effect.reason}."] = None
             elif effect.reason and effect.figure is Figure.MULTIPLIER:
-                told[f"- Mind: {effect.reason}."] = None
+                told[f"Mind: {effect.reason}."] = None
         yield from told
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
+from archbench.display import fenced, folded, json_text, markdown_heading, markdown_line, markdown_list, markdown_text
+from archbench.names import file_stem
 from archbench.report.labels import OWN, Labels, epochs_known, labels_of
-from archbench.report.plotting import file_name, markdown_table, save
+from archbench.report.plotting import markdown_table, save
 from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import (
     alpha_text,
@@ -51,7 +53,7 @@ class FrontierSection(ReportSection):
             members = [one for one in all_members if one.name in names]
             with_figure |= set(names)
             alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
-            name = f"overview_{file_name(track)}"
+            name = f"overview_{file_stem(track)}"
             parts.append(
                 save(figures.overview(members, labels), figures_dir, name, alt, ("envelopes", "curves", "laws"))
             )
@@ -61,12 +63,12 @@ class FrontierSection(ReportSection):
                 f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
                 "with its 95 % band; tiers shaded, dominated sizes dashed and crossed."
             )
-            name, tables = f"frontier_{file_name(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
-            parts.append(f"### {one.name}")
+            name, tables = f"frontier_{file_stem(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
+            parts.append(markdown_heading(3, one.name))
             if one.name in with_figure:
                 parts.append(save(figures.frontier(one, index, labels), figures_dir, name, alt, tables))
             parts.append(self._sizes(one, labels))
-            parts += [f"- {warning}" for warning in one.result.warnings]
+            parts += [markdown_list([warning]) for warning in one.result.warnings]
         return "\n\n".join(parts)
 
     def tables(self, results: ScanResults) -> Sequence[DataTable]:
@@ -149,7 +151,7 @@ class ExponentSection(ReportSection):
                   "points", "residual std of ln L"]  # fmt: skip
         reasons = sorted(
             {
-                f"- {one.contender}, {labels.axis_names[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
+                f"{one.contender}, {labels.axis_names[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
                 for one in results.frontiers
                 for fit in (one.law, one.law_with_floor)
                 if fit.status is not FitStatus.OK
@@ -160,7 +162,7 @@ class ExponentSection(ReportSection):
         parts = [
             save(figures.exponents(contenders, labels), figures_dir, "exponents", alt, ("laws",)),
             markdown_table(header, rows, right=(2, 3, 4, 5, 6)),
-            "\n".join(reasons),
+            markdown_list(reasons),
         ]
         if pairs:
             parts.append(
@@ -218,16 +220,16 @@ class MultiplierSection(ReportSection):
                   "crossover"]  # fmt: skip
         parts.append(markdown_table(header, rows, right=(2, 3, 4)))
         reasons = dict.fromkeys(
-            f"- {pair.contender}, {labels.axis_names[pair.cost_axis]}: `{pair.headline.status.value}`: "
+            f"{pair.contender}, {labels.axis_names[pair.cost_axis]}: `{pair.headline.status.value}`: "
             f"{pair.headline.reason}"
             for pair in against
             if pair.headline is not None and pair.headline.status is not FitStatus.OK
         )
         if reasons:
-            parts.append("\n".join(reasons))
+            parts.append(markdown_list(reasons))
         parts.append(
-            f"A multiplier is the cost of {results.baseline} divided by the contender's at the same loss: above 1, the "
-            "contender needs less."
+            f"A multiplier is the cost of {markdown_text(str(results.baseline))} divided by the contender's at the "
+            "same loss: above 1, the contender needs less."
         )
         return "\n\n".join(parts)
 
@@ -274,7 +276,7 @@ class LearningCurveSection(ReportSection):
             names = drawn_of(results, [one.name for one in all_members])
             members = [one for one in all_members if one.name in names]
             alt = f"Validation loss against tokens seen for every size of {_named(members)}."
-            name = f"learning_curves_{file_name(track)}"
+            name = f"learning_curves_{file_stem(track)}"
             parts.append(
                 save(figures.learning_curves(members, labels_of(results.records)), figures_dir, name, alt, ("curves",))
             )
@@ -347,12 +349,13 @@ class EnvironmentSection(ReportSection):
 
         origins = sorted({record.origin for record in results.records})
         foreign = [origin for origin in origins if origin != "archbench"]
+        spec = f"{file_stem(results.name)}.yaml"
         parts = [
-            f"Put the spec below into `{results.name}.yaml` (JSON is YAML), then `archbench run {results.name}.yaml`. "
+            f"Put the spec below into `{spec}` (JSON is YAML), then `archbench run {spec}`. "
             "Runs that exist already are not trained again."
         ]
         if foreign:
-            parts = [f"These runs were not trained by archbench; they come from: {', '.join(foreign)}."]
+            parts = [markdown_line(f"These runs were not trained by archbench; they come from: {', '.join(foreign)}.")]
         for title, text in (
             ("How to cite", citation(results)),
             ("Plug-ins", "\n\n".join(self._plugins(results))),
@@ -363,7 +366,7 @@ class EnvironmentSection(ReportSection):
         for title, content in (("Environment", results.environment), ("Spec", results.spec)):
             if content:
                 text = json.dumps(content, indent=2, sort_keys=True, default=str, ensure_ascii=False)
-                parts.append(f"<details><summary>{title}</summary>\n\n```json\n{text}\n```\n\n</details>")
+                parts.append(folded(title, fenced(json_text(text), "json")))
         return "\n\n".join(parts)
 
     def _plugins(self, results: ScanResults) -> list[str]:
@@ -389,8 +392,8 @@ def _gate_words(results: ScanResults) -> list[str]:
     gates = results.environment.get("gate")
     if not isinstance(gates, dict):
         return []
-    lines = [f"- {arch}: {line}" for arch, own in gates.items() for line in own]
-    return ["Rows of the table:", "\n".join(lines)] if lines else []
+    lines = [f"{arch}: {line}" for arch, own in gates.items() for line in own]
+    return ["Rows of the table:", markdown_list(lines)] if lines else []
 
 
 def _named(contenders: Sequence["Contender"]) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report.plotting import file_name, save
+from archbench.display import folded, markdown_heading, markdown_text
+from archbench.names import file_stem
+from archbench.report.plotting import save
 from archbench.report.study_tables import study_table_name
 from archbench.results.studies import (
     BatchStudy,
@@ -136,8 +138,10 @@ class BatchSection(ReportSection):
         parts += _by_contender(scans, lambda study: [self._trade_offs(study, figures_dir), trade_off_table(study)])
         for noise in noises:
             parts.append(
-                f"<details><summary>{noise.contender}: every window of gradient noise</summary>\n\n"
-                f"{noise_table(noise)}\n\n{notes_text(noise)}\n\n</details>"
+                folded(
+                    f"{noise.contender}: every window of gradient noise",
+                    f"{noise_table(noise)}\n\n{notes_text(noise)}",
+                )
             )
         return _joined(parts)
 
@@ -192,10 +196,10 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
         if not members:
             continue
         if len({(one.study, one.track) for one in studies}) > 1:
-            parts.append(f"### {name}, {track} track")
+            parts.append(markdown_heading(3, f"{name}, {track} track"))
         against = "size" if isinstance(members[0], SizeStudy) else "different tokens"
         alt = f"Loss against {against} of {', '.join(one.contender for one in members)}, each with its law."
-        drawn, figure = figures.single_law(members), file_name(f"{members[0].kind}_{name}_{track}")
+        drawn, figure = figures.single_law(members), f"{members[0].kind}_{file_stem(name, track)}"
         parts.append(save(drawn, figures_dir, figure, alt, (study_table_name(name, "points"),)))
         laws = [
             (f"{one.contender}, {words}", law)
@@ -205,7 +209,7 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
         parts += [
             laws_table(laws),
             comparisons_table([pair for one in members for pair in one.comparisons]),
-            *(f"{one.contender}:\n\n{notes_text(one)}" for one in members),
+            *(f"{markdown_text(one.contender)}:\n\n{notes_text(one)}" for one in members),
         ]
     return _joined(parts)
 
@@ -221,7 +225,9 @@ def _by_contender(studies: Iterable[S], parts: Callable[[S], list[str]]) -> list
     """The `parts` of each study under its contender's name, and its notes behind them."""
     from archbench.report.study_text import notes_text
 
-    return [part for study in studies for part in (f"### {study.contender}", *parts(study), notes_text(study))]
+    return [
+        part for study in studies for part in (markdown_heading(3, study.contender), *parts(study), notes_text(study))
+    ]
 
 
 def _saved(
@@ -231,8 +237,12 @@ def _saved(
     if figure is None:
         return ""
     tables = tuple(study_table_name(study.study, sort) for sort in sorts)
-    name = file_name(f"{prefix}_{study.study}_{study.contender}")
+    name = f"{prefix}_{file_stem(study.study, study.contender)}"
     return save(figure, figures_dir, name, f"{study.contender}: {alt}.", tables)
+
+
+def _heading(study: StudyOfContender) -> str:
+    return markdown_heading(3, study.contender)
 
 
 def _joined(parts: list[str]) -> str | None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.report.plotting import file_name, save
+from archbench.display import folded, markdown_heading, markdown_line
+from archbench.names import file_stem
+from archbench.report.plotting import save
 from archbench.report.study_tables import study_table_name
 from archbench.results.runs import CostAxis
 from archbench.results.transfer import DirectionResult, TransferResult
@@ -31,11 +33,11 @@ class TransferSection(ReportSection):
         from archbench.report import transfer_figures as figures
         from archbench.report.transfer_text import ranking_text, warnings_text
 
-        parts = [f"### {study.study}"] if named else []
+        parts = [markdown_heading(3, study.study)] if named else []
         parts.append(warnings_text(study.warnings))
         for contender in dict.fromkeys(one.contender for one in study.directions):
             mine = [one for one in study.directions if one.contender == contender]
-            name = file_name(f"{study.study}_{contender}")
+            name = file_stem(study.study, contender)
             if len(mine) > 1:
                 parts.append(self._matrix(study, mine, figures_dir, name))
             parts += [ranking_text(one) for one in study.rankings if one.contender == contender]
@@ -62,17 +64,24 @@ class TransferSection(ReportSection):
         from archbench.report import transfer_figures as figures
         from archbench.report.transfer_text import cells_table, headline, laws_table, warnings_text
 
-        name = file_name(f"{study.study}_{one.contender}_{one.source}_{one.target}")
-        parts = [f"#### {one.contender}: {one.name}", headline(one), warnings_text(one.warnings)]
+        name = file_stem(study.study, one.contender, one.source, one.target)
+        parts = [
+            markdown_heading(4, f"{one.contender}: {one.name}"),
+            markdown_line(headline(one)),
+            warnings_text(one.warnings),
+        ]
         if one.cells:
             alt = f"{one.contender}, {one.name}: losses, effective data transferred with its law, fraction D_F/D_E."
             tables = tuple(study_table_name(study.study, sort) for sort in ("cells", "scratch_points"))
-            parts += [save(figures.direction(one), figures_dir, f"transfer_{name}", alt, tables), laws_table(one)]
+            parts += [
+                save(figures.direction(one), figures_dir, f"transfer_direction_{name}", alt, tables),
+                laws_table(one),
+            ]
         drawn = figures.compute(one, CostAxis.EXACT)
         if drawn is not None:
             alt = f"{one.contender}, {one.name}: loss against compute, from scratch and fine-tuned, by target data."
             tables = (study_table_name(study.study, "frontiers_points"),)
             parts.append(save(drawn, figures_dir, f"transfer_compute_{name}", alt, tables))
         if one.cells:
-            parts.append(f"<details><summary>All cells</summary>\n\n{cells_table(one)}\n\n</details>")
+            parts.append(folded("All cells", cells_table(one)))
         return parts

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
+from archbench.display import Markdown
 from archbench.report.plotting import markdown_table, save
 from archbench.report.words import number
 from archbench.results.runs import RESULT, size_number
@@ -93,7 +94,7 @@ class TuningSection(ReportSection):
             number(size.optimum.rate) if size.optimum is not None else "-",
             number(loss, 4) if loss is not None else "-",
             ", ".join(number(rate) for rate in size.near) or "none",
-            f"**{size.edge.value}**" if size.edge is not None else "no",
+            Markdown(f"**{size.edge.value}**") if size.edge is not None else "no",
         ]
 
     def _checks(self, tuning: "Tuning") -> str:
@@ -107,7 +108,7 @@ class TuningSection(ReportSection):
         )
 
     def _check(self, check: "LawCheck") -> list[str]:
-        words = {True: "**loses by more than noise**", False: "holds within noise", None: "noise unknown"}
+        words = {True: Markdown("**loses by more than noise**"), False: "holds within noise", None: "noise unknown"}
         beside = [
             f"{number(one.rate)}: {number(one.loss_nats, 4) if one.loss_nats is not None else one.state.value}"
             for one in check.others

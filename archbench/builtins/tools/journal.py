@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from archbench.contracts.report import ScanResults
+from archbench.display import terminal_text
 from archbench.errors import DataError
 from archbench.results.runs import RunRecord
 from archbench.user_folders import state_folder
@@ -61,7 +62,7 @@ def journal(count: int) -> None:
             if entry["event"] == "run"
             else f"scan {entry['name']}: {entry['usable']} of {entry['runs']} runs usable"
         )
-        click.echo(f"{entry['time']}  {what}")
+        click.echo(terminal_text(f"{entry['time']}  {what}"))
 
 
 def read_journal() -> list[Mapping[str, Any]]:
@@ -94,6 +95,5 @@ def _append(entry: Mapping[str, Any]) -> None:
 
 @lru_cache
 def _tell_once(problem: str) -> None:
-    click.echo(
-        f"the journal of finished runs is not kept: {problem}; $XDG_STATE_HOME names another folder for it", err=True
-    )
+    said = f"the journal of finished runs is not kept: {problem}; $XDG_STATE_HOME names another folder for it"
+    click.echo(terminal_text(said), err=True)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from archbench.api import PluginError, Progress, RunRecord, Tracker, TrackerConfig
 from archbench.builtins.tools.tracked import hyperparameters, measured_values, point_values, run_name
+from archbench.names import file_stem
 
 
 class TensorBoardConfig(TrackerConfig):
@@ -22,7 +23,7 @@ class TensorBoardConfig(TrackerConfig):
             import tensorboard.summary.writer.event_file_writer  # noqa: F401
         except ImportError as error:
             raise PluginError(f"{error}; pip install 'archbench[tensorboard]'") from error
-        return TensorBoard((folder if self.dir is None else self.located(self.dir)) / scan)
+        return TensorBoard((folder if self.dir is None else self.located(self.dir)) / file_stem(scan))
 
 
 class TensorBoard:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from archbench.api import CurvePoint, RunRecord
+from archbench.names import file_stem
 
 Value = str | int | float
 
 
 def run_name(record: RunRecord) -> str:
-    """The run's name, unique in a store and readable."""
-    return f"{record.contender}-n{record.non_embedding_params}-seed{record.seed}-{record.run_id[:8]}"
+    """The run's name, unique in a store, readable, and fit for a folder."""
+    return f"{file_stem(record.contender)}-n{record.non_embedding_params}-seed{record.seed}-{record.run_id[:8]}"
 
 
 def hyperparameters(record: RunRecord) -> dict[str, Value]:

@@ -14,6 +14,8 @@ class CompareOutput:
     """One for each cost axis."""
     places: list[ComparisonAt] = field(default_factory=list)
     """What was asked for by --at-cost and --at-loss, on each axis."""
+    mind: list[str] = field(default_factory=list)
+    """What they must be read with: runs that different arithmetic computed."""
 
 
 @dataclass(frozen=True, slots=True)

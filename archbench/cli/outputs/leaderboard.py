@@ -36,7 +36,7 @@ class LeaderboardOutput:
     changed: list[str]
     """Files that were written anew."""
     problems: list[str]
-    """With --check: what is out of date."""
+    """Entries that are left out, and with --check what is out of date."""
     standings: list[Standing]
     """By rank inside each table."""
 

@@ -26,6 +26,8 @@ class StatusRow:
     """Steps taken."""
     validation_loss_nats: float | None
     """At the end of a run that has ended."""
+    protected: bool
+    """Whether digests vouch for what is stored of it; version 0.1.0 wrote none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class ScanStatus:
 
     name: str
     problems: list[str]
-    """What is wrong with stored runs, one line each."""
+    """What is wrong with stored runs, and how their arithmetic differs, one line each."""
     counts: dict[str, int]
     """State -> number of runs."""
     runs: list[StatusRow]
@@ -60,6 +62,8 @@ class RunRow:
     """`archbench` for its own runs, the source's name for imported ones."""
     validation_loss_nats: float | None = None
     """At the end of a run that has ended."""
+    protected: bool = True
+    """Whether a digest vouches for its record; version 0.1.0 wrote none."""
     prefix_gain_nats: float | None = None
     """What a causal model gains from later tokens: 0 for an honest one."""
 
@@ -72,6 +76,8 @@ class RunOutput(RunRow):
     """In the order of steps."""
     identity: dict[str, Any]
     """All that changes its numbers; its SHA-256 is the run's id."""
+    arithmetic: dict[str, Any]
+    """What computed it, as far as that was noted: processor, kernels, torch, threads."""
     plugins: dict[str, dict[str, str | None]]
     """architecture, objective -> plug-in, distribution, version, source_sha256 of the code that trained it."""
     disk_bytes_by_part: dict[str, int]

@@ -4,78 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from archbench.contracts.architecture import ModelDims
-from archbench.results.runs import RunRecord
-from archbench.runs.records import Outcome, write_record, write_timings
-from archbench.runs.store import IndexedRun, RunStore, ScanIndex
-from archbench.spec.identity import (
-    DataIdentity,
-    EvaluationSettings,
-    ExecutionSettings,
-    RunFacts,
-    RunIdentity,
-    RunPlan,
-    TrainingSettings,
-)
-
-
-def plan_of(record: RunRecord, corpus: str) -> RunPlan:
-    return RunPlan(
-        identity=RunIdentity(
-            architecture={"kind": record.contender},
-            dims=ModelDims(
-                vocab_size=264, seq_len=128, d_model=32, n_layers=record.size_index + 1, n_heads=2, d_ff=128
-            ),
-            objective={"kind": "causal_lm"},
-            data=DataIdentity(corpus_hash=corpus, order="stream"),
-            training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
-            evaluation=EvaluationSettings(),
-            seed=record.seed,
-            plugin_versions={"archbench": "0.1.0"},
-        ),
-        facts=RunFacts(
-            track=record.track,
-            non_embedding_params=record.non_embedding_params,
-            embedding_params=record.embedding_params,
-            kaplan_flops_per_token=6.0 * record.non_embedding_params,
-            exact_flops_per_token=12.0 * record.non_embedding_params,
-            exact_flops_by_component={"all": 4.0 * record.non_embedding_params},
-            unique_tokens=record.unique_tokens,
-        ),
-        execution=ExecutionSettings(corpus_dir="corpus"),
-    )
-
-
-def _fill(store: RunStore, name: str, records: list[RunRecord], corpus: str = "c" * 64) -> None:
-    """Puts made-up runs into a real store, as a scan."""
-    store.create()
-    indexed = []
-    for record in records:
-        plan = plan_of(record, corpus)
-        directory = store.prepare(plan)
-        write_record(directory, plan, Outcome(record.state, record.curve, record.prefix_audit, record.reason))
-        write_timings(directory, record.curve, {"hardware": {"device": "made up"}})
-        indexed.append(
-            IndexedRun(
-                contender=record.contender,
-                size_index=record.size_index,
-                seed=record.seed,
-                run_id=plan.identity.run_id,
-            )
-        )
-    store.save_scan(
-        ScanIndex(
-            name=name,
-            description="Made-up runs",
-            baseline=records[0].contender,
-            runs=tuple(indexed),
-            spec={"data": {"dataset": {"kind": "installed_docs"}}},
-            environment={"data": {"corpus_hash": corpus}},
-        )
-    )
+from archbench.testing.synthetic_store import store_records
 
 
 @pytest.fixture(scope="session")
 def fill() -> Callable[..., None]:
     """Puts made-up runs into a store, as a scan: fill(store, name, records)."""
-    return _fill
+    return store_records

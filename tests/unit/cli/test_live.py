@@ -1,5 +1,6 @@
 """A live view loses no line, whatever becomes of the terminal and of the program."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def size(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def drawn(stream: StringIO) -> list[str]:
     """The lines of the newest drawing."""
     newest = stream.getvalue().rpartition("\x1b[H")[2]
-    return newest.removesuffix("\x1b[J").replace("\x1b[K", "").split("\r\n")
+    return newest.replace("\x1b[J", "").replace("\x1b[K", "").split("\r\n")
 
 
 def test_a_view_is_never_higher_or_wider_than_the_terminal(size: list[int]) -> None:
@@ -110,3 +111,57 @@ def test_a_real_terminal_shows_each_line_once_whatever_its_width(terminal: list[
         subprocess.run([*terminal, "resize-window", "-x", str(columns), "-y", "20"], check=True)
         assert comes(view, 5), shown()
     assert comes(["above", "told", "ended"], 30), shown()
+
+
+class Screen:
+    """A terminal that breaks no lines: what its cells show after it was written to."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns = columns
+        self.cells = [["?"] * columns for _ in range(rows)]
+        self.row = self.column = 0
+
+    def write(self, text: str) -> None:
+        for sequence, letter in re.findall(r"\x1b\[([0-9;?]*[A-Za-z])|(.)", text, re.DOTALL):
+            here = self.cells[self.row]
+            at = min(self.column, self.columns - 1)
+            if sequence == "H":
+                self.row = self.column = 0
+            elif sequence == "K":
+                here[at:] = [" "] * (self.columns - at)
+            elif sequence == "J":
+                here[at:] = [" "] * (self.columns - at)
+                for row in self.cells[self.row + 1 :]:
+                    row[:] = [" "] * self.columns
+            elif letter == "\r":
+                self.column = 0
+            elif letter == "\n":
+                self.row += 1
+            elif letter:
+                here[at] = letter
+                self.column = at + 1
+
+    @property
+    def lines(self) -> list[str]:
+        return ["".join(row) for row in self.cells]
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_a_line_as_wide_as_the_terminal_keeps_its_last_cell(size: list[int], rows: int) -> None:
+    size[:] = [12, rows]
+    stream = StringIO()
+    view = LiveView(lambda columns, rows: Text("0123456 10.2k\nabc\n0123456 10.9k".replace(" ", "")), stream)
+    view.draw()
+    view.draw()
+    screen = Screen(12, rows)
+    screen.write(stream.getvalue())
+    assert screen.lines[:3] == ["012345610.2k", "abc         ", "012345610.9k"]
+    assert screen.lines[3:] == [" " * 12] * (rows - 3)
+
+
+def test_a_printed_line_cannot_act_on_the_screen(size: list[int]) -> None:
+    stream = StringIO()
+    view = LiveView(lambda columns, rows: Text("foot"), stream)
+    view.print("failed: \x1b[2Jgone")
+    view.draw()
+    assert drawn(stream) == [r"failed: \x1b[2Jgone", "foot"]

@@ -16,6 +16,7 @@ from archbench.errors import SpecError, StoreError
 from archbench.host import default_host
 from archbench.runs.store import RunStore
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+from archbench.testing.synthetic_store import TIMED
 
 LAW = SyntheticLaw(noise_std=0.003)
 Fill = Callable[..., None]
@@ -96,7 +97,7 @@ def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunSt
 def test_leaderboard_entries_name_the_hardware_that_the_runs_used(store: RunStore, tmp_path: Path) -> None:
     invoke(leaderboard, "--leaderboard", str(tmp_path), "add", "demo", "--runs", str(store.root))
     entry = json.loads((tmp_path / "entries" / "demo--gpt2.json").read_text())
-    assert entry["runs"][0]["hardware"] == {"hardware": {"device": "made up"}}
+    assert entry["runs"][0]["hardware"] == {key: TIMED[key] for key in ("hardware", "versions")}
 
 
 def test_a_damaged_entry_on_the_leaderboard_does_not_hide_the_verdict(

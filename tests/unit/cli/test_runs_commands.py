@@ -12,7 +12,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from archbench.cli import common
+from archbench.cli import common, runs_rerun
 from archbench.cli import runs as runs_module
 from archbench.cli.runs import runs
 from archbench.cli.status import status
@@ -146,7 +146,7 @@ def test_what_another_run_begins_from_is_left_alone(store: RunStore) -> None:
             "execution": plan.execution.model_copy(update={"branch_from": Branch(run_id=run_id, step=5)}),
         }
     )
-    waiting.write_plan(plan)
+    store.prepare(plan)
     found, left = remnants(store, [Removable.WEIGHTS, Removable.KEPT])
     assert found == []
     assert len(left) == 2
@@ -201,3 +201,25 @@ def test_the_status_of_a_scan_fits_the_terminal(store: RunStore, monkeypatch: py
     assert max(map(len, lines)) <= columns
     assert len(lines) == 2 + 5
     assert sum("gpt2" in line for line in lines) == 5
+
+
+def test_damaged_runs_are_named_for_another_training(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
+    done, failed, *_ = runs_of(store)
+    done.record_file.write_bytes(done.record_file.read_bytes()[:100])
+    failed.plan_file.write_text("{")
+    chosen = runs_rerun._chosen(store, (), {}, None, damaged=True)
+    assert chosen == [done]
+    said = capsys.readouterr().err
+    assert f"{done.record_file}: is damaged" in said
+    assert f"{failed.plan_file}: is damaged" in said
+
+
+def test_runs_of_0_1_0_are_listed_as_unprotected() -> None:
+    old = Path(__file__).parents[2] / "golden" / "release_0_1_0" / "runs"
+    listed = CliRunner().invoke(runs, ["list", "--runs", str(old)])
+    assert "14 runs not protected by a digest: version 0.1.0, which wrote them, had none" in listed.output
+    rows = json.loads(CliRunner().invoke(runs, ["list", "--json", "--runs", str(old)]).output)
+    assert {row["protected"] for row in rows} == {False}
+    shown = CliRunner().invoke(runs, ["show", rows[0]["run_id"], "--runs", str(old)])
+    assert "protected by a digest: no" in shown.output
+    assert "kernels kernels-" in shown.output

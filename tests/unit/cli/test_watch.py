@@ -1,11 +1,13 @@
 """The live table is readable however wide the terminal is."""
 
+import re
 from dataclasses import replace
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from archbench.cli.live_watch import LiveWatcher
@@ -55,6 +57,31 @@ def test_figures_stay_whole_in_the_live_table(width: int) -> None:
     for figure in ("12345/66000", "3.142", "123k", "tokens/s"):
         assert any(figure in line for line in lines), lines
     assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [14, 20, 25, 30, 40])
+def test_where_there_is_no_room_figures_are_left_out_and_never_cut(width: int) -> None:
+    lines = drawn(width, "gpt2", "a_long_name_of_a_contender")
+    assert max(map(cell_len, lines)) <= width
+    assert sum("12345/66000" in line for line in lines) == 2, lines
+    assert sum("3.142" in line for line in lines) == 2 * (width >= 30), lines
+    assert set(re.findall(r"\b(?:1234|3\.|123)\S*", "\n".join(lines[1:]))) <= {"12345/66000", "3.142", "123k"}, lines
+
+
+@pytest.mark.parametrize("width", [16, 20, 30, 40])
+def test_sizes_and_losses_of_the_scan_stand_whole_on_few_columns(width: int) -> None:
+    runs = [
+        ShownRun("модель с длинным именем и ещё слово", size, params, RunState.DONE, 1.0, 10.2345)
+        for size, params in enumerate((10_200, 20_400, 163_000))
+    ]
+    console = Console(width=width, file=StringIO(), color_system=None)
+    with console.capture() as capture:
+        console.print(scan_table(runs, width))
+    head, row = capture.get().splitlines()
+    shown_sizes = head.split()
+    assert len(shown_sizes) == max(1, min(3, (width - 24) // 9))
+    assert set(shown_sizes) <= {"10k", "20k", "160k"}
+    assert row.split()[-len(shown_sizes) :] == ["10.235"] * len(shown_sizes) or "10.23" in row
 
 
 def test_a_run_is_one_line_with_its_bar_at_80_columns_and_names_its_parameters_where_there_is_room() -> None:

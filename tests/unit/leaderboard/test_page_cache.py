@@ -10,11 +10,11 @@ import pytest
 
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.contracts.report import ScanResults
-from archbench.errors import SpecError
 from archbench.leaderboard import page, page_cache
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import write_entry
 from archbench.leaderboard.page_cache import PageCache
+from archbench.runs.sealed import seal
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
 SMALL = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(3, 2, 1), points=8)
@@ -46,7 +46,7 @@ class Made:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        for name in ("refuse_forged", "make_standings", "evidence"):
+        for name in ("check_figures", "make_standings", "evidence"):
             monkeypatch.setattr(page, name, self._counted(name, getattr(page, name)))
 
     def _counted(self, name: str, function: Any) -> Any:
@@ -72,26 +72,27 @@ def test_only_what_changed_is_computed_and_the_bytes_are_those_without_a_cache(
 ) -> None:
     cache = PageCache(tmp_path / "cache")
     without = page.render(board)
-    assert made.since() == {"refuse_forged": 4, "make_standings": 2, "evidence": 4}
+    assert made.since() == {"check_figures": 4, "evidence": 4, "make_standings": 2}
     assert page.render(board, cache) == without
-    assert made.since() == {"refuse_forged": 4, "make_standings": 2, "evidence": 4}
+    assert made.since() == {"check_figures": 4, "evidence": 4, "make_standings": 2}
     assert page.render(board, cache) == without
     assert made.since() == {}
     add(board, "three", ("llama",), seed=20)
     assert page.render(board, cache) == page.render(board)
-    assert made.since() == {"refuse_forged": 1 + 5, "make_standings": 1 + 3, "evidence": 1 + 5}
+    assert made.since() == {"check_figures": 1 + 5, "make_standings": 1 + 3, "evidence": 1 + 5}
 
 
-def test_an_entry_that_is_forged_after_it_was_found_sound_is_refused(board: Path, tmp_path: Path) -> None:
+def test_an_entry_that_is_forged_after_it_was_found_sound_is_left_out(board: Path, tmp_path: Path) -> None:
     cache = PageCache(tmp_path / "cache")
     page.write(board, cache)
     path = board / "entries" / "one--gpt2.json"
     content = json.loads(path.read_text())
     content["figures"]["exact"]["alpha"] = 0.9
-    path.write_text(json.dumps(content))
+    del content["digest"]
+    path.write_bytes(seal(content, content["format"]))
     for _ in range(2):
-        with pytest.raises(SpecError, match=r"alpha is stated as 0\.9"):
-            page.write(board, cache)
+        (problem,) = page.read_board(board, cache).left_out
+        assert "alpha is stated as 0.9" in problem
 
 
 def test_a_damaged_value_is_made_anew(board: Path, tmp_path: Path, made: Made) -> None:
@@ -101,7 +102,7 @@ def test_a_damaged_value_is_made_anew(board: Path, tmp_path: Path, made: Made) -
     for path in (tmp_path / "cache").rglob("*.json"):
         path.write_bytes(path.read_bytes()[:-2] + b"x}")
     assert page.render(board, cache) == expected
-    assert made.since() == {"refuse_forged": 4, "make_standings": 2, "evidence": 4}
+    assert made.since() == {"check_figures": 4, "evidence": 4, "make_standings": 2}
 
 
 def test_values_of_other_code_are_not_used(
@@ -112,7 +113,7 @@ def test_values_of_other_code_are_not_used(
     made.since()
     monkeypatch.setattr(page_cache, "code_sha256", lambda: "0" * 64)
     page.render(board, cache)
-    assert made.since() == {"refuse_forged": 4, "make_standings": 2, "evidence": 4}
+    assert made.since() == {"check_figures": 4, "evidence": 4, "make_standings": 2}
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(board: Path, tmp_path: Path) -> None:

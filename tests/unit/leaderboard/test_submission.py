@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from archbench.cli.leaderboard import leaderboard
 from archbench.host import default_host
-from archbench.leaderboard.entry import EntryCurve, read_entry
+from archbench.leaderboard.entry import EntryCurve, read_entry, write_entry
+from archbench.leaderboard.forgery import upgraded
 from archbench.leaderboard.submission import check_submission
+from archbench.runs.sealed import seal
 from archbench.spec.identity import RunIdentity
 
 ENTRIES = Path(__file__).parents[3] / "leaderboard" / "entries"
@@ -23,7 +25,8 @@ Content = dict[str, Any]
 
 @pytest.fixture
 def entry(tmp_path: Path) -> Path:
-    return Path(shutil.copy(ENTRIES / NAME, tmp_path / NAME))
+    written = write_entry(tmp_path, upgraded(read_entry(ENTRIES / NAME)))
+    return Path(shutil.copy(written, tmp_path / NAME))
 
 
 def forge(path: Path, change: Callable[[Content], None], *, rehash: str = "") -> tuple[str, ...]:
@@ -35,7 +38,8 @@ def forge(path: Path, change: Callable[[Content], None], *, rehash: str = "") ->
             run["curve_sha256"] = EntryCurve.model_validate(run["curve"]).sha256
         if "identity" in rehash:
             run["run_id"] = RunIdentity.model_validate(run["identity"]).run_id
-    path.write_text(json.dumps(content))
+    content.pop("digest", None)
+    path.write_bytes(seal(content, content["format"]))
     return check_submission(path, default_host()).problems
 
 
@@ -129,7 +133,8 @@ def test_an_entry_under_another_entrys_name_is_refused(entry: Path) -> None:
 def test_an_unknown_architecture_is_said_to_be_unchecked(entry: Path) -> None:
     content = json.loads(entry.read_text())
     content["spec"]["contenders"]["reformer"]["architecture"] = {"kind": "strange"}
-    entry.write_text(json.dumps(content))
+    content.pop("digest", None)
+    entry.write_bytes(seal(content, content["format"]))
     checked = check_submission(entry, default_host())
     assert checked.problems == ()
     assert "its spec needs a plug-in that is not here" in checked.unchecked[0]

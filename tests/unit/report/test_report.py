@@ -269,7 +269,7 @@ def test_numbers_are_printed_with_three_significant_digits(value: float, text: s
 
 
 def test_a_bar_inside_a_cell_does_not_break_the_table() -> None:
-    assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == "| x\\|y |"
+    assert markdown_table(["a"], [["x|y"]]).splitlines()[-1] == "| x&#124;y |"
 
 
 @pytest.mark.filterwarnings("error")

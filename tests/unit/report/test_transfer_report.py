@@ -54,8 +54,8 @@ def text(study: TransferResult, tmp_path_factory: pytest.TempPathFactory) -> str
 def test_every_direction_has_its_figures_laws_and_cells(text: str, study: TransferResult) -> None:
     for one in study.directions:
         assert f"#### gpt2: {one.name}" in text
-        assert f"transfer_languages_gpt2_{one.source}_{one.target}.svg" in text
-        assert f"transfer_compute_languages_gpt2_{one.source}_{one.target}.svg" in text
+        assert f"transfer_direction_languages--gpt2--{one.source}--{one.target}.svg" in text
+        assert f"transfer_compute_languages--gpt2--{one.source}--{one.target}.svg" in text
     assert "k·D_F^alpha·N^beta (Hernandez et al. 2021, eq 1.1)" in text
     alpha = study.directions[0].law.intervals["alpha"]
     assert f"alpha {number(alpha.value)} [{number(alpha.low)}, {number(alpha.high)}]" in text

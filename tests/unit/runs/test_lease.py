@@ -259,7 +259,7 @@ def test_a_damaged_lease_is_taken_over_and_its_old_holder_stops(directory: RunDi
 
 def test_a_process_id_that_no_process_can_have_is_dead(directory: RunDirectory) -> None:
     acquire(directory)
-    fields = json.loads(directory.lease_file.read_text()) | {"pid": 10**30}
+    fields = json.loads(directory.lease_file.read_text()) | {"pid": 10**18}
     directory.lease_file.write_text(json.dumps(fields))
     info = read_lease(directory)
     assert info is not None

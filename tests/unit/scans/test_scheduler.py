@@ -17,6 +17,7 @@ from archbench.results.runs import CurvePoint, RunState
 from archbench.runs import lease as leases
 from archbench.runs import store as store_module
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DamagedFile
 from archbench.runs.lease import LeaseLost, acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
@@ -308,11 +309,22 @@ def test_a_run_that_somebody_else_carries_out_is_waited_for(planned: Plan, store
     assert " since 20" in notes.lines[-1]
 
 
-def test_a_collision_of_short_ids_is_noticed(planned: Plan, store: RunStore) -> None:
+def test_a_collision_of_short_ids_is_noticed(planned: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "ID_DIGITS", 0)  # all ids collide
     first, _, second, *_ = planned().runs
-    store.directory(first.run_id).write_plan(second.plan)
+    collided = RunStore(store.root / "all")
+    collided.prepare(second.plan)
     with pytest.raises(StoreError, match="another run of the same short id"):
-        store.prepare(first.plan)
+        collided.prepare(first.plan)
+
+
+def test_the_plan_of_another_run_is_damage_and_written_anew(planned: Plan, store: RunStore) -> None:
+    first, _, second, *_ = planned().runs
+    directory = store.directory(first.run_id)
+    directory.write_plan(second.plan)
+    with pytest.raises(DamagedFile, match=f"is damaged: it plans the run {second.run_id[:16]}"):
+        directory.read_plan()
+    assert store.prepare(first.plan).read_plan() == first.plan
 
 
 def test_a_damaged_plan_is_written_anew(planned: Plan, store: RunStore) -> None:
@@ -337,6 +349,33 @@ def test_a_run_whose_record_is_damaged_is_trained_again(planned: Plan, store: Ru
     assert outcome == ScanOutcome(1, 4, ())
     assert "is damaged" in notes.lines[0]
     assert record.read_bytes() == whole
+
+
+def test_a_run_whose_record_is_damaged_is_left_out_where_that_is_asked_for(planned: Plan, store: RunStore) -> None:
+    plan = planned()
+    work(plan, store)
+    record = store.directory(plan.runs[0].run_id).record_file
+    changed = record.read_bytes().replace(b'"validation_loss_nats": ', b'"validation_loss_nats": 1', 1)
+    record.write_bytes(changed)
+    notes = Notes()
+    outcome = carry_out(plan, store, default_host(), notes, executor=ScriptedConfig(), leave_out_damaged=True)
+    (failure,) = outcome.failures
+    assert (outcome.num_trained, outcome.num_ready, failure.run.run_id) == (0, 4, plan.runs[0].run_id)
+    assert f"{record}: is damaged: its content is not what its digest was made of" in failure.reason
+    assert "1 run left out" in " ".join(notes.lines)
+    assert record.read_bytes() == changed
+
+
+def test_a_damaged_plan_is_told_and_blocks_nothing(planned: Plan, store: RunStore) -> None:
+    plan = planned()
+    work(plan, store)
+    path = store.directory(plan.runs[0].run_id).plan_file
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"seed": 0', b'"seed": 1'))
+    outcome, notes, _ = work(plan, store)
+    assert outcome == ScanOutcome(0, 5, ())
+    assert f"{path}: is damaged: its content is not what its digest was made of" in notes.lines[0]
+    assert path.read_bytes() == whole
 
 
 def test_damaged_timings_cost_the_device_seconds_alone(planned: Plan, store: RunStore) -> None:
@@ -366,7 +405,7 @@ def test_a_scans_index_survives_a_round_trip_and_damage_is_told(planned: Plan, s
     with pytest.raises(StoreError, match="holds no scan 'trail'; did you mean 'trial'"):
         store.scan("trail")
     path.write_text('{"format": 1}')
-    with pytest.raises(StoreError, match="is damaged; `archbench run` on its spec writes it anew"):
+    with pytest.raises(StoreError, match=r"is damaged: .*; `archbench run` on its spec writes it anew"):
         store.scan("trial")
 
 

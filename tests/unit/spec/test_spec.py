@@ -91,7 +91,7 @@ def test_the_resolved_spec_holds_every_hyperparameter_of_its_components() -> Non
         ("tokens: 1.5e6", "tokens: many", 's.yaml:14: scan.tokens: got "many", expected a number such as 1e6'),
         ("seq_len: 128", "seq_len: 12.5", "training.seq_len: got 12.5, expected a whole number"),
         ("  seq_len: 128\n", "", "s.yaml:15: training.seq_len: is missing"),
-        ("name: trial", "name: ../../etc/x", "s.yaml:1: name: got"),
+        ("name: trial", "name: ../../etc/x", "s.yaml:1: name: the name '../../etc/x' reads as a path"),
         (
             "contenders:\n  gpt2: {architecture: {kind: gpt2}}",
             "contenders:\n  gpt2: x",
@@ -187,7 +187,7 @@ def test_a_truth_value_is_not_taken_for_a_number(old: str, new: str, place: str)
     ("old", "new", "said"),
     [
         ("[1e4, 2e4, 4e4]", "[]", "got [], which should have at least 1 item"),
-        ("name: trial", "name: a/b", 'got "a/b", expected a name of Latin letters, digits'),
+        ("name: trial", 'name: "a\\tb"', "the name 'a\\tb' holds a control character, U+0009; leave it out"),
         ("scan:\n", "execution: {zero_stage: 4}\nscan:\n", "less than or equal to 3"),
         ("scan:\n", "evaluation: {points: 100000000000}\nscan:\n", "less than or equal to 10000"),
     ],
