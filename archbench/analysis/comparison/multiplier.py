@@ -66,6 +66,12 @@ def middle_half(reading: Reading, baseline: int = 0, contender: int = 1) -> Wind
     return Window(float(np.exp(high - quarter)), float(np.exp(low + quarter)))
 
 
+def mean_log_multiplier(reading: Reading, window: Window, baseline: int = 0, contender: int = 1) -> Interval:
+    """Mean of ln m over `window`, with its 95 % interval; NaN where one of them never reaches it."""
+    mean = log_multipliers(reading, window.logs(_WINDOW_POINTS), baseline, contender).mean(axis=1)
+    return spread_interval(float(mean[0]), mean[1:], reading.freedom)
+
+
 def headline_multiplier(
     reading: Reading, window: Window | None = None, *, baseline: int = 0, contender: int = 1
 ) -> HeadlineMultiplier:

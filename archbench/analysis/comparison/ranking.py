@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.comparison.compare import Contender, read_pair
-from archbench.analysis.comparison.multiplier import Window, headline_multiplier
+from archbench.analysis.comparison.multiplier import Window, headline_multiplier, mean_log_multiplier
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.reading import read_frontiers
 from archbench.analysis.frontier.tiers import holm
-from archbench.analysis.significance import spread_interval
+from archbench.analysis.significance import p_value_of, spread_interval
 from archbench.results.fits import FitStatus, HeadlineMultiplier, Interval
 
 LEVEL = 0.05
@@ -82,12 +82,15 @@ def _places(
         for other in ranked[index + 1 :]:
             pair = (one.name, other.name)
             found = multipliers.get(other.name) if one.name == reference else None
-            if found is None:
-                found = headline_multiplier(read_pair(one, other, num_resamples=NUM_RESAMPLES), window)
-            if found.p_value is None or found.multiplier is None:
-                continue
-            p_values[pair] = found.p_value
-            better[pair] = found.multiplier.value > 1.0  # the other one needs less
+            if found is not None and found.multiplier is not None:
+                p_value, value = found.p_value, float(np.log(found.multiplier.value))
+            else:
+                reading = read_pair(one, other, num_resamples=NUM_RESAMPLES)
+                mean = mean_log_multiplier(reading, window)
+                p_value, value = p_value_of(mean, reading.freedom), mean.value
+            if p_value is not None:
+                p_values[pair] = p_value
+                better[pair] = value > 0.0  # the other one needs less
     pairs = list(p_values)
     corrected = holm({number: p_values[pair] for number, pair in enumerate(pairs)})
     beaten_by = dict.fromkeys((one.name for one in ranked), 0)
