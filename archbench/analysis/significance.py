@@ -2,8 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from archbench.results.fits import Interval
 
@@ -24,7 +23,7 @@ def spread_interval(value: float, samples: Floats, freedom: float, level: float 
         return Interval(value, -np.inf, np.inf, level, METHOD)
     ends = np.array([(1 - level) / 2, (1 + level) / 2])
     below = np.clip(np.mean(usable < value) + 0.5 * np.mean(usable == value), 0.001, 0.999)
-    shifted = norm.cdf(2 * norm.ppf(below) + norm.ppf(ends))
+    shifted = ndtr(2 * ndtri(below) + ndtri(ends))
     low, corrected_low, corrected_high, high = np.quantile(usable, [ends[0], *shifted, ends[1]])
     return Interval(
         value, float(min(low, corrected_low, value)), float(max(high, corrected_high, value)), level, METHOD
@@ -42,8 +41,8 @@ def p_value_of(interval: Interval, freedom: float, null: float = 0.0) -> float |
     distance = abs(interval.value - null)
     if half <= 0.0:
         return 1.0 if distance <= _NO_DISTANCE else 0.0
-    quantile = float(student_t.isf((1 - interval.level) / 2, freedom))
-    return min(1.0, 2.0 * float(student_t.sf(distance / half * quantile, freedom)))
+    quantile = float(stdtrit(freedom, (1 + interval.level) / 2))
+    return min(1.0, 2.0 * float(stdtr(freedom, -distance / half * quantile)))
 
 
 def visible_difference(interval: Interval) -> float:

@@ -18,6 +18,9 @@ from archbench.analysis.significance import spread_interval
 from archbench.results.fits import FitResult, FitStatus, FrontierPoint
 from archbench.results.runs import CostAxis
 
+_RESAMPLES = 250
+"""Of an interval that nothing is tested by; resampling envelopes takes most of a study's time."""
+
 
 def learning_law(
     frontiers: Frontiers, points: Sequence[FrontierPoint], draws: Draws, axis: CostAxis
@@ -31,7 +34,7 @@ def learning_law(
         cost_axis=axis,
         delta=LEAST_SQUARES,
     )
-    sample = Sample.of(frontiers, draws)
+    sample = Sample.of(frontiers, draws.first(_RESAMPLES))
     lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)
     if law.status is not FitStatus.OK:
         return law, lines

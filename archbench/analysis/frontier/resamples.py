@@ -40,6 +40,10 @@ class Draws:
         """R."""
         return len(self.shift)
 
+    def first(self, count: int) -> "Draws":
+        """The first resamples, at most `count`."""
+        return Draws(self.shift[:count], self.times[:count], self.method)
+
 
 def no_draw(num_curves: int) -> Draws:
     """The data themselves, as one resample."""

@@ -155,7 +155,7 @@ def test_a_folder_without_texts_says_what_it_has(tmp_path: Path) -> None:
 
 def broken_gzip() -> bytes:
     """Whole to its end, with a block in it that cannot be inflated."""
-    content = bytearray(gzip.compress(bytes(range(256)) * 40))
+    content = bytearray(gzip.compress(bytes(range(256)) * 40, mtime=0))
     content[12:40] = b"\xff" * 28
     return bytes(content)
 
@@ -172,7 +172,11 @@ def broken_gzip() -> bytes:
         ("x.txt", b"ab\0cd words", "x.txt:1: holds NUL bytes, which no text has"),
         ("x.txt", "größer".encode("latin-1"), "x.txt:1: is not UTF-8 (invalid start byte); convert the file, for"),
         ("x.txt", gzip.compress(b"text" * 9, mtime=0), "x.txt:1: holds gzip data, not text"),
-        ("x.txt.gz", gzip.compress(gzip.compress(b"text" * 9, mtime=0)), "x.txt.gz:1: holds gzip data, not text"),
+        (
+            "x.txt.gz",
+            gzip.compress(gzip.compress(b"text" * 9, mtime=0), mtime=0),
+            "x.txt.gz:1: holds gzip data, not text",
+        ),
         ("x.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "x.txt:2: holds a PDF, not text; leave it out"),
         ("x.md", b"\x89PNG\r\n\x1a\n", "x.md:1: holds an image, not text; leave it out"),
         ("x.parquet", b"", "x.parquet: cannot be read as Parquet: "),
