@@ -82,9 +82,10 @@ def fit(
     """Fit a scaling law to a table of runs (CSV, JSONL, Parquet).
 
     Columns are mapped by flags; where none is given, usual names (params, tokens, flops, loss, ...) are taken and said.
-    Without --law the laws are put side by side and the one that foretells best is fitted. A result that should not be
-    read has a status in place of its numbers. Law `allocation` gives how N and D grow with compute: learning-curve
-    minimum, hull, isoFLOP parabolas and joint law.
+    Without --law the laws are put side by side and the one that foretells best (by its back-test) is fitted. Further:
+    critical-batch, data-transferred, unified-transfer, and `allocation`, which gives how N and D grow with compute:
+    learning-curve minimum, hull, isoFLOP parabolas and joint law. A result that should not be read has a status in
+    place of its numbers.
     """
     options = with_usual_columns(file, options)
     require_loss(options)

@@ -161,7 +161,8 @@ def _print_scan(one: "ScanForecast") -> None:
             parts.append(f"loss {_loss(row.loss.loss)} nats{_beyond(row.loss)}")
         if row.params and row.tokens and row.joint_loss:
             parts.append(f"N {_span(row.params, '.3g')}, D {_span(row.tokens, '.3g')}")
-            parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D){_beyond(row.joint_loss)}")
+            if row.joint_loss is not row.loss:
+                parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D){_beyond(row.joint_loss)}")
         words = ", ".join(parts) or "no forecast"
         echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}")
     for point in one.at:

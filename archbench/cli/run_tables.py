@@ -158,9 +158,8 @@ def _options(function: F, *, required: bool) -> F:
             "law_name",
             metavar="NAME",
             help=(
-                "best [default]: the law that foretells best by its back-test. L(C), L(N), L(D), chinchilla, "
-                "shared-exponent, outer-exponent, kaplan-nd, kaplan-ns; fit also knows critical-batch, "
-                "data-transferred, unified-transfer, and allocation: how N and D grow with C."
+                "best [default], L(C), L(N), L(D), chinchilla, shared-exponent, outer-exponent, kaplan-nd, kaplan-ns, "
+                "or another that the text above names."
             ),
         ),
         click.option(

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from archbench.analysis.comparison.compare import Contender
-from archbench.analysis.comparison.multiplier import Window
+from archbench.analysis.comparison.multiplier import Window, asked_window
 from archbench.analysis.comparison.ranking import Ranking, loss_at, rank
 from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, summarise
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
@@ -147,7 +147,7 @@ def _grouped(entries: Sequence[LeaderboardEntry]) -> list[tuple[tuple[Any, ...],
 def _scrutinised(table: Table) -> Table:
     """`table` with the audit of each exponent over conventions, and each back-test."""
     records = [replace(record, contender=row.name) for row in table.rows for record in row.entry.records()]
-    audited = audit_frontiers(records, table.axis, baseline=table.baseline)
+    audited = audit_frontiers(records, table.axis, baseline=table.baseline, window=Window(*table.window_nats))
     summaries = {one.contender: one for one in summarise(audited)}
     tested = {one.name: last_error(back_test_frontier(one, floors=("free",))) for one in table.contenders}
     rows = tuple(replace(row, conventions=summaries.get(row.name), back_test=tested[row.name]) for row in table.rows)
@@ -259,15 +259,8 @@ def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
 
 def _asked_window(named: dict[str, LeaderboardEntry]) -> Window | None:
     """The window that the specs of all entries fix; None where they fix none, or several."""
-    asked = {tuple(question.get("window") or ()) for entry in named.values() if (question := _question(entry))}
-    if len(asked) != 1 or not (ends := asked.pop()):
-        return None
-    return Window(float(ends[0]), float(ends[1]))
-
-
-def _question(entry: LeaderboardEntry) -> dict[str, Any]:
-    found = entry.spec.get("question") or {}
-    return found if isinstance(found, dict) else {}
+    asked = {asked_window(entry.spec) for entry in named.values()}
+    return asked.pop() if len(asked) == 1 else None
 
 
 def _order(name: str, ranking: Ranking) -> tuple[int, float]:

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TypeVar
 
 from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
@@ -59,7 +60,9 @@ def contenders_of(results: ScanResults) -> list[Contender]:
 @once
 def audit_rows(results: ScanResults) -> tuple[FrontierAuditRow, ...]:
     """Every contender's exponent under every convention, on the verdict's axis."""
-    return audit_frontiers(results.records, main_axis(results), baseline=results.baseline)
+    return audit_frontiers(
+        results.records, main_axis(results), baseline=results.baseline, window=asked_window(results.spec)
+    )
 
 
 @once

@@ -1,10 +1,11 @@
 """Everything behind a report's figures of size scans as data tables."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from archbench.contracts.report import Cell, DataTable, ScanResults
 from archbench.report.columns import data_table
-from archbench.results.fits import FitResult, FrontierResult, SizeGain
+from archbench.results.fits import FitResult, FrontierResult, Interval, SizeGain
 from archbench.results.runs import RunRecord, size_number
 
 _CURVE_COLUMNS = (
@@ -88,9 +89,15 @@ def laws_table(results: ScanResults) -> DataTable:
     rows = [
         (frontier.contender, frontier.cost_axis.value, *_law_cells(fit))
         for frontier in results.frontiers
-        for fit in (frontier.law, frontier.law_with_floor)
+        for fit in (frontier.law, frontier.law_with_floor, *_other_laws(frontier))
     ]
     return data_table("laws", "One law of one contender's frontier on one cost axis.", header, rows)
+
+
+def _other_laws(frontier: FrontierResult) -> tuple[FitResult, ...]:
+    """The law of learning curves, named as such."""
+    law = frontier.learning_law
+    return () if law is None else (replace(law, law="L(C) of learning curves"),)
 
 
 def multipliers_table(results: ScanResults) -> DataTable:
@@ -109,6 +116,31 @@ def multipliers_table(results: ScanResults) -> DataTable:
         for point in pair.multipliers
     ]  # fmt: skip
     return data_table("multipliers", "One contender against the baseline at one loss.", header, rows)
+
+
+def headlines_table(results: ScanResults) -> DataTable:
+    """The headline multiplier of every comparison, with its intervals, its window, and what it was read from."""
+    header = (
+        "baseline", "contender", "cost_axis", "status", "reason", "multiplier", "low_95", "high_95", "low_90",
+        "high_90", "p_value", "holm_p_value", "window_high_nats", "window_low_nats", "trend", "trend_low", "trend_high",
+        "read_from", "common_floor_nats", "alpha_difference", "alpha_difference_low", "alpha_difference_high",
+        "alpha_holm_p_value",
+    )  # fmt: skip
+    rows = [
+        (
+            pair.baseline, pair.contender, pair.cost_axis.value, found.status.value, found.reason or None,
+            *_ends(found.multiplier), *_ends(found.interval_90)[1:], found.p_value, found.holm_p_value,
+            *(found.window_nats or (None, None)), *_ends(found.trend), found.form, pair.floor_nats,
+            *_ends(pair.alpha_difference), pair.holm_p_value,
+        )
+        for pair in results.comparisons
+        if (found := pair.headline) is not None
+    ]  # fmt: skip
+    return data_table("headlines", "One contender against the baseline on one cost axis.", header, rows)
+
+
+def _ends(interval: Interval | None) -> tuple[Cell, Cell, Cell]:
+    return (None, None, None) if interval is None else (interval.value, interval.low, interval.high)
 
 
 def runs_table(records: Sequence[RunRecord]) -> DataTable:

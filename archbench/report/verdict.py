@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from archbench.analysis.comparison.compare import Conclusion, CostConclusion, conclusion, cost_conclusion
+from archbench.analysis.comparison.compare import Conclusion, CostConclusion, answer, conclusion, cost_conclusion
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
@@ -42,6 +42,10 @@ from archbench.results.transfer import TransferResult
 
 _WIDEST = 2.0
 """Width of an interval of a difference of exponents, each between 0 and 1, that says nothing."""
+
+
+_FEW_SIZES = 2
+"""Unresolved sizes that are given one by one; the table of sizes has all."""
 
 
 def main_axis(results: ScanResults) -> CostAxis:
@@ -179,6 +183,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     text = (
         f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records), labels)} {_exponent_words(comparison)}"
     )
+    text += _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
@@ -211,6 +216,19 @@ def _multiplier_words(comparison: Comparison, factor: float | None, labels: Labe
     }[cost_conclusion(comparison)]
     words = f"needs {_needs(found.multiplier)} the {cost} of {comparison.baseline} {over}{told}."
     return f"{words}{_trend_words(found, factor)}"
+
+
+def _answer_words(results: ScanResults, comparison: Comparison) -> str:
+    """The answer to the spec's question, with the bounds that it rests on; empty where the spec asks none."""
+    question = results.spec.get("question")
+    if not question:
+        return ""
+    margin, found = float(question["margin"]), comparison.headline
+    bounds = ""
+    if found is not None and found.interval_90 is not None:
+        ends = f"{number(found.interval_90.low)} and {number(found.interval_90.high)}"
+        bounds = f" (one-sided 95 % bounds of the multiplier {ends})"
+    return f" Better by a margin of {number(margin)}? {answer(comparison, margin).value.capitalize()}{bounds}."
 
 
 def _trend_words(found: HeadlineMultiplier, factor: float | None) -> str:
@@ -273,7 +291,8 @@ def _frontier_words(frontier: FrontierResult) -> str:
         text = f"Whether the frontier of {name} is tiered is not resolved"
     else:
         text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
-    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in (*dull, *unresolved)]
+    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in dull]
+    said += _unresolved_words(unresolved)
     if frontier.ladder_note:
         said.append(frontier.ladder_note)
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -282,6 +301,25 @@ def _frontier_words(frontier: FrontierResult) -> str:
         better = "a smaller size does as well for less"
         said.append(f"{_sizes(dominated)} {'are' if len(dominated) > 1 else 'is'} dominated{doubt}: {better}")
     return "; ".join([text, *said]) + "."
+
+
+def _unresolved_words(unresolved: Sequence[SizeGain]) -> list[str]:
+    """What is not resolved: up to two sizes by their figures, more of them by number, what they share said once."""
+    bare = [one for one in unresolved if one.interval is None]
+    known_noise = [one for one in unresolved if one.interval is not None]
+    said = []
+    if bare:
+        rising = [one for one in bare if one.gain_nats <= 0]
+        falls = f"the loss of {_sizes(rising)} does not even fall" if rising else "the loss falls from size to size"
+        said.append(f"noise is unknown, and in bare figures {falls}")
+    if len(known_noise) <= _FEW_SIZES:
+        return said + [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in known_noise]
+    seeds = [one.seeds_to_settle for one in known_noise]
+    most = max((count for count in seeds if count is not None), default=None)
+    settled = (
+        "no number of seeds up to 100 would settle them" if None in seeds else f"up to {most} seeds would settle them"
+    )
+    return [*said, f"{_sizes(known_noise)} are not resolved: {settled}"]
 
 
 def _other(results: ScanResults, comparison: Comparison, axis: CostAxis) -> Comparison | None:

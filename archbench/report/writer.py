@@ -18,6 +18,7 @@ from archbench.report.study_tables import study_curves_table, study_tables
 from archbench.report.tables import (
     curves_table,
     frontiers_table,
+    headlines_table,
     laws_table,
     multipliers_table,
     runs_table,
@@ -72,6 +73,7 @@ def _tables(results: ScanResults) -> Sequence[DataTable]:
         frontiers_table(results),
         sizes_table(results),
         laws_table(results),
+        headlines_table(results),
         multipliers_table(results),
         runs_table((*results.records, *results.trials, *results.study_records)),
         study_curves_table(results.study_records),

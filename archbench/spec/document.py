@@ -12,6 +12,7 @@ from archbench.spec.settings import (
     ExecutionSection,
     Name,
     ObjectiveSlot,
+    QuestionSection,
     ScanSection,
     TrainingSection,
     Unresolved,
@@ -39,6 +40,8 @@ class SpecDocument(Section):
     decompose: Annotated[list[Name], Field(min_length=2, max_length=32)] | None = None
     """Contenders in an order in which each differs from the one before in one thing: the report then says what each
     step does to exponent, cost and time."""
+    question: QuestionSection | None = None
+    """What the scan is to answer: a margin, and the losses at which it is asked."""
     training: TrainingSection
     evaluation: EvaluationSettings = EvaluationSettings()
     execution: ExecutionSection = ExecutionSection()

@@ -22,6 +22,7 @@ from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.settings import (
     DataSection,
     ExecutionSection,
+    QuestionSection,
     ScanSection,
     StatedSection,
     TrainingSection,
@@ -81,6 +82,7 @@ class Spec:
     studies: Mapping[str, Study]
     decompose: tuple[str, ...]
     """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
+    question: QuestionSection | None
     training: TrainingSection
     evaluation: EvaluationSettings
     execution: ExecutionSection
@@ -133,6 +135,7 @@ class Spec:
             "scan": dump(self.scan),
             **self._named("studies", self.studies),
             **({"decompose": list(self.decompose)} if self.decompose else {}),
+            **({"question": dump(self.question)} if self.question else {}),
             "training": dump(self.training),
             "evaluation": dump(self.evaluation),
             "execution": {
@@ -201,6 +204,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         scan=document.scan,
         studies=document.studies,
         decompose=_chain(file, document),
+        question=document.question,
         training=document.training,
         evaluation=document.evaluation,
         execution=execution,

@@ -52,6 +52,26 @@ def cost_conclusion(comparison: Comparison, level: float = 0.05) -> CostConclusi
     return CostConclusion.LESS if headline.multiplier.value > 1.0 else CostConclusion.MORE
 
 
+class Answer(StrEnum):
+    """What a comparison answers to the question whether a contender is better by a margin."""
+
+    BETTER = "better"
+    """The one-sided 95 % lower bound of its multiplier is above the margin."""
+    NOT_BETTER = "not better"
+    """The one-sided 95 % upper bound is below the margin."""
+    INCONCLUSIVE = "inconclusive"
+
+
+def answer(comparison: Comparison, margin: float) -> Answer:
+    """Whether the contender is better than the baseline by more than `margin`; inconclusive without a figure."""
+    headline = comparison.headline
+    if headline is None or headline.status is not FitStatus.OK or headline.interval_90 is None:
+        return Answer.INCONCLUSIVE
+    if headline.interval_90.low > margin:
+        return Answer.BETTER
+    return Answer.NOT_BETTER if headline.interval_90.high < margin else Answer.INCONCLUSIVE
+
+
 class Conclusion(StrEnum):
     """What a comparison says about two exponents."""
 

@@ -3,7 +3,9 @@
 Legend: A the baseline, X the contender, C cost, L loss (nats), m = C_A/C_X at equal loss, R resamples.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,12 @@ class Window:
     def logs(self, count: int) -> Floats:
         """ln L at `count` points from high to low."""
         return np.linspace(np.log(self.high_nats), np.log(self.low_nats), count)
+
+
+def asked_window(spec: Mapping[str, Any]) -> Window | None:
+    """The window that the question of a spec (as plain data) fixes; None where it fixes none."""
+    ends = (spec.get("question") or {}).get("window")
+    return Window(float(ends[0]), float(ends[1])) if ends else None
 
 
 def log_multipliers(reading: Reading, log_losses: Floats, baseline: int = 0, contender: int = 1) -> Floats:
@@ -142,7 +150,8 @@ def _judge(
 def _trend(reading: Reading, window: Window, baseline: int, contender: int) -> Interval | None:
     """The multiplier at the low end of the window over that at its high end: above 1 it grows with scale."""
     logs = log_multipliers(reading, window.logs(2), baseline, contender)
-    change = logs[:, 1] - logs[:, 0]
+    with np.errstate(invalid="ignore"):
+        change = logs[:, 1] - logs[:, 0]
     if not np.isfinite(change[0]):
         return None
     return _exp(spread_interval(float(change[0]), change[1:], reading.freedom))

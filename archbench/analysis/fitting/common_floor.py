@@ -51,7 +51,7 @@ class FlooredLines:
     def log_loss_at(self, group: int, log_cost: Array) -> Array:
         """ln L of one architecture at each log cost [M], [R, M]."""
         power = self.log_amplitude[:, group, None] - self.alpha[:, group, None] * log_cost[None, :]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.logaddexp(power, np.log(self.floor_nats)[:, None]))
 
     def log_cost_at(self, group: int, log_loss: Array) -> Array:

@@ -20,6 +20,7 @@ from archbench.analysis.comparison.compare import (
     cost_conclusion,
     read_pair,
 )
+from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.fitting.audit import AuditRow
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.learning import learning_law, learning_reading
@@ -80,11 +81,13 @@ def audit_frontiers(
     baseline: str | None,
     seed: int = 0,
     num_resamples: int = StudyOptions().num_resamples,
+    window: Window | None = None,
 ) -> tuple[FrontierAuditRow, ...]:
     """Every contender against the baseline on `axis` as the study reads it, and with one convention changed at a time.
 
     Rows come variant by variant, `as fitted` first, contenders in the study's order. A variant that the runs do not
-    allow (times not measured, no floor identified) has rows whose status says why. Empty without a baseline.
+    allow (times not measured, no floor identified) has rows whose status says why. Empty without a baseline. window:
+    the losses over which multipliers are averaged; each variant's own middle half of the common range if None.
     """
     options = StudyOptions(floor="none", num_resamples=num_resamples)
     base = fit_contenders(records, axis, baseline=baseline, seed=seed, options=options)
@@ -94,7 +97,7 @@ def audit_frontiers(
     rows: list[FrontierAuditRow] = []
     said: dict[str, CostConclusion] = {}
     for label, read in _variants(records, axis, seed, options):
-        made = _rows(label, read, pairs, said)
+        made = _rows(label, read, pairs, said, window)
         said = said or {row.contender: row.conclusion for row in made}
         rows += made
     return tuple(rows)
@@ -196,7 +199,9 @@ def _by_learning_curves(pair: _Pair) -> Reading | str:
     return reading or "the law of learning curves may not be read"
 
 
-def _rows(label: str, read: _Read, pairs: Sequence[_Pair], said: dict[str, CostConclusion]) -> list[FrontierAuditRow]:
+def _rows(
+    label: str, read: _Read, pairs: Sequence[_Pair], said: dict[str, CostConclusion], window: Window | None
+) -> list[FrontierAuditRow]:
     """The rows of one variant; `said` holds the conclusions as fitted, nothing while these are made."""
     found: list[tuple[Contender, Comparison | None, str]] = []
     for baseline, contender in pairs:
@@ -204,7 +209,7 @@ def _rows(label: str, read: _Read, pairs: Sequence[_Pair], said: dict[str, CostC
         if isinstance(reading, str):
             found.append((contender, None, reading))
         else:
-            found.append((contender, compare_by(reading, baseline, contender), ""))
+            found.append((contender, compare_by(reading, baseline, contender, window=window), ""))
     corrected = iter(holm_corrected([pair for _, pair, _ in found if pair is not None]))
     rows = []
     for contender, pair, why in found:

@@ -12,8 +12,7 @@ from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.curves import mean_curves
-from archbench.analysis.frontier.frontier import frontier_points
-from archbench.analysis.frontier.resamples import Frontiers
+from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla, SharedExponent
 from archbench.analysis.laws.single import ComputeLaw
@@ -55,11 +54,11 @@ def finished_runs(records: Sequence[RunRecord], contender: str) -> tuple[RunReco
 
 
 def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -> ScanFit:
-    """L(C) on the compute-efficient points, with a floor where reports' own test finds one in the data."""
+    """L(C) of the finished runs that reports read it from, with a floor where their own test finds one in the data."""
     curves = mean_curves(contender, records, axis)
-    points = frontier_points(Frontiers.of(curves)) if curves.curves else ()
-    cost, loss = np.array([point.cost for point in points]), np.array([point.loss_nats for point in points])
-    sizes = [point.size_index for point in points]
+    cells = FinishedRuns.of(curves).on_frontier()[0]
+    sizes = np.repeat(np.arange(len(cells)), cells.num_runs)
+    cost, loss = np.exp(cells.log_cost[sizes]), np.exp(np.concatenate([np.empty(0), *cells.losses]))
 
     def fitted(floor: Floor) -> LawFit:
         fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, delta=LEAST_SQUARES, clusters=sizes, cost_axis=axis)
@@ -68,10 +67,18 @@ def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -
             return fit.refused(FitStatus.TOO_FEW_SIZES, reason)
         return fit
 
-    words = f"{len(points)} points of the frontier"
+    words = f"{counted(len(loss), 'finished run')} on the frontier"
     free = fitted("free")
-    bends = fit_compute_law(cost, loss, floor="free", clusters=sizes, delta=LEAST_SQUARES).status is FitStatus.OK
+    bends = (
+        fit_compute_law(cost, loss, floor="free", clusters=sizes.tolist(), delta=LEAST_SQUARES).status is FitStatus.OK
+    )
     return ScanFit(free, "free", words) if free.ok and bends else ScanFit(fitted("none"), "none", words)
+
+
+def is_grid(records: Sequence[RunRecord], contender: str, axis: CostAxis) -> bool:
+    """Whether the contender's finished runs have several budgets a size, or several sizes a budget."""
+    curves = mean_curves(contender, records, axis)
+    return bool(curves.curves) and FinishedRuns.of(curves).is_grid
 
 
 def joint_law(records: Sequence[RunRecord], contender: str) -> ScanFit:

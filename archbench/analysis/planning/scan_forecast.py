@@ -14,7 +14,7 @@ from archbench.analysis.fitting.forecast import (
     predictor,
     with_open_floor,
 )
-from archbench.analysis.frontier.scan_laws import ScanFit, cost_model, finished_runs, frontier_law, joint_law
+from archbench.analysis.frontier.scan_laws import ScanFit, cost_model, finished_runs, frontier_law, is_grid, joint_law
 from archbench.analysis.intervals import percentile_intervals
 from archbench.analysis.planning.allocation import SIX_N_D
 from archbench.results.fits import FitResult, Interval
@@ -27,7 +27,7 @@ class BudgetForecast:
 
     flops: float
     loss: Forecast | None
-    """By L(C), nats per token."""
+    """By the frontier, nats per token: L(N,D) on its best split where a grid of runs identifies it, else L(C)."""
     params: Interval | None
     """N, without embeddings, that spends the budget best."""
     tokens: Interval | None
@@ -66,6 +66,8 @@ def forecast_scan(
     by_compute, by_size = (_ready(one, resamples, seed) for one in (frontier, joint))
     runs = finished_runs(records, contender)
     cost = cost_model(runs, axis) if runs else SIX_N_D
+    # The order in which every frontier is read: a joint law of finished runs first.
+    joint_first = by_size is not None and is_grid(records, contender, axis)
     found = []
     for budget in budgets:
         loss = forecast(by_compute, C=budget) if by_compute else None
@@ -73,6 +75,7 @@ def forecast_scan(
         if by_size:
             params, tokens = optimal_allocation(by_size, budget, cost=cost)
             joint_loss = forecast(by_size, N=params.value, D=tokens.value)
+            loss = joint_loss if joint_first else loss
         found.append(BudgetForecast(budget, loss, params, tokens, joint_loss))
     asked = tuple(forecast(by_size, N=size, D=data) for size, data in at) if by_size else ()
     return ScanForecast(

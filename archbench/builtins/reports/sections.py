@@ -3,9 +3,8 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from archbench.analysis.comparison.compare import Contender
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
 from archbench.display import fenced, folded, json_text, markdown_heading, markdown_line, markdown_list, markdown_text
 from archbench.names import file_stem
@@ -24,6 +23,9 @@ from archbench.report.words import (
 from archbench.results.fits import Comparison, FitStatus, SizeGain
 from archbench.results.runs import CostAxis, RunRecord, origin_text, size_number
 from archbench.units import counted, human_count, human_seconds
+
+if TYPE_CHECKING:
+    from archbench.analysis.comparison.compare import Contender
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
 
@@ -75,7 +77,7 @@ class FrontierSection(ReportSection):
 
         return [envelopes_table(results)]
 
-    def _sizes(self, one: Contender, labels: Labels) -> str:
+    def _sizes(self, one: "Contender", labels: Labels) -> str:
         finals = {curve.size_index: curve for curve in one.curves.curves}
         gains = {gain.size_index: gain for gain in one.result.gains}
         rows = []
@@ -394,5 +396,5 @@ def _gate_words(results: ScanResults) -> list[str]:
     return ["Rows of the table:", markdown_list(lines)] if lines else []
 
 
-def _named(contenders: Sequence[Contender]) -> str:
+def _named(contenders: Sequence["Contender"]) -> str:
     return ", ".join(one.name for one in contenders)
