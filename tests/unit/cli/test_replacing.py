@@ -15,7 +15,6 @@ from archbench.cli.run import run
 from archbench.cli.status import status
 from archbench.errors import SpecError
 from archbench.leaderboard.replacing import require_free_entries
-from archbench.results.runs import RunState
 from archbench.runs.replacing import require_free, same_spec
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -210,7 +209,7 @@ def test_a_store_whose_files_were_named_by_capitals_is_read_as_before(store: Run
     assert store.save_scan(index) == store.scans_dir / "Trained--2.json"
 
 
-def test_an_entry_is_replaced_by_its_own_spec_and_by_no_other(store: RunStore, tmp_path: Path) -> None:
+def test_an_entry_is_replaced_by_its_own_spec_and_by_no_other(store: RunStore, tmp_path: Path, fill: Fill) -> None:
     index = store.scan("trained")
     add = ("--leaderboard", tmp_path / "board", "add", "trained", "--runs", store.root)
     assert invoke(leaderboard, *add).exit_code == 0
@@ -224,11 +223,8 @@ def test_an_entry_is_replaced_by_its_own_spec_and_by_no_other(store: RunStore, t
     with pytest.raises(SpecError, match=r"trained--gpt2\.json: is the entry of another scan 'trained': 5 runs of gpt2"):
         check(other(index))
     elsewhere = RunStore(tmp_path / "elsewhere")
-    elsewhere.create()
-    for one in index.runs:
-        store.directory(one.run_id).path.rename(elsewhere.directory(one.run_id[::-1]).path)
-    elsewhere.save_scan(other(index))
-    assert all(elsewhere.status(one.run_id).state is RunState.DONE for one in other(index).runs)
+    fill(elsewhere, "trained", synthetic_records("gpt2", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1))), corpus="d" * 64)
+    elsewhere.save_scan(elsewhere.scan("trained").model_copy(update={"spec": other(index).spec}))
     result = invoke(leaderboard, *add[:-1], elsewhere.root)
     assert isinstance(result.exception, SpecError)
     assert "training.learning_rate is 0.003 there, 0.001 here" in str(result.exception)
