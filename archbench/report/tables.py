@@ -95,9 +95,10 @@ def laws_table(results: ScanResults) -> DataTable:
 
 
 def _other_laws(frontier: FrontierResult) -> tuple[FitResult, ...]:
-    """The law of learning curves, named as such."""
-    law = frontier.learning_law
-    return () if law is None else (replace(law, law="L(C) of learning curves"),)
+    """The law of learning curves, named as such, and the joint law of a grid."""
+    learning, joint = frontier.learning_law, frontier.joint_law
+    named = () if learning is None else (replace(learning, law="L(C) of learning curves"),)
+    return named if joint is None else (*named, joint)
 
 
 def multipliers_table(results: ScanResults) -> DataTable:

@@ -8,9 +8,11 @@ is linear in its parameters).
 Legend: R resamples, n cells, N parameters, D tokens, C cost, L loss (nats), c(N) cost of a token.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -435,13 +437,67 @@ def _nothing(like: Floats) -> Floats:
 
 def joint_fit(one: FinishedRuns) -> LawFit:
     """L(N,D) = E + A/N^alpha + B/D^beta fitted to the runs of `one`, by the defaults of every other fit of it."""
-    cells = np.repeat(np.arange(len(one)), one.num_runs)
-    return fit_law(
-        Chinchilla(),
-        {"N": np.exp(one.log_params[cells]), "D": np.exp(one.log_tokens[cells])},
-        np.exp(np.concatenate(one.losses)),
-        clusters=cells,
-    )
+    return _JointRuns.of(one).fit()
+
+
+@dataclass(frozen=True, slots=True)
+class _JointRuns:
+    """What a joint law is fitted to, as a key: cost axes and conventions ask for the fit of the same runs again."""
+
+    name: str
+    log_params: bytes
+    log_tokens: bytes
+    log_losses: bytes
+    cells: bytes
+
+    @staticmethod
+    def of(one: FinishedRuns) -> "_JointRuns":
+        # In order of size and tokens, whatever the order of cost is on one axis.
+        order = np.lexsort((one.log_tokens, one.log_params))
+        cells = np.repeat(np.arange(len(order)), one.num_runs[order])
+        return _JointRuns(
+            one.contender,
+            one.log_params[order][cells].tobytes(),
+            one.log_tokens[order][cells].tobytes(),
+            np.concatenate([one.losses[cell] for cell in order]).tobytes(),
+            cells.tobytes(),
+        )
+
+    def fit(self) -> LawFit:
+        return _joint_fit(self)
+
+    def draws(self, num_resamples: int) -> Floats:
+        """theta of `num_resamples` refits, [R, 5]; NaN where nothing tells the scatter."""
+        return _joint_draws(self, num_resamples)
+
+    def left_out(self) -> Floats:
+        """theta without each cell in turn, [cells, 5]."""
+        return _joint_left_out(self)
+
+
+@lru_cache(maxsize=64)
+def _joint_fit(runs: _JointRuns) -> LawFit:
+    params, tokens, losses = (np.frombuffer(one) for one in (runs.log_params, runs.log_tokens, runs.log_losses))
+    cells = np.frombuffer(runs.cells, dtype=np.intp)
+    return fit_law(Chinchilla(), {"N": np.exp(params), "D": np.exp(tokens)}, np.exp(losses), clusters=cells)
+
+
+@lru_cache(maxsize=64)
+def _joint_draws(runs: _JointRuns, num_resamples: int) -> Floats:
+    fit = _joint_fit(runs)
+    # By name and runs: two contenders are independent, and one is the same whoever it is compared with.
+    generator = np.random.default_rng((zlib.crc32(runs.name.encode()), zlib.crc32(runs.log_losses)))
+    observed = redrawn_responses(fit, num_resamples, generator)
+    if observed is None:
+        return np.full((num_resamples, fit.law.num_params), np.nan)
+    return refit_to(fit, observed).theta
+
+
+@lru_cache(maxsize=64)
+def _joint_left_out(runs: _JointRuns) -> Floats:
+    fit = _joint_fit(runs)
+    clusters = np.unique(fit.points.clusters)
+    return refit(fit, np.where(fit.points.clusters == clusters[:, None], 0.0, fit.points.weights)).theta
 
 
 def _joint(
@@ -459,11 +515,7 @@ def _joint(
         fits.append(fit)
     frontiers, freedoms, gammas, spreads = [], [], [], []
     for one, fit in zip(group, fits, strict=True):
-        observed = redrawn_responses(fit, num_resamples, generator)
-        theta = np.full((num_resamples, fit.law.num_params), np.nan)
-        if observed is not None:
-            theta = refit_to(fit, observed).theta
-        both = np.concatenate([fit.theta[None, :], theta])
+        both = np.concatenate([fit.theta[None, :], _JointRuns.of(one).draws(num_resamples)])
         frontiers.append(_tabulated(one, fit, both))
         gammas.append(both[:, 2] * both[:, 3] / (both[:, 2] + _cost_power(one) * both[:, 3]))
         freedoms.append(float(fit.points.num_clusters - fit.num_free))
@@ -501,8 +553,8 @@ def _joint_without_each(
         clusters = np.unique(fit.points.clusters)
         if len(clusters) <= fit.num_free + 1:
             continue
-        samples = refit(fit, np.where(fit.points.clusters == clusters[:, None], 0.0, fit.points.weights))
-        table = _tabulated(one, fit, samples.theta)
+        table = _tabulated(one, fit, _JointRuns.of(one).left_out())
+        order = np.lexsort((one.log_tokens, one.log_params))
         others = [
             _TabulatedFrontier(f.log_cost, f.log_loss[:1]) for f in frontiers if isinstance(f, _TabulatedFrontier)
         ]
@@ -510,7 +562,7 @@ def _joint_without_each(
             single: list[Frontier] = list(others)
             single[side] = _TabulatedFrontier(table.log_cost, table.log_loss[row : row + 1])
             readings.append(Reading(Form.JOINT_LAW, "", names, tuple(single), spans, 0.0))
-            words.append(f"{one.contender} size {size_number(int(one.size_index[int(cell)]))}")
+            words.append(f"{one.contender} size {size_number(int(one.size_index[order[int(cell)]]))}")
     return tuple(readings), tuple(words)
 
 
