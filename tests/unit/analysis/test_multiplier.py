@@ -194,3 +194,20 @@ def test_a_loss_that_does_not_fall_is_the_reason_that_is_given(losses: list[floa
     found = headline_multiplier(read_frontiers(pair, num_resamples=20, generator=np.random.default_rng(0)))
     assert found.status is FitStatus.NO_COMMON_RANGE
     assert found.reason == "the loss of one does not fall with cost"
+
+
+@pytest.mark.parametrize("counts", [(3, 40), (40, 3)])
+def test_three_sizes_beside_forty_have_an_interval_that_holds_the_factor(counts: tuple[int, int]) -> None:
+    # Three cells keep one degree of freedom beside their own law: their small residuals are no small scatter.
+    held = 0
+    for study in range(80):
+        generator = np.random.default_rng(study)
+        pair = []
+        for name, count, factor in (("A", counts[0], 1.0), ("X", counts[1], 1.3)):
+            costs = np.geomspace(1e18, 1e21, count)
+            losses = (1.7 + 1.9 * (factor * costs / 1e18) ** -0.15) * np.exp(0.003 * generator.standard_normal(count))
+            pair.append(ladder(name, costs.tolist(), losses.tolist()))
+        found = headline_multiplier(read_frontiers(pair, num_resamples=100, generator=generator)).multiplier
+        held += found is not None and found.covers(1.3)
+    # Of a true 95 %, fewer than 68 of 80 studies have a probability below 1e-3.
+    assert held >= 68
