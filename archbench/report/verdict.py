@@ -189,7 +189,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
         text += f" In device time (seconds) it needs {_needs(found.multiplier)}."
     if comparison.crossover_cost is not None:
-        text += f" The two laws cross at {crossover_text(comparison, labels.axis_names)}."
+        text += f" The two frontiers cross at {crossover_text(comparison, labels.axis_names)}."
     return text
 
 

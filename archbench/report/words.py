@@ -141,7 +141,7 @@ def loss_text(loss_nats: float, factor: float | None) -> str:
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:
-    """Where the two laws cross, with its unit in words; why there is nothing to say otherwise."""
+    """Where the two frontiers cross, with its unit in words; why there is nothing to say otherwise."""
     if comparison.crossover_cost is None:
         return comparison.crossover_note
     return f"{with_interval(comparison.crossover_cost)} {names[comparison.cost_axis]}"

@@ -214,15 +214,24 @@ def _floor_of(reading: Reading, pair: Sequence[Contender]) -> float | None:
 
 
 def _crossover(reading: Reading) -> tuple[Interval | None, str]:
-    """The cost at which the two frontiers meet, if that is within ten times the range of the runs."""
-    low = min(span[0] for span in reading.spans) - np.log(CROSSOVER_REACH)
-    high = max(span[1] for span in reading.spans) + np.log(CROSSOVER_REACH)
+    """The cost at which the two frontiers meet, if that is within ten times the range of the runs.
+
+    Hulls say nothing beyond their runs: they may meet at costs that both have.
+    """
+    if reading.form is Form.HULL:
+        low, high = max(span[0] for span in reading.spans), min(span[1] for span in reading.spans)
+        nothing = "none among the runs, beyond which hulls say nothing"
+        if low >= high:
+            return None, nothing
+    else:
+        low = min(span[0] for span in reading.spans) - np.log(CROSSOVER_REACH)
+        high = max(span[1] for span in reading.spans) + np.log(CROSSOVER_REACH)
+        nothing = f"none within {CROSSOVER_REACH:g}x of the data"
     grid = np.linspace(low, high, _CROSSOVER_POINTS)
     with np.errstate(invalid="ignore"):  # both are infinite before their first run
         gap = reading.frontiers[1].log_loss_at(grid) - reading.frontiers[0].log_loss_at(grid)
     meetings = np.array([_first_meeting(grid, row) for row in gap])
     point = float(meetings[0])
-    nothing = f"none within {CROSSOVER_REACH:g}x of the data"
     if not np.isfinite(point):
         return None, nothing
     drawn = meetings[1:]

@@ -21,6 +21,7 @@ WIDEST = 100.0
 _WINDOW_POINTS = 17
 _CURVE_POINTS = 15
 _TOLERANCE = 1e-6
+_FLAT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,16 @@ def common_range(reading: Reading, baseline: int = 0, contender: int = 1) -> tup
     """ln L of the highest and lowest loss that both reach within the costs of their runs; None where there is none."""
     ends = [reading.reached(side)[0] for side in (baseline, contender)]
     high, low = min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
-    return (high, low) if high > low + 1e-9 else None
+    return (high, low) if high > low + _FLAT else None
+
+
+def _nothing_in_common(reading: Reading, baseline: int, contender: int) -> str:
+    """Why two have no range of losses in common."""
+    ends = {reading.names[side]: reading.reached(side)[0] for side in (baseline, contender)}
+    flat = [name for name, (high, low) in ends.items() if not high > low + _FLAT]
+    if flat:
+        return f"the loss of {' and '.join(dict.fromkeys(flat))} does not fall with cost"
+    return "they reach no loss in common"
 
 
 def middle_half(reading: Reading, baseline: int = 0, contender: int = 1) -> Window | None:
@@ -91,7 +101,7 @@ def headline_multiplier(
             None,
             None,
             FitStatus.NO_COMMON_RANGE,
-            "they reach no loss in common",
+            _nothing_in_common(reading, baseline, contender),
             form,
             reading.why,
         )

@@ -308,9 +308,11 @@ class _Scatter:
         count = len(cells)
         members = group[None, :] == np.arange(count)[:, None]
         sizes = members.sum(axis=1)
-        share = free / len(residual)
+        # Each law takes two of its own cells' degrees of freedom, however few they are; the floor and what it is charged
+        # are shared out in proportion to the rest.
+        left = sizes - 2.0
+        own_freedom = left * (free / left.sum())
         squares = np.array([float((residual[mine] ** 2).sum()) for mine in members])
-        own_freedom = sizes * share
         own_seeds = np.array([one.seed_variance for one in cells])
         seed_freedom = np.array([float(one.seed_freedom) for one in cells])
         pooled = float(squares.sum()) / free

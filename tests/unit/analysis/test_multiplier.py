@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from archbench.analysis.comparison.compare import _crossover
 from archbench.analysis.comparison.multiplier import Window, headline_multiplier, log_multipliers
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.reading import Form, Reading, read_frontiers
@@ -158,3 +159,55 @@ def test_hull_is_read_where_no_law_can_be_and_says_why() -> None:
         -np.log(3.8), [-np.log(4.1), -np.log(3.7)], np.log([1e18, 4e18])
     )
     assert middle == pytest.approx(expected, abs=EXACT)
+
+
+def test_hulls_do_not_cross_beyond_the_runs_of_either() -> None:
+    # The cheaper of the two ends at 1e19; the other's dearer runs say nothing of where the first would be by then.
+    reading = hulls([3.4, 3.0], [3.6, 3.2, 2.9, 2.7])
+    found, note = _crossover(reading)
+    assert found is None
+    assert note == "none among the runs, beyond which hulls say nothing"
+
+
+def test_hulls_that_cross_among_their_runs_are_found_to() -> None:
+    found, note = _crossover(hulls([3.4, 2.6], [3.2, 2.8, 2.7, 2.6]))
+    assert not note
+    assert found is not None
+    decades = np.log(3.4 / 3.2) / (np.log(3.4 / 2.6) - np.log(3.2 / 2.8))  # both are lines in ln C and ln L
+    assert found.value == pytest.approx(1e18 * 10**decades, rel=1e-3)
+
+
+def hulls(first: list[float], second: list[float]) -> Reading:
+    costs = [1e18 * 10.0**step for step in range(4)]
+    pair = []
+    for name, losses in (("one", first), ("other", second)):
+        runs = ladder(name, costs[: len(losses)], losses)
+        seeds = tuple(own + np.array([-0.001, 0.0, 0.001]) for own in runs.losses)
+        pair.append(replace(runs, losses=seeds, seeds=((0, 1, 2),) * len(losses)))
+    return read_frontiers(pair, num_resamples=200, generator=np.random.default_rng(0), form=Form.HULL)
+
+
+@pytest.mark.parametrize("losses", [[3.0, 3.0, 3.0, 3.0], [3.0, 3.1, 3.2, 3.3]])
+def test_a_loss_that_does_not_fall_is_the_reason_that_is_given(losses: list[float]) -> None:
+    costs = [1e18 * 4.0**step for step in range(4)]
+    pair = (ladder("one", costs, losses), ladder("other", costs, [3.2, 3.0, 2.8, 2.6]))
+    found = headline_multiplier(read_frontiers(pair, num_resamples=20, generator=np.random.default_rng(0)))
+    assert found.status is FitStatus.NO_COMMON_RANGE
+    assert found.reason == "the loss of one does not fall with cost"
+
+
+@pytest.mark.parametrize("counts", [(3, 40), (40, 3)])
+def test_three_sizes_beside_forty_have_an_interval_that_holds_the_factor(counts: tuple[int, int]) -> None:
+    # Three cells keep one degree of freedom beside their own law: their small residuals are no small scatter.
+    held = 0
+    for study in range(80):
+        generator = np.random.default_rng(study)
+        pair = []
+        for name, count, factor in (("A", counts[0], 1.0), ("X", counts[1], 1.3)):
+            costs = np.geomspace(1e18, 1e21, count)
+            losses = (1.7 + 1.9 * (factor * costs / 1e18) ** -0.15) * np.exp(0.003 * generator.standard_normal(count))
+            pair.append(ladder(name, costs.tolist(), losses.tolist()))
+        found = headline_multiplier(read_frontiers(pair, num_resamples=100, generator=generator)).multiplier
+        held += found is not None and found.covers(1.3)
+    # Of a true 95 %, fewer than 68 of 80 studies have a probability below 1e-3.
+    assert held >= 68
