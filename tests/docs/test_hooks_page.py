@@ -234,7 +234,7 @@ def finished_run(examples: Path) -> None:
 def finished_scan(examples: Path) -> None:
     host_of(examples, "scan_finished").notify("scan_finished", results=results())
     # The law of these runs has a floor and two terms; its exponent in C is near 0.06.
-    assert '"gpt2": 0.0' in (examples / "demo.exponents.json").read_text()
+    assert '"gpt2": 0.1' in (examples / "demo.exponents.json").read_text()
 
 
 def commands(examples: Path) -> None:

@@ -147,7 +147,7 @@ def test_negative_losses_and_missing_values_are_left_out_and_counted(tmp_path: P
     frame.loc[6, "n"] = 0
     found = status_of(frame, tmp_path)
     assert found["points_used"] == 21
-    assert found["left_out"] == {"not_finite": 2, "response_not_positive": 1, "variable_not_positive": 1}
+    assert found["left_out"] == {"no_number": 2, "not_positive": 2}
     assert found["status"] == "ok"
 
 
@@ -155,8 +155,9 @@ def test_one_seed_is_enough_for_a_fit(tmp_path: Path) -> None:
     assert status_of(table(), tmp_path, "--seed", "seed")["status"] == "ok"
 
 
-def test_the_wrong_unit_of_tokens_keeps_the_exponents_and_says_what_was_not_stated(tmp_path: Path) -> None:
-    right, wrong = status_of(table(), tmp_path), status_of(table().assign(d=table()["d"] / 1e9), tmp_path)
+def test_tokens_in_billions_keep_the_exponents_once_that_is_said(tmp_path: Path) -> None:
+    frame = table().assign(d=table()["d"] / 1e9)
+    right, wrong = status_of(table(), tmp_path), status_of(frame, tmp_path, "--scale", "tokens=1e9")
     assert wrong["params"]["beta"] == pytest.approx(right["params"]["beta"], rel=1e-3)  # type: ignore[index]
     assert any("not stated" in line for line in wrong["notes"])  # type: ignore[attr-defined]
 

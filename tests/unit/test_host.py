@@ -174,7 +174,7 @@ def test_what_a_plugin_changes_is_put_back_and_noted(modules: Path, monkeypatch:
 
 
 SETTINGS = {
-    "the recursion limit": "sys.setrecursionlimit(70)",
+    "the recursion limit": "sys.setrecursionlimit(789)",
     "signal handlers": "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
     "the alarm clock": "signal.setitimer(signal.ITIMER_REAL, 3600.0)",
     "logging": "logging.disable(50); logging.root.setLevel(1); logging.root.addHandler(logging.NullHandler())",
@@ -214,7 +214,7 @@ def test_a_setting_of_the_process_that_a_plugin_changes_is_put_back_and_noted(mo
 
 
 def test_a_component_at_work_has_its_changes_put_back_too(modules: Path) -> None:
-    source = IMPORTS + WORKING.replace("yield Document", "sys.setrecursionlimit(77); yield Document")
+    source = IMPORTS + WORKING.replace("yield Document", "sys.setrecursionlimit(787); yield Document")
     host = host_of(modules, meddling=source)
     dataset = host.registry.datasets["working"].config.model_validate({})
     told: list[str] = []

@@ -105,11 +105,9 @@ def test_a_damaged_entry_on_the_leaderboard_does_not_hide_the_verdict(
 ) -> None:
     (tmp_path / "entries").mkdir()
     (tmp_path / "entries" / "old--damaged.json").write_text("{}")
-    with pytest.raises(SpecError, match="old--damaged"):
-        finish_scan(
-            store.scan("alone"), store, default_host(), reports_dir=tmp_path / "reports", leaderboard_dir=tmp_path
-        )
-    told = capsys.readouterr().out
+    finish_scan(store.scan("alone"), store, default_host(), reports_dir=tmp_path / "reports", leaderboard_dir=tmp_path)
+    told, noted = capsys.readouterr()
+    assert "old--damaged.json" in noted
     assert "Whether the frontier of xl is tiered is not resolved" in told
     assert "Mind: xl: one seed at each size" in told
     assert "report.md" in told
@@ -134,6 +132,6 @@ def test_imported_runs_stand_on_the_leaderboard_with_their_origin(tmp_path: Path
     assert result.exit_code == 0, (result.output, result.exception)
     page = (board / "README.md").read_text()
     assert "theirs from published.csv (N non_embedding)" in page
-    assert "6ND stands in for them: ours, theirs." in page
+    assert re.search(r"6ND stands in for them: (ours, theirs|theirs, ours)\.", page)
     assert "[theirs](evidence/published--theirs.md)" in page
     assert invoke(leaderboard, "--leaderboard", str(board), "--check").exit_code == 0

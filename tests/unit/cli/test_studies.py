@@ -1,5 +1,6 @@
 """A scan made of studies alone: a report with what they found, a verdict that speaks of them, no leaderboard entry."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_studies_alone_give_a_report_and_no_entry(tmp_path: Path, capsys: pytest
     for record in kaplan_records(PublishedLaws(), KaplanPlan(noise_std=0.002), seed=1):
         if record.study in STUDIES:
             run_id = imported_run_id(record)
-            write_imported(store.directory(run_id), record)
+            write_imported(store.directory(run_id), replace(record, run_id=run_id))
             runs.append(
                 IndexedRun(
                     contender=record.contender,
