@@ -308,7 +308,7 @@ class _Scatter:
         count = len(cells)
         members = group[None, :] == np.arange(count)[:, None]
         sizes = members.sum(axis=1)
-        # Each law takes two of its own cells' degrees of freedom, however few they are; the floor and what it is charged
+        # Each law takes two of the degrees of freedom of its own cells, however few; the floor and what it is charged
         # are shared out in proportion to the rest.
         left = sizes - 2.0
         own_freedom = left * (free / left.sum())
