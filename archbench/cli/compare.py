@@ -78,6 +78,8 @@ def compare(
     if comparisons:
         echo("")
         _print_table(comparisons, records)
+        for line in dict.fromkeys(_read_from(pair) for pair in comparisons):
+            echo(wrapped(f"- {line}"))
     if places:
         from archbench.report.labels import labels_of
 
@@ -196,6 +198,12 @@ def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecor
             crossover_text(pair, labels.axis_names),
         )
     table_console().print(table)
+
+
+def _read_from(pair: "Comparison") -> str:
+    """What both frontiers are read from, why, and the sizes that were left out of it."""
+    notes = "; ".join(pair.notes)
+    return f"Read from: {pair.form}{f' ({notes})' if notes else ''}."
 
 
 def _window(ends: tuple[float, float] | None) -> "Window | None":

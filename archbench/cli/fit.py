@@ -287,7 +287,8 @@ def _print(one: _Found) -> None:
     convention = f", N {result.param_convention}" if result.param_convention else ""
     echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
     echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
-    echo(f"{result.objective}: {result.objective_value:.8g}")
+    reached = f"{result.objective_value:.8g}" if math.isfinite(result.objective_value) else "not reached"
+    echo(f"{result.objective}: {reached}")
     for line in (*one.gate.lines(), *(f"note: {said}" for said in result.notes)):
         echo(line)
     console = table_console()

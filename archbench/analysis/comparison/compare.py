@@ -234,6 +234,8 @@ def _crossover(reading: Reading) -> tuple[Interval | None, str]:
     point = float(meetings[0])
     if not np.isfinite(point):
         return None, nothing
+    if reading.freedom <= 0:
+        return None, "not established: nothing tells the scatter"
     drawn = meetings[1:]
     share = float(np.isfinite(drawn).mean())
     if share < 0.95:

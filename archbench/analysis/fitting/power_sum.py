@@ -95,7 +95,7 @@ class PowerSum:
             # v' - 1_E is (gradient - 1_E)/top, which this form does not divide by.
             difference = at.gradient.copy()
             difference[:, :, self.floor] -= 1.0
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 ratio = np.where(at.top > 1e-12, slope * (1.0 - at.top) / at.top, 0.0)
             result += weighted_gram(difference, ratio)
         return result

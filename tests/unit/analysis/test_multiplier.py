@@ -170,11 +170,17 @@ def test_hulls_do_not_cross_beyond_the_runs_of_either() -> None:
 
 
 def test_hulls_that_cross_among_their_runs_are_found_to() -> None:
-    found, note = _crossover(hulls([3.4, 2.6], [3.2, 2.8, 2.7, 2.6]))
+    found, note = _crossover(hulls([3.4, 2.6, 2.5], [3.2, 2.8, 2.7, 2.6]))
     assert not note
     assert found is not None
     decades = np.log(3.4 / 3.2) / (np.log(3.4 / 2.6) - np.log(3.2 / 2.8))  # both are lines in ln C and ln L
     assert found.value == pytest.approx(1e18 * 10**decades, rel=1e-3)
+
+
+def test_hulls_of_two_runs_cross_at_no_established_cost() -> None:
+    found, note = _crossover(hulls([3.4, 2.6], [3.2, 2.8]))
+    assert found is None
+    assert note == "not established: nothing tells the scatter"
 
 
 def hulls(first: list[float], second: list[float]) -> Reading:
@@ -211,3 +217,22 @@ def test_three_sizes_beside_forty_have_an_interval_that_holds_the_factor(counts:
         held += found is not None and found.covers(1.3)
     # Of a true 95 %, fewer than 68 of 80 studies have a probability below 1e-3.
     assert held >= 68
+
+
+def test_two_sizes_on_the_law_of_six_are_not_told_apart_from_them() -> None:
+    # The line between two runs 63x apart lies above the law by far more than the noise of seeds.
+    costs = np.geomspace(1e18, 1e21, 6)
+
+    def with_seeds(name: str, chosen: np.ndarray) -> FinishedRuns:
+        runs = ladder(name, chosen.tolist(), (1.7 + 1.9 * (chosen / 1e18) ** -0.15).tolist())
+        noise = np.array([-0.003, 0.0, 0.003])
+        return replace(runs, losses=tuple(own + noise for own in runs.losses), seeds=((0, 1, 2),) * len(chosen))
+
+    pair = (with_seeds("two", costs[[1, 4]]), with_seeds("six", costs))
+    found = headline_multiplier(read_frontiers(pair, num_resamples=100, generator=np.random.default_rng(0)))
+    assert found.form == Form.HULL.value
+    assert found.multiplier is not None
+    assert found.multiplier.value > 1.1
+    assert found.p_value is None
+    assert not np.isfinite(found.multiplier.high)
+    assert "the frontier of two lies" in found.why

@@ -297,3 +297,16 @@ def test_an_allocation_without_budgets_shared_by_runs_has_a_status(tmp_path: Pat
     missing = run_fit(file, "--law", "allocation", *COLUMNS)
     assert isinstance(missing.exception, SpecError)
     assert "--compute" in str(missing.exception)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("losses", "law"), [([3.0, 3.01, 3.02, 3.03, 3.04], "L(C)"), ([3.4, 3.0], "L(C)")])
+def test_a_refused_fit_prints_no_number_and_no_warning(tmp_path: Path, losses: list[float], law: str) -> None:
+    n = 9.1e7 * 2.0 ** np.arange(len(losses))
+    file = tmp_path / "theirs.csv"
+    pd.DataFrame({"n": n, "d": 20 * n, "loss": losses}).to_csv(file, index=False)
+    found = run_fit(file, *COLUMNS, "--law", law, "--compute", "6ND")
+    assert found.exit_code == 0, found.output
+    assert "status ok" not in found.output
+    assert "nan" not in found.output.replace("nanochat", "")
+    assert "RuntimeWarning" not in found.output

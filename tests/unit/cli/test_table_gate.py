@@ -194,3 +194,16 @@ def test_a_wrong_flag_is_one_line(tmp_path: Path, arguments: list[str], message:
     assert isinstance(result.exception, SpecError)
     assert message in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_compare_names_the_form_and_the_sizes_that_it_leaves_out(tmp_path: Path) -> None:
+    n = np.array([1e7, 2e7, 4e7, 8e7, 1.6e8])
+    good = pd.DataFrame({"arch": "a", "n": n, "d": 20 * n, "loss": 1.7 + 1.9 * (n / 1e7) ** -0.3})
+    failed = good.assign(arch="b", loss=np.append(good["loss"][:4], 3.2))
+    file = written(tmp_path, pd.concat([good, failed]))
+    assert taken_in(file).exit_code == 0
+    result = CliRunner().invoke(compare, ["a", "b", "--runs", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "Read from: law L(C) above a common floor" in said
+    assert "b without size 5, which a cheaper size beats" in said
