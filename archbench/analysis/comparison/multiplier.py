@@ -59,7 +59,11 @@ def common_range(reading: Reading, baseline: int = 0, contender: int = 1) -> tup
 
 def _nothing_in_common(reading: Reading, baseline: int, contender: int) -> str:
     """Why two have no range of losses in common."""
-    ends = {reading.names[side]: reading.reached(side)[0] for side in (baseline, contender)}
+    sides = (baseline, contender)
+    single = [reading.names[side] for side in sides if reading.spans[side][0] == reading.spans[side][1]]
+    if single:
+        return f"fewer than two runs on the frontier of {' and '.join(dict.fromkeys(single))}"
+    ends = {reading.names[side]: reading.reached(side)[0] for side in sides}
     flat = [name for name, (high, low) in ends.items() if not high > low + _FLAT]
     if flat:
         return f"the loss of {' and '.join(dict.fromkeys(flat))} does not fall with cost"

@@ -193,13 +193,19 @@ def hulls(first: list[float], second: list[float]) -> Reading:
     return read_frontiers(pair, num_resamples=200, generator=np.random.default_rng(0), form=Form.HULL)
 
 
-@pytest.mark.parametrize("losses", [[3.0, 3.0, 3.0, 3.0], [3.0, 3.1, 3.2, 3.3]])
-def test_a_loss_that_does_not_fall_is_the_reason_that_is_given(losses: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("losses", "reason"),
+    [
+        ([3.0, 3.0, 3.0, 3.0], "the loss of one does not fall with cost"),
+        ([3.0, 3.1, 3.2, 3.3], "fewer than two runs on the frontier of one"),  # the dearer sizes failed
+    ],
+)
+def test_a_loss_that_does_not_fall_is_the_reason_that_is_given(losses: list[float], reason: str) -> None:
     costs = [1e18 * 4.0**step for step in range(4)]
     pair = (ladder("one", costs, losses), ladder("other", costs, [3.2, 3.0, 2.8, 2.6]))
     found = headline_multiplier(read_frontiers(pair, num_resamples=20, generator=np.random.default_rng(0)))
     assert found.status is FitStatus.NO_COMMON_RANGE
-    assert found.reason == "the loss of one does not fall with cost"
+    assert found.reason == reason
 
 
 @pytest.mark.parametrize("counts", [(3, 40), (40, 3)])
@@ -236,3 +242,10 @@ def test_two_sizes_on_the_law_of_six_are_not_told_apart_from_them() -> None:
     assert found.p_value is None
     assert not np.isfinite(found.multiplier.high)
     assert "the frontier of two lies" in found.why
+
+
+def test_one_size_is_no_loss_that_does_not_fall() -> None:
+    pair = (ladder("one", [1e18], [3.0]), ladder("other", [1e18, 4e18, 16e18], [3.2, 3.0, 2.8]))
+    found = headline_multiplier(read_frontiers(pair, num_resamples=20, generator=np.random.default_rng(0)))
+    assert found.status is FitStatus.NO_COMMON_RANGE
+    assert found.reason == "fewer than two runs on the frontier of one"
