@@ -1,0 +1,69 @@
+"""docs/methods.md names the function behind each printed figure: it is there, and no column is without one."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from doc_blocks import ROOT
+
+PAGE = (ROOT / "docs" / "methods.md").read_text()
+SECTION = PAGE.partition("## Where each printed figure comes from")[2].partition("\n## ")[0]
+INSIDE_ANALYSIS = {"frontier", "comparison", "fitting"}
+
+
+def rows() -> Iterator[tuple[str, str, str]]:
+    """Printed column, functions and files of each row of the section's tables."""
+    for line in SECTION.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) == 4 and cells[1] != "function" and set(cells[0]) - set("- "):
+            yield cells[0], cells[1], cells[2]
+
+
+def names_in(file: str) -> set[str]:
+    """Functions, classes, methods and constants of a module."""
+    tree = ast.parse((ROOT / file).read_text())
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    return found | {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def files_of(cell: str) -> list[str]:
+    """Paths from the root of the repository."""
+    paths = re.findall(r"`([\w/]+\.py)`", cell)
+    inner = re.findall(r"in `(archbench/\w+/)`", cell)
+    return [
+        f"archbench/analysis/{path}" if path.split("/")[0] in INSIDE_ANALYSIS
+        else f"{inner[0]}{path}" if "/" not in path
+        else f"archbench/{path}"
+        for path in paths
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "functions", "files"), list(rows()), ids=lambda cell: cell[:40])
+def test_the_function_behind_a_column_is_in_the_file_that_is_named(column: str, functions: str, files: str) -> None:
+    there = set[str]().union(*(names_in(file) for file in files_of(files)))
+    named = set(re.findall(r"`(\w+)`", functions))
+    assert named, column
+    assert named <= there, f"{column}: {named - there} is not in {files_of(files)}"
+
+
+def test_every_function_that_the_page_links_is_in_the_file_of_the_link() -> None:
+    links = re.findall(r"\[((?:`\w+`(?:, )?)+)\]\(\.\./(archbench/[\w/]+\.py)\)", PAGE)
+    missing = [(name, file) for names, file in links for name in re.findall(r"`(\w+)`", names)
+               if name not in names_in(file)]  # fmt: skip
+    assert len(links) > 8
+    assert missing == []
+
+
+def test_every_column_of_the_leaderboard_is_defined() -> None:
+    header = re.search(r"^\| rank \|.*$", (ROOT / "leaderboard" / "README.md").read_text(), re.MULTILINE)
+    assert header is not None
+    columns = [re.sub(r" \((?!N\)).*\)", "", cell.strip()) for cell in header[0].strip("| ").split("|")]
+    defined = {column for column, _, _ in rows()}
+    assert set(columns) - {"architecture", "origin"} <= defined
