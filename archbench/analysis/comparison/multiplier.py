@@ -145,14 +145,16 @@ def _judge(
 ) -> tuple[FitStatus, str]:
     if not np.isfinite(interval.value):
         return FitStatus.NO_COMMON_RANGE, "one of them never reaches the losses of the window"
-    for side in (baseline, contender):
-        ends = reading.reached(side)
-        beyond = (ends[:, 0] < grid[0] - _TOLERANCE) | (ends[:, 1] > grid[-1] + _TOLERANCE)
-        name = reading.names[side]
-        if beyond[0]:
+    ends = {reading.names[side]: reading.reached(side) for side in (baseline, contender)}
+    beyond = {
+        name: (one[:, 0] < grid[0] - _TOLERANCE) | (one[:, 1] > grid[-1] + _TOLERANCE) for name, one in ends.items()
+    }
+    for name, outside in beyond.items():
+        if outside[0]:
             return FitStatus.EXTRAPOLATED, f"the runs of {name} do not cover the losses of the window"
-        known = np.isfinite(ends[1:]).all(axis=1)
-        share = float(beyond[1:][known].mean()) if known.any() else 0.0
+    for name, outside in beyond.items():
+        known = np.isfinite(ends[name][1:]).all(axis=1)
+        share = float(outside[1:][known].mean()) if known.any() else 0.0
         if share > ALLOWED_EXTRAPOLATION:
             return FitStatus.EXTRAPOLATED, f"{share:.0%} of resamples extrapolate {name} beyond its runs"
     if not np.isfinite(interval.high - interval.low):

@@ -120,7 +120,7 @@ def _lines(problem: _Problem, level: Array) -> tuple[Array, Array]:
     """ln A and alpha [R, G] above given floors [R], to first order the least squares of ln L."""
     loss = np.exp(problem.y)
     excess = np.maximum(loss - level[:, None], 1e-9 * loss)
-    weight, z = problem.weights * (excess / loss) ** 2, np.log(excess)
+    weight, z = problem.weights * (excess / loss) ** 2, np.log(np.maximum(excess, 1e-300))
     total, wx, wz = weight @ problem.members, (weight * problem.x) @ problem.members, (weight * z) @ problem.members
     mean_x, mean_z = wx / total, wz / total
     x, dz = problem.x - mean_x[:, problem.group], z - mean_z[:, problem.group]

@@ -21,7 +21,7 @@ from scipy.stats import f as f_distribution
 from archbench.analysis.fitting.bootstrap import refit
 from archbench.analysis.fitting.common_floor import FlooredLines, fit_floored_lines
 from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
-from archbench.analysis.fitting.residual_bootstrap import redrawn_responses, refit_to
+from archbench.analysis.fitting.residual_bootstrap import refit_to
 from archbench.analysis.frontier.curves import Floats
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.laws.chinchilla import Chinchilla
@@ -491,10 +491,39 @@ def _joint_draws(runs: _JointRuns, num_resamples: int) -> Floats:
     fit = _joint_fit(runs)
     # By name and runs: two contenders are independent, and one is the same whoever it is compared with.
     generator = np.random.default_rng((zlib.crc32(runs.name.encode()), zlib.crc32(runs.log_losses)))
-    observed = redrawn_responses(fit, num_resamples, generator)
-    if observed is None:
+    drawn = _redrawn(fit, num_resamples, generator)
+    if drawn is None:
         return np.full((num_resamples, fit.law.num_params), np.nan)
-    return refit_to(fit, observed).theta
+    return refit_to(fit, drawn).theta
+
+
+def _redrawn(fit: LawFit, num_resamples: int, generator: np.random.Generator) -> Floats | None:
+    """ln L of each run in each resample, [R, runs]: the law, a deviation of each cell and one of each run in it.
+
+    Both are drawn anew, never made of the residuals: Huber's loss at a small delta passes through some runs exactly,
+    and multiples of a residual of 0 would hold every refit there. None where no more cells than parameters leave no
+    scatter.
+    """
+    cells = fit.points.clusters
+    count = int(cells.max()) + 1
+    freedom = count - fit.num_free
+    if freedom < 1:
+        return None
+    runs = np.bincount(cells, minlength=count)
+    residual = fit.residuals()
+    means = np.bincount(cells, residual, minlength=count) / runs
+    about_mean = residual - means[cells]
+    seed_freedom = float((runs - 1).sum())
+    scale = freedom / generator.chisquare(freedom, size=num_resamples)
+    cell_variance = float((means**2).sum()) / freedom * scale
+    seed_variance = np.zeros(num_resamples)
+    if seed_freedom:
+        seed_variance = float((about_mean**2).sum()) / generator.chisquare(seed_freedom, size=num_resamples)
+    # The variance of a cell's mean holds its share of the noise between runs.
+    lack = np.maximum(cell_variance - seed_variance * float((1.0 / runs).mean()), 0.0)
+    of_cells = np.sqrt(lack)[:, None] * generator.standard_normal((num_resamples, count))
+    of_runs = np.sqrt(seed_variance)[:, None] * generator.standard_normal((num_resamples, len(cells)))
+    return np.asarray(fit.points.observed + residual + of_cells[:, cells] + of_runs)
 
 
 @lru_cache(maxsize=64)
@@ -514,7 +543,7 @@ def _joint(
     fits = []
     for one in group:
         fit = joint_fit(one)
-        if not fit.ok:
+        if not _interpolates(fit):
             return None, f"L(N,D) of {one.contender} was refused ({fit.result.status.value}: {fit.result.reason})"
         fits.append(fit)
     frontiers, freedoms, gammas, spreads = [], [], [], []
@@ -543,6 +572,22 @@ def _joint(
         ),
         "",
     )
+
+
+def _interpolates(fit: LawFit) -> bool:
+    """Whether a joint law may be read between the runs that it was fitted to, be its exponents identified or not.
+
+    Its parameters may trade against each other over a grid that is narrow, while the surface between the runs is known;
+    the hull that would be read otherwise is a minimum over noise. Both terms must be there.
+    """
+    if fit.ok:
+        return True
+    exponents = fit.theta[list(fit.law.exponents)]
+    lower, upper = fit.law.bounds()
+    inside = (exponents > lower[list(fit.law.exponents)] + 1e-6) & (
+        exponents < upper[list(fit.law.exponents)] * (1 - 1e-6)
+    )
+    return bool(np.isfinite(fit.theta).all() and inside.all() and fit.points.num_clusters > fit.num_free)
 
 
 def _joint_without_each(
