@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def fill(store: RunStore, name: str, records: list[Any]) -> None:
     runs = []
     for record in records:
         run_id = imported_run_id(record)
-        write_imported(store.directory(run_id), record)
+        write_imported(store.directory(run_id), replace(record, run_id=run_id))
         runs.append(
             IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=run_id)
         )
