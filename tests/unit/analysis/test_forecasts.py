@@ -225,7 +225,8 @@ def test_a_question_that_a_law_cannot_answer_is_one_line(tmp_path: Path, argumen
 def test_a_table_of_finished_runs_has_no_minimum_over_learning_curves(tmp_path: Path) -> None:
     file = tmp_path / "runs.csv"
     grid().to_csv(file, index=False)
-    out = CliRunner().invoke(fit_command, [str(file), "--law", "allocation", "--resamples", "20"]).output
+    asked = [str(file), "--law", "allocation", "--resamples", "20"]
+    out = CliRunner().invoke(fit_command, asked, env={"COLUMNS": "250"}).output
     assert out.count("no learning curves") == 2
     # Budgets that differ by 2 % are one, and the parabolas' bias stands beside them.
     assert re.search(r"isoFLOP parabolas \(2\)\s+4\b", out)
