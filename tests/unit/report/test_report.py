@@ -106,7 +106,7 @@ def test_a_crossover_in_the_verdict_carries_its_unit() -> None:
     quiet = SyntheticLaw(noise_std=0.001)
     steep = SyntheticLaw(A=30.0, alpha=0.24, noise_std=0.001)  # below the other from about 30 thousand parameters on
     words = verdict(results_of(synthetic_records("gpt2", quiet) + synthetic_records("reformer", steep, seed=1)))
-    crossing = [one for one in words.splitlines() if "laws cross at" in one]
+    crossing = [one for one in words.splitlines() if "cross at" in one]
     assert crossing
     assert all("executed FLOPs." in one for one in crossing)
 
