@@ -16,7 +16,8 @@ from archbench.analysis.comparison.multiplier import headline_multiplier
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.reading import Form, Reading, _side_by_side, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers, side_by_side
+from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.simulation.multiplier import DESIGNS, Cell, simulate
 from archbench.results.fits import FitStatus
 
@@ -42,7 +43,7 @@ def by_test(sides: Sides, resamples: int, generator: np.random.Generator) -> Rea
         fit = fit_compute_law(cost, loss, floor="free", clusters=runs.tolist(), delta=LEAST_SQUARES)
         form = Form.COMMON_FLOOR if fit.status is FitStatus.OK else Form.NO_FLOOR
         readings.append(read_frontiers((one,), num_resamples=resamples, generator=generator, form=form))
-    return _side_by_side(readings)
+    return side_by_side(readings)
 
 
 WAYS = {

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from archbench.analysis.comparison.multiplier import headline_multiplier
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.reading import Form, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.reading import Form
 from archbench.cli.main import cli
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis

@@ -1,6 +1,6 @@
 """Two contenders side by side: exponents, compute multiplier and crossover, each with an interval, from one reading.
 
-Both are read in one form (`archbench.analysis.frontier.reading`) from their finished runs, so that estimate,
+Both are read in one form (`archbench.analysis.frontier.read`) from their finished runs, so that estimate,
 difference, p-value and interval rest on the same resamples and one interval rule.
 
 Legend: A the baseline, X the contender, C cost, L loss, alpha the exponent of L(C) above the common floor, R resamples.
@@ -16,7 +16,8 @@ from archbench.analysis.comparison.multiplier import Window, headline_multiplier
 from archbench.analysis.frontier.curves import CurveSet, Floats
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.noise import Noise
-from archbench.analysis.frontier.reading import Form, Reading, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.frontier.resampled_laws import PowerLaws
 from archbench.analysis.frontier.resamples import Draws, Frontiers
 from archbench.analysis.significance import p_value_of, spread_interval

@@ -15,7 +15,8 @@ import numpy as np
 
 from archbench.analysis.comparison.compare import NUM_RESAMPLES, Contender
 from archbench.analysis.comparison.multiplier import Window, headline_multiplier
-from archbench.analysis.frontier.reading import Reading, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.reading import Reading
 from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.analysis.frontier.step_seconds import Timing, measured_timing, seconds_effect
 from archbench.analysis.frontier.tiers import holm

@@ -15,7 +15,7 @@ import numpy as np
 from archbench.analysis.comparison.compare import Contender, read_pair
 from archbench.analysis.comparison.multiplier import Window, headline_multiplier, mean_log_multiplier
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.reading import read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.tiers import holm
 from archbench.analysis.significance import p_value_of, spread_interval
 from archbench.results.fits import FitStatus, HeadlineMultiplier, Interval

@@ -17,7 +17,8 @@ import numpy as np
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.fitting.forecast import BacktestRow
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.reading import Form, Reading, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.significance import spread_interval
 from archbench.results.fits import FitStatus, Interval
 

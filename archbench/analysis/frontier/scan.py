@@ -18,7 +18,9 @@ from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
 from archbench.analysis.frontier.noise import Noise, noise_of
-from archbench.analysis.frontier.reading import Form, LineFrontier, joint_fit, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.read_joint import joint_fit
+from archbench.analysis.frontier.reading import Form, LineFrontier
 from archbench.analysis.frontier.resampled_laws import PowerLaws
 from archbench.analysis.frontier.resamples import Frontiers, draw
 from archbench.analysis.frontier.tiers import find_tiers, holm

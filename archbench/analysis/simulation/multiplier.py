@@ -19,7 +19,7 @@ import numpy as np
 from archbench.analysis.comparison.multiplier import headline_multiplier
 from archbench.analysis.frontier.curves import Floats
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.reading import read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
 from archbench.results.fits import FitStatus, HeadlineMultiplier
 from archbench.results.runs import CostAxis
 

@@ -8,7 +8,8 @@ import pytest
 from archbench.analysis.comparison.compare import _crossover
 from archbench.analysis.comparison.multiplier import Window, headline_multiplier, log_multipliers
 from archbench.analysis.frontier.finished import FinishedRuns
-from archbench.analysis.frontier.reading import Form, Reading, read_frontiers
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.simulation.multiplier import DESIGNS, Cell, run_cell, simulate
 from archbench.results.fits import FitStatus, HeadlineMultiplier
 from archbench.results.runs import CostAxis

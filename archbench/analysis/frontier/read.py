@@ -1,0 +1,81 @@
+"""What frontiers are read from: a joint law L(N,D), a law L(C) above a common floor, or the hull of finished runs.
+
+Contenders that are compared are read in one form, the first that all of them allow, since two forms differ by more than
+two contenders do. Each reading comes with resamples that hold run-to-run noise and lack of fit: the design stays, and
+every cell is given new deviations, whose scale is drawn from its own sampling distribution (Student's t, for a law that
+is linear in its parameters).
+
+Legend: N parameters, D tokens, C cost.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from archbench.analysis.fitting.fit import Floor
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.read_hull import hull_reading
+from archbench.analysis.frontier.read_joint import joint_reading
+from archbench.analysis.frontier.read_lines import line_reading
+from archbench.analysis.frontier.reading import Form, Reading
+
+
+def read_frontiers(
+    group: Sequence[FinishedRuns],
+    *,
+    num_resamples: int,
+    generator: np.random.Generator,
+    form: Form | None = None,
+    floor_nats: float | None = None,
+) -> Reading:
+    """The contenders of `group` in the first form that all of them allow, or in `form`.
+
+    floor_nats: pins the common floor.
+    The order is: a joint law where every one is a grid that identifies it; a law of cost above a common floor, which
+    may be zero, where every one has three sizes or more whose loss falls; else the hull of finished runs.
+    """
+    names = tuple(one.contender for one in group)
+    if form in (None, Form.JOINT_LAW):
+        joint, refusal = joint_reading(group, names, num_resamples, generator)
+        if joint is not None:
+            return joint
+        if form is Form.JOINT_LAW:
+            raise ValueError(f"no joint law: {refusal}")
+    else:
+        refusal = ""
+    if form is Form.OWN_FLOORS:
+        return side_by_side(
+            [
+                read_frontiers((one,), num_resamples=num_resamples, generator=generator, form=Form.COMMON_FLOOR)
+                for one in group
+            ]
+        )
+    kept = [one.on_frontier() for one in group]
+    cells = [one for one, _ in kept]
+    notes = "; ".join(
+        [refusal, *(f"{name} {words}" for name, (_, words) in zip(names, kept, strict=True) if words)]
+    ).strip("; ")
+    if form is not Form.HULL and all(len(one) >= 3 and one.log_cost[-1] > one.log_cost[0] for one in cells):
+        floor: Floor = "none" if form is Form.NO_FLOOR else "free" if floor_nats is None else floor_nats
+        lines = line_reading(cells, names, notes, floor, num_resamples, generator)
+        if lines is not None:
+            return lines
+        notes = f"{notes}; the loss of one does not fall with cost".strip("; ")
+    elif form is not Form.HULL:
+        few = [one.contender for one in cells if len(one) < 3]
+        notes = f"{notes}; fewer than three sizes of {' and '.join(few)}".strip("; ")
+    return hull_reading(cells, names, notes, num_resamples, generator)
+
+
+def side_by_side(readings: Sequence[Reading]) -> Reading:
+    """Contenders that were each read alone, in one reading; hulls among them leave it without exponents."""
+    exponents = [one.exponents for one in readings if one.exponents is not None]
+    return Reading(
+        form=Form.OWN_FLOORS,
+        why="; ".join(one.why for one in readings if one.why),
+        names=tuple(name for one in readings for name in one.names),
+        frontiers=tuple(frontier for one in readings for frontier in one.frontiers),
+        spans=tuple(span for one in readings for span in one.spans),
+        freedom=min(one.freedom for one in readings),
+        exponents=np.concatenate(exponents, axis=1) if len(exponents) == len(readings) else None,
+    )

@@ -1,0 +1,247 @@
+"""Frontiers read from joint laws L(N,D): the least loss over N at each cost c(N)·D.
+
+Legend: R resamples, N parameters, D tokens, C cost, L loss (nats), c(N) cost of a token.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from archbench.analysis.fitting.bootstrap import refit
+from archbench.analysis.fitting.fit import LawFit, fit_law
+from archbench.analysis.fitting.residual_bootstrap import refit_to
+from archbench.analysis.frontier.curves import Floats
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.reading import Form, Frontier, Reading, TabulatedFrontier, spans_of
+from archbench.analysis.laws.chinchilla import Chinchilla
+from archbench.results.runs import size_number
+
+_TABLE_POINTS = 256
+_BEYOND = np.log(10.0)
+"""How far, in ln C, a joint law is tabulated beyond the data."""
+
+
+def joint_fit(one: FinishedRuns) -> LawFit:
+    """L(N,D) = E + A/N^alpha + B/D^beta fitted to the runs of `one`, by the defaults of every other fit of it."""
+    return _JointRuns.of(one).fit()
+
+
+@dataclass(frozen=True, slots=True)
+class _JointRuns:
+    """What a joint law is fitted to, as a key: cost axes and conventions ask for the fit of the same runs again."""
+
+    name: str
+    log_params: bytes
+    log_tokens: bytes
+    log_losses: bytes
+    cells: bytes
+
+    @staticmethod
+    def of(one: FinishedRuns) -> "_JointRuns":
+        # In order of size and tokens, whatever the order of cost is on one axis.
+        order = np.lexsort((one.log_tokens, one.log_params))
+        cells = np.repeat(np.arange(len(order)), one.num_runs[order])
+        return _JointRuns(
+            one.contender,
+            one.log_params[order][cells].tobytes(),
+            one.log_tokens[order][cells].tobytes(),
+            np.concatenate([one.losses[cell] for cell in order]).tobytes(),
+            cells.tobytes(),
+        )
+
+    def fit(self) -> LawFit:
+        return _joint_fit(self)
+
+    def draws(self, num_resamples: int) -> Floats:
+        """theta of `num_resamples` refits, [R, 5]; NaN where nothing tells the scatter."""
+        return _joint_draws(self, num_resamples)
+
+    def left_out(self) -> Floats:
+        """theta without each cell in turn, [cells, 5]."""
+        return _joint_left_out(self)
+
+
+@lru_cache(maxsize=64)
+def _joint_fit(runs: _JointRuns) -> LawFit:
+    params, tokens, losses = (np.frombuffer(one) for one in (runs.log_params, runs.log_tokens, runs.log_losses))
+    cells = np.frombuffer(runs.cells, dtype=np.intp)
+    return fit_law(Chinchilla(), {"N": np.exp(params), "D": np.exp(tokens)}, np.exp(losses), clusters=cells)
+
+
+@lru_cache(maxsize=64)
+def _joint_draws(runs: _JointRuns, num_resamples: int) -> Floats:
+    fit = _joint_fit(runs)
+    # By name and runs: two contenders are independent, and one is the same whoever it is compared with.
+    generator = np.random.default_rng((zlib.crc32(runs.name.encode()), zlib.crc32(runs.log_losses)))
+    drawn = _redrawn(fit, num_resamples, generator)
+    if drawn is None:
+        return np.full((num_resamples, fit.law.num_params), np.nan)
+    return refit_to(fit, drawn).theta
+
+
+def _redrawn(fit: LawFit, num_resamples: int, generator: np.random.Generator) -> Floats | None:
+    """ln L of each run in each resample, [R, runs]: the law, a deviation of each cell and one of each run in it.
+
+    Both are drawn anew, never made of the residuals: Huber's loss at a small delta passes through some runs exactly,
+    and multiples of a residual of 0 would hold every refit there. None where no more cells than parameters leave no
+    scatter.
+    """
+    cells = fit.points.clusters
+    count = int(cells.max()) + 1
+    freedom = count - fit.num_free
+    if freedom < 1:
+        return None
+    runs = np.bincount(cells, minlength=count)
+    residual = fit.residuals()
+    means = np.bincount(cells, residual, minlength=count) / runs
+    about_mean = residual - means[cells]
+    seed_freedom = float((runs - 1).sum())
+    scale = freedom / generator.chisquare(freedom, size=num_resamples)
+    cell_variance = float((means**2).sum()) / freedom * scale
+    seed_variance = np.zeros(num_resamples)
+    if seed_freedom:
+        seed_variance = float((about_mean**2).sum()) / generator.chisquare(seed_freedom, size=num_resamples)
+    # The variance of a cell's mean holds its share of the noise between runs.
+    lack = np.maximum(cell_variance - seed_variance * float((1.0 / runs).mean()), 0.0)
+    of_cells = np.sqrt(lack)[:, None] * generator.standard_normal((num_resamples, count))
+    of_runs = np.sqrt(seed_variance)[:, None] * generator.standard_normal((num_resamples, len(cells)))
+    return np.asarray(fit.points.observed + residual + of_cells[:, cells] + of_runs)
+
+
+@lru_cache(maxsize=64)
+def _joint_left_out(runs: _JointRuns) -> Floats:
+    fit = _joint_fit(runs)
+    clusters = np.unique(fit.points.clusters)
+    return refit(fit, np.where(fit.points.clusters == clusters[:, None], 0.0, fit.points.weights)).theta
+
+
+def joint_reading(
+    group: Sequence[FinishedRuns], names: tuple[str, ...], num_resamples: int, generator: np.random.Generator
+) -> tuple[Reading | None, str]:
+    """The joint laws of all, or None and why not."""
+    for one in group:
+        if not one.is_grid:
+            return None, f"the runs of {one.contender} are a ladder, one budget a size"
+    fits = []
+    for one in group:
+        fit = joint_fit(one)
+        if not _interpolates(fit):
+            return None, f"L(N,D) of {one.contender} was refused ({fit.result.status.value}: {fit.result.reason})"
+        fits.append(fit)
+    frontiers, freedoms, gammas, spreads = [], [], [], []
+    for one, fit in zip(group, fits, strict=True):
+        both = np.concatenate([fit.theta[None, :], _JointRuns.of(one).draws(num_resamples)])
+        frontiers.append(_tabulated(one, fit, both))
+        gammas.append(both[:, 2] * both[:, 3] / (both[:, 2] + _cost_power(one) * both[:, 3]))
+        freedoms.append(float(fit.points.num_clusters - fit.num_free))
+        scale = np.sqrt(max(freedoms[-1], 1.0) / generator.chisquare(max(freedoms[-1], 1.0), size=num_resamples))
+        spreads.append(fit.result.residual_std * scale)
+    spans = spans_of(group)
+    exponents = np.stack(gammas, axis=1)
+    without, words = _joint_without_each(group, names, fits, tuple(frontiers), spans)
+    return (
+        Reading(
+            Form.JOINT_LAW,
+            "",
+            names,
+            tuple(frontiers),
+            spans,
+            max(min(freedoms), 0.0),
+            exponents=exponents,
+            deviation=np.mean(spreads, axis=0),
+            left_out=without,
+            left_out_names=words,
+        ),
+        "",
+    )
+
+
+def _interpolates(fit: LawFit) -> bool:
+    """Whether a joint law may be read between the runs that it was fitted to, be its exponents identified or not.
+
+    Its parameters may trade against each other over a grid that is narrow, while the surface between the runs is known;
+    the hull that would be read otherwise is a minimum over noise. Both terms must be there.
+    """
+    if fit.ok:
+        return True
+    exponents = fit.theta[list(fit.law.exponents)]
+    lower, upper = fit.law.bounds()
+    inside = (exponents > lower[list(fit.law.exponents)] + 1e-6) & (
+        exponents < upper[list(fit.law.exponents)] * (1 - 1e-6)
+    )
+    return bool(np.isfinite(fit.theta).all() and inside.all() and fit.points.num_clusters > fit.num_free)
+
+
+def _joint_without_each(
+    group: Sequence[FinishedRuns],
+    names: tuple[str, ...],
+    fits: Sequence[LawFit],
+    frontiers: tuple[Frontier, ...],
+    spans: tuple[tuple[float, float], ...],
+) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    readings, words = [], []
+    for side, (one, fit) in enumerate(zip(group, fits, strict=True)):
+        clusters = np.unique(fit.points.clusters)
+        if len(clusters) <= fit.num_free + 1:
+            continue
+        table = _tabulated(one, fit, _JointRuns.of(one).left_out())
+        order = np.lexsort((one.log_tokens, one.log_params))
+        others = [TabulatedFrontier(f.log_cost, f.log_loss[:1]) for f in frontiers if isinstance(f, TabulatedFrontier)]
+        for row, cell in enumerate(clusters):
+            single: list[Frontier] = list(others)
+            single[side] = TabulatedFrontier(table.log_cost, table.log_loss[row : row + 1])
+            readings.append(Reading(Form.JOINT_LAW, "", names, tuple(single), spans, 0.0))
+            words.append(f"{one.contender} size {size_number(int(one.size_index[order[int(cell)]]))}")
+    return tuple(readings), tuple(words)
+
+
+def _tabulated(one: FinishedRuns, fit: LawFit, theta: Floats) -> TabulatedFrontier:
+    """The frontier of each law of `theta` [R, 5], N free within twice the sizes that were trained.
+
+    c(N) is log-linear between rungs. On each stretch C = k·N^p·D, and the best N follows in closed form (Hoffmann et
+    al. 2022, eq 4, with p = 1), cut at its ends; the best stretch is taken.
+    """
+    log_cost = np.linspace(one.log_cost[0] - _BEYOND, one.log_cost[-1] + _BEYOND, _TABLE_POINTS)
+    centre = fit.points.centre
+    log_a = (theta[:, 0] + theta[:, 2] * centre[0])[:, None]
+    log_b = (theta[:, 1] + theta[:, 3] * centre[1])[:, None]
+    alpha, beta, floor = theta[:, 2, None], theta[:, 3, None], np.exp(theta[:, 4, None])
+    best = np.full((len(theta), len(log_cost)), np.inf)
+    for low, high, level, power in _stretches(one):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.log(alpha) + log_a - np.log(power * beta) - log_b
+            size = (ratio + beta * (log_cost[None, :] - level)) / (alpha + power * beta)
+        size = np.clip(size, low, high)
+        tokens = log_cost[None, :] - level - power * size
+        with np.errstate(over="ignore"):
+            loss = floor + np.exp(log_a - alpha * size) + np.exp(log_b - beta * tokens)
+        best = np.fmin(best, loss)
+    best[~np.isfinite(theta).all(axis=1)] = np.nan
+    return TabulatedFrontier(log_cost, np.minimum.accumulate(np.log(best), axis=1))
+
+
+def _cost_power(one: FinishedRuns) -> float:
+    """p of c(N) = k·N^p over all rungs."""
+    if one.num_sizes < 2:
+        return 1.0
+    return max(float(np.polyfit(one.log_params, one.log_cost - one.log_tokens, 1)[0]), 1e-6)
+
+
+def _stretches(one: FinishedRuns) -> list[tuple[float, float, float, float]]:
+    """ln N from and to, ln k and p of c(N) = k·N^p between rungs; the outer stretches reach a factor 2 on."""
+    sizes = np.unique(one.log_params)
+    per_token = np.array([(one.log_cost - one.log_tokens)[one.log_params == size].mean() for size in sizes])
+    if len(sizes) == 1:
+        return [(float(sizes[0]), float(sizes[0]), float(per_token[0] - sizes[0]), 1.0)]
+    stretches = []
+    for number in range(len(sizes) - 1):
+        power = float((per_token[number + 1] - per_token[number]) / (sizes[number + 1] - sizes[number]))
+        power = max(power, 1e-6)
+        level = float(per_token[number] - power * sizes[number])
+        low = float(sizes[number]) - (np.log(2.0) if number == 0 else 0.0)
+        high = float(sizes[number + 1]) + (np.log(2.0) if number == len(sizes) - 2 else 0.0)
+        stretches.append((low, high, level, power))
+    return stretches
