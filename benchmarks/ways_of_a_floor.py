@@ -13,7 +13,6 @@ from collections.abc import Callable
 import numpy as np
 
 from archbench.analysis.comparison.multiplier import headline_multiplier
-from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read import read_frontiers, side_by_side
@@ -40,7 +39,7 @@ def by_test(sides: Sides, resamples: int, generator: np.random.Generator) -> Rea
         cells, _ = one.on_frontier()
         runs = np.repeat(np.arange(len(cells)), cells.num_runs)
         cost, loss = np.exp(cells.log_cost[runs]), np.exp(np.concatenate(cells.losses))
-        fit = fit_compute_law(cost, loss, floor="free", clusters=runs.tolist(), delta=LEAST_SQUARES)
+        fit = fit_compute_law(cost, loss, floor="free", clusters=runs)
         form = Form.COMMON_FLOOR if fit.status is FitStatus.OK else Form.NO_FLOOR
         readings.append(read_frontiers((one,), num_resamples=resamples, generator=generator, form=form))
     return side_by_side(readings)

@@ -168,9 +168,8 @@ def _options(function: F, *, required: bool) -> F:
         click.option(
             "--delta",
             type=click.FloatRange(min=0, min_open=True),
-            default=1e-3,
-            show_default=True,
-            help="Huber's delta on residuals; inf is least squares.",
+            default=None,
+            help="Huber's delta on residuals; inf is least squares [default: inf for L(C), 1e-3 for the others].",
         ),
         click.option(
             "--residuals",

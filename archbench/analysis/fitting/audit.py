@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.fitting.fit import HOFFMANN_DELTA, Floor, LawFit, fit_law
+from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import Law
@@ -26,7 +26,7 @@ def audit_law(
     table: RunTable,
     *,
     floor: Floor = "free",
-    delta: float = HOFFMANN_DELTA,
+    delta: float | None = None,
     log_residuals: bool = True,
     alternatives: Mapping[str, RunTable] | None = None,
 ) -> tuple[AuditRow, ...]:
@@ -35,7 +35,7 @@ def audit_law(
     alternatives: label -> the same runs by another convention, for example `N with embeddings` or `exact FLOPs`.
     """
 
-    def row(variant: str, source: RunTable = table, *, floor: Floor = floor, delta: float = delta) -> AuditRow:
+    def row(variant: str, source: RunTable = table, *, floor: Floor = floor, delta: float | None = delta) -> AuditRow:
         variables, response = source.inputs(law)
         fit = fit_law(
             law,
@@ -57,7 +57,7 @@ def audit_law(
             level = free.result.params["E"]
             rows += [row(f"floor pinned {share:+.0%}", floor=level * (1 + share)) for share in (-0.1, 0.1)]
     for label, other in (("least squares", LEAST_SQUARES), ("huber delta 1e-3", 1e-3), ("huber delta 1e-4", 1e-4)):
-        if other != delta:
+        if other != (law.delta if delta is None else delta):
             rows.append(row(label, delta=other))
     if not table.finished.all():
         rows.append(row("finished points only", table.take(table.finished)))

@@ -97,7 +97,7 @@ def fit_law(
     response: ArrayLike,
     *,
     floor: Floor = "free",
-    delta: float = HOFFMANN_DELTA,
+    delta: float | None = None,
     log_residuals: bool = True,
     weights: ArrayLike | None = None,
     clusters: Sequence[object] | np.ndarray | None = None,
@@ -106,8 +106,8 @@ def fit_law(
 ) -> LawFit:
     """`law` fitted to points given by variable name (unlogged) and response.
 
-    floor: of laws that have one. delta: Huber's, `inf` for least squares; log_residuals: residuals of ln L, or of L.
-    clusters: the run of each point.
+    floor: of laws that have one. delta: Huber's, `inf` for least squares, the law's own if None; log_residuals:
+    residuals of ln L, or of L. clusters: the run of each point.
     Points with a value that is not finite and positive are left out and counted. Raises ValueError where a variable is
     missing or lengths differ; all else that is wrong with the data ends in the result's status.
     """
@@ -128,13 +128,14 @@ def fit_points(
     points: Points,
     *,
     floor: Floor = "free",
-    delta: float = HOFFMANN_DELTA,
+    delta: float | None = None,
     log_residuals: bool = True,
     cost_axis: CostAxis | None = None,
     param_convention: str = "",
 ) -> LawFit:
     """`law` fitted to points that are already clean."""
     log_floor = _log_floor(floor)
+    delta = law.delta if delta is None else delta
     fixed = (law.floor,) if law.floor is not None and log_floor is not None else ()
     blank = LawFit(
         law,
@@ -340,9 +341,33 @@ def _judge(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:
             return FitStatus.NOT_IDENTIFIABLE, f"the exponent of {' and '.join(names)} is {detail}"
     if free_floor and not errors[law.floor or 0] < 0.5:
         return FitStatus.NOT_IDENTIFIABLE, f"the floor has a relative standard error of {errors[law.floor or 0]:.2g}"
+    if free_floor and len(law.amplitudes) == 1 and (hidden := _hidden_floor(fit)):
+        return FitStatus.NOT_IDENTIFIABLE, hidden
     if not ends.converged[best]:
         return FitStatus.NOT_CONVERGED, "the minimiser stopped before it reached a minimum"
     return FitStatus.OK, ""
+
+
+def _hidden_floor(fit: LawFit) -> str:
+    """That a law without floor fits as well as one term above a free floor, by an F test; empty where it does not.
+
+    As many points count as independent as there are runs.
+    """
+    straight = fit_points(fit.law, fit.points, floor="none", delta=fit.delta, log_residuals=fit.log_residuals)
+    freedom = min(len(fit.points.observed), fit.points.num_clusters) - fit.num_free
+    if freedom < 1:
+        return f"{fit.points.num_clusters} runs do not identify a floor beside two parameters"
+    by_points = max(float(fit.points.weights.sum()) - fit.num_free, 1.0)
+    noise = max(noise_objective(fit) * by_points / freedom, 1e-300)
+    gain = straight.result.objective_value - _objective(fit)
+    p_value = float(f_distribution.sf(max(2.0 * gain / noise, 0.0), 1, freedom)) if np.isfinite(gain) else 0.0
+    if p_value <= _LEVEL:
+        return ""
+    return f"a law without floor fits as well (p {p_value:.2g}): the data do not identify the floor"
+
+
+def _objective(fit: LawFit) -> float:
+    return float((fit.points.weights * huber(fit.residuals(), fit.delta)).sum())
 
 
 def _rival(fit: LawFit, ends: Minima, best: int) -> str:

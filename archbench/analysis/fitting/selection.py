@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archbench.analysis.fitting.bootstrap import repeated
-from archbench.analysis.fitting.fit import HOFFMANN_DELTA, Floor, LawFit, fit_points
+from archbench.analysis.fitting.fit import Floor, LawFit, fit_points
 from archbench.analysis.fitting.forecast import windows_of, with_open_floor
 from archbench.analysis.fitting.points import Points, clean_points, design_problem
 from archbench.analysis.fitting.power_sum import Array
@@ -73,7 +73,7 @@ class _Tried:
 
 
 def choose_law(
-    table: RunTable, *, floor: Floor = "free", delta: float = HOFFMANN_DELTA, log_residuals: bool = True
+    table: RunTable, *, floor: Floor = "free", delta: float | None = None, log_residuals: bool = True
 ) -> Choice:
     """Every law of loss whose variables `table` has; a law of one variable is tried with and without a free floor."""
     tried = list[_Tried]()
@@ -92,7 +92,7 @@ def choose_law(
     return Choice(tuple(_row(one, shared, best) for one in tried), best.law, best.floor, reason)
 
 
-def _try(law: Law, table: RunTable, floor: Floor, delta: float, log_residuals: bool) -> _Tried:
+def _try(law: Law, table: RunTable, floor: Floor, delta: float | None, log_residuals: bool) -> _Tried:
     variables, response = table.inputs(law)
     points = clean_points(law, variables, response, clusters=table.clusters)
     part = thinned(points)

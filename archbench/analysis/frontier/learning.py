@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from archbench.analysis.fitting.common_floor import FlooredLines
-from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.reading import Form, LineFrontier, Reading
 from archbench.analysis.frontier.resampled_laws import PowerLaws, fit_lines
@@ -30,9 +29,8 @@ def learning_law(
         np.array([point.cost for point in points]),
         np.array([point.loss_nats for point in points]),
         floor="none",
-        clusters=[point.size_index for point in points],
+        clusters=np.array([point.size_index for point in points]),
         cost_axis=axis,
-        delta=LEAST_SQUARES,
     )
     sample = Sample.of(frontiers, draws.first(_RESAMPLES))
     lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)

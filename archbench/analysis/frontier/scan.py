@@ -10,7 +10,6 @@ import numpy as np
 
 from archbench.analysis.comparison.compare import Contender, compare, compared_with
 from archbench.analysis.comparison.multiplier import Window
-from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
 from archbench.analysis.frontier.finished import FinishedRuns
@@ -216,9 +215,8 @@ def finished_law(
         np.exp(cells.log_cost[runs]),
         np.exp(np.concatenate(cells.losses)),
         floor=floor,
-        clusters=runs.tolist(),
+        clusters=runs,
         cost_axis=curves.axis,
-        delta=LEAST_SQUARES,
     )
     fit = replace(fit, left_out={**curves.left_out, **fit.left_out}, notes=(*fit.notes, *([left] if left else [])))
     if finished.num_sizes < MIN_SIZES:

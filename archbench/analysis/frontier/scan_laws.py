@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
-from archbench.analysis.fitting.huber import LEAST_SQUARES
-from archbench.analysis.frontier.compute_law import fit_compute_law
 from archbench.analysis.frontier.curves import mean_curves
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.laws.base import Law
@@ -61,7 +59,7 @@ def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -
     cost, loss = np.exp(cells.log_cost[sizes]), np.exp(np.concatenate([np.empty(0), *cells.losses]))
 
     def fitted(floor: Floor) -> LawFit:
-        fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, delta=LEAST_SQUARES, clusters=sizes, cost_axis=axis)
+        fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, clusters=sizes, cost_axis=axis)
         if curves.num_sizes < MIN_SIZES:
             reason = f"{counted(curves.num_sizes, 'size')} finished; a frontier needs at least {MIN_SIZES}"
             return fit.refused(FitStatus.TOO_FEW_SIZES, reason)
@@ -69,10 +67,7 @@ def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -
 
     words = f"{counted(len(loss), 'finished run')} on the frontier"
     free = fitted("free")
-    bends = (
-        fit_compute_law(cost, loss, floor="free", clusters=sizes.tolist(), delta=LEAST_SQUARES).status is FitStatus.OK
-    )
-    return ScanFit(free, "free", words) if free.ok and bends else ScanFit(fitted("none"), "none", words)
+    return ScanFit(free, "free", words) if free.ok else ScanFit(fitted("none"), "none", words)
 
 
 def is_grid(records: Sequence[RunRecord], contender: str, axis: CostAxis) -> bool:

@@ -47,6 +47,8 @@ class ComputeLaw(_OneVariable):
 
     name = "L(C)"
     title = "L(C)"
+    delta = float("inf")
+    """Least squares: a frontier has few runs, each the end of a size, and outliers are named by themselves."""
     equation = "L = E + (C_c/C)^alpha_C (Kaplan et al. 2020, eq 1.3, there with E = 0)"
     variables = ("C",)
     exponents: ClassVar[Exponents] = {1: ("C",)}

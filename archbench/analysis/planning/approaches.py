@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from archbench.analysis.fitting.bootstrap import bootstrap_law
-from archbench.analysis.fitting.fit import HOFFMANN_DELTA, LawFit, fit_law
+from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.intervals import percentile_interval
 from archbench.analysis.laws.chinchilla import Chinchilla
@@ -57,7 +57,7 @@ class _Found:
 
 
 def study_allocation(
-    table: RunTable, *, delta: float = HOFFMANN_DELTA, resamples: int = 400, seed: int = 0
+    table: RunTable, *, delta: float | None = None, resamples: int = 400, seed: int = 0
 ) -> tuple[AllocationRow, ...]:
     """Four approaches on one table, which needs N, D, C and L; intervals by bootstrap over runs.
 

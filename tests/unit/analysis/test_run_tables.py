@@ -100,7 +100,7 @@ def test_the_audit_holds_other_cost_axes_and_repeats_nothing(straight: Path) -> 
     found = {name: row["params"].get("alpha_C") for name, row in rows.items()}
     assert found["C: measured seconds"] == pytest.approx(found["as fitted"] / 0.8, rel=1e-3)
     assert "no floor" not in rows
-    assert "huber delta 1e-3" not in rows
+    assert "least squares" not in rows
     printed = run_fit(straight, *flags).output
     # A floor that is absent has no number: no tiny one, such as exp(-40) = 4.248e-18.
     assert "e-18" not in printed
