@@ -161,7 +161,7 @@ def _judge(
         return FitStatus.OK, ""
     if interval.high - interval.low > np.log(WIDEST):
         return FitStatus.NOT_IDENTIFIABLE, f"its interval is wider than a factor of {WIDEST:g}"
-    for without, name in zip(reading.left_out, reading.left_out_names, strict=True):
+    for name, without in reading.without_each():
         moved = float(log_multipliers(without, grid, baseline, contender)[0].mean())
         if moved < interval.low - _TOLERANCE or moved > interval.high + _TOLERANCE:
             ratio = float(np.exp(moved))

@@ -26,7 +26,7 @@ _HIGHEST_SHARE = 0.999
 _LEAST_ALPHA = 1e-6
 _MAX_STEPS = 60
 _EXP_LIMIT = 300.0
-_SETTLED = 1e-11
+_SETTLED = 1e-9
 """Relative gain of an objective below which a search has ended."""
 
 

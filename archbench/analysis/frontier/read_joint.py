@@ -4,9 +4,9 @@ Legend: R resamples, N parameters, D tokens, C cost, L loss (nats), c(N) cost of
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -26,7 +26,7 @@ _BEYOND = np.log(10.0)
 
 def joint_fit(one: FinishedRuns) -> LawFit:
     """L(N,D) = E + A/N^alpha + B/D^beta fitted to the runs of `one`, by the defaults of every other fit of it."""
-    return _JointRuns.of(one).fit()
+    return _fit(_JointRuns.of(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class _JointRuns:
 
     @staticmethod
     def of(one: FinishedRuns) -> "_JointRuns":
-        # In order of size and tokens, whatever the order of cost is on one axis.
-        order = np.lexsort((one.log_tokens, one.log_params))
+        order = _by_size(one)
         cells = np.repeat(np.arange(len(order)), one.num_runs[order])
         return _JointRuns(
             one.contender,
@@ -52,28 +51,23 @@ class _JointRuns:
             cells.tobytes(),
         )
 
-    def fit(self) -> LawFit:
-        return _joint_fit(self)
 
-    def draws(self, num_resamples: int) -> Floats:
-        """theta of `num_resamples` refits, [R, 5]; NaN where nothing tells the scatter."""
-        return _joint_draws(self, num_resamples)
-
-    def left_out(self) -> Floats:
-        """theta without each cell in turn, [cells, 5]."""
-        return _joint_left_out(self)
+def _by_size(one: FinishedRuns) -> np.ndarray:
+    """The cells in order of size and tokens, whatever their order of cost on one axis."""
+    return np.lexsort((one.log_tokens, one.log_params))
 
 
 @lru_cache(maxsize=64)
-def _joint_fit(runs: _JointRuns) -> LawFit:
+def _fit(runs: _JointRuns) -> LawFit:
     params, tokens, losses = (np.frombuffer(one) for one in (runs.log_params, runs.log_tokens, runs.log_losses))
     cells = np.frombuffer(runs.cells, dtype=np.intp)
     return fit_law(Chinchilla(), {"N": np.exp(params), "D": np.exp(tokens)}, np.exp(losses), clusters=cells)
 
 
 @lru_cache(maxsize=64)
-def _joint_draws(runs: _JointRuns, num_resamples: int) -> Floats:
-    fit = _joint_fit(runs)
+def _draws(runs: _JointRuns, num_resamples: int) -> Floats:
+    """theta of `num_resamples` refits, [R, 5]; NaN where nothing tells the scatter."""
+    fit = _fit(runs)
     # By name and runs: two contenders are independent, and one is the same whoever it is compared with.
     generator = np.random.default_rng((zlib.crc32(runs.name.encode()), zlib.crc32(runs.log_losses)))
     drawn = _redrawn(fit, num_resamples, generator)
@@ -112,8 +106,9 @@ def _redrawn(fit: LawFit, num_resamples: int, generator: np.random.Generator) ->
 
 
 @lru_cache(maxsize=64)
-def _joint_left_out(runs: _JointRuns) -> Floats:
-    fit = _joint_fit(runs)
+def _left_out(runs: _JointRuns) -> Floats:
+    """theta without each cell in turn, [cells, 5]."""
+    fit = _fit(runs)
     clusters = np.unique(fit.points.clusters)
     return refit(fit, np.where(fit.points.clusters == clusters[:, None], 0.0, fit.points.weights)).theta
 
@@ -131,32 +126,34 @@ def joint_reading(
         if not _interpolates(fit):
             return None, f"L(N,D) of {one.contender} was refused ({fit.result.status.value}: {fit.result.reason})"
         fits.append(fit)
-    frontiers, freedoms, gammas, spreads = [], [], [], []
-    for one, fit in zip(group, fits, strict=True):
-        both = np.concatenate([fit.theta[None, :], _JointRuns.of(one).draws(num_resamples)])
-        frontiers.append(_tabulated(one, fit, both))
-        gammas.append(both[:, 2] * both[:, 3] / (both[:, 2] + _cost_power(one) * both[:, 3]))
-        freedoms.append(float(fit.points.num_clusters - fit.num_free))
-        scale = np.sqrt(max(freedoms[-1], 1.0) / generator.chisquare(max(freedoms[-1], 1.0), size=num_resamples))
-        spreads.append(fit.result.residual_std * scale)
-    spans = spans_of(group)
-    exponents = np.stack(gammas, axis=1)
-    without, words = _joint_without_each(group, names, fits, tuple(frontiers), spans)
-    return (
-        Reading(
-            Form.JOINT_LAW,
-            "",
-            names,
-            tuple(frontiers),
-            spans,
-            max(min(freedoms), 0.0),
-            exponents=exponents,
-            deviation=np.mean(spreads, axis=0),
-            left_out=without,
-            left_out_names=words,
-        ),
+    laws = [
+        np.concatenate([fit.theta[None, :], _draws(_JointRuns.of(one), num_resamples)])
+        for one, fit in zip(group, fits, strict=True)
+    ]
+    frontiers = tuple(_tabulated(one, fit, law) for one, fit, law in zip(group, fits, laws, strict=True))
+    freedom = float(min(fit.points.num_clusters - fit.num_free for fit in fits))
+    scale = np.sqrt(freedom / generator.chisquare(freedom, size=num_resamples))
+    reading = Reading(
+        Form.JOINT_LAW,
         "",
+        names,
+        frontiers,
+        spans_of(group),
+        freedom,
+        # Of laws whose exponents trade against each other no exponent is read.
+        exponents=_exponents(group, laws) if all(fit.ok for fit in fits) else None,
+        deviation=np.mean([fit.result.residual_std for fit in fits]) * scale,
+        without_each=partial(_without_each, group, names, fits, frontiers),
     )
+    return reading, ""
+
+
+def _exponents(group: Sequence[FinishedRuns], laws: Sequence[Floats]) -> Floats:
+    """alpha·beta/(alpha + p·beta) of each law [1 + R, contenders]: exponent of the excess loss where N is best."""
+    columns = [
+        law[:, 2] * law[:, 3] / (law[:, 2] + _cost_power(one) * law[:, 3]) for one, law in zip(group, laws, strict=True)
+    ]
+    return np.stack(columns, axis=1)
 
 
 def _interpolates(fit: LawFit) -> bool:
@@ -165,37 +162,33 @@ def _interpolates(fit: LawFit) -> bool:
     Its parameters may trade against each other over a grid that is narrow, while the surface between the runs is known;
     the hull that would be read otherwise is a minimum over noise. Both terms must be there.
     """
-    if fit.ok:
-        return True
-    exponents = fit.theta[list(fit.law.exponents)]
-    lower, upper = fit.law.bounds()
-    inside = (exponents > lower[list(fit.law.exponents)] + 1e-6) & (
-        exponents < upper[list(fit.law.exponents)] * (1 - 1e-6)
-    )
-    return bool(np.isfinite(fit.theta).all() and inside.all() and fit.points.num_clusters > fit.num_free)
+    if not np.isfinite(fit.theta).all() or fit.points.num_clusters <= fit.num_free:
+        return False
+    places = list(fit.law.exponents)
+    lower, upper = (bound[places] for bound in fit.law.bounds())
+    exponents = fit.theta[places]
+    return fit.ok or bool(((exponents > lower + 1e-6) & (exponents < upper * (1 - 1e-6))).all())
 
 
-def _joint_without_each(
+def _without_each(
     group: Sequence[FinishedRuns],
     names: tuple[str, ...],
     fits: Sequence[LawFit],
-    frontiers: tuple[Frontier, ...],
-    spans: tuple[tuple[float, float], ...],
-) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
-    readings, words = [], []
+    frontiers: Sequence[TabulatedFrontier],
+) -> Iterator[tuple[str, Reading]]:
+    """The joint laws without each cell in turn, of contenders whose law keeps a degree of freedom."""
+    whole = [TabulatedFrontier(one.log_cost, one.log_loss[:1]) for one in frontiers]
     for side, (one, fit) in enumerate(zip(group, fits, strict=True)):
-        clusters = np.unique(fit.points.clusters)
-        if len(clusters) <= fit.num_free + 1:
+        cells = np.unique(fit.points.clusters)
+        if len(cells) <= fit.num_free + 1:
             continue
-        table = _tabulated(one, fit, _JointRuns.of(one).left_out())
-        order = np.lexsort((one.log_tokens, one.log_params))
-        others = [TabulatedFrontier(f.log_cost, f.log_loss[:1]) for f in frontiers if isinstance(f, TabulatedFrontier)]
-        for row, cell in enumerate(clusters):
-            single: list[Frontier] = list(others)
+        table = _tabulated(one, fit, _left_out(_JointRuns.of(one)))
+        order = _by_size(one)
+        for row, cell in enumerate(cells):
+            single: list[Frontier] = list(whole)
             single[side] = TabulatedFrontier(table.log_cost, table.log_loss[row : row + 1])
-            readings.append(Reading(Form.JOINT_LAW, "", names, tuple(single), spans, 0.0))
-            words.append(f"{one.contender} size {size_number(int(one.size_index[order[int(cell)]]))}")
-    return tuple(readings), tuple(words)
+            words = f"{one.contender} size {size_number(int(one.size_index[order[int(cell)]]))}"
+            yield words, Reading(Form.JOINT_LAW, "", names, tuple(single), spans_of(group), 0.0)
 
 
 def _tabulated(one: FinishedRuns, fit: LawFit, theta: Floats) -> TabulatedFrontier:

@@ -3,7 +3,8 @@
 Legend: R resamples, n cells of all contenders, C cost, L loss (nats).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -32,9 +33,7 @@ def line_reading(
 
     floor: `free` between 0 and the lowest loss, `none`, or a number of nats.
     """
-    log_cost = np.concatenate([one.log_cost for one in cells])
-    log_loss = np.concatenate([one.log_loss for one in cells])
-    group = np.repeat(np.arange(len(cells)), [len(one) for one in cells])
+    log_cost, log_loss, group = _laid_out(cells)
     free = len(log_cost) - 2 * len(cells) - (floor == "free")
     if free < 1 and floor == "free":
         floor, free = "none", free + 1
@@ -55,20 +54,17 @@ def line_reading(
     drawn = law + deviations
     lines = fit_floored_lines(log_cost, drawn, group, weights=weights, floor=floor, start=data)
     stacked = _stacked(data, lines)
-    spans = spans_of(cells)
-    without, which_cell = _lines_without_each(cells, log_cost, log_loss, group, weights, data, names, spans, floor)
     return Reading(
         form=Form.NO_FLOOR if floor == "none" else Form.COMMON_FLOOR,
         why=why,
         names=names,
         frontiers=tuple(LineFrontier(stacked, number) for number in range(len(cells))),
-        spans=spans,
+        spans=spans_of(cells),
         freedom=float(freedom),
         exponents=stacked.alpha,
         floors=stacked.floor_nats,
         deviation=spread,
-        left_out=without,
-        left_out_names=which_cell,
+        without_each=partial(_without_each, cells, weights, data, names, floor),
     )
 
 
@@ -87,45 +83,31 @@ def _residuals(lines: FlooredLines, log_cost: Floats, log_loss: Floats, group: n
     return np.asarray(law - log_loss)
 
 
-def _lines_without_each(
-    cells: Sequence[FinishedRuns],
-    log_cost: Floats,
-    log_loss: Floats,
-    group: np.ndarray,
-    weights: Floats | None,
-    data: FlooredLines,
-    names: tuple[str, ...],
-    spans: tuple[tuple[float, float], ...],
-    floor: Floor,
-) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+def _without_each(
+    cells: Sequence[FinishedRuns], weights: Floats | None, data: FlooredLines, names: tuple[str, ...], floor: Floor
+) -> Iterator[tuple[str, Reading]]:
     """The law without each cell in turn, of contenders that keep three."""
+    log_cost, log_loss, group = _laid_out(cells)
     counts = np.bincount(group)
     free = len(log_cost) - 2 * len(cells) - (floor == "free")
     dropped = [cell for cell in range(len(log_cost)) if counts[group[cell]] > 3] if free > 1 else []
     if not dropped:
-        return (), ()
-    base = np.ones(len(log_cost)) if weights is None else weights
-    rows = np.repeat(base[None, :], len(dropped), axis=0)
+        return
+    rows = np.repeat((np.ones(len(log_cost)) if weights is None else weights)[None, :], len(dropped), axis=0)
     rows[np.arange(len(dropped)), dropped] = 0.0
-    lines = fit_floored_lines(
-        log_cost,
-        np.repeat(log_loss[None, :], len(dropped), axis=0),
-        group,
-        weights=rows,
-        floor=floor,
-        start=data,
-    )
+    losses = np.repeat(log_loss[None, :], len(dropped), axis=0)
+    lines = fit_floored_lines(log_cost, losses, group, weights=rows, floor=floor, start=data)
     sizes = np.concatenate([one.size_index for one in cells])
-    readings = tuple(
-        Reading(
-            Form.COMMON_FLOOR,
-            "",
-            names,
-            tuple(LineFrontier(lines.take(row), number) for number in range(len(cells))),
-            spans,
-            0.0,
-        )
-        for row in range(len(dropped))
+    for row, cell in enumerate(dropped):
+        frontiers = tuple(LineFrontier(lines.take(row), number) for number in range(len(cells)))
+        words = f"{names[int(group[cell])]} size {size_number(int(sizes[cell]))}"
+        yield words, Reading(Form.COMMON_FLOOR, "", names, frontiers, spans_of(cells), 0.0)
+
+
+def _laid_out(cells: Sequence[FinishedRuns]) -> tuple[Floats, Floats, np.ndarray]:
+    """ln C and ln L of all cells, contender by contender, and whose they are, [n] each."""
+    return (
+        np.concatenate([one.log_cost for one in cells]),
+        np.concatenate([one.log_loss for one in cells]),
+        np.repeat(np.arange(len(cells)), [len(one) for one in cells]),
     )
-    words = tuple(f"{names[int(group[cell])]} size {size_number(int(sizes[cell]))}" for cell in dropped)
-    return readings, words

@@ -3,7 +3,7 @@
 Legend: R resamples, M arguments, C cost, L loss (nats).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -57,9 +57,9 @@ class Reading:
     """[1 + R]: the common floor in nats; None where there is none."""
     deviation: Floats | None = None
     """[R]: standard deviation of ln L of one further cell about its law; None where nothing tells it."""
-    left_out: tuple["Reading", ...] = field(default=(), repr=False)
-    """The same reading without one cell at a time, of the data alone; empty where too few would stay."""
-    left_out_names: tuple[str, ...] = ()
+    without_each: Callable[[], "Iterable[tuple[str, Reading]]"] = field(default=tuple, repr=False, compare=False)
+    """Makes the same reading, of the data alone, without one cell at a time: what is left out, and the reading. Nothing
+    where too few cells would stay."""
 
     @property
     def num_resamples(self) -> int:

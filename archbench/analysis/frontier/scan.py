@@ -134,7 +134,7 @@ def _fit_contenders(
             continue
         noise = noise_of(sets[name], [sets[other] for other in names if tracks[other] == tracks[name]])
         # By name, so that a contender's intervals do not hang on who else is in the scan.
-        generator = np.random.default_rng((seed, list(CostAxis).index(axis), zlib.crc32(name.encode())))
+        generator = np.random.default_rng((seed, zlib.crc32(name.encode())))
         contenders.append(fit_curves(tracks[name], sets[name], noise, settings, generator))
     return contenders
 

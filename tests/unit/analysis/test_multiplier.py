@@ -113,7 +113,7 @@ def test_a_headline_that_one_run_carries_is_refused() -> None:
     assert headline_multiplier(reading).status is FitStatus.OK
     twice = (pair[0], ladder("X", costs, [0.90 * loss for loss in losses]))
     other = read_frontiers(twice, num_resamples=10, generator=np.random.default_rng(0))
-    found = headline_multiplier(replace(reading, left_out=(other,), left_out_names=("X size 5",)))
+    found = headline_multiplier(replace(reading, without_each=lambda: [("X size 5", other)]))
     assert found.status is FitStatus.HANGS_ON_ONE_RUN
     assert "without X size 5" in found.reason
 
