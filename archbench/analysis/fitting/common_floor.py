@@ -118,9 +118,9 @@ def fit_floored_lines(
 
 def _lines(problem: _Problem, level: Array) -> tuple[Array, Array]:
     """ln A and alpha [R, G] above given floors [R], to first order the least squares of ln L."""
-    loss = np.exp(problem.y)
-    excess = np.maximum(loss - level[:, None], 1e-9 * loss)
-    weight, z = problem.weights * (excess / loss) ** 2, np.log(np.maximum(excess, 1e-300))
+    # The share of the loss that lies above the floor, by the logarithm: a wild draw's loss itself would overflow.
+    above = np.maximum(1.0 - level[:, None] * np.exp(-np.maximum(problem.y, -_EXP_LIMIT)), 1e-9)
+    weight, z = problem.weights * above**2, problem.y + np.log(above)
     total, wx, wz = weight @ problem.members, (weight * problem.x) @ problem.members, (weight * z) @ problem.members
     mean_x, mean_z = wx / total, wz / total
     x, dz = problem.x - mean_x[:, problem.group], z - mean_z[:, problem.group]
