@@ -241,9 +241,5 @@ def _saved(
     return save(figure, figures_dir, name, f"{study.contender}: {alt}.", tables)
 
 
-def _heading(study: StudyOfContender) -> str:
-    return markdown_heading(3, study.contender)
-
-
 def _joined(parts: list[str]) -> str | None:
     return "\n\n".join(part for part in parts if part) or None
