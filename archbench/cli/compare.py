@@ -12,7 +12,7 @@ from archbench.cli.outputs.comparisons import CompareOutput
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
-from archbench.results.runs import RunRecord, size_scan_results
+from archbench.results.runs import CostAxis, RunRecord, distinct_axes, size_scan_results
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -225,7 +225,6 @@ def _places(
     """What the comparison says at the user's own cost or loss, on every axis that has it."""
     from archbench.analysis.comparison.at import compare_at_cost, compare_at_loss
     from archbench.analysis.frontier.scan import fit_contenders
-    from archbench.results.runs import CostAxis
 
     for flag, value in (("--at-cost", at_cost), ("--at-loss", at_loss)):
         if value is not None and not 0.0 < value < float("inf"):
@@ -233,7 +232,7 @@ def _places(
     if at_cost is None and at_loss is None:
         return []
     found = []
-    for axis in CostAxis:
+    for axis in distinct_axes(records):
         sides = {one.name: one for one in fit_contenders(records, axis, baseline=a)}
         if a not in sides or b not in sides or sides[a].track != sides[b].track:
             continue

@@ -38,9 +38,10 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
         charts[f"overview_{file_stem(track)}"] = Chart(
             "Loss against cost", axes, loss, mine, hidden=(_CURVES,), groups=names
         )
-        charts[f"learning_curves_{file_stem(track)}"] = Chart(
-            "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
-        )
+        if any(one.curves.has_curves for one in members):
+            charts[f"learning_curves_{file_stem(track)}"] = Chart(
+                "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
+            )
         for name in names:
             charts[f"frontier_{file_stem(name)}"] = Chart(
                 f"{name}: compute-efficient frontier", axes, loss, tuple(lines[name]), tuple(spans[name]),

@@ -52,16 +52,17 @@ class FrontierSection(ReportSection):
             names = drawn_of(results, [one.name for one in all_members])
             members = [one for one in all_members if one.name in names]
             with_figure |= set(names)
-            alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
+            alt = f"Loss against compute of {_named(members)}: lower envelopes, laws with their 95 % bands."
             name = f"overview_{file_stem(track)}"
             parts.append(
                 save(figures.overview(members, labels), figures_dir, name, alt, ("envelopes", "curves", "laws"))
             )
             parts += few_drawn(len(members), len(all_members))
         for index, one in enumerate(contenders):
+            drawn = "the learning curve of every size" if one.curves.has_curves else "every finished run"
             alt = (
-                f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
-                "with its 95 % band; tiers shaded, dominated sizes dashed and crossed."
+                f"Loss against compute of {one.name}: {drawn}, their lower envelope, the law with its 95 % band; tiers "
+                "shaded, dominated sizes dashed and crossed."
             )
             name, tables = f"frontier_{file_stem(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
             parts.append(markdown_heading(3, one.name))
@@ -264,15 +265,15 @@ class LearningCurveSection(ReportSection):
     summary: ClassVar[str] = "Loss against tokens seen for every size"
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
-        """One figure for each track."""
+        """One figure for each track; None where runs are known by their ends alone."""
         from archbench.report import figures
         from archbench.report.contenders import by_track, contenders_of, drawn_of, few_drawn
 
-        contenders = contenders_of(results)
-        if not contenders:
+        with_curves = [one for one in contenders_of(results) if one.curves.has_curves]
+        if not with_curves:
             return None
         parts = []
-        for track, all_members in by_track(contenders).items():
+        for track, all_members in by_track(with_curves).items():
             names = drawn_of(results, [one.name for one in all_members])
             members = [one for one in all_members if one.name in names]
             alt = f"Validation loss against tokens seen for every size of {_named(members)}."
