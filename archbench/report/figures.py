@@ -178,7 +178,7 @@ def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Fi
             grey = 0.75 - 0.75 * number_ / max(len(curves) - 1, 1)
             label = f"N {human_count(curve.non_embedding_params)}" if len(curves) <= _MANY else None
             marker = "." if len(curve.tokens) == 1 else ""
-            panel.plot(curve.tokens, curve.loss_nats, marker, ls="-", color=str(grey), linewidth=1.1, label=label)
+            panel.plot(curve.tokens, curve.loss_nats, marker=marker, color=str(grey), linewidth=1.1, label=label)
         log_axes(panel, "tokens seen", labels.loss_label)
         panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)

@@ -77,6 +77,7 @@ _SETTINGS: dict[str, Any] = {
 _COARSE = (1.0, 2.0, 5.0)
 _DENSE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
 """Ticks in each decade of a logarithmic axis: of a long one, and of one that spans a factor of four at most."""
+_LEAST_TICKS = 3
 _LABEL_LETTERS = 40
 """Letters of a name that a figure has room for."""
 
@@ -148,12 +149,16 @@ def log_axes(axes: "Axes", xlabel: str, ylabel: str, *, counts_below: float = 1e
 
     counts_below: up to where the horizontal axis counts as people do, `200k`; from there on `5e11`.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=_COARSE if high / low > 4 else _DENSE))
+    ticks = LogLocator(subs=_COARSE if high / low > 4 else _DENSE)
+    axes.yaxis.set_major_locator(ticks)
+    if sum(low <= tick <= high for tick in ticks.tick_values(low, high)) < _LEAST_TICKS:
+        axes.yaxis.set_major_locator(FixedLocator(MaxNLocator(5).tick_values(low, high)))
+        axes.set_ylim(low, high)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     left, right = axes.get_xlim()
