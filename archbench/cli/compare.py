@@ -179,7 +179,7 @@ def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecor
     from rich.table import Table
 
     from archbench.report.labels import labels_of
-    from archbench.report.words import crossover_text, multiplier_text, number, window_text, with_interval
+    from archbench.report.words import crossover_text, multiplier_text, p_text, window_text, with_interval
 
     labels = labels_of(records)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -191,10 +191,10 @@ def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecor
         table.add_row(
             labels.axis_names[pair.cost_axis],
             multiplier_text(found).strip("`"),
-            number(found.p_value, 2) if found is not None and found.p_value is not None else "-",
+            p_text(found.p_value if found is not None else None),
             window_text(found, unit=False) if found is not None else "-",
             with_interval(pair.alpha_difference) if pair.alpha_difference else "-",
-            number(pair.p_value, 2) if pair.p_value is not None else "-",
+            p_text(pair.p_value),
             crossover_text(pair, labels.axis_names),
         )
     table_console().print(table)

@@ -283,10 +283,12 @@ def _print(one: _Found) -> None:
     result, rows, windows = one.result, one.audit, one.back_test
     title = f"{one.arch}: {result.law}" if one.arch else result.law
     echo(f"{title}  {result.equation}")
-    left = ", ".join(f"{count} {reason}" for reason, count in result.left_out.items()) or "none"
+    named = one.gate.left_out_counts()
+    further = ", ".join(f"{count} {reason}" for reason, count in result.left_out.items() if reason not in named)
     convention = f", N {result.param_convention}" if result.param_convention else ""
     echo(f"status {result.status.value}{': ' + result.reason if result.reason else ''}")
-    echo(f"{result.points_used} points, left out: {left}; floor {result.floor}{convention}")
+    left = f", left out: {further}" if further else ""
+    echo(f"{result.points_used} points{left}; floor {result.floor}{convention}")
     reached = f"{result.objective_value:.8g}" if math.isfinite(result.objective_value) else "not reached"
     echo(f"{result.objective}: {reached}")
     for line in (*one.gate.lines(), *(f"note: {said}" for said in result.notes)):

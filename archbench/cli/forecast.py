@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archbench.analysis.fitting.forecast import Forecast
     from archbench.analysis.planning.scan_forecast import ScanForecast
     from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
+    from archbench.report.labels import Labels
 
 NOTHING = 1.5
 """An interval of a loss that spans this factor could hold anything."""
@@ -126,6 +127,7 @@ def _of_scan(
     as_json: bool,
 ) -> None:
     from archbench.analysis.planning.scan_forecast import forecast_scan
+    from archbench.report.labels import labels_of
     from archbench.results.runs import CostAxis, size_scan_results
     from archbench.runs.store import RunStore
 
@@ -147,26 +149,28 @@ def _of_scan(
 
         print_json(ScanForecastOutput(scan, found))
         return
+    labels = labels_of(records)
     for one in found:
-        _print_scan(one)
+        _print_scan(one, labels)
 
 
-def _print_scan(one: "ScanForecast") -> None:
+def _print_scan(one: "ScanForecast", labels: "Labels") -> None:
     floor = f", floor {one.frontier.floor}"
     echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
     echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
     for row in one.budgets:
         parts = []
         if row.loss:
-            parts.append(f"loss {_loss(row.loss.loss)} nats{_beyond(row.loss)}")
+            by = "L(N,D)" if row.loss is row.joint_loss else "L(C)"
+            parts.append(f"loss {_loss(row.loss.loss)} {labels.nats} by {by}{_beyond(row.loss)}")
         if row.params and row.tokens and row.joint_loss:
             parts.append(f"N {_span(row.params, '.3g')}, D {_span(row.tokens, '.3g')}")
             if row.joint_loss is not row.loss:
-                parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D){_beyond(row.joint_loss)}")
+                parts.append(f"there {row.joint_loss.loss.value:.4g} {labels.nats} by L(N,D){_beyond(row.joint_loss)}")
         words = ", ".join(parts) or "no forecast"
-        echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}")
+        echo(f"{one.contender}: {row.flops:.3g} {labels.axis_names[one.cost_axis]}: {words}")
     for point in one.at:
-        echo(f"{one.contender}: {_words_of(point)} nats by L(N,D){_beyond(point)}")
+        echo(f"{one.contender}: {_words_of(point)} {labels.nats} by L(N,D){_beyond(point)}")
 
 
 def _read(law: str, result: Any, points: str) -> str:
@@ -329,7 +333,7 @@ def _loss(interval: Interval) -> str:
 def _span(interval: Interval, digits: str) -> str:
     low, high = interval.low, interval.high
     if low != low:
-        return f"{interval.value:{digits}} (interval {interval.method})"
+        return f"{interval.value:{digits}} (interval unknown)"
     if high > _KNOWN * low:
         return f"{interval.value:{digits}} (not known within a factor of {_KNOWN:g})"
     return f"{interval.value:{digits}} ({low:{digits}} to {high:{digits}})"

@@ -76,6 +76,7 @@ def show_next(
     Raises SpecError where no contender's do.
     """
     from archbench.planning.next_runs import Question, next_runs
+    from archbench.report.labels import labels_of
     from archbench.results.runs import CostAxis, size_scan_results
 
     if budget is not None and quantity != "loss":
@@ -102,19 +103,23 @@ def show_next(
 
         print_json(NextOutput(scan, axis, plans, refusals))
         return
+    flops = labels_of(records).axis_names[CostAxis(axis)]
     for one in plans:
-        _print(one, axis)
+        _print(one, flops)
     for line in refusals:
         note(line)
 
 
-def _print(one: "NextRuns", axis: str) -> None:
+def _print(one: "NextRuns", flops: str) -> None:
+    """flops: which ones the cost of runs counts, in words."""
     from rich.table import Table
+
+    from archbench.report.words import number
 
     echo(f"{one.contender}: {one.quantity} is {one.value:.4g}, by {one.law} on {one.points}")
     echo(
         f"its standard error is {one.std_now:.2g} and would be {one.std_after:.2g} after "
-        f"{counted(sum(run.count for run in one.runs), 'run')} of {human_count(one.spent)} FLOPs ({axis}) together:"
+        f"{counted(sum(run.count for run in one.runs), 'run')} of {number(one.spent)} {flops} together:"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("N", "D", "FLOPs a run", "seeds"):
@@ -123,7 +128,7 @@ def _print(one: "NextRuns", axis: str) -> None:
         table.add_row(
             human_count(round(run.params)),
             human_count(round(run.tokens)),
-            human_count(run.flops),
+            number(run.flops),
             str(run.count),
         )
     table_console().print(table)

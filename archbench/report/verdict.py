@@ -5,6 +5,7 @@ from typing import get_args
 
 from archbench.analysis.comparison.compare import Conclusion, CostConclusion, answer, conclusion, cost_conclusion
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
+from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
@@ -19,6 +20,7 @@ from archbench.report.words import (
     gain_text,
     known,
     number,
+    p_text,
     tiers_text,
     unresolved_gains,
     window_text,
@@ -88,7 +90,7 @@ def _cost_words(results: ScanResults, pair: Comparison) -> str:
 def _fall_words(frontier: FrontierResult) -> str:
     if frontier.law.status is not FitStatus.OK:
         return f"has no law that may be read (`{frontier.law.status.value}`)"
-    return f"learns with compute by the exponent alpha {alpha_text(frontier.law)}"
+    return f"has a loss that falls with compute by the exponent alpha {alpha_text(frontier.law)}"
 
 
 def _tier_words(frontier: FrontierResult) -> str:
@@ -96,9 +98,11 @@ def _tier_words(frontier: FrontierResult) -> str:
     if frontier.tiered:
         words = f"tiered (sizes {tiers_text(frontier)})"
     elif not frontier.gains:
-        words = "of no ladder of sizes"
+        words = "not one of a ladder of sizes"
     elif unresolved_gains(frontier):
-        words = f"not resolved into tiers or none (sizes {_numbers(unresolved_gains(frontier))})"
+        unresolved = unresolved_gains(frontier)
+        are = "are" if len(unresolved) > 1 else "is"
+        words = f"not known to be tiered ({_sizes(unresolved)} {are} not resolved)"
     else:
         words = "not tiered"
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -240,7 +244,8 @@ def _trend_words(found: HeadlineMultiplier, factor: float | None) -> str:
         for point in found.at[:2]
         if point.multiplier.value > 0
     ]
-    return f" It changes with scale: {' and '.join(ends)}." if len(ends) == 2 else ""
+    way = "falls" if found.trend.value > 1.0 else "rises"
+    return f" That share {way} with scale, from {' to '.join(ends)}." if len(ends) == 2 else ""
 
 
 def _needs(multiplier: Interval) -> str:
@@ -267,8 +272,10 @@ def _exponent_words(comparison: Comparison) -> str:
         opening = f"Its loss falls {said.value} with compute"
     if known(difference) and difference.high - difference.low > _WIDEST:
         return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
-    tail = f", Holm-corrected p {number(p_value, 2)}" if p_value is not None else ""
+    tail = f", Holm-corrected p {p_text(p_value)}" if p_value is not None else ""
     above = f" above a common floor of {number(comparison.floor_nats)} nats" if comparison.floor_nats else ""
+    if comparison.form == Form.JOINT_LAW:
+        above = " of the loss above each one's own floor"
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
     if said is Conclusion.NOT_TOLD_APART and known(difference):
         visible = visible_difference(difference)
@@ -281,7 +288,7 @@ def _frontier_words(frontier: FrontierResult) -> str:
     name, unresolved = frontier.contender, unresolved_gains(frontier)
     dull = [one for one in frontier.gains if one.outcome is GainOutcome.DOES_NOT_GAIN]
     if not frontier.gains:
-        text = f"The frontier of {name} has no tiers to look for"
+        text = f"Tiers are not looked for on the frontier of {name}"
     elif frontier.tiered:
         groups = [tier.size_indices for tier in frontier.tiers if len(tier.size_indices) > 1]
         listed = ", ".join(f"{size_number(group[0])}-{size_number(group[-1])}" for group in groups)

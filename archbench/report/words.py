@@ -17,6 +17,8 @@ from archbench.results.fits import (
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
 
+_LEAST_P = 1e-4
+
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
     """`1.41 [1.12, 1.93]`; a dash without an interval."""
@@ -43,6 +45,13 @@ def number(value: float, digits: int = 3) -> str:
         return f"{mantissa}e{int(exponent)}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:.{decimals}f}"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with two digits; below 0.0001 the bound alone, since no run tells more; a dash without one."""
+    if p_value is None:
+        return "-"
+    return "<0.0001" if p_value < _LEAST_P else number(p_value, 2)
 
 
 def alpha_text(fit: FitResult) -> str:
@@ -133,11 +142,6 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
             )
             known[record.contender] = known.get(record.contender, False) or counted
     return [name for name, counted in known.items() if not counted]
-
-
-def loss_text(loss_nats: float, factor: float | None) -> str:
-    """A loss in bits per byte where that is defined, else in nats per predicted token."""
-    return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:

@@ -16,6 +16,7 @@ from archbench.report.words import (
     crossover_text,
     multiplier_text,
     number,
+    p_text,
     tiers_text,
     window_text,
     with_interval,
@@ -100,7 +101,7 @@ class FrontierSection(ReportSection):
             )
         leads = f"leads ({labels.axis_names[one.result.cost_axis]})"
         header = ["size", "N", "seeds", f"final loss ({labels.nats})", leads, f"gain ({labels.nats})",
-                  "law expects", "gains?", "p of gain", "p of none", "dominated"]  # fmt: skip
+                  "law expects", "gains?", "p of gain (Holm)", "p of none (Holm)", "dominated"]  # fmt: skip
         noise = one.result.noise_std_nats
         known = f"{number(noise, 2)} {labels.nats}" if noise is not None else "unknown (one seed at each size)"
         words = [f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}", *filter(None, [one.result.ladder_note])]
@@ -113,7 +114,7 @@ def _gain_cells(one: SizeGain | None) -> list[str]:
         return [""] * 5
     seen = number(one.gain_nats, 2) if one.interval is None else with_interval(one.interval, 2)
     outcome = one.outcome.value.replace("_", " ")
-    p_values = (number(p, 2) if p is not None else "" for p in (one.p_gains, one.p_does_not_gain))
+    p_values = (p_text(p) if p is not None else "" for p in (one.p_gains, one.p_does_not_gain))
     expected = number(one.expected_nats, 2) if one.expected_nats is not None else ""
     return [seen, expected, f"{outcome} over {size_number(one.rival_index)}", *p_values]
 
@@ -179,8 +180,8 @@ class ExponentSection(ReportSection):
             f"{pair.contender} - {pair.baseline}",
             labels.axis_names[pair.cost_axis],
             with_interval(pair.alpha_difference, 2),
-            number(pair.p_value, 2) if pair.p_value is not None else "-",
-            number(pair.holm_p_value, 2) if pair.holm_p_value is not None else "-",
+            p_text(pair.p_value),
+            p_text(pair.holm_p_value),
             "yes" if pair.within_margin else "no",
         ]
 
@@ -247,7 +248,7 @@ class MultiplierSection(ReportSection):
             pair.contender,
             labels.axis_names[pair.cost_axis],
             multiplier_text(found),
-            number(found.holm_p_value, 2) if found.holm_p_value is not None else "-",
+            p_text(found.holm_p_value),
             window_text(found, unit=False),
             ", ".join(number(point.multiplier.value) for point in found.at) or "-",
             with_interval(found.trend),
