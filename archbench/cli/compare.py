@@ -197,7 +197,7 @@ def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecor
             p_text(pair.p_value),
             crossover_text(pair, labels.axis_names),
         )
-    table_console().print(table)
+    table_console().print_whole(table)
 
 
 def _read_from(pair: "Comparison") -> str:

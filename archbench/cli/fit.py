@@ -81,7 +81,8 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs (CSV, JSONL, Parquet).
 
-    Columns are mapped by flags; where none is given, usual names (params, tokens, flops, loss, ...) are taken and said.
+    Columns are mapped by flags; where none is given, usual names (params, tokens, flops, loss, ...) are taken and said;
+    a column of loss is looked for by them in any case.
     Without --law the laws are put side by side and the one that foretells best (by its back-test) is fitted. Further:
     critical-batch, data-transferred, unified-transfer, and `allocation`, which gives how N and D grow with compute:
     learning-curve minimum, hull, isoFLOP parabolas and joint law. A result that should not be read has a status in
@@ -235,7 +236,7 @@ def print_laws(arch: str, laws: "Sequence[LawRow]", why: str) -> None:
         aicc = f"{row.aicc:.1f}" if math.isfinite(row.aicc) else "-"
         status = "recommended" if row.recommended else row.status.value + (f": {row.reason}" if row.reason else "")
         table.add_row(row.law, row.floor, str(row.num_params), error, str(row.windows or "-"), aicc, status)
-    table_console().print(table)
+    table_console().print_whole(table)
     chosen = next((row for row in laws if row.recommended), None)
     head = f"recommended: {chosen.law}, floor {chosen.floor}: " if chosen else ""
     echo(f"{head}{why}")
@@ -300,7 +301,7 @@ def _print(one: _Found) -> None:
         for name, value in result.params.items():
             interval = result.intervals.get(name)
             table.add_row(name, f"{value:.5g}", _ends(interval) if interval else "-")
-        console.print(table)
+        console.print_whole(table)
     if rows:
         names = list(dict.fromkeys(name for row in rows for name in row.result.params))
         table = Table("variant", "status", *names, box=None, header_style="bold", title="sensitivity")
@@ -308,7 +309,7 @@ def _print(one: _Found) -> None:
             readable = row.result.status.value == "ok"
             cells = [f"{row.result.params[n]:.4g}" if readable and n in row.result.params else "-" for n in names]
             table.add_row(row.variant, row.result.status.value, *cells)
-        console.print(table)
+        console.print_whole(table)
     if windows:
         table = Table("held out", "predicted", "95 %", "actual", "error", "covered", box=None, title="back-test")
         for window in windows:
@@ -321,5 +322,5 @@ def _print(one: _Found) -> None:
                 f"{window.error:+.2%}" if inside else "-",
                 {True: "yes", False: "no", None: window.reason or "-"}[window.covered],
             )
-        console.print(table)
+        console.print_whole(table)
     echo("")

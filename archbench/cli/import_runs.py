@@ -118,7 +118,6 @@ def import_runs(
         raise SpecError(f"--baseline: {baseline!r} is not in column {read.columns.arch!r}{nearest(baseline, known)}")
     gates = {table.arch: list(table.gate.lines()) for table in tables}
     shown = paths[0].name if len(paths) == 1 else source
-    counted = COUNTED[options["param_convention"]]
     origin = f"{shown} (N {options['param_convention']})"
     records = _records(origin, tables, options)
     store = RunStore(runs_dir)
@@ -126,7 +125,7 @@ def import_runs(
     records = [replace(record, run_id=imported_run_id(record)) for record in records]
     index = ScanIndex(
         name=name or scan_name(paths),
-        description=f"Imported from {shown}; N counts parameters {counted}",
+        description=f"Imported from {shown}; N counts parameters {COUNTED[options['param_convention']]}",
         baseline=baseline,
         runs=tuple(
             IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id)

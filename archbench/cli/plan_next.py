@@ -131,5 +131,5 @@ def _print(one: "NextRuns", flops: str) -> None:
             number(run.flops),
             str(run.count),
         )
-    table_console().print(table)
+    table_console().print_whole(table)
     echo("")

@@ -160,6 +160,8 @@ def reservations(results: ScanResults) -> list[str]:
         if frontier.cost_axis is axis:
             for warning in frontier.warnings:
                 named.setdefault(warning, []).append(frontier.contender)
+    if results.baseline is None and any(pair.comparable_loss for pair in results.comparisons):
+        named["no baseline is named, and so no multiplier stands here: `archbench compare A B` gives one"] = []
     uncounted = without_executed_flops(results.records)
     if uncounted and axis is CostAxis.EXACT:
         named["executed FLOPs were not counted, 6ND stands in for them"] = uncounted
@@ -168,7 +170,7 @@ def reservations(results: ScanResults) -> list[str]:
         *results.warnings,
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
-        *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
+        *(f"{', '.join(names)}: {warning}.".removeprefix(": ") for warning, names in named.items()),
         *(
             f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
             "must not see: its losses are too low by so much."
