@@ -8,12 +8,13 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import json_option, print_json, runs_option
-from archbench.cli.fit import BEST, chosen_law, fit_table, print_laws
 from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
+from archbench.cli.law_fits import asked_law, chosen_law, fit_table
+from archbench.cli.law_text import print_laws
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
 from archbench.cli.terminal import echo
 from archbench.cli.usual_columns import require_loss, with_usual_columns
-from archbench.errors import SpecError, nearest
+from archbench.errors import SpecError
 from archbench.results.fits import Interval
 
 if TYPE_CHECKING:
@@ -127,22 +128,17 @@ def _of_scan(
     as_json: bool,
 ) -> None:
     from archbench.analysis.planning.scan_forecast import forecast_scan
+    from archbench.cli.scan_runs import size_scan_of
     from archbench.report.labels import labels_of
-    from archbench.results.runs import CostAxis, size_scan_results
+    from archbench.results.runs import CostAxis
     from archbench.runs.store import RunStore
 
-    store = RunStore(runs_dir)
-    index = store.scan(scan)
-    names = list(dict.fromkeys(run.contender for run in index.runs))
-    if contender is not None and contender not in names:
-        raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    ended = (store.record(run) for run in index.runs)
-    records = size_scan_results(record for record in ended if record is not None)
+    names, records = size_scan_of(RunStore(runs_dir), scan, contender)
     found = [
         forecast_scan(
             records, name, asked[0], at=asked[1], axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed
         )
-        for name in ([contender] if contender else names)
+        for name in names
     ]
     if as_json:
         from archbench.cli.outputs.analysis import ScanForecastOutput
@@ -182,12 +178,9 @@ def _read(law: str, result: Any, points: str) -> str:
 def _of_table(
     file: Path, budgets: Sequence[float], points: "Sequence[dict[str, float]]", options: dict[str, Any]
 ) -> "list[ForecastRow]":
-    from archbench.analysis.laws.catalogue import law_named
-
     options = with_usual_columns(file, options)
     require_loss(options)
-    name, floor = options["law_name"] or BEST, parse_floor(options["floor"])
-    law = None if name == BEST else law_named(name)
+    law, floor = asked_law(options), parse_floor(options["floor"])
     if law is not None:
         _check_asked(law, budgets, points, options)
     return [_one(law, table, floor, (budgets, points), options) for table in load_tables(file, options)]

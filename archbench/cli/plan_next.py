@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archbench.cli.common import note, print_json, table_console
+from archbench.cli.scan_runs import size_scan_of
 from archbench.cli.terminal import echo
-from archbench.errors import SpecError, nearest
+from archbench.errors import SpecError
 from archbench.runs.store import RunStore
 from archbench.units import counted, human_count
 
@@ -77,21 +78,16 @@ def show_next(
     """
     from archbench.planning.next_runs import Question, next_runs
     from archbench.report.labels import labels_of
-    from archbench.results.runs import CostAxis, size_scan_results
+    from archbench.results.runs import CostAxis
 
     if budget is not None and quantity != "loss":
         raise SpecError("--budget: is where the loss is asked for; add --quantity loss")
     if scan not in store.scan_names():
         raise SpecError(f"{store.root}: no run of {scan!r} has finished; `archbench run` trains them")
-    index = store.scan(scan)
-    names = list(dict.fromkeys(run.contender for run in index.runs))
-    if contender is not None and contender not in names:
-        raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    ended = (store.record(run) for run in index.runs)
-    records = size_scan_results(record for record in ended if record is not None)
+    names, records = size_scan_of(store, scan, contender)
     question = Question("loss" if quantity == "loss" else "exponent", budget, spend, CostAxis(axis), warmup_steps)
     plans, refusals = [], list[str]()
-    for name in [contender] if contender else names:
+    for name in names:
         try:
             plans.append(next_runs(records, name, question))
         except SpecError as error:
