@@ -127,7 +127,8 @@ def verdict(results: ScanResults) -> str:
         for comparison in results.comparisons
         if comparison.cost_axis is axis and comparison.baseline == results.baseline
     ]
-    lines += [_frontier_words(frontier) for frontier in results.frontiers if frontier.cost_axis is axis]
+    unit = labels_of(results.records).nats
+    lines += [_frontier_words(frontier, unit) for frontier in results.frontiers if frontier.cost_axis is axis]
     without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
     lines += [f"{name} has no finished run, and so no frontier." for name in without]
     lines += [line for study in results.studies.values() for line in _study_words(study)]
@@ -183,12 +184,11 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     name, baseline = comparison.contender, comparison.baseline
     if not comparison.comparable_loss:
         apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
-        return f"{apart} {_exponent_words(comparison)}"
+        return f"{apart} {_exponent_words(comparison, labels_of(results.records))}"
     records = [record for record in results.records if record.contender in (name, baseline)]
-    labels = labels_of(records)
-    text = (
-        f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records), labels)} {_exponent_words(comparison)}"
-    )
+    labels, factor = labels_of(records), bits_per_byte_factor(records)
+    needs, exponents = _multiplier_words(comparison, factor, labels), _exponent_words(comparison, labels)
+    text = f"{name} {needs} {exponents}"
     text += _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
@@ -261,7 +261,7 @@ def _inverse(value: float) -> str:
     return number(1.0 / value) if value > 0 else "∞"
 
 
-def _exponent_words(comparison: Comparison) -> str:
+def _exponent_words(comparison: Comparison, labels: Labels) -> str:
     difference = comparison.alpha_difference
     if difference is None:
         return "No law, and so no exponent, can be read from their runs."
@@ -275,7 +275,9 @@ def _exponent_words(comparison: Comparison) -> str:
     if known(difference) and difference.high - difference.low > _WIDEST:
         return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
     tail = f", Holm-corrected p {p_text(p_value)}" if p_value is not None else ""
-    above = f" above a common floor of {number(comparison.floor_nats)} nats" if comparison.floor_nats else ""
+    above = ""
+    if comparison.floor_nats:
+        above = f" above a common floor of {number(comparison.floor_nats)} {labels.nats}"
     if comparison.form == Form.JOINT_LAW:
         above = " of the loss above each one's own floor"
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
@@ -285,7 +287,7 @@ def _exponent_words(comparison: Comparison) -> str:
     return text
 
 
-def _frontier_words(frontier: FrontierResult) -> str:
+def _frontier_words(frontier: FrontierResult, unit: str) -> str:
     """Whether the frontier is tiered, what each size that does not plainly gain is worth, and which are dominated."""
     name, unresolved = frontier.contender, unresolved_gains(frontier)
     dull = [one for one in frontier.gains if one.outcome is GainOutcome.DOES_NOT_GAIN]
@@ -300,8 +302,8 @@ def _frontier_words(frontier: FrontierResult) -> str:
         text = f"Whether the frontier of {name} is tiered is not resolved"
     else:
         text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
-    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in dull]
-    said += _unresolved_words(unresolved)
+    said = [gain_text(one, unit) + (f": {one.cause}" if one.cause else "") for one in dull]
+    said += _unresolved_words(unresolved, unit)
     if frontier.ladder_note:
         said.append(frontier.ladder_note)
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -312,7 +314,7 @@ def _frontier_words(frontier: FrontierResult) -> str:
     return "; ".join([text, *said]) + "."
 
 
-def _unresolved_words(unresolved: Sequence[SizeGain]) -> list[str]:
+def _unresolved_words(unresolved: Sequence[SizeGain], unit: str) -> list[str]:
     """What is not resolved: up to two sizes by their figures, more of them by number, what they share said once."""
     bare = [one for one in unresolved if one.interval is None]
     known_noise = [one for one in unresolved if one.interval is not None]
@@ -322,7 +324,7 @@ def _unresolved_words(unresolved: Sequence[SizeGain]) -> list[str]:
         falls = f"the loss of {_sizes(rising)} does not even fall" if rising else "the loss falls from size to size"
         said.append(f"noise is unknown, and in bare figures {falls}")
     if len(known_noise) <= _FEW_SIZES:
-        return said + [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in known_noise]
+        return said + [gain_text(one, unit) + (f": {one.cause}" if one.cause else "") for one in known_noise]
     seeds = [one.seeds_to_settle for one in known_noise]
     most = max((count for count in seeds if count is not None), default=None)
     settled = (

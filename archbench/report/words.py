@@ -95,19 +95,19 @@ def unresolved_gains(frontier: FrontierResult) -> list[SizeGain]:
     return [one for one in frontier.gains if one.outcome is GainOutcome.NOT_RESOLVED]
 
 
-def gain_text(one: SizeGain) -> str:
+def gain_text(one: SizeGain, unit: str = "nats") -> str:
     """`size 4 gains 0.03 nats over size 3`, or that it does not, or that this is not resolved and what would tell."""
     size, rival = size_number(one.size_index), size_number(one.rival_index)
     seen = with_interval(one.interval, 2) if one.interval is not None else number(one.gain_nats, 2)
     if one.outcome is GainOutcome.GAINS:
-        return f"size {size} gains {seen} nats over size {rival}"
+        return f"size {size} gains {seen} {unit} over size {rival}"
     if one.outcome is GainOutcome.DOES_NOT_GAIN:
         expected = "" if one.expected_nats is None else f" where its law expects {number(one.expected_nats, 2)}"
-        return f"size {size} does not gain over size {rival} ({seen} nats{expected})"
+        return f"size {size} does not gain over size {rival} ({seen} {unit}{expected})"
     if one.interval is None:
-        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} nats"
+        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} {unit}"
         return f"size {size} is not resolved (its loss {bare} from size {rival} in bare figures; noise is unknown)"
-    return f"size {size} is not resolved ({seen} nats over size {rival}): {_settled_by(one)}"
+    return f"size {size} is not resolved ({seen} {unit} over size {rival}): {_settled_by(one)}"
 
 
 def _settled_by(one: SizeGain) -> str:

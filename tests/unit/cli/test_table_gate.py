@@ -15,6 +15,7 @@ from archbench.cli.compare import compare
 from archbench.cli.fit import fit
 from archbench.cli.forecast import forecast
 from archbench.cli.import_runs import import_runs
+from archbench.cli.plan import plan
 from archbench.errors import SpecError
 from archbench.report.labels import labels_of
 from archbench.report.words import without_executed_flops
@@ -239,3 +240,17 @@ def test_a_share_that_changes_with_scale_is_said_to_fall_where_it_falls(tmp_path
     high_share, high_loss, low_share, low_loss = map(float, found.groups())
     assert high_share > low_share
     assert high_loss > low_loss
+
+
+def test_what_is_measured_per_byte_is_said_per_byte_by_compare_forecast_and_plan(tmp_path: Path) -> None:
+    n = np.array([1e7, 2e7, 4e7, 8e7, 1.6e8])
+    good = pd.DataFrame({"arch": "a", "n": n, "d": 20 * n, "loss": 0.6 + 0.5 * (n / 1e7) ** -0.3})
+    file = written(tmp_path, pd.concat([good, good.assign(arch="b", loss=0.6 + 0.48 * (n / 1e7) ** -0.3)]))
+    assert taken_in(file, "--loss-unit", "nats-per-byte").exit_code == 0
+    store = ["--runs", str(tmp_path / "runs")]
+    compared = CliRunner().invoke(compare, ["a", "b", *store])
+    assert re.search(r"above a common floor of [\d.]+ nats per byte", " ".join(compared.output.split()))
+    foretold = CliRunner().invoke(forecast, ["--scan", "theirs", "--budget", "1e18", *store])
+    assert re.search(r"1e\+18 FLOPs by 6ND: loss [\d.]+ \([\d.]+ to [\d.]+\) nats per byte by L\(C\)", foretold.output)
+    planned = CliRunner().invoke(plan, ["--next", "--scan", "theirs", *store])
+    assert "FLOPs by 6ND together" in planned.output
