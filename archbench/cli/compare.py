@@ -77,7 +77,8 @@ def compare(
         echo(wrapped(f"- Mind: {mixed}."))
     if comparisons:
         echo("")
-        _print_table(comparisons, records)
+        axes = distinct_axes(records)
+        _print_table([pair for pair in comparisons if pair.cost_axis in axes], records)
         for line in dict.fromkeys(_read_from(pair) for pair in comparisons):
             echo(wrapped(f"- {line}"))
     if places:

@@ -112,7 +112,8 @@ def fit(
                 windows = back_test(fitted, ordering_of(fitted), floor=floor, seed=options["random_seed"]).rows
         found.append(FoundLaw(table.arch, fitted.result, laws, why, rows, windows, table.gate))
         if plot is not None:
-            draw_fit(numbered(plot, table.arch, len(tables)), fitted, title=table.arch)
+            path = numbered(plot, table.arch, len(tables))
+            draw_fit(path, fitted, title=table.arch, loss_unit=table.gate.loss_unit)
     if as_json:
         _print_json(file, found)
         return

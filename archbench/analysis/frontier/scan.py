@@ -25,7 +25,7 @@ from archbench.analysis.frontier.resamples import Frontiers, draw
 from archbench.analysis.frontier.tiers import find_tiers, holm
 from archbench.analysis.significance import spread_interval
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
-from archbench.results.runs import CostAxis, RunRecord, distinct_axes
+from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import counted
 
 MIN_SIZES = 3
@@ -54,14 +54,13 @@ def analyse_scan(
 
     Without a baseline every pair is compared. Holm's correction runs over the comparisons of an axis.
     Runs that are not done enter nothing. A contender without a usable run has no frontier; an axis that its runs do
-    not have (times not measured), or on which all cost what they do on another, is left out. The same `seed` gives the
-    same intervals. window: the losses over which multipliers are averaged, in place of the middle half of those that
-    both sides reach.
+    not have (times not measured) is left out. The same `seed` gives the same intervals. window: the losses over which
+    multipliers are averaged, in place of the middle half of those that both sides reach.
     """
     settings = options or StudyOptions()
     frontiers: list[FrontierResult] = []
     comparisons: list[Comparison] = []
-    for axis in distinct_axes(records):
+    for axis in CostAxis:
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
         comparisons.extend(

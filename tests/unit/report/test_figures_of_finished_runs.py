@@ -1,10 +1,12 @@
 """What a report draws of runs that are known by their ends alone, as tables of anybody's runs hold them."""
 
+import csv
 from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 
@@ -14,7 +16,8 @@ from archbench.builtins.reports.sections import LearningCurveSection
 from archbench.contracts.report import ScanResults
 from archbench.report.envelopes import envelope_line
 from archbench.report.figures import frontier, learning_curves
-from archbench.results.runs import CostAxis, RunRecord, distinct_axes
+from archbench.report.writer import write_report
+from archbench.results.runs import CostAxis, RunRecord
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
 FEW = StudyOptions(num_resamples=20)
@@ -71,10 +74,18 @@ def test_a_run_without_a_curve_beside_others_with_one_is_a_dot() -> None:
     assert [line.get_marker() for line in dots] == ["."]
 
 
-def test_an_axis_of_the_same_flops_is_left_out_and_one_of_others_is_not() -> None:
-    records = finished_runs(5)
-    assert CostAxis.KAPLAN not in distinct_axes(records)
-    frontiers, _ = analyse_scan(records, baseline=None, options=FEW)
-    assert [one.cost_axis for one in frontiers].count(CostAxis.EXACT) == 1
-    assert CostAxis.KAPLAN not in {one.cost_axis for one in frontiers}
-    assert CostAxis.KAPLAN in distinct_axes(synthetic_records("ours", SyntheticLaw()))
+@pytest.mark.parametrize(
+    ("records", "axes"),
+    [
+        (finished_runs(5), {"exact", "device_seconds"}),
+        (synthetic_records("ours", SyntheticLaw()), {"exact", "kaplan", "device_seconds"}),
+    ],
+    ids=["6ND stands in for executed FLOPs", "executed FLOPs were counted"],
+)
+def test_a_report_leaves_out_an_axis_that_says_what_another_says(
+    records: list[RunRecord], axes: set[str], tmp_path: Path
+) -> None:
+    frontiers, comparisons = analyse_scan(records, baseline=None, options=FEW)
+    write_report(ScanResults("demo", "", None, tuple(records), frontiers, comparisons, {}, {}), tmp_path, [])
+    with (tmp_path / "data" / "laws.csv").open() as rows:
+        assert {row["cost_axis"] for row in csv.DictReader(rows)} == axes
