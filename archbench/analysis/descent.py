@@ -26,11 +26,6 @@ class Descent:
     """Where the run ended."""
 
     @property
-    def first_loss(self) -> float:
-        """Loss at the first point that counts."""
-        return float(np.exp(self.log_loss[0]))
-
-    @property
     def lowest_loss(self) -> float:
         """The best loss that the run reached."""
         return float(np.exp(self.log_loss[-1]))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.intervals import open_interval
 from archbench.analysis.scratch_curve import MonotoneCurve
-from archbench.analysis.significance import percentile_interval
 from archbench.analysis.transfer_runs import Cell, NoiseDraws, RunNoise
 from archbench.results.fits import Interval
 from archbench.results.transfer import Censoring, Effect, TransferCell
@@ -146,7 +146,7 @@ def exponential_interval(log_value: float, draws: Array | None, level: float = 0
     value = float(np.exp(log_value))
     if draws is None:
         return Interval(value, -np.inf, np.inf, level, "unknown: no run-to-run noise")
-    return percentile_interval(value, np.exp(draws), level, METHOD)
+    return open_interval(value, np.exp(draws), level=level, method=METHOD)
 
 
 def _mapped(one: Interval, function: Callable[[float], float]) -> Interval:

@@ -1,7 +1,8 @@
 """Intervals from resamples, by one rule for every room.
 
 Percentiles of those draws that are numbers. Where fewer than half are, there is no interval: its ends are NaN and its
-method says how many there were. Where some are missing, the method says so too.
+method says how many there were. Where some are missing, the method says so too. Of a figure that may lie beyond what
+can be seen, a draw may be infinite: it has its place in the order, and an end of the interval may be infinite.
 
 Legend: R resamples, m figures.
 """
@@ -41,6 +42,18 @@ def percentile_interval(value: float, drawn: Array, *, level: float = 0.95, meth
     if numbers < count:
         method = f"{method}, {numbers:,} of {count:,} resamples are numbers"
     return Interval(float(value), float(low), float(high), level, method)
+
+
+def open_interval(value: float, drawn: Array, *, level: float = 0.95, method: str = PERCENTILE) -> Interval:
+    """`value` with the percentile interval of draws [R] that may be infinite; NaN are left out.
+
+    Its ends are draws. Infinite to both sides where more than half of the draws are NaN.
+    """
+    usable = drawn[~np.isnan(drawn)]
+    if len(usable) < LEAST_SHARE * len(drawn) or not len(usable):
+        return Interval(value, -np.inf, np.inf, level, method)
+    low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return Interval(value, float(low), float(high), level, method)
 
 
 def percentile_intervals(

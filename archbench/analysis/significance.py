@@ -53,17 +53,6 @@ def visible_difference(interval: Interval) -> float:
     return (interval.high - interval.low) / 2 * (1.96 + 0.84) / 1.96
 
 
-def percentile_interval(
-    value: float, samples: Floats, level: float = 0.95, method: str = "bootstrap-percentile"
-) -> Interval:
-    """`value` with the percentile interval of those `samples` that are numbers; infinite where fewer than half are."""
-    usable = samples[~np.isnan(samples)]
-    if len(usable) < len(samples) / 2:
-        return Interval(value, -np.inf, np.inf, level, method)
-    low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return Interval(value, float(low), float(high), level, method)
-
-
 def two_sided_p(samples: Floats) -> float | None:
     """Achieved significance of zero among `samples`: twice the smaller tail, each with one added observation.
 

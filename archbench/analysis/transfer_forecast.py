@@ -22,8 +22,8 @@ from archbench.analysis.fitting.bootstrap import bootstrap_law
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.frontier.scan_laws import cost_model
+from archbench.analysis.intervals import open_interval
 from archbench.analysis.planning.allocation import CostModel
-from archbench.analysis.significance import percentile_interval
 from archbench.analysis.transfer import MeasuredDirection
 from archbench.analysis.transfer_runs import Cell, TransferRuns
 from archbench.results.fits import Interval
@@ -241,9 +241,7 @@ def _option(
     option = TransferOption(
         kind=kind,
         params=float(grid[at]),
-        loss=percentile_interval(
-            float(np.exp(log_loss[at])), np.exp(drawn), method="bootstrap of both laws + residuals"
-        ),
+        loss=open_interval(float(np.exp(log_loss[at])), np.exp(drawn), method="bootstrap of both laws + residuals"),
         flops=float(cost[at]),
         params_beyond_data=max(1.0, float(grid[at] / sizes[-1])),
         tokens_beyond_data=max(1.0, asked.tokens / max(seen), min(seen) / asked.tokens),
@@ -306,7 +304,7 @@ def _answer(given: str, found: Sequence[tuple[TransferOption, Array | None]]) ->
     apart = False
     if len(ordered) > 1:
         (_, own), (_, other) = ordered
-        ratio = percentile_interval(0.0, other - own) if own is not None and other is not None else None
+        ratio = open_interval(0.0, other - own) if own is not None and other is not None else None
         apart = ratio is not None and ratio.low > 0.0
     return TransferAnswer(given, best=ordered[0][0].kind, told_apart=apart, alone=len(ordered) == 1)
 

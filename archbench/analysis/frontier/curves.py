@@ -76,14 +76,11 @@ class CurveSet:
         return any(len(curve.cost) > 1 for curve in self.curves)
 
 
-def mean_curves(
-    contender: str, records: Sequence[RunRecord], axis: CostAxis, *, finished_only: bool = False
-) -> CurveSet:
+def mean_curves(contender: str, records: Sequence[RunRecord], axis: CostAxis) -> CurveSet:
     """The mean curves of `contender`'s usable runs on `axis`.
 
     Runs of the same size, batch and token budget are seeds of each other. Left out, and counted by reason: points
-    inside warm-up, points without a positive finite cost or loss, steps that not all seeds share and, where only
-    finished points are asked for, points in mid-schedule.
+    inside warm-up, points without a positive finite cost or loss, and steps that not all seeds share.
     """
     left_out: dict[str, int] = defaultdict(int)
     warnings: list[str] = []
@@ -95,16 +92,16 @@ def mean_curves(
     curves = []
     for key in sorted(groups):
         runs = sorted(groups[key], key=lambda run: (run.seed, run.run_id))
-        curve = _mean_over_seeds(runs, axis, finished_only, left_out, warnings)
+        curve = _mean_over_seeds(runs, axis, left_out, warnings)
         if curve is not None:
             curves.append(curve)
     return CurveSet(contender, axis, tuple(curves), dict(left_out), tuple(warnings))
 
 
 def _mean_over_seeds(
-    runs: Sequence[RunRecord], axis: CostAxis, finished_only: bool, left_out: dict[str, int], warnings: list[str]
+    runs: Sequence[RunRecord], axis: CostAxis, left_out: dict[str, int], warnings: list[str]
 ) -> MeanCurve | None:
-    kept = [(run, _usable_points(run, axis, finished_only, left_out)) for run in runs]
+    kept = [(run, _usable_points(run, axis, left_out)) for run in runs]
     kept = [(run, points) for run, points in kept if points]
     if not kept:
         return None
@@ -138,9 +135,7 @@ def _mean_over_seeds(
     )
 
 
-def _usable_points(
-    run: RunRecord, axis: CostAxis, finished_only: bool, left_out: dict[str, int]
-) -> dict[int, CurvePoint]:
+def _usable_points(run: RunRecord, axis: CostAxis, left_out: dict[str, int]) -> dict[int, CurvePoint]:
     points: dict[int, CurvePoint] = {}
     for point in run.curve:
         cost = point.cost(axis)
@@ -150,8 +145,6 @@ def _usable_points(
             left_out["cost not measured or not positive"] += 1
         elif not (0.0 < point.validation_loss_nats < np.inf):
             left_out["loss not positive and finite"] += 1
-        elif finished_only and not point.finished:
-            left_out["mid-schedule"] += 1
         else:
             points[point.step] = point
     return points

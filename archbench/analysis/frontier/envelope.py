@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_ON_ENVELOPE = 1e-12
 """A point belongs to the envelope if its log loss is within this of it: rounding of one interpolation."""
 _MANY_POINTS = 200_000
 """Points from which on it pays to look first where each curve has no chance."""
@@ -57,11 +56,6 @@ class Envelope:
         width = np.where(np.isfinite(self.end[at]), self.end[at] - self.start[at], 0.0)
         return np.where(reached, self.start[at] + share * width, np.inf)
 
-    def first_owner_at(self, log_loss: float) -> int:
-        """The curve by which the envelope first is at or below `log_loss`; the last piece's where it never is."""
-        index = int(np.searchsorted(-self.end_value, -log_loss, side="left"))
-        return int(self.owner[min(index, len(self.owner) - 1)])
-
 
 def lower_envelope(curves: Sequence[tuple[Floats, Floats]]) -> Envelope:
     """The lower envelope of `curves`, each (log cost, log loss) in any order; ties go to the curve named first.
@@ -77,16 +71,6 @@ def lower_envelope(curves: Sequence[tuple[Floats, Floats]]) -> Envelope:
         merged = [_merge(one, other) for one, other in zip(envelopes[0::2], envelopes[1::2], strict=False)]
         envelopes = merged + ([envelopes[-1]] if len(envelopes) % 2 else [])
     return envelopes[0]
-
-
-def on_envelope(envelope: Envelope, number: int, log_cost: Floats, log_loss: Floats) -> NDArray[np.bool_]:
-    """Which points of curve `number`, in rising order of cost, lie on the envelope and are its curve's own progress."""
-    index = np.searchsorted(envelope.start, log_cost, side="right") - 1
-    owned = (envelope.owner[index] == number) | (envelope.owner[np.maximum(index - 1, 0)] == number)
-    before = np.concatenate([[np.inf], np.minimum.accumulate(log_loss)[:-1]])
-    progress = log_loss < before
-    on: NDArray[np.bool_] = owned & progress & (log_loss <= _at(envelope, index, log_cost) + _ON_ENVELOPE)
-    return on
 
 
 def led_intervals(envelope: Envelope, num_curves: int, last_log_cost: Floats) -> list[tuple[float, float] | None]:

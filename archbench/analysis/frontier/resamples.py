@@ -113,21 +113,6 @@ class Frontiers:
             progress=progress,
         )
 
-    def of_some(self, curves: Sequence[MeanCurve]) -> "Frontiers":
-        """Those of some of the curves, in their order here: the same numbers as if laid out anew, at a copy's cost."""
-        chosen = {id(curve) for curve in curves}
-        kept = np.array([id(curve) in chosen for curve in self.curves])
-        points = kept[self.curve]
-        return Frontiers(
-            curves=tuple(curve for curve in self.curves if id(curve) in chosen),
-            steps=tuple(step for step, keep in zip(self.steps, kept, strict=True) if keep),
-            log_cost=self.log_cost[points],
-            log_loss=self.log_loss[points],
-            curve=(np.cumsum(kept) - 1)[self.curve[points]],
-            rivals=self.rivals[np.ix_(kept, points)],
-            progress=self.progress[points],
-        )
-
     def weights(self, draws: Draws) -> Floats:
         """How often each point is on the envelope, [R, P]: 0 off it, else how often its curve was drawn."""
         columns = np.flatnonzero(self._within_reach(draws))
@@ -186,26 +171,6 @@ class Frontiers:
             moved = draws.shift[:, number, None] + step.value(log_cost)[None, :]
             np.minimum(lowest, np.where(draws.times[:, number, None] > 0, moved, np.inf), out=lowest)
         return lowest
-
-    def cost_at(self, draws: Draws, log_loss: Floats, alpha: Floats) -> Floats:
-        """Log cost at which each resample's envelope first reaches each log loss, [R, M].
-
-        Behind its lowest loss an envelope goes on as a power law with the exponent `alpha` [R] of that resample.
-        """
-        reached = np.full((draws.num_resamples, len(log_loss)), np.inf)
-        end_cost = np.full(draws.num_resamples, np.inf)
-        end_loss = np.full(draws.num_resamples, np.inf)
-        for number, step in enumerate(self.steps):
-            shift, drawn = draws.shift[:, number], draws.times[:, number] > 0
-            found = step.first_cost_at(log_loss[None, :] - shift[:, None])
-            np.minimum(reached, np.where(drawn[:, None], found, np.inf), out=reached)
-            lowest = np.where(drawn, step.end_value[-1] + shift, np.inf)
-            better = lowest < end_loss
-            end_loss = np.where(better, lowest, end_loss)
-            end_cost = np.where(better, step.first_cost_at(step.end_value[-1:])[0], end_cost)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            beyond = end_cost[:, None] + (end_loss[:, None] - log_loss[None, :]) / alpha[:, None]
-        return np.where(np.isfinite(reached), reached, beyond)
 
 
 @dataclass(frozen=True, slots=True)

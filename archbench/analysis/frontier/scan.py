@@ -139,13 +139,6 @@ def _fit_contenders(
     return contenders
 
 
-def study_curves(
-    track: str, curves: CurveSet, peers: Sequence[CurveSet], settings: StudyOptions, generator: np.random.Generator
-) -> Contender:
-    """One contender's frontier, laws and resamples; `peers` are the contenders of its track, itself among them."""
-    return _judged(fit_curves(track, curves, noise_of(curves, peers), settings, generator))
-
-
 def fit_curves(
     track: str,
     curves: CurveSet,

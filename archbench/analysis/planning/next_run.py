@@ -7,7 +7,6 @@ and Morrison, and every candidate is judged at once (Chaloner and Verdinelli 199
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,51 +17,6 @@ from archbench.analysis.fitting.run_noise import RunNoise, covariance, inefficie
 from archbench.errors import SpecError
 
 _STEP = 1e-5
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One possible run and what it is expected to bring."""
-
-    at: dict[str, float]
-    flops: float
-    std_before: float
-    """Standard error of the quantity now."""
-    std_after: float
-    """The same with this run added."""
-    gain_per_flop: float
-    """Variance taken away per FLOP."""
-
-
-def rank_next_runs(
-    fit: LawFit,
-    quantity: Callable[[Mapping[str, float]], float],
-    candidates: Mapping[str, ArrayLike],
-    flops: ArrayLike,
-) -> tuple[Candidate, ...]:
-    """Candidates, the best first. quantity: of the public parameters; candidates: by variable; flops: of each.
-
-    Raises ValueError for a fit whose status is not `ok`: a law that is not known says nothing about runs.
-    """
-    if not fit.ok:
-        raise ValueError(f"the fit is {fit.result.status.value}: {fit.result.reason}")
-    free, covariance, direction = _state(fit, quantity)
-    before = float(direction @ covariance @ direction)
-    there = _information(fit, candidates)[:, free]
-    reduction = _reduction(covariance, direction, there)
-    cost = np.broadcast_to(np.asarray(flops, dtype=float), reduction.shape)
-    values = {name: np.broadcast_to(np.asarray(value, dtype=float), cost.shape) for name, value in candidates.items()}
-    ranked = np.argsort(-reduction / cost, kind="stable")
-    return tuple(
-        Candidate(
-            {name: float(value[index]) for name, value in values.items()},
-            float(cost[index]),
-            float(np.sqrt(before)),
-            float(np.sqrt(max(before - reduction[index], 0.0))),
-            float(reduction[index] / cost[index]),
-        )
-        for index in ranked
-    )
 
 
 def spend(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.frontier.envelope import led_intervals, lower_envelope, on_envelope
+from archbench.analysis.frontier.envelope import led_intervals, lower_envelope
 
 ROUNDING = 1e-12  # a few interpolations of numbers near 1
 
@@ -60,8 +60,6 @@ def test_ties_go_to_the_curve_named_first_so_that_no_point_counts_twice() -> Non
     same = as_curve([(0, 3), (1, 2), (2, 1)])
     envelope = lower_envelope([same, same])
     assert set(envelope.owner.tolist()) == {0}
-    assert on_envelope(envelope, 0, *same).all()
-    assert not on_envelope(envelope, 1, *same).any()
 
 
 def test_led_intervals_end_with_the_curve_that_is_measured() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archbench.analysis.frontier.curves import mean_curves
-from archbench.analysis.frontier.envelope import lower_envelope, on_envelope
+from archbench.analysis.frontier.envelope import lower_envelope
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.noise import estimate_noise
@@ -54,13 +54,6 @@ def test_a_cost_that_was_not_measured_leaves_the_axis_empty() -> None:
     assert len(mean_curves("a", records, CostAxis.EXACT).curves) == 5
 
 
-def test_finished_points_only_leaves_one_point_for_each_size() -> None:
-    records = synthetic_records("a", SyntheticLaw(), ONE_SEED)
-    curves = mean_curves("a", records, CostAxis.KAPLAN, finished_only=True)
-    assert [len(curve.cost) for curve in curves.curves] == [1] * 5
-    assert {point.kind for point in frontier_points(Frontiers.of(curves))} == {PointKind.FINISHED}
-
-
 def test_a_point_in_mid_schedule_says_so() -> None:
     points = frontier_points(frontiers_of(synthetic_records("a", SyntheticLaw(), ONE_SEED)))
     assert points[-1].kind is PointKind.FINISHED
@@ -72,8 +65,13 @@ def test_frontier_points_of_many_resamples_agree_with_the_envelope_of_the_curves
     frontiers = frontiers_of(records)
     pairs = [(np.log(curve.cost), np.log(curve.loss_nats)) for curve in frontiers.curves]
     envelope = lower_envelope(pairs)
-    expected = np.concatenate([on_envelope(envelope, number, x, y) for number, (x, y) in enumerate(pairs)])
-    assert (frontiers.weights(no_draw(5))[0] > 0).tolist() == expected.tolist()
+    # On the envelope, and below all that their own curve had before.
+    expected = [
+        bool(loss <= envelope.value(np.array([cost]))[0] + 1e-12 and (y[:place] > loss).all())
+        for x, y in pairs
+        for place, (cost, loss) in enumerate(zip(x, y, strict=True))
+    ]
+    assert (frontiers.weights(no_draw(5))[0] > 0).tolist() == expected
 
 
 @given(st.integers(0, 1000))

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from archbench.analysis.intervals import is_closed, percentile_ends, percentile_interval, percentile_intervals, refused
+from archbench.analysis.intervals import (
+    is_closed,
+    open_interval,
+    percentile_ends,
+    percentile_interval,
+    percentile_intervals,
+    refused,
+)
 
 
 def test_ends_are_percentiles_of_the_draws_that_are_numbers() -> None:
@@ -32,3 +39,10 @@ def test_a_figure_without_an_interval_is_named() -> None:
     found = percentile_intervals(values, samples)
     assert set(found) == {"a"}
     assert [line.split(":")[0] for line in refused(values, found)] == ["b"]
+
+
+def test_an_infinite_draw_has_its_place_in_the_order_of_an_open_interval() -> None:
+    drawn = np.concatenate([np.arange(90.0), np.full(10, np.inf), np.full(50, np.nan)])
+    interval = open_interval(40.0, drawn)
+    assert (interval.low, interval.high) == (2.0, np.inf)
+    assert open_interval(40.0, np.append(drawn, np.full(60, np.nan))).low == -np.inf
