@@ -65,7 +65,9 @@ def compare(
     records, scans = _find(RunStore(runs_dir), a, b, scan)
     _check_units(records, a, b)
     asked = _window(window)
-    frontiers, comparisons = analyse_scan(records, baseline=a, window=asked)
+    frontiers, on_all_axes = analyse_scan(records, baseline=a, window=asked)
+    axes = distinct_axes(records)
+    comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
     mixed = mixed_arithmetic(records)
     if as_json:
@@ -77,8 +79,7 @@ def compare(
         echo(wrapped(f"- Mind: {mixed}."))
     if comparisons:
         echo("")
-        axes = distinct_axes(records)
-        _print_table([pair for pair in comparisons if pair.cost_axis in axes], records)
+        _print_table(comparisons, records)
         for line in dict.fromkeys(_read_from(pair) for pair in comparisons):
             echo(wrapped(f"- {line}"))
     if places:

@@ -45,7 +45,7 @@ from archbench.results.transfer import TransferResult
 _WIDEST = 2.0
 """Width of an interval of a difference of exponents, each between 0 and 1, that says nothing."""
 
-
+_NO_BASELINE = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
 _FEW_SIZES = 2
 """Unresolved sizes that are given one by one; the table of sizes has all."""
 
@@ -161,17 +161,17 @@ def reservations(results: ScanResults) -> list[str]:
         if frontier.cost_axis is axis:
             for warning in frontier.warnings:
                 named.setdefault(warning, []).append(frontier.contender)
-    if results.baseline is None and any(pair.comparable_loss for pair in results.comparisons):
-        named["no baseline is named, and so no multiplier stands here: `archbench compare A B` gives one"] = []
     uncounted = without_executed_flops(results.records)
     if uncounted and axis is CostAxis.EXACT:
         named["executed FLOPs were not counted, 6ND stands in for them"] = uncounted
     tuning = analyse_tuning((*results.records, *results.trials))
+    baseless = results.baseline is None and any(pair.comparable_loss for pair in results.comparisons)
     return [
         *results.warnings,
+        *([_NO_BASELINE] if baseless else []),
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
-        *(f"{', '.join(names)}: {warning}.".removeprefix(": ") for warning, names in named.items()),
+        *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(
             f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
             "must not see: its losses are too low by so much."

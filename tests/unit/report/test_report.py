@@ -279,7 +279,7 @@ def test_p_values_that_no_run_tells_are_given_by_their_bound(p_value: float | No
 
 def test_without_a_baseline_the_reservations_say_where_multipliers_are_given() -> None:
     both = synthetic_records("gpt2", LAW) + synthetic_records("xl", LAW, seed=2)
-    where = "no baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
+    where = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
     assert where in reservations(results_of(both, baseline=None))
     assert where not in reservations(results_of(both))
 
