@@ -16,6 +16,7 @@ from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.residual_bootstrap import exp_interval
 from archbench.analysis.isoflop_study import study_isoflop
 from archbench.analysis.noise_study import study_noise, two_sided
+from archbench.analysis.seeding import contender_seed
 from archbench.analysis.size_data_studies import LawSamples, study_data, study_grid, study_sizes
 from archbench.analysis.step_study import Correction, study_steps
 from archbench.analysis.transfer import TransferSettings, analyse_transfer
@@ -125,8 +126,9 @@ def _batch_scan(
 ) -> tuple[tuple[BatchStudy, ...], dict[str, _Batches]]:
     results, drawn = [], {}
     targets = section.get("targets_nats") or ()
-    for number, (contender, runs) in enumerate(contenders.items()):
-        result, samples = study_batches(name, contender, runs, targets_nats=targets, seed=seed + 1000 * number)
+    for contender, runs in contenders.items():
+        own_seed = contender_seed(seed, contender)
+        result, samples = study_batches(name, contender, runs, targets_nats=targets, seed=own_seed)
         results.append(result)
         if samples is not None:
             drawn[contender] = _Batches(name, result.law, samples)
@@ -167,8 +169,8 @@ def _law_studies(
     kind: str, name: str, contenders: Mapping[str, Sequence[RunRecord]], baseline: str | None, seed: int
 ) -> tuple[StudyResult, ...]:
     made = [
-        _LAWS[kind](name, contender, runs, seed=seed + 1000 * number)
-        for number, (contender, runs) in enumerate(contenders.items())
+        _LAWS[kind](name, contender, runs, seed=contender_seed(seed, contender))
+        for contender, runs in contenders.items()
     ]
     first, first_samples = made[0]
     results = [first]

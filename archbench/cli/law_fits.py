@@ -31,6 +31,7 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
     from archbench.analysis.fitting.bootstrap import bca_intervals, bootstrap_law
     from archbench.analysis.fitting.fit import fit_law
     from archbench.analysis.fitting.profile_likelihood import profile_intervals
+    from archbench.analysis.frontier.compute_law import report_intervals
     from archbench.analysis.intervals import percentile_intervals, refused
 
     variables, response = table.inputs(law)
@@ -54,6 +55,11 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
     if options["interval"] == "profile":
         intervals = profile_intervals(fitted)
         return fitted.with_intervals(intervals, (*notes, "a profile bounds exponents and the floor, not scales"))
+    if options["interval"] == "auto":
+        drawing = {"num_resamples": options["resamples"], "seed": options["random_seed"]}
+        found = report_intervals(fitted, table.arch, floor, **drawing)
+        if found is not None:
+            return fitted.with_intervals(found, notes)
     samples = bootstrap_law(fitted, num_resamples=options["resamples"], seed=options["random_seed"])
     if fitted.points.num_clusters < 10:
         notes = (*notes, f"{fitted.points.num_clusters} runs: a bootstrap of so few covers less than it says")

@@ -169,7 +169,7 @@ def _options(function: F, *, required: bool) -> F:
             "--delta",
             type=click.FloatRange(min=0, min_open=True),
             default=None,
-            help="Huber's delta on residuals; inf is least squares [default: inf for L(C), 1e-3 for the others].",
+            help="Huber's delta on residuals; inf is least squares [default: inf for L(C), L(N), L(D); else 1e-3].",
         ),
         click.option(
             "--residuals",
@@ -183,10 +183,13 @@ def _options(function: F, *, required: bool) -> F:
         ),
         click.option(
             "--interval",
-            type=click.Choice(["percentile", "bca", "profile"]),
-            default="percentile",
+            type=click.Choice(["auto", "percentile", "bca", "profile"]),
+            default="auto",
             show_default=True,
-            help="Bootstrap percentiles, bias-corrected and accelerated ones, or profile likelihood.",
+            help=(
+                "Percentiles of a bootstrap of the runs, bias-corrected and accelerated ones, or profile likelihood; "
+                "auto: of L(C), L(N) and L(D) on finished runs the intervals that reports give, of others percentiles."
+            ),
         ),
         click.option("--random-seed", type=int, default=0, show_default=True, help="Of the bootstrap."),
     )

@@ -17,7 +17,7 @@ from archbench.analysis.study_points import different_tokens
 from archbench.report.labels import OWN, Labels
 from archbench.report.plotting import AXIS_NAMES, log_axes, new_figure, plain, short_count, style_of, styled
 from archbench.report.words import number
-from archbench.results.fits import FitStatus
+from archbench.results.fits import FitResult, FitStatus
 from archbench.results.studies import (
     DataStudy,
     GridStudy,
@@ -42,9 +42,9 @@ def single_law(studies: Sequence[SizeStudy | DataStudy], labels: Labels = OWN) -
         loss = [point.loss_nats for point in study.points]
         axes.plot(x, loss, style.marker, color=style.color, markerfacecolor="white", markersize=5)
         axes.plot([], [], color=style.color, linestyle=style.dashes, marker=style.marker, label=_named(study))
-        if study.law.status is FitStatus.OK:
+        if (law_drawn := _drawn(study)).status is FitStatus.OK:
             grid = np.geomspace(x.min() / 1.3, x.max() * 1.3, 100)
-            law = (SizeLaw if sizes else DataLaw)().predict(study.law.params, **{"N" if sizes else "D": grid})
+            law = (SizeLaw if sizes else DataLaw)().predict(law_drawn.params, **{"N" if sizes else "D": grid})
             axes.plot(grid, law, color=style.color, linestyle=style.dashes, linewidth=1.3)
     axes.set_title("Loss against size" if sizes else "Lowest loss against data")
     across = f"parameters {labels.params}, N" if sizes else "different training tokens, D"
@@ -53,12 +53,19 @@ def single_law(studies: Sequence[SizeStudy | DataStudy], labels: Labels = OWN) -
     return figure
 
 
+def _drawn(study: SizeStudy | DataStudy) -> FitResult:
+    """The law above a floor where the runs tell one, else the one without."""
+    return study.law_with_floor if study.law_with_floor.status is FitStatus.OK else study.law
+
+
 def _named(study: SizeStudy | DataStudy) -> str:
     letter = "N" if isinstance(study, SizeStudy) else "D"
-    if study.law.status is not FitStatus.OK:
-        return f"{plain(study.contender)}: {study.law.status.value}"
-    exponent = number(study.law.params[f"alpha_{letter}"])
-    return f"{plain(study.contender)}: $({letter}_c/{letter})^{{\\alpha}}$, $\\alpha$ = {exponent}"
+    law = _drawn(study)
+    if law.status is not FitStatus.OK:
+        return f"{plain(study.contender)}: {law.status.value}"
+    floor = f"{number(law.params['E'])} + " if "E" in law.params else ""
+    exponent = number(law.params[f"alpha_{letter}"])
+    return f"{plain(study.contender)}: ${floor}({letter}_c/{letter})^{{\\alpha}}$, $\\alpha$ = {exponent}"
 
 
 @styled

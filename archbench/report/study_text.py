@@ -38,9 +38,9 @@ def _allocation_words(one: Allocation) -> str:
 def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
     match study:
         case SizeStudy():
-            return [("L(N)", study.law)]
+            return _with_and_without_floor("L(N)", study)
         case DataStudy():
-            return [("L(D)", study.law)]
+            return _with_and_without_floor("L(D)", study)
         case GridStudy():
             return [("L(N,D)", study.law)]
         case LearningCurveStudy():
@@ -51,6 +51,17 @@ def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
             return [("B_simple(L)", study.law)]
         case IsoflopStudy():
             return []
+
+
+def _with_and_without_floor(label: str, study: SizeStudy | DataStudy) -> list[tuple[str, FitResult]]:
+    """The law as Kaplan et al. have it, and where the runs tell a floor the one above it: exponents differ by it."""
+    bent = study.law_with_floor
+    if bent.status is not FitStatus.OK:
+        return [(label, study.law)]
+    return [
+        (f"{label} above a floor of {number(bent.params['E'])} nats", bent),
+        (f"{label} without a floor, which these runs bend away from,", study.law),
+    ]
 
 
 def _said(law: FitResult) -> str:

@@ -163,15 +163,17 @@ def read_pair(
     floor_nats: float | None = None,
 ) -> Reading:
     """Both frontiers in the form that `compare` reads them in, or in another."""
-    # The same draws on every axis: where two axes hold the same numbers, they print the same interval.
-    generator = np.random.default_rng(seed)
-    return read_frontiers(
-        (baseline.finished, contender.finished),
+    # The same draws on every axis and in either order: equal numbers print equal intervals, whichever is the baseline.
+    turned = contender.name < baseline.name
+    first, second = (contender, baseline) if turned else (baseline, contender)
+    reading = read_frontiers(
+        (first.finished, second.finished),
         num_resamples=num_resamples,
-        generator=generator,
+        generator=np.random.default_rng(seed),
         form=form,
         floor_nats=floor_nats,
     )
+    return reading.turned() if turned else reading
 
 
 def _exponents(baseline: Contender, contender: Contender, reading: Reading) -> Comparison:

@@ -71,13 +71,25 @@ def _nothing_in_common(reading: Reading, baseline: int, contender: int) -> str:
 
 
 def middle_half(reading: Reading, baseline: int = 0, contender: int = 1) -> Window | None:
-    """The middle half of the common range of ln L."""
+    """The middle half of the common range of ln L, or the part of it that the resamples of both reach as well.
+
+    Where there is no such part it is the middle half, which is then refused.
+    """
     both = common_range(reading, baseline, contender)
     if both is None:
         return None
-    high, low = both
-    quarter = (high - low) / 4
-    return Window(float(np.exp(high - quarter)), float(np.exp(low + quarter)))
+    quarter = (both[0] - both[1]) / 4
+    high, low = both[0] - quarter, both[1] + quarter
+    for side in (baseline, contender):
+        drawn = reading.reached(side)[1:]
+        drawn = drawn[np.isfinite(drawn).all(axis=1)]
+        if reading.freedom > 0 and len(drawn):
+            tail = ALLOWED_EXTRAPOLATION / 2
+            high = min(high, float(np.quantile(drawn[:, 0], tail, method="inverted_cdf")))
+            low = max(low, float(np.quantile(drawn[:, 1], 1 - tail, method="inverted_cdf")))
+    if not high > low + _FLAT:
+        high, low = both[0] - quarter, both[1] + quarter
+    return Window(float(np.exp(high)), float(np.exp(low)))
 
 
 def mean_log_multiplier(reading: Reading, window: Window, baseline: int = 0, contender: int = 1) -> Interval:

@@ -52,11 +52,11 @@ def bootstrap_law(
     generator = np.random.default_rng(seed)
     part = thinned(fit.points) if strata is None else None
     if part is None:
-        counts = cluster_weights(fit.points.clusters, num_resamples, generator, strata)
+        counts = cluster_weights(fit.points.runs(), num_resamples, generator, strata)
         return refit(fit, counts * fit.points.weights)
     few = replace(fit, points=part.points)
     few = replace(few, theta=repeated(few, part.points.observed, part.points.weights[None, :])[0])
-    counts = cluster_weights(part.points.clusters, num_resamples, generator, drawn=part.runs)
+    counts = cluster_weights(part.points.runs(), num_resamples, generator, drawn=part.runs)
     theta = refit(few, counts * part.points.weights).theta - few.theta + fit.theta
     lower, upper = fit.law.bounds()
     return Samples(fit, np.clip(theta, lower, upper))

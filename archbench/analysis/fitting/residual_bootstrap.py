@@ -26,19 +26,20 @@ def redrawn_responses(fit: LawFit, num_resamples: int, generator: np.random.Gene
     One point a run: normal deviations of the residuals' standard deviation. Several points a run: each run's residuals
     as a whole times one normal number, so that neighbouring points stay as alike as they are.
     """
-    runs, codes = np.unique(fit.points.clusters, return_inverse=True)
-    freedom = len(runs) - fit.num_free
+    codes = fit.points.runs()
+    runs = int(codes.max()) + 1
+    freedom = runs - fit.num_free
     if freedom < 1:
         return None
     residual = fit.residuals()
     scale = np.sqrt(freedom / generator.chisquare(freedom, size=(num_resamples, 1)))
-    normal = generator.standard_normal((num_resamples, len(runs)))[:, codes]
-    if len(runs) == len(residual):
+    normal = generator.standard_normal((num_resamples, runs))[:, codes]
+    if runs == len(residual):
         # Weights say how often a point counts: its own variance is the smaller for it.
         weights = fit.points.weights / fit.points.weights.mean()
         spread = np.sqrt((weights * residual**2).sum() / freedom / weights)
         return np.asarray(fit.points.observed + residual + scale * normal * spread)
-    return np.asarray(fit.points.observed + residual + scale * normal * residual * np.sqrt(len(runs) / freedom))
+    return np.asarray(fit.points.observed + residual + scale * normal * residual * np.sqrt(runs / freedom))
 
 
 def refit_to(fit: LawFit, observed: Array) -> Samples:

@@ -49,7 +49,7 @@ class RunNoise:
 
 def run_noise(fit: LawFit) -> RunNoise | None:
     """The deviations of `fit`; None where its runs leave no freedom to tell them."""
-    _, codes = np.unique(fit.points.clusters, return_inverse=True)
+    codes = fit.points.runs()
     residual = fit.design().value(fit.theta[None, :])[0] - fit.points.observed
     count, weights = int(codes.max()) + 1, fit.points.weights
     if len(residual) == count:

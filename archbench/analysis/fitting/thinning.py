@@ -30,9 +30,10 @@ def thinned(points: Points) -> Part | None:
     """About 500 of the points, each weighing as much as those that it stands for; None where there are few."""
     if len(points.observed) <= MANY:
         return None
-    runs, codes = np.unique(points.clusters, return_inverse=True)
+    codes = points.runs()
+    runs = int(codes.max()) + 1
     generator = np.random.default_rng(0)
-    kept_runs = np.sort(generator.permutation(len(runs))[:_PART])
+    kept_runs = np.sort(generator.permutation(runs)[:_PART])
     each = max(1, _PART // len(kept_runs))
     chosen, weights = list[np.ndarray](), list[float]()
     order = np.argsort(codes, kind="stable")
@@ -46,4 +47,4 @@ def thinned(points: Points) -> Part | None:
         weights += [len(ordered) / len(picked)] * len(picked)
     index = np.concatenate(chosen)
     part = points.subset(index)
-    return Part(replace(part, weights=part.weights * np.array(weights)), index, len(runs))
+    return Part(replace(part, weights=part.weights * np.array(weights)), index, runs)

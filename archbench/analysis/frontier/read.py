@@ -16,8 +16,11 @@ from archbench.analysis.fitting.fit import Floor
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read_hull import hull_reading
 from archbench.analysis.frontier.read_joint import joint_reading
-from archbench.analysis.frontier.read_lines import line_reading
+from archbench.analysis.frontier.read_lines import line_reading, p_of_one_floor
 from archbench.analysis.frontier.reading import Form, Reading
+
+_LEVEL = 0.05
+"""Of the test of a common floor. A loss that nothing reduces is one number for a text: it is given up reluctantly."""
 
 
 def read_frontiers(
@@ -32,7 +35,8 @@ def read_frontiers(
 
     floor_nats: pins the common floor.
     The order is: a joint law where every one is a grid that identifies it; a law of cost above a common floor, which
-    may be zero, where every one has three sizes or more whose loss falls; else the hull of finished runs.
+    may be zero, where every one has three sizes or more whose loss falls, or above a floor of each where the runs
+    contradict a common one; else the hull of finished runs.
     """
     names = tuple(one.contender for one in group)
     if form in (None, Form.JOINT_LAW):
@@ -43,15 +47,17 @@ def read_frontiers(
             raise ValueError(f"no joint law: {refusal}")
     else:
         refusal = ""
-    if form is Form.OWN_FLOORS:
-        return side_by_side(
-            [
-                read_frontiers((one,), num_resamples=num_resamples, generator=generator, form=Form.COMMON_FLOOR)
-                for one in group
-            ]
-        )
     kept = [one.on_frontier() for one in group]
     cells = [one for one, _ in kept]
+    contradicted = ""
+    if form is None and floor_nats is None and (p_value := p_of_one_floor(cells)) is not None and p_value < _LEVEL:
+        form, contradicted = Form.OWN_FLOORS, f"the runs contradict a common floor (p {p_value:.2g})"
+    if form is Form.OWN_FLOORS:
+        alone = [
+            read_frontiers((one,), num_resamples=num_resamples, generator=generator, form=Form.COMMON_FLOOR)
+            for one in group
+        ]
+        return side_by_side(alone, "; ".join(part for part in (refusal, contradicted) if part))
     notes = "; ".join(
         [refusal, *(f"{name} {words}" for name, (_, words) in zip(names, kept, strict=True) if words)]
     ).strip("; ")
@@ -67,12 +73,12 @@ def read_frontiers(
     return hull_reading(cells, names, notes, num_resamples, generator)
 
 
-def side_by_side(readings: Sequence[Reading]) -> Reading:
+def side_by_side(readings: Sequence[Reading], why: str = "") -> Reading:
     """Contenders that were each read alone, in one reading; hulls among them leave it without exponents."""
     exponents = [one.exponents for one in readings if one.exponents is not None]
     return Reading(
         form=Form.OWN_FLOORS,
-        why="; ".join(one.why for one in readings if one.why),
+        why="; ".join(part for part in (why, *(one.why for one in readings)) if part),
         names=tuple(name for one in readings for name in one.names),
         frontiers=tuple(frontier for one in readings for frontier in one.frontiers),
         spans=tuple(span for one in readings for span in one.spans),

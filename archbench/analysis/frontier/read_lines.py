@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
+from scipy.stats import f as f_distribution
 
 from archbench.analysis.fitting.common_floor import FlooredLines, fit_floored_lines
 from archbench.analysis.fitting.fit import Floor
@@ -16,6 +17,9 @@ from archbench.analysis.frontier.reading import Form, LineFrontier, Reading, spa
 from archbench.analysis.frontier.scatter import Scatter
 from archbench.results.runs import size_number
 
+_OWN_PARAMETERS = 3
+_NOTHING_LEFT = 1e-6
+"""Residual of ln L below which data are free of noise, and no test is made."""
 _CHARGED = 0.9
 """Share of the degrees of freedom that a law with a floor keeps. It is not linear: by simulation, intervals that count
 them in full hold the truth in 93.5 to 94.5 % of studies with one seed."""
@@ -66,6 +70,26 @@ def line_reading(
         deviation=spread,
         without_each=partial(_without_each, cells, weights, data, names, floor),
     )
+
+
+def p_of_one_floor(cells: Sequence[FinishedRuns]) -> float | None:
+    """p of the hypothesis that all have one floor, by an F test of a common floor against floors of their own.
+
+    None for one contender, and where a contender has fewer than four cells or nothing is left to tell the scatter.
+    """
+    own_freedom = sum(len(one) - _OWN_PARAMETERS for one in cells)
+    if len(cells) < 2 or min(len(one) for one in cells) <= _OWN_PARAMETERS or own_freedom < 2:
+        return None
+    log_cost, log_loss, group = _laid_out(cells)
+    common = float(fit_floored_lines(log_cost, log_loss[None, :], group, floor="free").objective[0])
+    own = sum(
+        float(fit_floored_lines(one.log_cost, one.log_loss[None, :], np.zeros(len(one), dtype=np.intp)).objective[0])
+        for one in cells
+    )
+    if common < len(log_cost) * _NOTHING_LEFT**2:
+        return None
+    gain = max(common - own, 0.0) / (len(cells) - 1)
+    return float(f_distribution.sf(gain / max(own / own_freedom, 1e-300), len(cells) - 1, own_freedom))
 
 
 def _stacked(data: FlooredLines, lines: FlooredLines) -> FlooredLines:

@@ -4,7 +4,7 @@ Legend: R resamples, M arguments, C cost, L loss (nats).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -65,6 +65,17 @@ class Reading:
     def num_resamples(self) -> int:
         """R."""
         return len(self.frontiers[0].log_cost_at(np.zeros(1))) - 1
+
+    def turned(self) -> "Reading":
+        """The same reading with its contenders in the opposite order."""
+        return replace(
+            self,
+            names=self.names[::-1],
+            frontiers=self.frontiers[::-1],
+            spans=self.spans[::-1],
+            exponents=None if self.exponents is None else self.exponents[:, ::-1],
+            without_each=lambda: ((words, other.turned()) for words, other in self.without_each()),
+        )
 
     def reached(self, side: int) -> Floats:
         """ln L of one contender at the cheapest and the dearest run that it was read from, [1 + R, 2]."""

@@ -1,7 +1,6 @@
 """The study of one scan: a frontier with its laws for each contender and cost axis, and every pair compared."""
 
 import operator
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -10,20 +9,18 @@ import numpy as np
 
 from archbench.analysis.comparison.compare import Contender, compare, compared_with
 from archbench.analysis.comparison.multiplier import Window
-from archbench.analysis.frontier.compute_law import fit_compute_law
+from archbench.analysis.frontier.compute_law import MIN_CELLS, fit_compute_law, resample_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
 from archbench.analysis.frontier.noise import Noise, noise_of
-from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.read_joint import joint_fit
-from archbench.analysis.frontier.reading import Form, LineFrontier
 from archbench.analysis.frontier.resampled_laws import PowerLaws
 from archbench.analysis.frontier.resamples import Frontiers, draw
 from archbench.analysis.frontier.tiers import find_tiers, holm
-from archbench.analysis.significance import spread_interval
+from archbench.analysis.seeding import contender_generator
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import counted
@@ -133,9 +130,7 @@ def _fit_contenders(
         if not sets[name].curves:
             continue
         noise = noise_of(sets[name], [sets[other] for other in names if tracks[other] == tracks[name]])
-        # By name, so that a contender's intervals do not hang on who else is in the scan.
-        generator = np.random.default_rng((seed, zlib.crc32(name.encode())))
-        contenders.append(fit_curves(tracks[name], sets[name], noise, settings, generator))
+        contenders.append(fit_curves(tracks[name], sets[name], noise, settings, seed=seed))
     return contenders
 
 
@@ -144,21 +139,18 @@ def fit_curves(
     curves: CurveSet,
     noise: Noise | None,
     settings: StudyOptions,
-    generator: np.random.Generator,
-    frontiers: Frontiers | None = None,
+    *,
+    seed: int = 0,
 ) -> Contender:
-    """One contender's frontier, laws and resamples under known noise; sizes, tiers and warnings are left empty.
-
-    frontiers: those of `curves`, where they are laid out already.
-    """
-    frontiers = frontiers or Frontiers.of(curves)
+    """One contender's frontier, laws and resamples under known noise; sizes, tiers and warnings are left empty."""
+    frontiers = Frontiers.of(curves)
     points = frontier_points(frontiers)
-    draws = draw(curves.curves, noise, settings.num_resamples, generator)
+    draws = draw(curves.curves, noise, settings.num_resamples, contender_generator(seed, curves.contender))
     finished = FinishedRuns.of(curves)
-    law, lines = finished_law(curves, finished, "none", settings.num_resamples, generator)
+    law, lines = finished_law(curves, finished, "none", settings.num_resamples, seed)
     floor, floors = law, None
     if settings.floor == "free":
-        floor, floors = finished_law(curves, finished, "free", settings.num_resamples, generator)
+        floor, floors = finished_law(curves, finished, "free", settings.num_resamples, seed)
     mid_schedule = any(point.kind is PointKind.MID_SCHEDULE for point in points)
     result = FrontierResult(
         contender=curves.contender,
@@ -196,7 +188,7 @@ def finished_law(
     finished: FinishedRuns,
     floor: Literal["free", "none"],
     num_resamples: int,
-    generator: np.random.Generator,
+    seed: int,
 ) -> tuple[FitResult, PowerLaws | None]:
     """L(C) of the finished runs with its intervals, and the law of each resample; None where it may not be read.
 
@@ -215,18 +207,9 @@ def finished_law(
     if finished.num_sizes < MIN_SIZES:
         reason = f"{counted(finished.num_sizes, 'size')}; a frontier needs at least {MIN_SIZES}"
         return replace(fit, status=FitStatus.TOO_FEW_SIZES, reason=reason, params={}), None
-    form = Form.NO_FLOOR if floor == "none" else Form.COMMON_FLOOR
-    if fit.status is not FitStatus.OK or len(cells) < MIN_SIZES:
+    if fit.status is not FitStatus.OK or len(cells) < MIN_CELLS:
         return fit, None
-    reading = read_frontiers((finished,), num_resamples=num_resamples, generator=generator, form=form)
-    frontier = reading.frontiers[0]
-    if not isinstance(frontier, LineFrontier):
-        return fit, None
-    lines = frontier.lines
-    laws = PowerLaws(lines.alpha[1:, 0], lines.log_amplitude[1:, 0], lines.floor_nats[1:])
-    intervals = {"alpha_C": spread_interval(fit.params["alpha_C"], laws.alpha, reading.freedom)}
-    if floor == "free":
-        intervals["E"] = spread_interval(fit.params["E"], laws.floor_nats, reading.freedom)
+    intervals, laws = resample_compute_law(cells, fit.params, floor, num_resamples=num_resamples, seed=seed)
     return replace(fit, intervals=intervals), laws
 
 

@@ -16,6 +16,8 @@ class _OneVariable(Law):
     num_params = 3
     amplitudes = (0,)
     floor = 2
+    delta = float("inf")
+    """Least squares: such laws have few points, each the end of a run, and outliers are named by themselves."""
     with_floor: ClassVar[bool] = True
 
     def terms(self, logs: Array) -> Array:
@@ -47,8 +49,6 @@ class ComputeLaw(_OneVariable):
 
     name = "L(C)"
     title = "L(C)"
-    delta = float("inf")
-    """Least squares: a frontier has few runs, each the end of a size, and outliers are named by themselves."""
     equation = "L = E + (C_c/C)^alpha_C (Kaplan et al. 2020, eq 1.3, there with E = 0)"
     variables = ("C",)
     exponents: ClassVar[Exponents] = {1: ("C",)}

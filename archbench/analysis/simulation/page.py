@@ -91,7 +91,8 @@ def make_contender(
         )
     curve_set = CurveSet(name, CostAxis.KAPLAN, tuple(curves))
     noise = noise_of(curve_set, [curve_set])
-    return fit_curves("causal", curve_set, noise, StudyOptions(floor="none", num_resamples=resamples), generator)
+    settings = StudyOptions(floor="none", num_resamples=resamples)
+    return fit_curves("causal", curve_set, noise, settings, seed=int(generator.integers(2**32)))
 
 
 def simulate_table(table: Table, generator: np.random.Generator, resamples: int) -> list[Contender]:
