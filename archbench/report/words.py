@@ -17,6 +17,8 @@ from archbench.results.fits import (
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
 
+_LEAST_P = 1e-4
+
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
     """`1.41 [1.12, 1.93]`; a dash without an interval."""
@@ -43,6 +45,13 @@ def number(value: float, digits: int = 3) -> str:
         return f"{mantissa}e{int(exponent)}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:.{decimals}f}"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with two digits; below 0.0001 the bound alone, since no run tells more; a dash without one."""
+    if p_value is None:
+        return "-"
+    return "<0.0001" if p_value < _LEAST_P else number(p_value, 2)
 
 
 def alpha_text(fit: FitResult) -> str:
@@ -86,19 +95,19 @@ def unresolved_gains(frontier: FrontierResult) -> list[SizeGain]:
     return [one for one in frontier.gains if one.outcome is GainOutcome.NOT_RESOLVED]
 
 
-def gain_text(one: SizeGain) -> str:
+def gain_text(one: SizeGain, unit: str = "nats") -> str:
     """`size 4 gains 0.03 nats over size 3`, or that it does not, or that this is not resolved and what would tell."""
     size, rival = size_number(one.size_index), size_number(one.rival_index)
     seen = with_interval(one.interval, 2) if one.interval is not None else number(one.gain_nats, 2)
     if one.outcome is GainOutcome.GAINS:
-        return f"size {size} gains {seen} nats over size {rival}"
+        return f"size {size} gains {seen} {unit} over size {rival}"
     if one.outcome is GainOutcome.DOES_NOT_GAIN:
         expected = "" if one.expected_nats is None else f" where its law expects {number(one.expected_nats, 2)}"
-        return f"size {size} does not gain over size {rival} ({seen} nats{expected})"
+        return f"size {size} does not gain over size {rival} ({seen} {unit}{expected})"
     if one.interval is None:
-        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} nats"
+        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} {unit}"
         return f"size {size} is not resolved (its loss {bare} from size {rival} in bare figures; noise is unknown)"
-    return f"size {size} is not resolved ({seen} nats over size {rival}): {_settled_by(one)}"
+    return f"size {size} is not resolved ({seen} {unit} over size {rival}): {_settled_by(one)}"
 
 
 def _settled_by(one: SizeGain) -> str:
@@ -133,11 +142,6 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
             )
             known[record.contender] = known.get(record.contender, False) or counted
     return [name for name, counted in known.items() if not counted]
-
-
-def loss_text(loss_nats: float, factor: float | None) -> str:
-    """A loss in bits per byte where that is defined, else in nats per predicted token."""
-    return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:

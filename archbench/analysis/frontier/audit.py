@@ -27,7 +27,7 @@ from archbench.analysis.frontier.learning import learning_law, learning_reading
 from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders, holm_corrected
 from archbench.results.fits import Comparison, FitResult, FitStatus
-from archbench.results.runs import CostAxis, CurvePoint, RunRecord
+from archbench.results.runs import CostAxis, CurvePoint, RunRecord, distinct_axes
 
 AS_FITTED = "as fitted"
 PINNED_SHARES = (-0.1, 0.1)
@@ -183,7 +183,7 @@ def _variants(
     for share in PINNED_SHARES:
         yield f"common floor pinned {share:+.0%}", pinned(share)
     yield "learning curves", _by_learning_curves
-    for other in CostAxis:
+    for other in distinct_axes(records):
         if other is not axis:
             yield _AXIS_WORDS[other], elsewhere(records, other)
     if all(record.embedding_params > 0 for record in records if record.usable):
