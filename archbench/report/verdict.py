@@ -22,6 +22,7 @@ from archbench.report.words import (
     number,
     p_text,
     tiers_text,
+    tokens_apart_text,
     unresolved_gains,
     window_text,
     with_interval,
@@ -189,7 +190,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     labels, factor = labels_of(records), bits_per_byte_factor(records)
     needs, exponents = _multiplier_words(comparison, factor, labels), _exponent_words(comparison, labels)
     text = f"{name} {needs} {exponents}"
-    text += _answer_words(results, comparison)
+    text += tokens_apart_text(records, comparison) + _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
@@ -278,7 +279,7 @@ def _exponent_words(comparison: Comparison, labels: Labels) -> str:
     above = ""
     if comparison.floor_nats:
         above = f" above a common floor of {number(comparison.floor_nats)} {labels.nats}"
-    if comparison.form == Form.JOINT_LAW:
+    if comparison.form in (Form.JOINT_LAW, Form.OWN_FLOORS):
         above = " of the loss above each one's own floor"
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
     if said is Conclusion.NOT_TOLD_APART and known(difference):

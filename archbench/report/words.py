@@ -3,6 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
+from archbench.analysis.frontier.reading import Form
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import (
     Comparison,
@@ -18,6 +21,8 @@ from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
 
 _LEAST_P = 1e-4
+_TOKENS_APART = 1.5
+"""Factor between tokens a parameter from which on two ladders are called unlike:"""
 
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
@@ -142,6 +147,26 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
             )
             known[record.contender] = known.get(record.contender, False) or counted
     return [name for name, counted in known.items() if not counted]
+
+
+def tokens_apart_text(records: Sequence[RunRecord], pair: Comparison) -> str:
+    """That two ladders were trained on unlike numbers of tokens a parameter, which a factor between them holds too.
+
+    Empty where they are within a factor of 1.5, and where a joint law gives each its best number.
+    """
+    if pair.form == Form.JOINT_LAW or pair.headline is None or pair.headline.status is not FitStatus.OK:
+        return ""
+    ladders = {}
+    for name in (pair.baseline, pair.contender):
+        ends = [(run.curve[-1], run.non_embedding_params) for run in records if run.contender == name and run.usable]
+        ladders[name] = np.log(sorted((end.kaplan_flops, end.tokens / size) for end, size in ends)).T
+    # Where both have runs, at the middle of these costs: a ladder of fixed tokens has fewer a parameter the larger.
+    middle = (max(cost[0] for cost, _ in ladders.values()) + min(cost[-1] for cost, _ in ladders.values())) / 2
+    each = {name: float(np.exp(np.interp(middle, *ladder))) for name, ladder in ladders.items()}
+    if max(each.values()) < _TOKENS_APART * min(each.values()):
+        return ""
+    seen = ", ".join(f"{name} {number(tokens, 2)}" for name, tokens in each.items())
+    return f" Mind: tokens a parameter are unlike ({seen}); the factor is that of these ladders, training included."
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:
