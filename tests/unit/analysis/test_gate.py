@@ -364,7 +364,7 @@ def test_normal_noise_and_exact_laws_have_no_outliers() -> None:
     ("name", "text", "words"),
     [
         ("a.csv", "N,D,loss,loss\n1e8,2e9,3.1,3.2\n", "several columns are called 'loss'"),
-        ("a.csv", "N,D,loss\n1e8,2e9,3.1,7\n1e8,4e9,3.0,8\n", "more fields than the header's 3"),
+        ("a.csv", "N,D,loss\n1e8,2e9,3.1,7\n1e8,4e9,3.0,8\n", "row 1: 4 cells, expected 3 as in the first line"),
         ("a.jsonl", '{"N": 1e8, "D": 2e9, "loss": 3.1, "loss": 3.0}\n', "several columns are called 'loss'"),
         ("a.csv", "N,D,loss\n1e8,2e9,3.1\n1e8,4e9,three\n", "row 2: got 'three', expected a number"),
         ("a.jsonl", '{"N": [1, 2], "D": 2e9, "loss": 3.1}\n', "row 1: got '[1, 2]', expected a number"),
