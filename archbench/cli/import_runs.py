@@ -124,7 +124,7 @@ def import_runs(
     store.create()
     records = [replace(record, run_id=imported_run_id(record)) for record in records]
     index = ScanIndex(
-        name=name or scan_name(paths),
+        name=scan_name(paths) if name is None else name,
         description=f"Imported from {shown}; N {options['param_convention']}",
         baseline=baseline,
         runs=tuple(
@@ -140,7 +140,7 @@ def import_runs(
         },
     )
     check_names(
-        index, scan="--name" if name else f"{source}: say --name", contender=f"{source}: --arch {read.columns.arch}"
+        index, scan="--name" if name is not None else f"{source}: say --name", contender=f"{source}: --arch {read.columns.arch}"
     )
     admit = None if replaces else partial(require_free, store, rename=lambda free: shell_words("--name", free))
     if admit is not None:
