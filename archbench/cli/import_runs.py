@@ -140,7 +140,9 @@ def import_runs(
         },
     )
     check_names(
-        index, scan="--name" if name is not None else f"{source}: say --name", contender=f"{source}: --arch {read.columns.arch}"
+        index,
+        scan="--name" if name is not None else f"{source}: say --name",
+        contender=f"{source}: --arch {read.columns.arch}",
     )
     admit = None if replaces else partial(require_free, store, rename=lambda free: shell_words("--name", free))
     if admit is not None:

@@ -132,6 +132,7 @@ def test_an_unknown_command_or_option_is_a_usage_error(capsys: pytest.CaptureFix
     assert code_of("plan", "--nonsense") == 2
 
 
+@pytest.mark.provokes_a_defect
 def test_a_defect_is_told_as_one_and_shows_its_traceback_on_demand(
     spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Which reader takes a file, where nobody says it: none fails at what it does not know."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,11 @@ def test_no_reader_takes_a_file_of_nothing_for_its_own_and_none_fails_at_it(
         assert ended.value.code == 2, told
         assert told.splitlines()[-1].startswith(f"archbench: {file}: "), told
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(SystemExit) as ended:
+        main(["import", str(tmp_path / "x.csv"), *WORDS, *MEANT, "--runs", str(tmp_path / "runs")])
+    assert ended.value.code == 2
+    assert "x.csv: is neither a file nor a folder" in capsys.readouterr().err
