@@ -21,7 +21,7 @@ from archbench.runs.sealed import seal
 EXAMPLES = int(os.environ.get("ARCHBENCH_MUTATIONS", "10"))
 OLD = Path(__file__).parents[1] / "golden" / "release_0_1_0"
 HOSTILE: tuple[Any, ...] = (
-    *(None, True, -5, 0, 0.5, -1.0, 1e308, -1e308, 2**63, -(10**19), 10**400),
+    *(None, True, -5, 0, 0.5, -1.0, 1e308, -1e308, 5e-324, 1e-30, 2**63, -(10**19), 10**400),
     *("", "x" * 5000, "../../outside", "/outside", "a\x00b", "\u202e", "done", "1e9", [], {}, [[1]], {"a": {"b": []}}),
 )
 

@@ -62,9 +62,12 @@ def test_a_clean_table_enters_whole_and_nothing_is_said() -> None:
     ("column", "value", "kind", "words"),
     [
         ("loss", np.nan, "no_number", "no number in column 'loss' (--loss)"),
-        ("loss", np.inf, "no_number", "column 'loss' (--loss) is not finite"),
+        ("loss", np.inf, "no_number", "column 'loss' (--loss) is infinite, or above 1e+40"),
         ("loss", -1.0, "not_positive", "column 'loss' (--loss) is not positive"),
+        ("loss", 1e-300, "not_positive", "column 'loss' (--loss) is below 1e-12: as good as 0"),
         ("D", 0.0, "not_positive", "column 'D' (--tokens) is 0: before training"),
+        ("N", 1e19, "other_unit", "column 'N' (--params) is above 1e+18, which is no count"),
+        ("D", 1e30, "other_unit", "column 'D' (--tokens) is above 1e+18, which is no count"),
         ("N", 0.19, "other_unit", "column 'N' (--params) is below 1"),
         ("N", 40.0, "other_unit", "less than a millionth of the median"),
         ("C", np.nan, "no_number", "no number in column 'C' (--compute)"),
