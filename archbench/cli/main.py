@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ EXIT_PLUGIN = errors.PluginError.exit_code
 EXIT_DEFECT = 70
 """EX_SOFTWARE of sysexits.h."""
 EXIT_INTERRUPTED = 130
+_NOWHERE = "the current folder has been removed; change into one that is there"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
@@ -107,11 +109,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; a problem is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
-    code = exit_code_of(arguments, debug="--debug" in arguments)
+    somewhere = _is_somewhere()
+    code = exit_code_of(arguments, debug="--debug" in arguments) if somewhere else _say(_NOWHERE, EXIT_USAGE)
     flush()
     if (lost := lost_output()) is not None:
         code = _say(lost, code or EXIT_USAGE)
     sys.exit(code)
+
+
+def _is_somewhere() -> bool:
+    """Whether the current folder exists: one may stand in a folder that somebody has removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:

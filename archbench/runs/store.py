@@ -1,7 +1,7 @@
 """The run store: one directory for each run, and for each scan a list of the runs that it is made of."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,6 +16,7 @@ from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile, read_json, write_atomically
 from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.lease import read_lease
+from archbench.runs.locks import locked
 from archbench.runs.records import read_end, read_record
 from archbench.runs.sealed import read_sealed, write_sealed
 from archbench.spec.identity import RunPlan
@@ -179,10 +180,16 @@ class RunStore:
                 problems += [record.details["problem"]] if "problem" in record.details else []
         return tuple(records), tuple(dict.fromkeys(problems))
 
-    def save_scan(self, index: ScanIndex) -> Path:
-        """Stores `index` under its scan's name, in place of an older one."""
-        path = self._scan_file(index.name)
-        write_sealed(path, index.model_dump(mode="json"))
+    def save_scan(self, index: ScanIndex, admit: Callable[[ScanIndex], None] | None = None) -> Path:
+        """Stores `index` under its scan's name, in place of an older one.
+
+        `admit` raises where it may not be; no other command stores a list between that and the end.
+        """
+        with locked(self.scans_dir, ".lock", "the lists of scans"):
+            if admit is not None:
+                admit(index)
+            path = self._scan_file(index.name)
+            write_sealed(path, index.model_dump(mode="json"))
         return path
 
     def scan(self, name: str) -> ScanIndex:
