@@ -1,6 +1,5 @@
 """The command line: a group whose commands are imported when they are called, so that `--help` answers at once."""
 
-import importlib
 import io
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from archbench import errors
+from archbench.cli.lazy import LazyGroup
 from archbench.cli.terminal import echo, flush, lost_output, prepare_streams
 
 PROGRAM = "archbench"
@@ -43,10 +43,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> where the command is, and what it does; the text stands here so that `--help` imports no command."""
 
 
-class LazyGroup(click.Group):
-    """Knows its commands by name, and asks plug-ins for a name that it does not know."""
+class CommandLine(LazyGroup):
+    """Asks plug-ins for a name that it does not know."""
 
     _asked_plugins = False
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, places={name: place for name, (place, _) in COMMANDS.items()}, **settings)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Own commands in the order in which a person meets them, then those of plug-ins."""
@@ -55,12 +58,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
-        if cmd_name in COMMANDS:
-            module, attribute = COMMANDS[cmd_name][0].split(":")
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
-        self._ask_plugins()
-        return self.commands.get(cmd_name)
+        if cmd_name not in COMMANDS:
+            self._ask_plugins()
+        return super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
         command_host().notify("register_commands", cli=self)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(package_name="archbench", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of any error.")
 def cli(debug: bool) -> None:

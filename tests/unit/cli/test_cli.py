@@ -11,7 +11,7 @@ import click
 import pytest
 
 from archbench.builtins.tools.journal import journal_file, note_run, read_journal
-from archbench.cli.main import COMMANDS, LazyGroup, cli, main
+from archbench.cli.main import COMMANDS, CommandLine, cli, main
 from archbench.errors import DataError
 from archbench.host import default_host
 from archbench.spec.models import load_spec
@@ -80,7 +80,7 @@ def test_reading_commands_never_import_torch(spec: Path, arguments: list[str]) -
 
 def test_every_command_of_the_table_is_there_and_documented() -> None:
     context = click.Context(cli)
-    assert isinstance(cli, LazyGroup)
+    assert isinstance(cli, CommandLine)
     present = [name for name, (target, _) in COMMANDS.items() if _exists(target)]
     assert {"run", "plan", "status", "plugins", "doctor", "schema", "runs"} <= set(present)
     for name in present:
