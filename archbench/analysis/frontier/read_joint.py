@@ -167,9 +167,11 @@ def joint_reading(
 
 def _exponents(group: Sequence[FinishedRuns], laws: Sequence[Floats]) -> Floats:
     """alpha·beta/(alpha + p·beta) of each law [1 + R, contenders]: exponent of the excess loss where N is best."""
-    columns = [
-        law[:, 2] * law[:, 3] / (law[:, 2] + _cost_power(one) * law[:, 3]) for one, law in zip(group, laws, strict=True)
-    ]
+    with np.errstate(invalid="ignore"):  # a resample without either term has none
+        columns = [
+            law[:, 2] * law[:, 3] / (law[:, 2] + _cost_power(one) * law[:, 3])
+            for one, law in zip(group, laws, strict=True)
+        ]
     return np.stack(columns, axis=1)
 
 

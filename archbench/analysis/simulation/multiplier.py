@@ -101,6 +101,10 @@ class Cell:
     """Noise of the dearest run over that of the cheapest."""
     shared: float = 0.0
     """Correlation of the noise of equal seeds at equal cells."""
+    trunk: float = 0.0
+    """Correlation of the noise of runs of one size and seed, as of branches of one training."""
+    floor_gap: float = 0.0
+    """How much higher X's irreducible loss is, in nats; its multiplier then falls with scale."""
 
 
 def cells() -> Iterator[Cell]:
@@ -118,6 +122,12 @@ def cells() -> Iterator[Cell]:
         for growth in (3.0, 1 / 3.0):
             yield Cell(ladders, "chinchilla", 1.3, seeds, 0.006, growth)
     yield Cell(ladders, "chinchilla", 1.3, 3, 0.01, shared=0.6)
+    for design in (DESIGNS[-1], DESIGNS[-2]):
+        for seeds in (1, 3):
+            yield Cell(design, "chinchilla", 1.3, seeds, 0.005, trunk=0.8)
+    for noise in (0.003, 0.01):
+        for seeds in (1, 3):
+            yield Cell(DESIGNS[0], "chinchilla", 1.3, seeds, noise, floor_gap=0.2)
 
 
 def simulate(cell: Cell, generator: np.random.Generator) -> tuple[FinishedRuns, FinishedRuns]:
@@ -131,12 +141,16 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[FinishedRuns, 
         # The same law at `factor` times the compute: more tokens on a grid, along the ladder on a ladder.
         grid = len({size for size, _ in runs}) < len(runs) or cell.design.name.startswith("iso")
         loss = surface(params, tokens * factor) if grid else surface(params * factor**0.5, tokens * factor**0.5)
+        loss = loss + cell.floor_gap * (name == "X")
         scale = cell.noise * cell.growth ** (np.log(cost / cost.min()) / max(np.log(cost.max() / cost.min()), 1e-9))
         own = generator.standard_normal((len(runs), cell.seeds))
         if cell.shared:
             own = np.sqrt(cell.shared) * common + np.sqrt(1 - cell.shared) * own
         order = np.argsort(cost, kind="stable")
         sizes = np.unique(params, return_inverse=True)[1]
+        if cell.trunk:
+            of_trunks = generator.standard_normal((int(sizes.max()) + 1, cell.seeds))[sizes]
+            own = np.sqrt(cell.trunk) * of_trunks + np.sqrt(1 - cell.trunk) * own
         drawn = np.log(loss)[:, None] + scale[:, None] * own
         sides.append(
             FinishedRuns(
@@ -151,6 +165,20 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[FinishedRuns, 
             )
         )
     return sides[0], sides[1]
+
+
+def log_truth(cell: Cell, window_nats: tuple[float, float]) -> float:
+    """Mean over the window of the true ln m: ln k, or less by what a higher floor costs X along its ladder."""
+    if not cell.floor_gap:
+        return float(np.log(cell.factor))
+    size = np.geomspace(1e5, 1e13, 20_001) * SCALES.get(cell.law, 1.0)
+    loss = np.log(LAWS[cell.law](size, 20.0 * size))
+    higher = np.log(LAWS[cell.law](size, 20.0 * size) + cell.floor_gap)
+    high, low = np.log(window_nats)
+    wanted = np.linspace(high, low, 17)
+    # Both ladders have D = 20·N, on which compute is proportional to the square of the size.
+    at, at_higher = (np.interp(-wanted, -one, 2.0 * np.log(size)) for one in (loss, higher))
+    return float(np.log(cell.factor) + np.mean(at - at_higher))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +202,15 @@ def run_cell(cell: Cell, studies: int, resamples: int, seed: int = 0) -> Outcome
         reading = read_frontiers(sides, num_resamples=resamples, generator=generator)
         found.append(headline_multiplier(reading))
     readable = [one for one in found if one.status is FitStatus.OK and one.multiplier is not None]
-    intervals = [one.multiplier for one in readable if one.multiplier is not None]
+    pairs = [
+        (one.multiplier, log_truth(cell, one.window_nats)) for one in readable if one.multiplier and one.window_nats
+    ]
+    intervals = [interval for interval, _ in pairs]
     widths = [np.log(one.high / one.low) for one in intervals if one.low > 0]
     return Outcome(
-        coverage=float(np.mean([one.covers(cell.factor) for one in intervals])) if intervals else float("nan"),
+        coverage=float(np.mean([one.covers(np.exp(truth)) for one, truth in pairs])) if pairs else float("nan"),
         width=float(np.exp(np.median(widths))) if widths else float("nan"),
-        bias=float(np.mean([np.log(one.value / cell.factor) for one in intervals])) if intervals else float("nan"),
+        bias=float(np.mean([np.log(one.value) - truth for one, truth in pairs])) if pairs else float("nan"),
         told_apart=float(np.mean([not one.covers(1.0) for one in intervals])) if intervals else float("nan"),
         refused=1.0 - len(readable) / studies,
         forms=tuple(Counter(one.form for one in found).most_common()),
@@ -201,6 +232,8 @@ def main() -> None:
         out = run_cell(cell, options.studies, options.resamples)
         noise = f"{100 * cell.noise:g} %" + (f", x{cell.growth:.2g} along the ladder" if cell.growth != 1 else "")
         noise += f", {cell.shared:g} shared" if cell.shared else ""
+        noise += f", {cell.trunk:g} of it by trunk" if cell.trunk else ""
+        noise += f"; floor of X {cell.floor_gap:g} nats higher" if cell.floor_gap else ""
         print(
             f"| {cell.design.name} | {cell.law} | {cell.factor:g} | {cell.seeds} | {noise} "
             f"| {100 * out.coverage:.1f} % | {out.width:.2f}x | {out.bias:+.3f} | {100 * out.told_apart:.1f} % "
