@@ -22,8 +22,10 @@ _COMPUTE_APART = 1e3
 """No count of FLOPs differs by more from 6ND: embeddings, attention, experts and recurrence are all less."""
 _LIKE_PF_DAYS = 30.0
 _LEAST_PLACES = 3
-_BITS_WITHIN = 0.04
-"""Of the ratio 1/ln 2: architectures that are worth comparing differ by a few per cent in loss."""
+_BITS_WITHIN = 0.08
+"""Of the ratio 1/ln 2: half or twice the compute is a few per cent of loss."""
+_BITS_SPREAD = 1.05
+"""Largest ratio over the least: a unit's is the same at every size."""
 _LEAST_DIGITS = 4
 """Losses with fewer significant digits are equal by chance."""
 
@@ -65,32 +67,44 @@ def refuse_other_units(finished: Sequence[Finished], meant: Meant) -> None:
 
 
 def _refuse_apart(runs: Sequence[Finished], field: str, meant: Meant) -> None:
-    """Refuses a contender that has far less of something than the others at the losses that it shares with them."""
+    """Refuses a contender that has far less of something, or far more, than the others at the losses that it shares."""
     letter = QUANTITIES[field]
     if meant.contenders is None or len(runs) < 2 or any(letter not in one.values for one in runs):
         return
-    name = np.concatenate([np.full(len(one.rows), one.name, dtype=object) for one in runs])
+    ratios = _times_less(runs, letter)
+    # The one that has less is named first: its column holds millions where the others' holds ones.
+    name = max(ratios, key=lambda one: ratios[one])
+    if ratios[name] < _APART:
+        name = min(ratios, key=lambda one: ratios[one])
+    ratio = ratios[name]
+    if 1 / _APART < ratio < _APART:
+        return
+    own = _span(np.concatenate([one.values[letter] for one in runs if one.name == name]))
+    others = _span(np.concatenate([one.values[letter] for one in runs if one.name != name]))
+    head = f"{meant.source}: {flag_of(field)} {meant.columns[field]}"
+    raise SpecError(
+        f"{head}: {name} has {own}, {_others(runs, name)} {others} at like losses: a factor {max(ratio, 1 / ratio):.2g} is "
+        f"no difference of architectures; bring the column to one unit, or read {name} alone: "
+        f"{meant.contenders.alone(name)} with {_own_unit(field, ratio, meant)} (imports of one --text NAME compare)"
+    )
+
+
+def _times_less(runs: Sequence[Finished], letter: str) -> dict[str, float]:
+    """Contender -> how many times less it has than the others at the losses that both reach; 1 where there are none."""
+    whose = np.concatenate([np.full(len(one.rows), one.name, dtype=object) for one in runs])
     loss = np.concatenate([one.values["L"] for one in runs])
     value = np.concatenate([one.values[letter] for one in runs])
+    found = {}
     for one in runs:
-        own = name == one.name
+        own = whose == one.name
         low, high = max(loss[own].min(), loss[~own].min()), min(loss[own].max(), loss[~own].max())
-        if low > high:
-            continue
         shared = (loss >= low) & (loss <= high)
-        ratio = _typical(value, ~own, shared) / _typical(value, own, shared)
-        if ratio > _APART:
-            others = _others(runs, one)
-            raise SpecError(
-                f"{meant.source}: {flag_of(field)} {meant.columns[field]}: {one.name} has {_span(value[own])}, {others} "
-                f"{_span(value[~own])} at like losses: {ratio:.2g} times as much is no difference of architectures; bring "
-                f"the column to one unit, or read {one.name} alone: {meant.contenders.alone(one.name)} with "
-                f"{_own_unit(field, ratio, meant)} (imports of one --text NAME compare)"
-            )
+        found[one.name] = _typical(value, ~own, shared) / _typical(value, own, shared) if low <= high else 1.0
+    return found
 
 
 def _typical(value: Array, whose: np.ndarray, shared: np.ndarray) -> float:
-    """Median over the runs at shared losses; of a contender whose losses lie on both sides of them, over all its runs."""
+    """Median over the runs at shared losses, or over all of one whose losses lie on both sides of them."""
     chosen = whose & shared
     return float(np.median(value[chosen if chosen.any() else whose]))
 
@@ -99,7 +113,7 @@ def _own_unit(field: str, ratio: float, meant: Meant) -> str:
     """The flag that gives one contender's column its own unit; a factor is offered where none was stated."""
     if field == "compute" and meant.compute_unit == "flops" and _is_pf_days(ratio):
         return "--compute-unit pf-days"
-    factor = "FACTOR" if field in meant.stated else f"1e{3 * round(math.log10(ratio) / 3)}"
+    factor = "FACTOR" if field in meant.stated or ratio < 1 else f"1e{3 * round(math.log10(ratio) / 3)}"
     return f"--scale {field}={factor}"
 
 
@@ -108,9 +122,7 @@ def _refuse_far_from_6nd(runs: Sequence[Finished], meant: Meant) -> None:
     if meant.compute_unit not in ("flops", "pf-days") or "compute" in meant.stated:
         return
     known = [one for one in runs if {"N", "D", "C"} <= set(one.values)]
-    ratios = {
-        one.name: float(np.median(6.0 * one.values["N"] * one.values["D"] / one.values["C"])) for one in known
-    }
+    ratios = {one.name: float(np.median(6.0 * one.values["N"] * one.values["D"] / one.values["C"])) for one in known}
     far = [name for name, ratio in ratios.items() if not 1 / _COMPUTE_APART < ratio < _COMPUTE_APART]
     if not far:
         return
@@ -137,8 +149,8 @@ def _span(value: Array) -> str:
     return f"{value.min():.3g} to {value.max():.3g}"
 
 
-def _others(runs: Sequence[Finished], one: Finished) -> str:
-    return next(other.name for other in runs if other is not one) if len(runs) == 2 else "the others"
+def _others(runs: Sequence[Finished], name: str) -> str:
+    return next(one.name for one in runs if one.name != name) if len(runs) == 2 else "the others"
 
 
 def suspicions_between(finished: Sequence[Finished]) -> dict[str, tuple[Suspicion, ...]]:
@@ -150,8 +162,9 @@ def suspicions_between(finished: Sequence[Finished]) -> dict[str, tuple[Suspicio
         found[one.name].append(_suspicion("losses_of_another", one, words))
     for one, low, high in _in_bits(runs):
         words = (
-            f"its losses are {low:.3g} to {high:.3g} times those of {_others(runs, one)} at equal N and D, and 1/ln 2 is "
-            f"{1 / NATS_PER_BIT:.3g}: bits beside nats? Then read each alone, by --where, with its own --loss-unit"
+            f"its losses are {low:.3g} to {high:.3g} times those of {_others(runs, one.name)} at equal N and D, and "
+            f"1/ln 2 is {1 / NATS_PER_BIT:.3g}: bits beside nats? Then read each alone, by --where, with its own "
+            "--loss-unit"
         )
         found[one.name].append(_suspicion("bits_beside_nats", one, words))
     return {name: tuple(own) for name, own in found.items()}
@@ -177,7 +190,7 @@ def _with_losses_of_another(runs: Sequence[Finished]) -> list[tuple[Finished, Fi
 
 
 def _in_bits(runs: Sequence[Finished]) -> list[tuple[Finished, float, float]]:
-    """Contenders whose losses are 1/ln 2 times the others' wherever both have runs of one N and D; least and largest."""
+    """Contenders whose losses are 1/ln 2 times the others' at every N and D that both have; least and largest ratio."""
     if len(runs) < 2 or any(not {"N", "D"} <= set(one.values) for one in runs):
         return []
     # Three decimals of a logarithm: one size where it agrees to a tenth of a per cent.
@@ -197,6 +210,7 @@ def _in_bits(runs: Sequence[Finished]) -> list[tuple[Finished, float, float]]:
     for one in runs:
         ratio = (means[one.name] / means.drop(columns=one.name).median(axis=1)).dropna()
         apart = (ratio * NATS_PER_BIT - 1).abs()
-        if len(ratio) >= _LEAST_PLACES and (apart < _BITS_WITHIN).all():
+        alike = len(ratio) >= _LEAST_PLACES and ratio.max() < _BITS_SPREAD * ratio.min()
+        if alike and (apart < _BITS_WITHIN).all():
             found.append((one, float(ratio.min()), float(ratio.max())))
     return found

@@ -1,7 +1,8 @@
 """The gate before every analysis of a table: which rows of one architecture enter, which do not and why.
 
 In this order: cells that are empty or impossible, exact repeats, parts of curves that a restart superseded, runs that
-diverged, sweeps. Contenders are held against each other afterwards (`contenders.py`). Each row that is left out is named with its reason. Nothing is corrected.
+diverged, sweeps. Each row that is left out is named with its reason. Nothing is corrected. Contenders are held against
+each other afterwards (`contenders.py`).
 """
 
 import shlex
@@ -309,7 +310,7 @@ def _settings_tried(sieve: _Sieve, best_of: Sequence[str]) -> Array:
     cells = sieve.rows.others[list(best_of)]
     places = pd.Series(_places(sieve, by_seed=False), index=cells.index)
     different = pd.concat([places.rename("place"), cells], axis=1).drop_duplicates().groupby("place").size()
-    return places.map(different).to_numpy(dtype=float)
+    return np.asarray(different.loc[places], dtype=float)
 
 
 def _keep_best(sieve: _Sieve, best_of: Sequence[str]) -> None:

@@ -241,6 +241,22 @@ def _count_words(doubtful: list[str], columns: Mapping[str, str], values: Mappin
     return f"{'; '.join(parts)}; expected counts of {what}: {'; '.join((*remedies, as_counts))}"
 
 
+def _check_losses_of_one(column: str, loss: Array, source: str, contenders: Contenders) -> None:
+    """Refuses losses that are as large as perplexities of one contender, and not of the others."""
+    typical = {
+        name: _median(own["L"])
+        for name, own in contenders.parts({"L": loss}).items()
+        if np.isfinite(own["L"]).sum() >= _LEAST_ROWS
+    }
+    odd = [name for name, median in typical.items() if _TYPICAL_LOSS < median < math.inf]
+    if odd and len(odd) < len(typical):
+        raise SpecError(
+            f"{source}: {odd[0]}: --loss {column}: half of the values are above {typical[odd[0]]:.4g}, large for nats "
+            f"per token; perplexity? say --loss-unit ppl, of {odd[0]} alone with {contenders.alone(odd[0])}; nats "
+            "indeed? say --loss-unit nats"
+        )
+
+
 def _check_loss(column: str, loss: Array, source: str, contenders: Contenders | None) -> None:
     for unit, pattern in _UNIT_NAMES.items():
         if re.search(pattern, column, re.IGNORECASE):
@@ -251,18 +267,8 @@ def _check_loss(column: str, loss: Array, source: str, contenders: Contenders | 
     given = loss[np.isfinite(loss) & (loss > 0)]
     if not len(given):
         return
-    parts = contenders.parts({"L": loss}) if contenders else {}
-    odd = [
-        part
-        for part, own in parts.items()
-        if len(own["L"]) >= _LEAST_ROWS and _TYPICAL_LOSS < _median(own["L"]) < math.inf
-    ]
-    if odd and contenders and len(odd) < len(parts):
-        raise SpecError(
-            f"{source}: {odd[0]}: --loss {column}: half of the values are above {_median(parts[odd[0]]['L']):.4g}, large "
-            f"for nats per token; perplexity? say --loss-unit ppl, of {odd[0]} alone with {contenders.alone(odd[0])}; "
-            "nats indeed? say --loss-unit nats"
-        )
+    if contenders:
+        _check_losses_of_one(column, loss, source, contenders)
     typical, large = float(np.median(given)), float((given > _LARGEST_LOSS).mean())
     if typical > _TYPICAL_LOSS or large > _MOST_LARGE:
         raise SpecError(

@@ -168,7 +168,7 @@ def run_tables(
     points: str = "all",
     treatment: Treatment = PLAIN,
 ) -> list[RunTable]:
-    """One table for each architecture, in order of name, of the rows that the gate let in; of none, where it let in none.
+    """One table for each architecture, in order of name, of the rows that the gate let in, which may be none.
 
     Points of one run share arch, params, seed (and run), if `--step` says that there are several. Raises SpecError for
     a column that is missing or no number, for units that cannot be meant, of all architectures or of one, and for a
@@ -184,19 +184,14 @@ def run_tables(
     tables = []
     for arch in whole.archs:
         chosen = np.ones(len(frame), dtype=bool) if contenders is None else np.asarray(contenders.names == arch)
-        if not chosen.any():
-            tables.append(_none_of(arch, whole, source, treatment))
-            continue
         rows = _rows(frame, chosen, values, columns, treatment, f"{source}: {arch}" if arch else source)
         tables.append(_table(arch, rows, admit(rows, treatment), whole, source, treatment))
-    meant = Meant(
-        source, _numbered(columns), contenders, compute_unit, frozenset({*treatment.scale, *treatment.log10})
-    )
+    meant = Meant(source, _numbered(columns), contenders, compute_unit, frozenset({*treatment.scale, *treatment.log10}))
     return [_choose(table, points) for table in _held_apart(tables, meant)]
 
 
 def _held_apart(tables: Sequence[RunTable], meant: Meant) -> list[RunTable]:
-    """The same with what looks wrong beside the others. Raises SpecError where one is in another unit than the others."""
+    """The same with what looks wrong beside the others. Raises SpecError where one is in another unit than they."""
     finished = [_finished(table) for table in tables]
     refuse_other_units(finished, meant)
     between = suspicions_between(finished)
@@ -428,19 +423,6 @@ def _table(arch: str, rows: Rows, admitted: Admitted, whole: _Whole, source: str
     return RunTable(arch, values, clusters, last, gate, rows.numbers[kept])
 
 
-def _none_of(arch: str, whole: _Whole, source: str, treatment: Treatment) -> RunTable:
-    """The table of an architecture none of whose rows was asked for, or has labels."""
-    outside = whole.left_out_of(arch)
-    gate = Admission(
-        source=source,
-        rows_read=sum(len(one.rows) for one in outside),
-        loss_unit=treatment.loss_in,
-        left_out=outside,
-    )
-    none = np.zeros(0, dtype=int)
-    return RunTable(arch, {"L": np.zeros(0)}, none.astype(object), none.astype(bool), gate, none)
-
-
 def _last_of_each(clusters: np.ndarray, length: Array | None) -> np.ndarray:
     finished = np.ones(len(clusters), dtype=bool)
     if length is not None and len(clusters):
@@ -449,6 +431,8 @@ def _last_of_each(clusters: np.ndarray, length: Array | None) -> np.ndarray:
 
 
 def _choose(table: RunTable, points: str) -> RunTable:
+    if not len(table):
+        return table
     if points == "final":
         return table.take(table.finished)
     if points == "efficient":
