@@ -22,7 +22,7 @@ from archbench.host import Host, default_host, load_host
 from archbench.user_folders import cache_folder
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from archbench.cli.console import DataConsole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -211,7 +211,7 @@ def _between_words(text: str) -> str:
     return "\n".join(lines)
 
 
-def table_console() -> "Console":
+def table_console() -> "DataConsole":
     """A console for tables: as wide as the terminal, or wide enough not to wrap where nobody watches."""
     from archbench.cli.console import DataConsole, StandardOutput
 

@@ -13,7 +13,7 @@ from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
-from archbench.results.runs import RunRecord, size_scan_results
+from archbench.results.runs import CostAxis, RunRecord, distinct_axes, size_scan_results
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def compare(
     records, scans = _find(RunStore(runs_dir), a, b, scan)
     _check_units(records, a, b)
     asked = _window(window)
-    frontiers, comparisons = analyse_scan(records, baseline=a, window=asked)
+    frontiers, on_all_axes = analyse_scan(records, baseline=a, window=asked)
+    axes = distinct_axes(records)
+    comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
     mind = [words for words in (mixed_arithmetic(records), unequal_choices(records)) if words]
     if as_json:
@@ -180,7 +182,7 @@ def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecor
     from rich.table import Table
 
     from archbench.report.labels import labels_of
-    from archbench.report.words import crossover_text, multiplier_text, number, window_text, with_interval
+    from archbench.report.words import crossover_text, multiplier_text, p_text, window_text, with_interval
 
     labels = labels_of(records)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -192,13 +194,13 @@ def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecor
         table.add_row(
             labels.axis_names[pair.cost_axis],
             multiplier_text(found).strip("`"),
-            number(found.p_value, 2) if found is not None and found.p_value is not None else "-",
+            p_text(found.p_value if found is not None else None),
             window_text(found, unit=False) if found is not None else "-",
             with_interval(pair.alpha_difference) if pair.alpha_difference else "-",
-            number(pair.p_value, 2) if pair.p_value is not None else "-",
+            p_text(pair.p_value),
             crossover_text(pair, labels.axis_names),
         )
-    table_console().print(table)
+    table_console().print_whole(table)
 
 
 def _read_from(pair: "Comparison") -> str:
@@ -226,7 +228,6 @@ def _places(
     """What the comparison says at the user's own cost or loss, on every axis that has it."""
     from archbench.analysis.comparison.at import compare_at_cost, compare_at_loss
     from archbench.analysis.frontier.scan import fit_contenders
-    from archbench.results.runs import CostAxis
 
     for flag, value in (("--at-cost", at_cost), ("--at-loss", at_loss)):
         if value is not None and not 0.0 < value < float("inf"):
@@ -234,7 +235,7 @@ def _places(
     if at_cost is None and at_loss is None:
         return []
     found = []
-    for axis in CostAxis:
+    for axis in distinct_axes(records):
         sides = {one.name: one for one in fit_contenders(records, axis, baseline=a)}
         if a not in sides or b not in sides or sides[a].track != sides[b].track:
             continue

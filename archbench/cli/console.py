@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from archbench.cli.terminal import write
@@ -17,6 +18,12 @@ class DataConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """See rich: the text of every cell, heading and line."""
         return super().render_str(terminal_text(text), **options | {"markup": False, "emoji": False})
+
+    def print_whole(self, table: Table) -> None:
+        """Prints `table`, words that are longer than their column folded: a number that is cut is another number."""
+        for column in table.columns:
+            column.overflow = "fold"
+        self.print(table)
 
 
 class StandardOutput(io.TextIOBase):

@@ -50,7 +50,7 @@ def fit_allocation(file: Path, options: dict[str, Any], *, as_json: bool) -> Non
         for row in rows:
             status = row.status.value + (f": {row.reason}" if row.reason else "")
             table.add_row(row.approach, str(row.points), _cell(row.of_params), _cell(row.of_tokens), status)
-        table_console().print(table)
+        table_console().print_whole(table)
         for row in rows:
             for line in row.notes:
                 echo(f"{row.approach}: {line}")

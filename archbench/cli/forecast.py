@@ -8,18 +8,20 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import json_option, print_json, runs_option
-from archbench.cli.fit import BEST, chosen_law, fit_table, print_laws
 from archbench.cli.forecast_transfer import TransferQuestion, answer_transfer
+from archbench.cli.law_fits import asked_law, chosen_law, fit_table
+from archbench.cli.law_text import print_laws
 from archbench.cli.run_tables import load_tables, optional_table_options, parse_floor
 from archbench.cli.terminal import echo
 from archbench.cli.usual_columns import require_loss, with_usual_columns
-from archbench.errors import SpecError, nearest
+from archbench.errors import SpecError
 from archbench.results.fits import Interval
 
 if TYPE_CHECKING:
     from archbench.analysis.fitting.forecast import Forecast
     from archbench.analysis.planning.scan_forecast import ScanForecast
     from archbench.cli.outputs.analysis import BudgetRow, ForecastRow
+    from archbench.report.labels import Labels
 
 NOTHING = 1.5
 """An interval of a loss that spans this factor could hold anything."""
@@ -126,47 +128,45 @@ def _of_scan(
     as_json: bool,
 ) -> None:
     from archbench.analysis.planning.scan_forecast import forecast_scan
-    from archbench.results.runs import CostAxis, size_scan_results
+    from archbench.cli.scan_runs import size_scan_of
+    from archbench.report.labels import labels_of
+    from archbench.results.runs import CostAxis
     from archbench.runs.store import RunStore
 
-    store = RunStore(runs_dir)
-    index = store.scan(scan)
-    names = list(dict.fromkeys(run.contender for run in index.runs))
-    if contender is not None and contender not in names:
-        raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    ended = (store.record(run) for run in index.runs)
-    records = size_scan_results(record for record in ended if record is not None)
+    names, records = size_scan_of(RunStore(runs_dir), scan, contender)
     found = [
         forecast_scan(
             records, name, asked[0], at=asked[1], axis=CostAxis(axis), resamples=max(resamples, 100), seed=seed
         )
-        for name in ([contender] if contender else names)
+        for name in names
     ]
     if as_json:
         from archbench.cli.outputs.analysis import ScanForecastOutput
 
         print_json(ScanForecastOutput(scan, found))
         return
+    labels = labels_of(records)
     for one in found:
-        _print_scan(one)
+        _print_scan(one, labels)
 
 
-def _print_scan(one: "ScanForecast") -> None:
+def _print_scan(one: "ScanForecast", labels: "Labels") -> None:
     floor = f", floor {one.frontier.floor}"
     echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
     echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
     for row in one.budgets:
         parts = []
         if row.loss:
-            parts.append(f"loss {_loss(row.loss.loss)} nats{_beyond(row.loss)}")
+            by = "L(N,D)" if row.loss is row.joint_loss else "L(C)"
+            parts.append(f"loss {_loss(row.loss.loss)} {labels.nats} by {by}{_beyond(row.loss)}")
         if row.params and row.tokens and row.joint_loss:
             parts.append(f"N {_span(row.params, '.3g')}, D {_span(row.tokens, '.3g')}")
             if row.joint_loss is not row.loss:
-                parts.append(f"there {row.joint_loss.loss.value:.4g} nats by L(N,D){_beyond(row.joint_loss)}")
+                parts.append(f"there {row.joint_loss.loss.value:.4g} {labels.nats} by L(N,D){_beyond(row.joint_loss)}")
         words = ", ".join(parts) or "no forecast"
-        echo(f"{one.contender}: {row.flops:.3g} FLOPs ({one.cost_axis.value}): {words}")
+        echo(f"{one.contender}: {row.flops:.3g} {labels.axis_names[one.cost_axis]}: {words}")
     for point in one.at:
-        echo(f"{one.contender}: {_words_of(point)} nats by L(N,D){_beyond(point)}")
+        echo(f"{one.contender}: {_words_of(point)} {labels.nats} by L(N,D){_beyond(point)}")
 
 
 def _read(law: str, result: Any, points: str) -> str:
@@ -178,12 +178,9 @@ def _read(law: str, result: Any, points: str) -> str:
 def _of_table(
     file: Path, budgets: Sequence[float], points: "Sequence[dict[str, float]]", options: dict[str, Any]
 ) -> "list[ForecastRow]":
-    from archbench.analysis.laws.catalogue import law_named
-
     options = with_usual_columns(file, options)
     require_loss(options)
-    name, floor = options["law_name"] or BEST, parse_floor(options["floor"])
-    law = None if name == BEST else law_named(name)
+    law, floor = asked_law(options), parse_floor(options["floor"])
     if law is not None:
         _check_asked(law, budgets, points, options)
     return [_one(law, table, floor, (budgets, points), options) for table in load_tables(file, options)]
@@ -329,7 +326,7 @@ def _loss(interval: Interval) -> str:
 def _span(interval: Interval, digits: str) -> str:
     low, high = interval.low, interval.high
     if low != low:
-        return f"{interval.value:{digits}} (interval {interval.method})"
+        return f"{interval.value:{digits}} (interval unknown)"
     if high > _KNOWN * low:
         return f"{interval.value:{digits}} (not known within a factor of {_KNOWN:g})"
     return f"{interval.value:{digits}} ({low:{digits}} to {high:{digits}})"

@@ -103,6 +103,7 @@ def import_runs(
     columns that look like another unit are refused.
     """
     from archbench.analysis.tables.read import run_tables
+    from archbench.report.labels import COUNTED
     from archbench.runs.imported import imported_run_id, write_imported
     from archbench.runs.replacing import check_names, require_free
     from archbench.runs.store import IndexedRun, RunStore, ScanIndex
@@ -127,7 +128,7 @@ def import_runs(
     records = [replace(record, run_id=imported_run_id(record)) for record in records]
     index = ScanIndex(
         name=name or scan_name(paths),
-        description=f"Imported from {shown}; N {options['param_convention']}",
+        description=f"Imported from {shown}; N counts parameters {COUNTED[options['param_convention']]}",
         baseline=baseline,
         runs=tuple(
             IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=record.run_id)

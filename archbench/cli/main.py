@@ -107,14 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; a problem is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
-    code = _invoke(arguments, debug="--debug" in arguments)
+    code = exit_code_of(arguments, debug="--debug" in arguments)
     flush()
     if (lost := lost_output()) is not None:
         code = _say(lost, code or EXIT_USAGE)
     sys.exit(code)
 
 
-def _invoke(arguments: Sequence[str], *, debug: bool) -> int:
+def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
+    """Runs the command line and returns its exit code; debug: a problem is raised instead of said in one line."""
     output = sys.stdout
     try:
         result: Any = cli.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from archbench.cli.common import note, print_json, table_console
+from archbench.cli.scan_runs import size_scan_of
 from archbench.cli.terminal import echo
-from archbench.errors import SpecError, nearest
+from archbench.errors import SpecError
 from archbench.runs.store import RunStore
 from archbench.units import counted, human_count
 
@@ -76,21 +77,17 @@ def show_next(
     Raises SpecError where no contender's do.
     """
     from archbench.planning.next_runs import Question, next_runs
-    from archbench.results.runs import CostAxis, size_scan_results
+    from archbench.report.labels import labels_of
+    from archbench.results.runs import CostAxis
 
     if budget is not None and quantity != "loss":
         raise SpecError("--budget: is where the loss is asked for; add --quantity loss")
     if scan not in store.scan_names():
         raise SpecError(f"{store.root}: no run of {scan!r} has finished; `archbench run` trains them")
-    index = store.scan(scan)
-    names = list(dict.fromkeys(run.contender for run in index.runs))
-    if contender is not None and contender not in names:
-        raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
-    ended = (store.record(run) for run in index.runs)
-    records = size_scan_results(record for record in ended if record is not None)
+    names, records = size_scan_of(store, scan, contender)
     question = Question("loss" if quantity == "loss" else "exponent", budget, spend, CostAxis(axis), warmup_steps)
     plans, refusals = [], list[str]()
-    for name in [contender] if contender else names:
+    for name in names:
         try:
             plans.append(next_runs(records, name, question))
         except SpecError as error:
@@ -102,19 +99,23 @@ def show_next(
 
         print_json(NextOutput(scan, axis, plans, refusals))
         return
+    flops = labels_of(records).axis_names[CostAxis(axis)]
     for one in plans:
-        _print(one, axis)
+        _print(one, flops)
     for line in refusals:
         note(line)
 
 
-def _print(one: "NextRuns", axis: str) -> None:
+def _print(one: "NextRuns", flops: str) -> None:
+    """flops: which ones the cost of runs counts, in words."""
     from rich.table import Table
+
+    from archbench.report.words import number
 
     echo(f"{one.contender}: {one.quantity} is {one.value:.4g}, by {one.law} on {one.points}")
     echo(
         f"its standard error is {one.std_now:.2g} and would be {one.std_after:.2g} after "
-        f"{counted(sum(run.count for run in one.runs), 'run')} of {human_count(one.spent)} FLOPs ({axis}) together:"
+        f"{counted(sum(run.count for run in one.runs), 'run')} of {number(one.spent)} {flops} together:"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("N", "D", "FLOPs a run", "seeds"):
@@ -123,8 +124,8 @@ def _print(one: "NextRuns", axis: str) -> None:
         table.add_row(
             human_count(round(run.params)),
             human_count(round(run.tokens)),
-            human_count(run.flops),
+            number(run.flops),
             str(run.count),
         )
-    table_console().print(table)
+    table_console().print_whole(table)
     echo("")

@@ -186,10 +186,8 @@ def _options(function: F, *, required: bool) -> F:
             type=click.Choice(["auto", "percentile", "bca", "profile"]),
             default="auto",
             show_default=True,
-            help=(
-                "Percentiles of a bootstrap of the runs, bias-corrected and accelerated ones, or profile likelihood; "
-                "auto: of L(C), L(N) and L(D) on finished runs the intervals that reports give, of others percentiles."
-            ),
+            help="Of the bootstrap, or profile likelihood; auto: the reports' own of L(C), L(N) and L(D) on finished "
+            "runs, else percentiles.",
         ),
         click.option("--random-seed", type=int, default=0, show_default=True, help="Of the bootstrap."),
     )

@@ -32,8 +32,12 @@ _SIX = (2.0, 20.0)
 
 
 def with_usual_columns(file: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with the columns that `file` calls by usual names, and says which, if no column is named by a flag."""
-    if any(options.get(name) is not None for name in _ASKED) or not file.is_file():
+    """`options` with the columns that `file` calls by usual names, and says which.
+
+    Where a flag names any column, the loss alone is looked for: what a fit is to, it always needs.
+    """
+    named = any(options.get(name) is not None for name in _ASKED)
+    if (named and options["loss"] is not None) or not file.is_file():
         return options
     from archbench.analysis.tables.read import read_table
 
@@ -43,13 +47,16 @@ def with_usual_columns(file: Path, options: dict[str, Any]) -> dict[str, Any]:
     taken = {flag: name for flag, name in found.items() if name is not None}
     if "loss" not in taken:
         return options
+    if named:
+        note(f"column by its usual name: --loss {taken['loss']}; name another by this flag")
+        return options | {"loss": taken["loss"]}
     if "run" in taken and "step" in known:
         taken["step"] = known["step"]
     if "params" in taken and "tokens" in taken and "compute" not in taken:
         taken["compute"] = "6ND"
     unit = options["compute_unit"] or _unit(frame, taken)
-    said = ", ".join(f"--{flag} {name}" for flag, name in taken.items())
-    note(f"columns by their usual names: {said}{f' --compute-unit {unit}' if unit else ''}; name others by these flags")
+    flags = [f"--{flag} {name}" for flag, name in taken.items()] + ([f"--compute-unit {unit}"] if unit else [])
+    note(f"columns by their usual names: {', '.join(flags)}; name others by these flags")
     return options | taken | {"compute_unit": unit}
 
 

@@ -125,11 +125,11 @@ class _Asked:
 def _quantity(quantity: Quantity, budget: float, cost: CostModel, *, joint: bool, fit: LawFit) -> _Asked:
     if quantity == "exponent":
         if joint:
-            words = "exponent of the loss above its floor against compute, on the best split by L(N,D)"
+            words = "exponent of the loss above its floor against compute, on the best split"
             return _Asked(words, lambda params: compute_exponent(params, cost))
-        floor = "above its floor" if fit.result.floor == "free" else "itself, without a floor"
-        return _Asked(f"exponent alpha_C of the loss {floor} by L(C)", lambda params: params["alpha_C"])
-    words = f"loss at {budget:.3g} FLOPs" + (" on the best split by L(N,D)" if joint else " by L(C)")
+        floor = "above its floor" if fit.result.floor == "free" else "itself"
+        return _Asked(f"exponent alpha_C of the loss {floor} against compute", lambda params: params["alpha_C"])
+    words = f"loss at {budget:.3g} FLOPs" + (" on the best split" if joint else "")
     if not joint:
         return _Asked(words, lambda params: float(fit.law.predict(params, C=budget)[0]))
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from archbench.analysis.laws.kaplan import CriticalBatch
-from archbench.report.plotting import new_figure, plain, style_of, styled
-from archbench.report.study_figures import LOSS, log_axes
+from archbench.report.plotting import log_axes, new_figure, plain, style_of, styled
+from archbench.report.study_figures import LOSS
 from archbench.report.words import number
 from archbench.results.fits import FitStatus
 from archbench.results.studies import BatchStudy, BatchTradeOff, NoiseScaleStudy
@@ -105,11 +105,9 @@ def critical_batches(studies: Sequence[BatchStudy], noises: Sequence[NoiseScaleS
             [], [], style.marker, color=style.color, markerfacecolor="white", markersize=4,
             label=f"{plain(noise.contender)}: gradient noise scale",
         )  # fmt: skip
-    log_axes(axes)
+    log_axes(axes, f"{LOSS}; training goes to the right", "batch (tokens)")
     axes.yaxis.set_major_formatter(lambda value, _: human_count(value))
     axes.invert_xaxis()
-    axes.set_xlabel(f"{LOSS}; training goes to the right")
-    axes.set_ylabel("batch (tokens)")
     axes.set_title("Critical batch against loss")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

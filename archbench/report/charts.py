@@ -19,8 +19,8 @@ from archbench.results.runs import CostAxis, size_number
 from archbench.units import human_count
 
 _TOKENS, _LOSS = "tokens", "loss"
-_CURVES, _ENVELOPE, _LAW, _MULTIPLIER, _BEYOND = (
-    "learning curves", "envelopes", "laws, 95 % bands", "multipliers, 95 % bands", "extrapolated",
+_CURVES, _RUNS, _ENVELOPE, _LAW, _MULTIPLIER, _BEYOND = (
+    "learning curves", "finished runs", "envelopes", "laws, 95 % bands", "multipliers, 95 % bands", "extrapolated",
 )  # fmt: skip
 
 
@@ -38,9 +38,10 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
         charts[f"overview_{file_stem(track)}"] = Chart(
             "Loss against cost", axes, loss, mine, hidden=(_CURVES,), groups=names
         )
-        charts[f"learning_curves_{file_stem(track)}"] = Chart(
-            "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
-        )
+        if any(one.curves.has_curves for one in members):
+            charts[f"learning_curves_{file_stem(track)}"] = Chart(
+                "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
+            )
         for name in names:
             charts[f"frontier_{file_stem(name)}"] = Chart(
                 f"{name}: compute-efficient frontier", axes, loss, tuple(lines[name]), tuple(spans[name]),
@@ -85,7 +86,7 @@ def _edge(edge: Floats | None) -> list[float]:
 
 
 def _curve_lines(name: str, on: Mapping[CostAxis, Contender]) -> Iterator[Line]:
-    """One line for each size; one more for each axis on which its points are others."""
+    """One line for each size, or point for each run; one more for each axis on which its points are others."""
     for axis, one in on.items():
         dominated = {size.size_index for size in one.result.sizes if size.dominated}
         for number_, curve in enumerate(one.curves.curves):
@@ -100,7 +101,8 @@ def _curve_lines(name: str, on: Mapping[CostAxis, Contender]) -> Iterator[Line]:
                 same = {_TOKENS: curve.tokens.tolist(), **same}
             label = f"{name}, size {size_number(curve.size_index)} (N {human_count(curve.non_embedding_params)})"
             end = "cross" if curve.size_index in dominated else "circle"
-            yield Line(label, name, _CURVES, same, curve.loss_nats.tolist(), look="thin", end=end)
+            layer = _CURVES if one.curves.has_curves else _RUNS
+            yield Line(label, name, layer, same, curve.loss_nats.tolist(), look="thin", end=end)
 
 
 def _same_points(curve: MeanCurve, others: Sequence[MeanCurve], number_: int) -> bool:

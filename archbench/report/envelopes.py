@@ -28,7 +28,15 @@ class LawLine:
 
 
 def envelope_line(one: Contender) -> tuple[Floats, Floats]:
-    """Costs and losses (nats) of the envelope, from its first point to the end of the longest run."""
+    """Costs and losses (nats) of the envelope, from its first point to the end of the longest run.
+
+    Of runs without learning curves it joins those that no cheaper one beats, and ends with the last of them: a run that
+    ends between two others would not have had the loss of the cheaper one.
+    """
+    if not one.curves.has_curves:
+        costs, losses = np.log([(point.cost, point.loss_nats) for point in one.result.points]).T
+        cost = np.unique(np.concatenate([np.linspace(costs[0], costs[-1], GRID), costs]))
+        return np.exp(cost), np.exp(np.interp(cost, costs, losses))
     spent = max(float(curve.cost[-1]) for curve in one.curves.curves)
     cost = np.geomspace(one.result.points[0].cost, spent, GRID)
     losses = np.min([step.value(np.log(cost)) for step in one.frontiers.steps], axis=0)

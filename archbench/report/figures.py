@@ -12,10 +12,10 @@ from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.labels import OWN, Labels
-from archbench.report.plotting import new_figure, placed_figure, plain, style_of, styled
+from archbench.report.plotting import log_axes, new_figure, placed_figure, plain, style_of, styled
+from archbench.report.size_marks import mark_sizes
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
-from archbench.results.runs import size_number
 from archbench.units import human_count
 
 _MANY = 8
@@ -33,7 +33,8 @@ def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
         cost, loss = envelope_line(one)
         axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=plain(one.name))
         curves = one.curves.curves
-        ends = [curve for curve in curves[:: max(1, -(-len(curves) // _MANY))] if curve.finished[-1]]
+        step = max(1, -(-len(curves) // _MANY)) if one.curves.has_curves else 1
+        ends = [curve for curve in curves[::step] if curve.finished[-1]]
         axes.plot(
             [curve.cost[-1] for curve in ends],
             [curve.loss_nats[-1] for curve in ends],
@@ -43,7 +44,7 @@ def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
             markerfacecolor="white",
         )
         _law(axes, one, cost, style.color)
-    _log_axes(axes, labels.axis_labels[contenders[0].result.cost_axis], labels.loss_label)
+    log_axes(axes, labels.axis_labels[contenders[0].result.cost_axis], labels.loss_label)
     axes.set_title("Loss against compute: lower envelope of each size scan")
     axes.legend(title="envelope (line), runs' ends (marker), law and 95 % band (thin)", title_fontsize=8)
     return figure
@@ -51,12 +52,11 @@ def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
 
 @styled
 def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
-    """One contender: every size's learning curve, the envelope, the law with its band; dominated sizes, tiers."""
+    """One contender: every size's learning curve or finished runs, the envelope, the law with its band; tiers."""
     figure, (axes,) = placed_figure(6.4, 4.4)
     dominated = {size.size_index for size in one.result.sizes if size.dominated}
     curves = one.curves.curves
     _all_curves(axes, curves, dominated)
-    _label_sizes(axes, curves, dominated)
     cost, loss = envelope_line(one)
     color = style_of(max(index, 1)).color
     axes.plot(cost, loss, color=color, linewidth=2.2, zorder=3, label="envelope")
@@ -64,10 +64,11 @@ def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
     _tiers(axes, one)
     if dominated:
         axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
-    _log_axes(axes, labels.axis_labels[one.result.cost_axis], labels.loss_label)
+    log_axes(axes, labels.axis_labels[one.result.cost_axis], labels.loss_label)
     axes.minorticks_off()
     axes.set_title(f"{plain(one.name)}: compute-efficient frontier")
     axes.legend(loc="lower left")
+    mark_sizes(axes, curves, dominated)
     return figure
 
 
@@ -119,11 +120,11 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
         points = comparison.multipliers
         losses = np.array([point.loss_nats for point in points])
         bands = [([p.multiplier for p in points], 0.13), ([p.interval_90 for p in points], 0.2)]
-        certain = all(known(point.multiplier) for point in points)
-        for bounds, alpha in bands if certain and len(shown) <= _MANY_BANDS else []:
+        certain = np.array([known(point.multiplier) for point in points])
+        for bounds, alpha in bands if len(shown) <= _MANY_BANDS else []:
             low = np.maximum([bound.low for bound in bounds], 1e-6)
             high = np.minimum([bound.high for bound in bounds], 1e6)
-            axes.fill_between(losses, low, high, color=style.color, alpha=alpha, linewidth=0)
+            axes.fill_between(losses, low, high, where=certain, color=style.color, alpha=alpha, linewidth=0)
         values = np.array([point.multiplier.value for point in points])
         outside = np.array([point.extrapolated for point in points])
         last = int((~outside).sum())
@@ -142,9 +143,9 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
             linewidth=0.9,
             linestyle=(0, (1, 2)),
         )
-        if certain and len(shown) > _MANY_BANDS:
+        if len(shown) > _MANY_BANDS:
             # Bands would cover each other: intervals stand at a few losses instead.
-            for point in points[number_of % 3 : last : 4]:
+            for point in [one for one in points[number_of % 3 : last : 4] if known(one.multiplier)]:
                 axes.plot([point.loss_nats] * 2, [point.multiplier.low, point.multiplier.high], color=style.color)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -166,7 +167,7 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
 
 @styled
 def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
-    """Loss against tokens seen, a panel for each contender, on common axes."""
+    """Loss against tokens seen, a panel for each contender, on common axes; a run without a curve is a dot."""
     columns = min(len(contenders), 3)
     rows = -(-len(contenders) // columns)
     figure, panels = placed_figure(2.3 + 2.3 * columns, 2.8 * rows, rows, columns)
@@ -176,8 +177,9 @@ def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Fi
         for number_, curve in enumerate(curves):
             grey = 0.75 - 0.75 * number_ / max(len(curves) - 1, 1)
             label = f"N {human_count(curve.non_embedding_params)}" if len(curves) <= _MANY else None
-            panel.plot(curve.tokens, curve.loss_nats, color=str(grey), linewidth=1.1, label=label)
-        _log_axes(panel, "tokens seen", labels.loss_label)
+            marker = "." if len(curve.tokens) == 1 else ""
+            panel.plot(curve.tokens, curve.loss_nats, marker=marker, color=str(grey), linewidth=1.1, label=label)
+        log_axes(panel, "tokens seen", labels.loss_label)
         panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)
         panel.set_ylabel(f"validation loss ({labels.nats})")
@@ -223,22 +225,6 @@ def _law(axes: Axes, one: Contender, cost: Floats, color: str, *, label: bool = 
     )
 
 
-def _label_sizes(axes: Axes, curves: Sequence[MeanCurve], dominated: set[int]) -> None:
-    step = max(1, -(-len(curves) // _MANY))
-    for curve in curves[::step]:
-        mark = f"{size_number(curve.size_index)}: {human_count(curve.non_embedding_params)}"
-        axes.annotate(
-            mark,
-            (curve.cost[-1], curve.loss_nats[-1]),
-            textcoords="offset points",
-            xytext=(5, 4),
-            fontsize=7,
-            color="0.35" if curve.size_index in dominated else "0.1",
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8},
-            zorder=5,
-        )
-
-
 def _tiers(axes: Axes, one: Contender) -> None:
     """Shades the costs at which the larger sizes of a tier ended: compute that did not lower the loss."""
     ends = {curve.size_index: float(curve.cost[-1]) for curve in one.curves.curves}
@@ -248,28 +234,3 @@ def _tiers(axes: Axes, one: Contender) -> None:
             costs = [ends[size] for size in tier.size_indices if size in ends]
             axes.axvspan(min(costs), max(costs), color="0.93", zorder=0, label=label)
             label = None
-
-
-def _log_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    dense = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low > 4 else dense))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    left, right = axes.get_xlim()
-    if right / left < 100:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(_short))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-
-
-def _short(value: float, _: object) -> str:
-    """A cost on an axis: `5e11`, `200k`, `30`."""
-    if value < 1e9:
-        return human_count(value)
-    mantissa, exponent = f"{value:.0e}".split("e")
-    return f"{mantissa}e{int(exponent)}"

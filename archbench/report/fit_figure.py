@@ -28,7 +28,7 @@ _LABELS = {
     "D": "tokens D",
     "C": "compute C",
     "S": "steps S",
-    "L": "loss L (nats per predicted token)",
+    "L": "loss L",
     "B": "critical batch B (tokens)",
     "D_F": "fine-tuning tokens D_F",
     "D_T": "effective data transferred D_T",
@@ -48,16 +48,15 @@ def check_form(path: Path) -> None:
         raise SpecError(f"--plot {path}: there is no folder {path.parent}")
 
 
-def draw_fit(path: Path, fit: LawFit, *, title: str = "") -> None:
+def draw_fit(path: Path, fit: LawFit, *, title: str = "", loss_unit: str) -> None:
     """Stores the figure of `fit` as `path`: points alone where the fit may not be read."""
-    path.write_bytes(_FORMS[path.suffix.lower()](_drawn(fit, title)))
+    path.write_bytes(_FORMS[path.suffix.lower()](_drawn(fit, title, loss_unit)))
 
 
 @styled
-def _drawn(fit: LawFit, title: str) -> "Figure":
-    figure, (above, below) = new_figure(6.4, 5.6, rows=2)
-    if (rows := above.get_gridspec()) is not None:
-        rows.set_height_ratios([3, 1])
+def _drawn(fit: LawFit, title: str, loss_unit: str) -> "Figure":
+    figure, panels = new_figure(6.4, 5.6 if fit.ok else 4.2, rows=2 if fit.ok else 1)
+    above, below = panels[0], panels[-1]
     across, groups = _across(fit), _groups(fit)
     response = np.exp(fit.points.observed)
     for number, (label, chosen) in enumerate(groups):
@@ -72,19 +71,27 @@ def _drawn(fit: LawFit, title: str) -> "Figure":
     name = f"{plain(title)}: {fit.result.law}" if title else fit.result.law
     status = "" if fit.ok else f" ({fit.result.status.value}: no law is drawn)"
     above.set_title(name + status)
-    for axes in (above, below):
+    for axes in panels:
         axes.set_xscale("log")
-    above.tick_params(which="both", labelbottom=False)
-    below.sharex(above)
+    if fit.ok:
+        _residuals(above, below)
     above.set_yscale("log")
     _plain_ticks(above)
-    above.set_ylabel(_LABELS[fit.law.response])
-    below.axhline(0.0, color="#7f7f7f", linewidth=0.8)
-    below.set_ylabel("measured\nless law (%)")
+    above.set_ylabel(_LABELS[fit.law.response] + (f" ({loss_unit})" if fit.law.response == "L" else ""))
     below.set_xlabel(_x_label(fit))
     if len(groups) > 1:
         above.legend(title=_group_title(fit), ncols=1 if len(groups) < 5 else 2)
     return figure
+
+
+def _residuals(above: "Axes", below: "Axes") -> None:
+    """The lower panel of a law: a third as high, on the axis of the upper one."""
+    if (rows := above.get_gridspec()) is not None:
+        rows.set_height_ratios([3, 1])
+    above.tick_params(which="both", labelbottom=False)
+    below.sharex(above)
+    below.axhline(0.0, color="#7f7f7f", linewidth=0.8)
+    below.set_ylabel("measured\nless law (%)")
 
 
 def _x_label(fit: LawFit) -> str:

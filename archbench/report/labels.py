@@ -7,7 +7,8 @@ from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL
 from archbench.results.runs import IMPORTED, CostAxis, RunRecord
 
 _PER_TOKEN = "nats per token"
-_PARAMS: Mapping[str, str] = {"non_embedding": "without embeddings", "total": "with embeddings"}
+COUNTED: Mapping[str, str] = {"non_embedding": "without embeddings", "total": "with embeddings"}
+"""What N counts, by the convention that a person states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Labels:
 def labels_of(records: Iterable[RunRecord]) -> Labels:
     """The labels that are true of all of `records`: where they differ, both are named."""
     runs = list(records)
-    counted = _either(_PARAMS.get(_stated(run, "param_convention", "non_embedding"), "not stated") for run in runs)
+    counted = _either(COUNTED.get(_stated(run, "param_convention", "non_embedding"), "not stated") for run in runs)
     active = any(run.details.get("params_active") for run in runs)
-    params = (f"active, {counted}" if active else counted) or _PARAMS["non_embedding"]
+    params = (f"active, {counted}" if active else counted) or COUNTED["non_embedding"]
     executed = _executed(runs)
     units = {_stated(run, "loss_unit", _PER_TOKEN) for run in runs}
     per_byte = bool(units) and _PER_TOKEN not in units

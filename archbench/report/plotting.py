@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from archbench.display import markdown_cell, markdown_text
 from archbench.durable import write_whole
 from archbench.results.runs import CostAxis
+from archbench.units import human_count
 
 if TYPE_CHECKING:
     # Matplotlib takes a third of a second; every command that only knows of report sections would wait for it.
@@ -73,6 +74,10 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_COARSE = (1.0, 2.0, 5.0)
+_DENSE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
+"""Ticks in each decade of a logarithmic axis: of a long one, and of one that spans a factor of four at most."""
+_LEAST_TICKS = 3
 _LABEL_LETTERS = 40
 """Letters of a name that a figure has room for."""
 
@@ -137,6 +142,40 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
+def log_axes(axes: "Axes", xlabel: str, ylabel: str, *, counts_below: float = 1e9) -> None:
+    """Both axes in logarithms, named, with ticks that a narrow range still shows.
+
+    counts_below: up to where the horizontal axis counts as people do, `200k`; from there on `5e11`.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = LogLocator(subs=_COARSE if high / low > 4 else _DENSE)
+    axes.yaxis.set_major_locator(ticks)
+    if sum(low <= tick <= high for tick in ticks.tick_values(low, high)) < _LEAST_TICKS:
+        axes.yaxis.set_major_locator(FixedLocator(MaxNLocator(5).tick_values(low, high)))
+        axes.set_ylim(low, high)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    left, right = axes.get_xlim()
+    if right / left < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=_COARSE))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value, counts_below)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+
+
+def short_count(value: float, counts_below: float = 1e12) -> str:
+    """A number on an axis: `30`, `200k`, and from `counts_below` on `5e11`."""
+    if value < counts_below:
+        return human_count(value)
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 @styled

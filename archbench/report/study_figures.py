@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import ComputeLaw, DataLaw, SizeLaw
 from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.study_points import different_tokens
-from archbench.report.plotting import AXIS_NAMES, new_figure, plain, style_of, styled
+from archbench.report.labels import OWN, Labels
+from archbench.report.plotting import AXIS_NAMES, log_axes, new_figure, plain, short_count, style_of, styled
 from archbench.report.words import number
 from archbench.results.fits import FitResult, FitStatus
 from archbench.results.studies import (
@@ -28,11 +29,10 @@ from archbench.results.studies import (
 from archbench.units import human_count
 
 LOSS = "validation loss (nats)"
-_DENSE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
 
 
 @styled
-def single_law(studies: Sequence[SizeStudy | DataStudy]) -> Figure:
+def single_law(studies: Sequence[SizeStudy | DataStudy], labels: Labels = OWN) -> Figure:
     """Loss against N, or against D, of every contender, with its law."""
     figure, (axes,) = new_figure(5.4, 3.8)
     sizes = isinstance(studies[0], SizeStudy)
@@ -46,10 +46,9 @@ def single_law(studies: Sequence[SizeStudy | DataStudy]) -> Figure:
             grid = np.geomspace(x.min() / 1.3, x.max() * 1.3, 100)
             law = (SizeLaw if sizes else DataLaw)().predict(law_drawn.params, **{"N" if sizes else "D": grid})
             axes.plot(grid, law, color=style.color, linestyle=style.dashes, linewidth=1.3)
-    axes.set_xlabel("parameters without embeddings, N" if sizes else "different training tokens, D")
-    axes.set_ylabel(LOSS)
     axes.set_title("Loss against size" if sizes else "Lowest loss against data")
-    log_axes(axes)
+    across = f"parameters {labels.params}, N" if sizes else "different training tokens, D"
+    log_axes(axes, across, f"validation loss ({labels.nats})", counts_below=1e12)
     axes.legend()
     return figure
 
@@ -151,9 +150,7 @@ def steps(study: LearningCurveStudy) -> Figure:
             rest = L - (study.law.params["N_c"] / size) ** study.law.params["alpha_N"]
             above = rest > 0
             right.plot(s[above], rest[above], style.marker, color=style.color, markersize=4, markerfacecolor="white")
-    log_axes(left)
-    left.set_xlabel("steps, S")
-    left.set_ylabel(LOSS)
+    log_axes(left, "steps, S", LOSS, counts_below=1e12)
     left.set_title("Learning curves at constant batch")
     left.legend(fontsize=7)
     if study.law.status is FitStatus.OK:
@@ -200,9 +197,7 @@ def least_compute(study: LearningCurveStudy) -> Figure | None:
             grid = np.geomspace(C[chosen].min(), C[chosen].max(), 100)
             text = f"law, $\\alpha_C$ = {number(law.params['alpha_C'])}"
             axes.plot(grid, ComputeLaw().predict(law.params, C=grid), color="black", linewidth=1.0, label=text)
-        log_axes(axes)
-        axes.set_xlabel(label)
-        axes.set_ylabel(LOSS)
+        log_axes(axes, label, LOSS, counts_below=1e12)
     panels[0].set_title("Compute as spent")
     panels[1].set_title("Compute at a batch far below critical")
     panels[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -226,9 +221,7 @@ def isoflop(study: IsoflopStudy) -> Figure:
             )
         if budget.best_params is not None and budget.loss_nats is not None:
             left.plot(budget.best_params, budget.loss_nats, "x", color="black", markersize=7)
-    log_axes(left)
-    left.set_xlabel("parameters without embeddings, N")
-    left.set_ylabel(LOSS)
+    log_axes(left, "parameters without embeddings, N", LOSS, counts_below=1e12)
     left.set_title("isoFLOP parabolas (x: minimum)")
     left.legend(fontsize=7)
     found = [budget for budget in study.budgets if budget.best_params is not None]
@@ -260,28 +253,9 @@ def _by_size(points: Sequence[StudyPoint]) -> dict[int, list[StudyPoint]]:
     return {size: [point for point in points if point.non_embedding_params == size] for size in sizes}
 
 
-def log_axes(axes: Axes) -> None:
-    """Both axes in logarithms, with ticks that a narrow range of losses still shows."""
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low > 4 else _DENSE))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    left, right = axes.get_xlim()
-    if right / left < 100:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(_short))
-
-
 def _counts(axes: Axes, xlabel: str, ylabel: str) -> None:
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(_short))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
         axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-
-
-def _short(value: float, _: object) -> str:
-    return human_count(value) if value < 1e12 else f"{value:.0e}".replace("e+", "e")

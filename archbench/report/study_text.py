@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from archbench.display import markdown_list, markdown_text
 from archbench.report.plotting import markdown_table
-from archbench.report.words import law_words, number, with_interval
+from archbench.report.words import law_words, number, p_text, with_interval
 from archbench.results.fits import FitResult, FitStatus
 from archbench.results.studies import (
     Allocation,
@@ -113,7 +113,7 @@ def comparisons_table(pairs: Sequence[StudyComparison]) -> str:
         return ""
     rows = [
         [pair.quantity, f"{pair.contender} / {pair.baseline}", pair.at or "-", with_interval(pair.ratio),
-         number(pair.p_value, 2)]
+         p_text(pair.p_value)]
         for pair in pairs
     ]  # fmt: skip
     return markdown_table(["quantity", "ratio of", "at", "ratio, 95 %", "p"], rows, right=(3, 4))

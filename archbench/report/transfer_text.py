@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from archbench.display import Markdown, markdown_line, markdown_list, markdown_text
 from archbench.report.plotting import markdown_table
-from archbench.report.words import known, law_words, number, with_interval
+from archbench.report.words import known, law_words, number, p_text, with_interval
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import size_number
 from archbench.results.transfer import (
@@ -221,7 +221,7 @@ def ranking_text(one: DirectionRanking) -> str:
         [
             f"{' → '.join(pair.first)} over {' → '.join(pair.second)}",
             with_interval(pair.ratio),
-            "-" if pair.holm_p_value is None else number(pair.holm_p_value, 2),
+            p_text(pair.holm_p_value),
             "yes" if pair.told_apart else "no",
         ]
         for pair in one.pairs

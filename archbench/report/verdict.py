@@ -5,6 +5,7 @@ from typing import get_args
 
 from archbench.analysis.comparison.compare import Conclusion, CostConclusion, answer, conclusion, cost_conclusion
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
+from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
@@ -19,7 +20,9 @@ from archbench.report.words import (
     gain_text,
     known,
     number,
+    p_text,
     tiers_text,
+    tokens_apart_text,
     unresolved_gains,
     window_text,
     with_interval,
@@ -44,7 +47,7 @@ from archbench.results.transfer import TransferResult
 _WIDEST = 2.0
 """Width of an interval of a difference of exponents, each between 0 and 1, that says nothing."""
 
-
+_NO_BASELINE = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
 _FEW_SIZES = 2
 """Unresolved sizes that are given one by one; the table of sizes has all."""
 
@@ -89,7 +92,7 @@ def _cost_words(results: ScanResults, pair: Comparison) -> str:
 def _fall_words(frontier: FrontierResult) -> str:
     if frontier.law.status is not FitStatus.OK:
         return f"has no law that may be read (`{frontier.law.status.value}`)"
-    return f"learns with compute by the exponent alpha {alpha_text(frontier.law)}"
+    return f"has a loss that falls with compute by the exponent alpha {alpha_text(frontier.law)}"
 
 
 def _tier_words(frontier: FrontierResult) -> str:
@@ -97,9 +100,11 @@ def _tier_words(frontier: FrontierResult) -> str:
     if frontier.tiered:
         words = f"tiered (sizes {tiers_text(frontier)})"
     elif not frontier.gains:
-        words = "of no ladder of sizes"
+        words = "not one of a ladder of sizes"
     elif unresolved_gains(frontier):
-        words = f"not resolved into tiers or none (sizes {_numbers(unresolved_gains(frontier))})"
+        unresolved = unresolved_gains(frontier)
+        are = "are" if len(unresolved) > 1 else "is"
+        words = f"not known to be tiered ({_sizes(unresolved)} {are} not resolved)"
     else:
         words = "not tiered"
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -124,7 +129,8 @@ def verdict(results: ScanResults) -> str:
         for comparison in results.comparisons
         if comparison.cost_axis is axis and comparison.baseline == results.baseline
     ]
-    lines += [_frontier_words(frontier) for frontier in results.frontiers if frontier.cost_axis is axis]
+    unit = labels_of(results.records).nats
+    lines += [_frontier_words(frontier, unit) for frontier in results.frontiers if frontier.cost_axis is axis]
     without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
     lines += [f"{name} has no finished run, and so no frontier." for name in without]
     lines += [line for study in results.studies.values() for line in _study_words(study)]
@@ -161,8 +167,10 @@ def reservations(results: ScanResults) -> list[str]:
     if uncounted and axis is CostAxis.EXACT:
         named["executed FLOPs were not counted, 6ND stands in for them"] = uncounted
     tuning = analyse_tuning((*results.records, *results.trials))
+    baseless = results.baseline is None and any(pair.comparable_loss for pair in results.comparisons)
     return [
         *results.warnings,
+        *([_NO_BASELINE] if baseless else []),
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *([f"{unequal}."] if (unequal := unequal_choices(results.records)) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
@@ -179,13 +187,12 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     name, baseline = comparison.contender, comparison.baseline
     if not comparison.comparable_loss:
         apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
-        return f"{apart} {_exponent_words(comparison)}"
+        return f"{apart} {_exponent_words(comparison, labels_of(results.records))}"
     records = [record for record in results.records if record.contender in (name, baseline)]
-    labels = labels_of(records)
-    text = (
-        f"{name} {_multiplier_words(comparison, bits_per_byte_factor(records), labels)} {_exponent_words(comparison)}"
-    )
-    text += _answer_words(results, comparison)
+    labels, factor = labels_of(records), bits_per_byte_factor(records)
+    needs, exponents = _multiplier_words(comparison, factor, labels), _exponent_words(comparison, labels)
+    text = f"{name} {needs} {exponents}"
+    text += tokens_apart_text(records, comparison) + _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
@@ -242,7 +249,8 @@ def _trend_words(found: HeadlineMultiplier, factor: float | None) -> str:
         for point in found.at[:2]
         if point.multiplier.value > 0
     ]
-    return f" It changes with scale: {' and '.join(ends)}." if len(ends) == 2 else ""
+    way = "falls" if found.trend.value > 1.0 else "rises"
+    return f" That share {way} with scale, from {' to '.join(ends)}." if len(ends) == 2 else ""
 
 
 def _needs(multiplier: Interval) -> str:
@@ -256,7 +264,7 @@ def _inverse(value: float) -> str:
     return number(1.0 / value) if value > 0 else "∞"
 
 
-def _exponent_words(comparison: Comparison) -> str:
+def _exponent_words(comparison: Comparison, labels: Labels) -> str:
     difference = comparison.alpha_difference
     if difference is None:
         return "No law, and so no exponent, can be read from their runs."
@@ -269,8 +277,12 @@ def _exponent_words(comparison: Comparison) -> str:
         opening = f"Its loss falls {said.value} with compute"
     if known(difference) and difference.high - difference.low > _WIDEST:
         return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
-    tail = f", Holm-corrected p {number(p_value, 2)}" if p_value is not None else ""
-    above = f" above a common floor of {number(comparison.floor_nats)} nats" if comparison.floor_nats else ""
+    tail = f", Holm-corrected p {p_text(p_value)}" if p_value is not None else ""
+    above = ""
+    if comparison.floor_nats:
+        above = f" above a common floor of {number(comparison.floor_nats)} {labels.nats}"
+    if comparison.form in (Form.JOINT_LAW, Form.OWN_FLOORS):
+        above = " of the loss above each one's own floor"
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
     if said is Conclusion.NOT_TOLD_APART and known(difference):
         visible = visible_difference(difference)
@@ -278,12 +290,12 @@ def _exponent_words(comparison: Comparison) -> str:
     return text
 
 
-def _frontier_words(frontier: FrontierResult) -> str:
+def _frontier_words(frontier: FrontierResult, unit: str) -> str:
     """Whether the frontier is tiered, what each size that does not plainly gain is worth, and which are dominated."""
     name, unresolved = frontier.contender, unresolved_gains(frontier)
     dull = [one for one in frontier.gains if one.outcome is GainOutcome.DOES_NOT_GAIN]
     if not frontier.gains:
-        text = f"The frontier of {name} has no tiers to look for"
+        text = f"Tiers are not looked for on the frontier of {name}"
     elif frontier.tiered:
         groups = [tier.size_indices for tier in frontier.tiers if len(tier.size_indices) > 1]
         listed = ", ".join(f"{size_number(group[0])}-{size_number(group[-1])}" for group in groups)
@@ -293,8 +305,8 @@ def _frontier_words(frontier: FrontierResult) -> str:
         text = f"Whether the frontier of {name} is tiered is not resolved"
     else:
         text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
-    said = [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in dull]
-    said += _unresolved_words(unresolved)
+    said = [gain_text(one, unit) + (f": {one.cause}" if one.cause else "") for one in dull]
+    said += _unresolved_words(unresolved, unit)
     if frontier.ladder_note:
         said.append(frontier.ladder_note)
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -305,7 +317,7 @@ def _frontier_words(frontier: FrontierResult) -> str:
     return "; ".join([text, *said]) + "."
 
 
-def _unresolved_words(unresolved: Sequence[SizeGain]) -> list[str]:
+def _unresolved_words(unresolved: Sequence[SizeGain], unit: str) -> list[str]:
     """What is not resolved: up to two sizes by their figures, more of them by number, what they share said once."""
     bare = [one for one in unresolved if one.interval is None]
     known_noise = [one for one in unresolved if one.interval is not None]
@@ -315,7 +327,7 @@ def _unresolved_words(unresolved: Sequence[SizeGain]) -> list[str]:
         falls = f"the loss of {_sizes(rising)} does not even fall" if rising else "the loss falls from size to size"
         said.append(f"noise is unknown, and in bare figures {falls}")
     if len(known_noise) <= _FEW_SIZES:
-        return said + [gain_text(one) + (f": {one.cause}" if one.cause else "") for one in known_noise]
+        return said + [gain_text(one, unit) + (f": {one.cause}" if one.cause else "") for one in known_noise]
     seeds = [one.seeds_to_settle for one in known_noise]
     most = max((count for count in seeds if count is not None), default=None)
     settled = (

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
+from archbench.analysis.frontier.reading import Form
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import (
     Comparison,
@@ -16,6 +19,10 @@ from archbench.results.fits import (
 )
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
+
+_LEAST_P = 1e-4
+_TOKENS_APART = 1.5
+"""Factor between tokens a parameter from which on two ladders are called unlike:"""
 
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
@@ -43,6 +50,13 @@ def number(value: float, digits: int = 3) -> str:
         return f"{mantissa}e{int(exponent)}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:.{decimals}f}"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with two digits; below 0.0001 the bound alone, since no run tells more; a dash without one."""
+    if p_value is None:
+        return "-"
+    return "<0.0001" if p_value < _LEAST_P else number(p_value, 2)
 
 
 def alpha_text(fit: FitResult) -> str:
@@ -86,19 +100,19 @@ def unresolved_gains(frontier: FrontierResult) -> list[SizeGain]:
     return [one for one in frontier.gains if one.outcome is GainOutcome.NOT_RESOLVED]
 
 
-def gain_text(one: SizeGain) -> str:
+def gain_text(one: SizeGain, unit: str = "nats") -> str:
     """`size 4 gains 0.03 nats over size 3`, or that it does not, or that this is not resolved and what would tell."""
     size, rival = size_number(one.size_index), size_number(one.rival_index)
     seen = with_interval(one.interval, 2) if one.interval is not None else number(one.gain_nats, 2)
     if one.outcome is GainOutcome.GAINS:
-        return f"size {size} gains {seen} nats over size {rival}"
+        return f"size {size} gains {seen} {unit} over size {rival}"
     if one.outcome is GainOutcome.DOES_NOT_GAIN:
         expected = "" if one.expected_nats is None else f" where its law expects {number(one.expected_nats, 2)}"
-        return f"size {size} does not gain over size {rival} ({seen} nats{expected})"
+        return f"size {size} does not gain over size {rival} ({seen} {unit}{expected})"
     if one.interval is None:
-        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} nats"
+        bare = "does not fall" if one.gain_nats <= 0 else f"falls by {seen} {unit}"
         return f"size {size} is not resolved (its loss {bare} from size {rival} in bare figures; noise is unknown)"
-    return f"size {size} is not resolved ({seen} nats over size {rival}): {_settled_by(one)}"
+    return f"size {size} is not resolved ({seen} {unit} over size {rival}): {_settled_by(one)}"
 
 
 def _settled_by(one: SizeGain) -> str:
@@ -135,9 +149,24 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
     return [name for name, counted in known.items() if not counted]
 
 
-def loss_text(loss_nats: float, factor: float | None) -> str:
-    """A loss in bits per byte where that is defined, else in nats per predicted token."""
-    return f"{number(loss_nats * factor, 4)} bits per byte" if factor else f"{number(loss_nats, 4)} nats per token"
+def tokens_apart_text(records: Sequence[RunRecord], pair: Comparison) -> str:
+    """That two ladders were trained on unlike numbers of tokens a parameter, which a factor between them holds too.
+
+    Empty where they are within a factor of 1.5, and where a joint law gives each its best number.
+    """
+    if pair.form == Form.JOINT_LAW or pair.headline is None or pair.headline.status is not FitStatus.OK:
+        return ""
+    ladders = {}
+    for name in (pair.baseline, pair.contender):
+        ends = [(run.curve[-1], run.non_embedding_params) for run in records if run.contender == name and run.usable]
+        ladders[name] = np.log(sorted((end.kaplan_flops, end.tokens / size) for end, size in ends)).T
+    # Where both have runs, at the middle of these costs: a ladder of fixed tokens has fewer a parameter the larger.
+    middle = (max(cost[0] for cost, _ in ladders.values()) + min(cost[-1] for cost, _ in ladders.values())) / 2
+    each = {name: float(np.exp(np.interp(middle, *ladder))) for name, ladder in ladders.items()}
+    if max(each.values()) < _TOKENS_APART * min(each.values()):
+        return ""
+    seen = ", ".join(f"{name} {number(tokens, 2)}" for name, tokens in each.items())
+    return f" Mind: tokens a parameter are unlike ({seen}); the factor is that of these ladders, training included."
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:

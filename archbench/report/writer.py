@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from archbench.report.tables import (
     sizes_table,
 )
 from archbench.report.verdict import headline, reservations, verdict
+from archbench.results.runs import distinct_axes
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +38,11 @@ FIGURES = "figures"
 def write_report(results: ScanResults, directory: Path, sections: Sequence[ReportSection]) -> Path:
     """Writes `report.md`, `report.html`, `figures/` and `data/` into `directory`; returns the path of the Markdown.
 
-    Sections come in rising `order`. One that fails is named in its place, and the others are written all the same.
-    Raises StoreError where the directory cannot be written.
+    Sections come in rising `order`. One that fails is named in its place, and the others are written all the same. An
+    axis that says of these runs what another one says is left out. Raises StoreError where the directory cannot be
+    written.
     """
+    results = _of_distinct_axes(results)
     try:
         (directory / FIGURES).mkdir(parents=True, exist_ok=True)
         lead = "\n\n".join(
@@ -64,6 +68,15 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
             f"{directory}: the report cannot be written: {error.strerror}; choose another --reports"
         ) from error
     return path
+
+
+def _of_distinct_axes(results: ScanResults) -> ScanResults:
+    axes = distinct_axes(results.records)
+    return replace(
+        results,
+        frontiers=tuple(one for one in results.frontiers if one.cost_axis in axes),
+        comparisons=tuple(pair for pair in results.comparisons if pair.cost_axis in axes),
+    )
 
 
 def _tables(results: ScanResults) -> Sequence[DataTable]:

@@ -59,6 +59,12 @@ def size_scan_results(records: Iterable["RunRecord"]) -> "tuple[RunRecord, ...]"
     return tuple(record for record in records if record.study == SIZE_SCAN and record.role == RESULT)
 
 
+def distinct_axes(records: Iterable["RunRecord"]) -> tuple[CostAxis, ...]:
+    """The axes that say different things of `records`: not 6ND where it stands in for their executed FLOPs too."""
+    same = all(point.exact_flops == point.kaplan_flops for record in records for point in record.curve)
+    return tuple(axis for axis in CostAxis if not (same and axis is CostAxis.KAPLAN))
+
+
 def size_number(size_index: int) -> int:
     """The rung `size_index` as texts for people count it: 1 for the smallest."""
     return size_index + 1

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archbench.cli.main import EXIT_DEFECT, _invoke
+from archbench.cli.main import EXIT_DEFECT, exit_code_of
 from archbench.leaderboard import page
 from archbench.runs.sealed import seal
 
@@ -80,7 +80,7 @@ def test_a_mutated_store_is_read_or_its_file_named(
     path.write_bytes(mutated(whole, rng, 2))
     words = rng.choice((["runs", "list"], ["status"], ["status", "old"], ["compare", "softmax", "linear"]))
     try:
-        code = _invoke([*words, "--runs", str(store), *rng.choice(([], ["--json"]))], debug=False)
+        code = exit_code_of([*words, "--runs", str(store), *rng.choice(([], ["--json"]))], debug=False)
         said = "".join(capsys.readouterr())
     finally:
         path.write_bytes(whole)
@@ -101,7 +101,7 @@ def test_a_mutated_entry_is_shown_or_left_out_by_name(
     whole, before = path.read_bytes(), elsewhere(stage)
     path.write_bytes(mutated(whole, rng, 4))
     try:
-        code = _invoke(["leaderboard", "--leaderboard", str(board), "check", str(path)], debug=False)
+        code = exit_code_of(["leaderboard", "--leaderboard", str(board), "check", str(path)], debug=False)
         read = page.read_board(board)
         if not read.left_out and rng.random() < 0.2:
             page.write(board, board=read)

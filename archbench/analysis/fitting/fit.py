@@ -288,7 +288,7 @@ def standard_errors(fit: LawFit) -> Array:
         return np.full(fit.law.num_params, np.inf)
     inverse = np.linalg.inv(scaled) / np.outer(scale, scale)
     scores = gradient * (weights * np.clip(residual, -fit.delta, fit.delta))[:, None]
-    _, codes = np.unique(fit.points.clusters, return_inverse=True)
+    codes = fit.points.cells()
     sums = np.zeros((int(codes.max()) + 1, len(free)))
     np.add.at(sums, codes, scores)
     count = len(sums)
@@ -351,12 +351,12 @@ def _judge(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:
 def _hidden_floor(fit: LawFit) -> str:
     """That a law without floor fits as well as one term above a free floor, by an F test; empty where it does not.
 
-    As many points count as independent as there are runs.
+    As many points count as independent as there are cells.
     """
     straight = fit_points(fit.law, fit.points, floor="none", delta=fit.delta, log_residuals=fit.log_residuals)
-    freedom = min(len(fit.points.observed), fit.points.num_clusters) - fit.num_free
+    freedom = fit.points.num_cells - fit.num_free
     if freedom < 1:
-        return f"{fit.points.num_clusters} runs do not identify a floor beside two parameters"
+        return f"{fit.points.num_cells} runs do not identify a floor beside two parameters"
     by_points = max(float(fit.points.weights.sum()) - fit.num_free, 1.0)
     noise = max(noise_objective(fit) * by_points / freedom, 1e-300)
     gain = straight.result.objective_value - _objective(fit)

@@ -39,9 +39,11 @@ def flag_outliers(fit: LawFit, table: RunTable) -> tuple[RunTable, np.ndarray]:
         return table, flagged
     flagged[np.flatnonzero(fit.points.kept)[np.isin(fit.points.clusters, chosen)]] = True
     largest = centred[int(np.argmax(np.abs(centred)))]
+    most = f"{'up to ' if len(chosen) > 1 else ''}{abs(largest):.2g}"
     words = (
-        f"outlier of {fit.result.law}: off by more than {_DEVIATIONS:g} robust standard deviations of ln "
-        f"{fit.law.response} ({spread:.2g}), at most by {abs(largest):.2g}; `archbench fit` audits the law without"
+        f"outlier of {fit.result.law}: off by {most} in ln {fit.law.response}, "
+        f"more than {_DEVIATIONS:g} robust standard deviations ({spread:.2g}); the audit of `archbench fit` has a line "
+        "without"
     )
     rows = table.rows if table.rows is not None else np.arange(1, len(table) + 1)
     curves = len(runs) < len(fit.points.clusters)

@@ -39,6 +39,21 @@ class Points:
         """Number of runs."""
         return len(np.unique(self.clusters))
 
+    def cells(self) -> np.ndarray:
+        """What counts as one observation of the law, [n] from 0: runs that differ in the seed alone, or a whole curve.
+
+        Seeds of a cell lie above or below the law together where it does not fit there.
+        """
+        codes = np.unique(self.clusters, return_inverse=True)[1]
+        if int(codes.max()) + 1 < len(codes):
+            return np.asarray(codes)
+        return np.asarray(np.unique(np.round(self.logs, SAME), axis=1, return_inverse=True)[1]).ravel()
+
+    @property
+    def num_cells(self) -> int:
+        """Number of cells."""
+        return int(self.cells().max()) + 1 if len(self.observed) else 0
+
     def runs(self) -> np.ndarray:
         """Number of each point's run, [n], from 0: in order of where runs lie, so that no draw hangs on rows' order."""
         _, codes, counts = np.unique(self.clusters, return_inverse=True, return_counts=True)

@@ -30,6 +30,8 @@ CANDIDATES = ("L(C)", "L(N)", "L(D)", "shared-exponent", "chinchilla", "kaplan-n
 _WINDOWS = 4
 """The last ones: of them the most points are fitted."""
 _AS_GOOD = 1.1
+_NO_ERROR = 1e-5
+"""An error in ln L that no table of runs is exact enough to tell from none."""
 _LEAST_WINDOWS = 2
 _NO_SUPPORT = 10.0
 """Difference of AICc."""
@@ -150,11 +152,13 @@ def _recommended(contenders: Sequence[_Tried], shared: Sequence[int]) -> tuple[_
     if len(shared) >= _LEAST_WINDOWS:
         errors = {id(one): _error(one, shared) for one in contenders}
         least = min(errors.values())
-        good = [one for one in contenders if errors[id(one)] <= _AS_GOOD * least]
+        good = [one for one in contenders if errors[id(one)] <= max(_AS_GOOD * least, _NO_ERROR)]
         best = min(good, key=lambda one: (one.fit.num_free, errors[id(one)]))
         words = f"it misses {len(shared)} held-out windows by {errors[id(best)]:.2%}"
+        if len(contenders) == 1:
+            return best, f"the only law that AICc supports; {words}"
         if errors[id(best)] == least:
-            return best, f"{words}, the least of {len(contenders)} laws"
+            return best, f"{words}, the least of {len(contenders)} laws that AICc supports"
         return best, f"{words}, as little as any ({least:.2%}), with the fewest parameters ({best.fit.num_free})"
     known = [one for one in contenders if np.isfinite(aicc(one.fit))]
     if known:

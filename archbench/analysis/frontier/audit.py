@@ -9,6 +9,7 @@ Legend: N parameters, D tokens, C cost, L loss, E floor, alpha_C the exponent of
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from archbench.analysis.frontier.learning import learning_law, learning_reading
 from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders, holm_corrected
 from archbench.results.fits import Comparison, FitResult, FitStatus
-from archbench.results.runs import CostAxis, CurvePoint, RunRecord
+from archbench.results.runs import CostAxis, CurvePoint, RunRecord, distinct_axes
 
 AS_FITTED = "as fitted"
 PINNED_SHARES = (-0.1, 0.1)
@@ -57,6 +58,14 @@ class FrontierAuditRow(AuditRow):
     def conclusion(self) -> CostConclusion:
         """What this variant says of the contender's cost at equal loss."""
         return CostConclusion.REFUSED if self.comparison is None else cost_conclusion(self.comparison)
+
+
+_FORMS = {
+    "joint law L(N,D)": Form.JOINT_LAW,
+    "law L(C), common floor": Form.COMMON_FLOOR,
+    "law L(C), no floor": Form.NO_FLOOR,
+    "law L(C), own floors": Form.OWN_FLOORS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +107,13 @@ def audit_frontiers(
     pairs = [pair for pair in compared_with(base, baseline) if pair[0].track == pair[1].track]
     rows: list[FrontierAuditRow] = []
     said: dict[str, CostConclusion] = {}
+    forms: set[str] = set()
     for label, read in _variants(records, axis, seed, options):
+        if forms == {_FORMS.get(label)}:
+            continue  # as fitted once more, which would count as agreement
         made = _rows(label, read, pairs, said, window)
         said = said or {row.contender: row.conclusion for row in made}
+        forms = forms or {row.comparison.form for row in made if row.comparison is not None}
         rows += made
     return tuple(rows)
 
@@ -176,14 +189,12 @@ def _variants(
         return cut
 
     yield AS_FITTED, lambda pair: read_pair(*pair, seed=seed, num_resamples=options.num_resamples)
-    yield "joint law L(N,D)", lambda pair: read(pair, form=Form.JOINT_LAW)
-    yield "law L(C), common floor", lambda pair: read(pair, form=Form.COMMON_FLOOR)
-    yield "law L(C), no floor", lambda pair: read(pair, form=Form.NO_FLOOR)
-    yield "law L(C), own floors", lambda pair: read(pair, form=Form.OWN_FLOORS)
+    for label, form in _FORMS.items():
+        yield label, partial(read, form=form)
     for share in PINNED_SHARES:
         yield f"common floor pinned {share:+.0%}", pinned(share)
     yield "learning curves", _by_learning_curves
-    for other in CostAxis:
+    for other in distinct_axes(records):
         if other is not axis:
             yield _AXIS_WORDS[other], elsewhere(records, other)
     if all(record.embedding_params > 0 for record in records if record.usable):

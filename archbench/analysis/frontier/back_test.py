@@ -56,16 +56,19 @@ def back_test_frontier(
     """
     targets, _ = one.finished.on_frontier()
     numbers = range(max(MIN_RUNS, len(targets) - MAX_WINDOWS), len(targets))
-    return tuple(
+    rows = [
         _row(one, targets, number, floor, np.random.default_rng((seed, number)), num_resamples)
         for floor in floors
         for number in numbers
-    )
+    ]
+    # Where runs are too few for a floor both laws are the one without, which counts once.
+    distinct = {(row.held_out, row.floor): row for row in reversed(rows)}
+    return tuple(row for row in rows if distinct[row.held_out, row.floor] is row)
 
 
 def last_error(rows: Sequence[FrontierBacktestRow]) -> FrontierBacktestRow | None:
-    """The row that predicts the dearest run, by the law with a floor; None where no window was possible."""
-    return next((row for row in reversed(rows) if row.floor == "free"), None)
+    """The row that predicts the dearest run, by the law with a floor where there is one; None without any window."""
+    return max(rows, key=lambda row: (row.held_out, row.floor == "free"), default=None)
 
 
 def _row(
@@ -105,7 +108,7 @@ def _row(
         contender=one.name,
         sizes_fitted=window.num_sizes,
         size_index=int(targets.size_index[number]),
-        floor=floor,
+        floor="none" if reading.form is Form.NO_FLOOR else floor,
     )
 
 

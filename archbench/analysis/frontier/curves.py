@@ -70,6 +70,11 @@ class CurveSet:
         """Number of different sizes that have points."""
         return len({curve.size_index for curve in self.curves})
 
+    @property
+    def has_curves(self) -> bool:
+        """Whether any run was evaluated on its way; of finished runs alone nothing lies between two of them."""
+        return any(len(curve.cost) > 1 for curve in self.curves)
+
 
 def mean_curves(contender: str, records: Sequence[RunRecord], axis: CostAxis) -> CurveSet:
     """The mean curves of `contender`'s usable runs on `axis`.

@@ -76,13 +76,13 @@ class FinishedRuns:
 
     @cached_property
     def seed_freedom(self) -> int:
-        """Degrees of freedom of the run-to-run noise."""
-        return int((self.num_runs - 1).sum())
+        """Degrees of freedom of the run-to-run noise; losses that are equal to the last digit tell nothing of it."""
+        return sum(len(np.unique(one)) - 1 for one in self.losses)
 
     @cached_property
     def seed_variance(self) -> float:
         """Variance of ln L between runs that differ in the seed alone; 0 where no cell has two."""
-        squares = sum(float(((one - one.mean()) ** 2).sum()) for one in self.losses)
+        squares = sum(float(((different - different.mean()) ** 2).sum()) for different in map(np.unique, self.losses))
         return squares / self.seed_freedom if self.seed_freedom else 0.0
 
     @property

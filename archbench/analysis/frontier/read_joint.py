@@ -16,6 +16,7 @@ from archbench.analysis.fitting.residual_bootstrap import refit_to
 from archbench.analysis.frontier.curves import Floats
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.reading import Form, Frontier, Reading, TabulatedFrontier, spans_of
+from archbench.analysis.frontier.trunks import TrunkNoise, own_deviations, trunk_noise
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.results.runs import size_number
 
@@ -38,17 +39,22 @@ class _JointRuns:
     log_tokens: bytes
     log_losses: bytes
     cells: bytes
+    trunks: bytes
+    """Size and seed of each run: what branches of one training have in common."""
 
     @staticmethod
     def of(one: FinishedRuns) -> "_JointRuns":
         order = _by_size(one)
         cells = np.repeat(np.arange(len(order)), one.num_runs[order])
+        seeds = np.concatenate([one.seeds[cell] for cell in order])
+        trunks = np.unique(np.stack([one.size_index[order][cells], seeds]), axis=1, return_inverse=True)[1]
         return _JointRuns(
             one.contender,
             one.log_params[order][cells].tobytes(),
             one.log_tokens[order][cells].tobytes(),
             np.concatenate([one.losses[cell] for cell in order]).tobytes(),
             cells.tobytes(),
+            trunks.astype(np.intp).ravel().tobytes(),
         )
 
 
@@ -65,21 +71,24 @@ def _fit(runs: _JointRuns) -> LawFit:
 
 
 @lru_cache(maxsize=64)
-def _draws(runs: _JointRuns, num_resamples: int) -> Floats:
+def _draws(runs: _JointRuns, shared: TrunkNoise, num_resamples: int) -> Floats:
     """theta of `num_resamples` refits, [R, 5]; NaN where nothing tells the scatter."""
     fit = _fit(runs)
     # By name and runs: two contenders are independent, and one is the same whoever it is compared with.
     generator = np.random.default_rng((zlib.crc32(runs.name.encode()), zlib.crc32(runs.log_losses)))
-    drawn = _redrawn(fit, num_resamples, generator)
+    drawn = _redrawn(fit, np.frombuffer(runs.trunks, dtype=np.intp), shared, num_resamples, generator)
     if drawn is None:
         return np.full((num_resamples, fit.law.num_params), np.nan)
     return refit_to(fit, drawn).theta
 
 
-def _redrawn(fit: LawFit, num_resamples: int, generator: np.random.Generator) -> Floats | None:
+def _redrawn(
+    fit: LawFit, trunks: np.ndarray, shared: TrunkNoise, num_resamples: int, generator: np.random.Generator
+) -> Floats | None:
     """ln L of each run in each resample, [R, runs]: the law, a deviation of each cell and one of each run in it.
 
-    Both are drawn anew, never made of the residuals: Huber's loss at a small delta passes through some runs exactly,
+    Where branches of a trunk deviate together, each trunk has a deviation besides.
+    All are drawn anew, never made of the residuals: Huber's loss at a small delta passes through some runs exactly,
     and multiples of a residual of 0 would hold every refit there. None where no more cells than parameters leave no
     scatter.
     """
@@ -90,6 +99,12 @@ def _redrawn(fit: LawFit, num_resamples: int, generator: np.random.Generator) ->
         return None
     runs = np.bincount(cells, minlength=count)
     residual = fit.residuals()
+    law = fit.points.observed + residual
+    of_trunks = np.zeros((num_resamples, len(cells)))
+    if shared.variance:
+        residual = own_deviations(fit, trunks)
+        scale = np.sqrt(shared.variance * shared.freedom / generator.chisquare(shared.freedom, size=num_resamples))
+        of_trunks = (scale[:, None] * generator.standard_normal((num_resamples, int(trunks.max()) + 1)))[:, trunks]
     means = np.bincount(cells, residual, minlength=count) / runs
     about_mean = residual - means[cells]
     seed_freedom = float((runs - 1).sum())
@@ -102,7 +117,7 @@ def _redrawn(fit: LawFit, num_resamples: int, generator: np.random.Generator) ->
     lack = np.maximum(cell_variance - seed_variance * float((1.0 / runs).mean()), 0.0)
     of_cells = np.sqrt(lack)[:, None] * generator.standard_normal((num_resamples, count))
     of_runs = np.sqrt(seed_variance)[:, None] * generator.standard_normal((num_resamples, len(cells)))
-    return np.asarray(fit.points.observed + residual + of_cells[:, cells] + of_runs)
+    return np.asarray(law + of_cells[:, cells] + of_runs + of_trunks)
 
 
 @lru_cache(maxsize=64)
@@ -126,9 +141,11 @@ def joint_reading(
         if not _interpolates(fit):
             return None, f"L(N,D) of {one.contender} was refused ({fit.result.status.value}: {fit.result.reason})"
         fits.append(fit)
+    keys = [_JointRuns.of(one) for one in group]
+    shared = trunk_noise([(fit, np.frombuffer(key.trunks, dtype=np.intp)) for fit, key in zip(fits, keys, strict=True)])
     laws = [
-        np.concatenate([fit.theta[None, :], _draws(_JointRuns.of(one), num_resamples)])
-        for one, fit in zip(group, fits, strict=True)
+        np.concatenate([fit.theta[None, :], _draws(key, shared, num_resamples)])
+        for key, fit in zip(keys, fits, strict=True)
     ]
     frontiers = tuple(_tabulated(one, fit, law) for one, fit, law in zip(group, fits, laws, strict=True))
     freedom = float(min(fit.points.num_clusters - fit.num_free for fit in fits))

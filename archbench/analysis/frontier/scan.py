@@ -192,15 +192,13 @@ def finished_law(
 ) -> tuple[FitResult, PowerLaws | None]:
     """L(C) of the finished runs with its intervals, and the law of each resample; None where it may not be read.
 
-    Every run is a point and every size, or corner of a grid's hull, a cluster: the fit that a table of these runs gets.
+    Every run is a point: the fit that a table of these runs gets.
     """
     cells, left = finished.on_frontier()
-    runs = np.repeat(np.arange(len(cells)), cells.num_runs)
     fit = fit_compute_law(
-        np.exp(cells.log_cost[runs]),
+        np.exp(np.repeat(cells.log_cost, cells.num_runs)),
         np.exp(np.concatenate(cells.losses)),
         floor=floor,
-        clusters=runs,
         cost_axis=curves.axis,
     )
     fit = replace(fit, left_out={**curves.left_out, **fit.left_out}, notes=(*fit.notes, *([left] if left else [])))

@@ -55,11 +55,11 @@ def frontier_law(records: Sequence[RunRecord], contender: str, axis: CostAxis) -
     """L(C) of the finished runs that reports read it from, with a floor where their own test finds one in the data."""
     curves = mean_curves(contender, records, axis)
     cells = FinishedRuns.of(curves).on_frontier()[0]
-    sizes = np.repeat(np.arange(len(cells)), cells.num_runs)
-    cost, loss = np.exp(cells.log_cost[sizes]), np.exp(np.concatenate([np.empty(0), *cells.losses]))
+    cost = np.exp(np.repeat(cells.log_cost, cells.num_runs))
+    loss = np.exp(np.concatenate([np.empty(0), *cells.losses]))
 
     def fitted(floor: Floor) -> LawFit:
-        fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, clusters=sizes, cost_axis=axis)
+        fit = fit_law(ComputeLaw(), {"C": cost}, loss, floor=floor, cost_axis=axis)
         if curves.num_sizes < MIN_SIZES:
             reason = f"{counted(curves.num_sizes, 'size')} finished; a frontier needs at least {MIN_SIZES}"
             return fit.refused(FitStatus.TOO_FEW_SIZES, reason)

@@ -112,7 +112,7 @@ def _ladder(curves: CurveSet) -> tuple[list[MeanCurve], str]:
     if len(off) > max(1, len(sizes) // 4):
         return [], (
             "its sizes are no ladder: they do not cost more one after another (several share a budget, as on an "
-            "isoFLOP grid), so that there are no tiers to look for"
+            "isoFLOP grid)"
         )
     which = ", ".join(str(size_number(curve.size_index)) for curve in off)
     verb = "cost" if len(off) > 1 else "costs"

@@ -8,7 +8,7 @@ from archbench.contracts.report import Cell, DataTable, ReportSection, ScanResul
 from archbench.display import markdown_heading, markdown_list
 from archbench.report.labels import OWN, Labels, labels_of
 from archbench.report.plotting import markdown_table, save
-from archbench.report.words import multiplier_text, number, with_interval
+from archbench.report.words import multiplier_text, number, p_text, with_interval
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis, size_number
 from archbench.units import counted
@@ -99,9 +99,9 @@ class AuditSection(ReportSection):
                 [
                     _variant(row.variant, labels),
                     multiplier_text(found) if found is not None else f"`{row.result.status.value}`",
-                    number(found.holm_p_value, 2) if found is not None and found.holm_p_value is not None else "-",
+                    p_text(found.holm_p_value if found is not None else None),
                     with_interval(difference, 2) if difference is not None else "-",
-                    number(pair.holm_p_value, 2) if pair is not None and pair.holm_p_value is not None else "-",
+                    p_text(pair.holm_p_value if pair is not None else None),
                     row.conclusion.value if pair is not None else "-",
                     {True: "yes", False: "**no**", None: "-"}[row.same_conclusion],
                 ]

@@ -8,7 +8,7 @@ from archbench.contracts.report import ReportSection, ScanResults
 from archbench.display import markdown_list, markdown_text
 from archbench.report.plotting import AXIS_NAMES, markdown_table, save
 from archbench.report.study_tables import study_table_name
-from archbench.report.words import number, with_interval
+from archbench.report.words import number, p_text, with_interval
 from archbench.results.decomposition import Decomposition, Figure, SizeSeconds, StepEffect, StepSum
 from archbench.results.runs import CostAxis, size_number
 from archbench.units import human_count
@@ -159,5 +159,5 @@ def _cell(effect: StepEffect) -> str:
     if effect.effect is None:
         return f"`{effect.status.value}`"
     p_value = effect.p_value if effect.step == 0 else effect.holm_p_value
-    told = f", p {number(p_value, 2)}" if p_value is not None else ""
+    told = f", p {p_text(p_value)}" if p_value is not None else ""
     return f"{with_interval(effect.effect)}{told}"

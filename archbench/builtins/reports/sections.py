@@ -16,6 +16,7 @@ from archbench.report.words import (
     crossover_text,
     multiplier_text,
     number,
+    p_text,
     tiers_text,
     window_text,
     with_interval,
@@ -52,16 +53,17 @@ class FrontierSection(ReportSection):
             names = drawn_of(results, [one.name for one in all_members])
             members = [one for one in all_members if one.name in names]
             with_figure |= set(names)
-            alt = f"Loss against compute of {_named(members)}: envelopes of all sizes, laws with their 95 % bands."
+            alt = f"Loss against compute of {_named(members)}: lower envelopes, laws with their 95 % bands."
             name = f"overview_{file_stem(track)}"
             parts.append(
                 save(figures.overview(members, labels), figures_dir, name, alt, ("envelopes", "curves", "laws"))
             )
             parts += few_drawn(len(members), len(all_members))
         for index, one in enumerate(contenders):
+            drawn = "the learning curve of every size" if one.curves.has_curves else "every finished run"
             alt = (
-                f"Loss against compute of {one.name}: the learning curve of every size, their lower envelope, the law "
-                "with its 95 % band; tiers shaded, dominated sizes dashed and crossed."
+                f"Loss against compute of {one.name}: {drawn}, their lower envelope, the law with its 95 % band; tiers "
+                "shaded, dominated sizes dashed and crossed."
             )
             name, tables = f"frontier_{file_stem(one.name)}", ("curves", "frontiers", "envelopes", "laws", "sizes")
             parts.append(markdown_heading(3, one.name))
@@ -99,7 +101,7 @@ class FrontierSection(ReportSection):
             )
         leads = f"leads ({labels.axis_names[one.result.cost_axis]})"
         header = ["size", "N", "seeds", f"final loss ({labels.nats})", leads, f"gain ({labels.nats})",
-                  "law expects", "gains?", "p of gain", "p of none", "dominated"]  # fmt: skip
+                  "law expects", "gains?", "p of gain (Holm)", "p of none (Holm)", "dominated"]  # fmt: skip
         noise = one.result.noise_std_nats
         known = f"{number(noise, 2)} {labels.nats}" if noise is not None else "unknown (one seed at each size)"
         words = [f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}", *filter(None, [one.result.ladder_note])]
@@ -112,7 +114,7 @@ def _gain_cells(one: SizeGain | None) -> list[str]:
         return [""] * 5
     seen = number(one.gain_nats, 2) if one.interval is None else with_interval(one.interval, 2)
     outcome = one.outcome.value.replace("_", " ")
-    p_values = (number(p, 2) if p is not None else "" for p in (one.p_gains, one.p_does_not_gain))
+    p_values = (p_text(p) if p is not None else "" for p in (one.p_gains, one.p_does_not_gain))
     expected = number(one.expected_nats, 2) if one.expected_nats is not None else ""
     return [seen, expected, f"{outcome} over {size_number(one.rival_index)}", *p_values]
 
@@ -178,8 +180,8 @@ class ExponentSection(ReportSection):
             f"{pair.contender} - {pair.baseline}",
             labels.axis_names[pair.cost_axis],
             with_interval(pair.alpha_difference, 2),
-            number(pair.p_value, 2) if pair.p_value is not None else "-",
-            number(pair.holm_p_value, 2) if pair.holm_p_value is not None else "-",
+            p_text(pair.p_value),
+            p_text(pair.holm_p_value),
             "yes" if pair.within_margin else "no",
         ]
 
@@ -246,7 +248,7 @@ class MultiplierSection(ReportSection):
             pair.contender,
             labels.axis_names[pair.cost_axis],
             multiplier_text(found),
-            number(found.holm_p_value, 2) if found.holm_p_value is not None else "-",
+            p_text(found.holm_p_value),
             window_text(found, unit=False),
             ", ".join(number(point.multiplier.value) for point in found.at) or "-",
             with_interval(found.trend),
@@ -264,15 +266,15 @@ class LearningCurveSection(ReportSection):
     summary: ClassVar[str] = "Loss against tokens seen for every size"
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
-        """One figure for each track."""
+        """One figure for each track; None where runs are known by their ends alone."""
         from archbench.report import figures
         from archbench.report.contenders import by_track, contenders_of, drawn_of, few_drawn
 
-        contenders = contenders_of(results)
-        if not contenders:
+        with_curves = [one for one in contenders_of(results) if one.curves.has_curves]
+        if not with_curves:
             return None
         parts = []
-        for track, all_members in by_track(contenders).items():
+        for track, all_members in by_track(with_curves).items():
             names = drawn_of(results, [one.name for one in all_members])
             members = [one for one in all_members if one.name in names]
             alt = f"Validation loss against tokens seen for every size of {_named(members)}."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.display import folded, markdown_heading, markdown_text
 from archbench.names import file_stem
+from archbench.report.labels import Labels, labels_of
 from archbench.report.plotting import save
 from archbench.report.study_tables import study_table_name
 from archbench.results.studies import (
@@ -37,7 +38,7 @@ class SizeSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figure, laws and comparisons."""
-        return _single_laws(list(_studies(results, SizeStudy)), figures_dir)
+        return _single_laws(list(_studies(results, SizeStudy)), labels_of(results.records), figures_dir)
 
 
 class DataSection(ReportSection):
@@ -50,7 +51,7 @@ class DataSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figure, laws and comparisons."""
-        return _single_laws(list(_studies(results, DataStudy)), figures_dir)
+        return _single_laws(list(_studies(results, DataStudy)), labels_of(results.records), figures_dir)
 
 
 class GridSection(ReportSection):
@@ -185,7 +186,7 @@ class StepSection(ReportSection):
         return _joined(_by_contender(_studies(results, LearningCurveStudy), parts))
 
 
-def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) -> str | None:
+def _single_laws(studies: list[SizeStudy] | list[DataStudy], labels: Labels, figures_dir: Path) -> str | None:
     """One figure a study and track, a table of laws, the comparisons and each contender's notes."""
     from archbench.report import study_figures as figures
     from archbench.report.study_text import comparisons_table, laws_table, notes_text
@@ -199,7 +200,7 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) 
             parts.append(markdown_heading(3, f"{name}, {track} track"))
         against = "size" if isinstance(members[0], SizeStudy) else "different tokens"
         alt = f"Loss against {against} of {', '.join(one.contender for one in members)}, each with its law."
-        drawn, figure = figures.single_law(members), f"{members[0].kind}_{file_stem(name, track)}"
+        drawn, figure = figures.single_law(members, labels), f"{members[0].kind}_{file_stem(name, track)}"
         parts.append(save(drawn, figures_dir, figure, alt, (study_table_name(name, "points"),)))
         laws = [
             (f"{one.contender}, {words}", law)

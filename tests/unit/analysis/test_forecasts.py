@@ -149,6 +149,12 @@ def test_the_law_that_made_a_table_is_recommended_over_those_that_cannot_describ
     assert choice.reason
 
 
+def test_of_laws_that_foretell_without_error_the_one_with_the_fewest_parameters_is_recommended() -> None:
+    choice = choose_law(table_of(grid(noise=0.0)))
+    assert choice.law is not None
+    assert choice.law.name == "chinchilla"
+
+
 def test_a_forecast_covers_one_further_run_without_being_wide() -> None:
     for row in forecast_coverage(replace(LADDER, seeds=3), studies=2, resamples=60):
         assert row.covered > 0.0  # at a nominal .95, both of 2 studies miss with probability .0025

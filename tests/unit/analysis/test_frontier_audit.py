@@ -88,7 +88,7 @@ def test_an_identified_floor_is_pinned_ten_percent_to_either_side(clear: list[Ru
     rows = rows_of(clear)
     fitted, low, high = (
         row(rows, variant, "b").comparison
-        for variant in ("law L(C), common floor", "common floor pinned -10%", "common floor pinned +10%")
+        for variant in (AS_FITTED, "common floor pinned -10%", "common floor pinned +10%")
     )
     assert fitted is not None
     assert low is not None

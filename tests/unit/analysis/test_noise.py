@@ -89,9 +89,12 @@ def test_errors_of_unequal_sizes_have_satterthwaites_degrees_of_freedom() -> Non
     assert freedom == pytest.approx((0.01**2 + 0.03**2) ** 2 / (0.01**4 / 2 + 0.03**4 / 2))
 
 
-def test_seeds_of_equal_losses_are_noise_of_nothing() -> None:
-    noise = estimate_noise(contender("a", (4.0, 4.0), (3.0, 3.0)).curves)
-    assert noise is not None
-    assert noise.std_log == 0.0
+def test_seeds_of_equal_losses_tell_nothing_of_noise() -> None:
+    assert estimate_noise(contender("a", (4.0, 4.0), (3.0, 3.0)).curves) is None
+    once, twice = contender("a", (4.0, 4.1)), contender("a", (4.0, 4.1, 4.1))
+    assert estimate_noise(twice.curves) == estimate_noise(once.curves)
+
+
+def test_noise_of_nothing_is_homogeneous() -> None:
     assert homogeneity_p_value([(0.0, 2), (0.0, 2)]) == 1.0
     assert homogeneity_p_value([(0.0, 2), (0.1, 2)]) == 0.0

@@ -1,6 +1,7 @@
 """The gate as a person meets it: the same sentences in text, JSON and report, for fit, forecast and import."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from archbench.cli.compare import compare
 from archbench.cli.fit import fit
 from archbench.cli.forecast import forecast
 from archbench.cli.import_runs import import_runs
+from archbench.cli.plan import plan
 from archbench.cli.report import report
 from archbench.errors import SpecError
 from archbench.report.labels import labels_of
@@ -267,3 +269,48 @@ def test_compare_names_the_form_and_the_sizes_that_it_leaves_out(tmp_path: Path)
     said = " ".join(result.output.split())
     assert "Read from: law L(C) above a common floor" in said
     assert "b without size 5, which a cheaper size beats" in said
+
+
+def test_the_loss_is_found_by_its_usual_name_beside_columns_that_are_named(tmp_path: Path) -> None:
+    file = written(tmp_path, runs())
+    result = CliRunner().invoke(fit, [str(file), "--params", "n", "--tokens", "d", "--law", "chinchilla", "--no-audit"])
+    assert result.exit_code == 0, result.output
+    assert "column by its usual name: --loss loss" in result.output
+
+
+def test_runs_whose_flops_are_6nd_are_compared_on_one_axis_of_flops(tmp_path: Path) -> None:
+    file = written(tmp_path, pd.concat([runs("gpt"), runs("mamba", better=0.9)]))
+    assert taken_in(file).exit_code == 0
+    result = CliRunner().invoke(compare, ["gpt", "mamba", "--runs", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.output.splitlines() if line.startswith(("FLOPs by 6ND", "6ND FLOPs"))]
+    assert len(rows) == 1
+
+
+def test_a_share_that_changes_with_scale_is_said_to_fall_where_it_falls(tmp_path: Path) -> None:
+    n = np.array([1e7, 2e7, 4e7, 8e7, 1.6e8, 3.2e8])
+    plain = pd.DataFrame({"arch": "a", "n": n, "d": 20 * n, "loss": 1.7 + 1.9 * (n / 1e7) ** -0.25})
+    steep = plain.assign(arch="b", loss=1.7 + 1.8 * (n / 1e7) ** -0.3)
+    file = written(tmp_path, pd.concat([plain, steep]))
+    assert taken_in(file).exit_code == 0
+    result = CliRunner().invoke(compare, ["a", "b", "--runs", str(tmp_path / "runs")])
+    said = " ".join(result.output.split())
+    found = re.search(r"That share falls with scale, from ([\d.]+)x at ([\d.]+) to ([\d.]+)x at ([\d.]+)\.", said)
+    assert found is not None, said
+    high_share, high_loss, low_share, low_loss = map(float, found.groups())
+    assert high_share > low_share
+    assert high_loss > low_loss
+
+
+def test_what_is_measured_per_byte_is_said_per_byte_by_compare_forecast_and_plan(tmp_path: Path) -> None:
+    n = np.array([1e7, 2e7, 4e7, 8e7, 1.6e8])
+    good = pd.DataFrame({"arch": "a", "n": n, "d": 20 * n, "loss": 0.6 + 0.5 * (n / 1e7) ** -0.3})
+    file = written(tmp_path, pd.concat([good, good.assign(arch="b", loss=0.6 + 0.48 * (n / 1e7) ** -0.3)]))
+    assert taken_in(file, "--loss-unit", "nats-per-byte").exit_code == 0
+    store = ["--runs", str(tmp_path / "runs")]
+    compared = CliRunner().invoke(compare, ["a", "b", *store])
+    assert re.search(r"above a common floor of [\d.]+ nats per byte", " ".join(compared.output.split()))
+    foretold = CliRunner().invoke(forecast, ["--scan", "theirs", "--budget", "1e18", *store])
+    assert re.search(r"1e\+18 FLOPs by 6ND: loss [\d.]+ \([\d.]+ to [\d.]+\) nats per byte by L\(C\)", foretold.output)
+    planned = CliRunner().invoke(plan, ["--next", "--scan", "theirs", *store])
+    assert "FLOPs by 6ND together" in planned.output

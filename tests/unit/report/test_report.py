@@ -15,7 +15,7 @@ from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
 from archbench.report.plotting import markdown_table
 from archbench.report.verdict import reservations, verdict
-from archbench.report.words import number
+from archbench.report.words import number, p_text
 from archbench.report.writer import write_report
 from archbench.results.runs import RESULT, RunRecord, RunState
 from archbench.results.tuning import TRIAL
@@ -268,6 +268,20 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_figure_or_page(results: ScanRes
 )
 def test_numbers_are_printed_with_three_significant_digits(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"), [(None, "-"), (1.0, "1.0"), (0.0123, "0.012"), (0.0001, "0.00010"), (9.6e-19, "<0.0001")]
+)
+def test_p_values_that_no_run_tells_are_given_by_their_bound(p_value: float | None, text: str) -> None:
+    assert p_text(p_value) == text
+
+
+def test_without_a_baseline_the_reservations_say_where_multipliers_are_given() -> None:
+    both = synthetic_records("gpt2", LAW) + synthetic_records("xl", LAW, seed=2)
+    where = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
+    assert where in reservations(results_of(both, baseline=None))
+    assert where not in reservations(results_of(both))
 
 
 def test_a_bar_inside_a_cell_does_not_break_the_table() -> None:
