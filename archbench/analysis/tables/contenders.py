@@ -85,7 +85,8 @@ def _refuse_apart(runs: Sequence[Finished], field: str, meant: Meant) -> None:
     raise SpecError(
         f"{head}: {name} has {own}, {_others(runs, name)} {others} at like losses: a factor "
         f"{max(ratio, 1 / ratio):.2g} is no difference of architectures; bring the column to one unit, or read "
-        f"{name} alone: {meant.contenders.alone(name)} with {_own_unit(field, ratio, meant)} (imports of one --text NAME compare)"
+        f"{name} alone: {meant.contenders.alone(name)} with {_own_unit(field, ratio, meant)} (imports of one --text "
+        "NAME compare)"
     )
 
 
