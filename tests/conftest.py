@@ -1,11 +1,71 @@
 """What all tests share."""
 
 import signal
+import subprocess
+from collections.abc import Generator
+from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner, Result
+
+from archbench.cli import main
+from archbench.errors import ArchbenchError, in_one_line
+
+EXPECTED = (ArchbenchError, click.ClickException, click.Abort, SystemExit, KeyboardInterrupt)
+"""How a command may end; whatever else comes out of it is a defect of archbench, or of a plug-in."""
+
+defects: list[str] = []
+"""What commands said of defects, in this process, since the last test."""
+processes: list["subprocess.Popen[Any]"] = []
+"""What was started since the last test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What a script starts in the background ignores Ctrl-C and hands that on; tests that send it need it heard."""
+    """Signals are heard, and defects are seen, whatever a test makes of a command's end.
+
+    What a script starts in the background ignores Ctrl-C and hands that on; tests that send it need it heard.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    _watch_defects()
+
+
+def _watch_defects() -> None:
+    say, invoke, start = main._unforeseen, CliRunner.invoke, subprocess.Popen.__init__
+
+    def watched_say(error: BaseException, again: str) -> int:
+        code = say(error, again)
+        if code == main.EXIT_DEFECT:
+            defects.append(in_one_line(error))
+        return code
+
+    def watched_invoke(*arguments: Any, **options: Any) -> Result:
+        result = invoke(*arguments, **options)
+        if result.exception is not None and not isinstance(result.exception, EXPECTED):
+            defects.append(in_one_line(result.exception))
+        return result
+
+    def watched_start(process: Any, *arguments: Any, **options: Any) -> None:
+        start(process, *arguments, **options)
+        processes.append(process)
+
+    main._unforeseen = watched_say
+    CliRunner.invoke = watched_invoke  # type: ignore[method-assign]
+    subprocess.Popen.__init__ = watched_start  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fails a test in which archbench ended by a defect, whatever it asserts; one test provokes it, and is marked."""
+    try:
+        result = yield
+        ended = [str(process.args) for process in processes if process.returncode == main.EXIT_DEFECT]
+        found = [*defects, *(f"exit code {main.EXIT_DEFECT} of {one}" for one in ended)]
+    finally:
+        defects.clear()
+        processes.clear()
+    provoked = item.get_closest_marker("provokes_a_defect") is not None
+    if bool(found) != provoked:
+        pytest.fail("; ".join(found) or "no defect was provoked", pytrace=False)
+    return result

@@ -18,11 +18,11 @@ from archbench.cli import complete
 from archbench.cli.terminal import echo
 from archbench.display import json_escape, json_text, terminal_text
 from archbench.errors import PluginError, SpecError
-from archbench.host import Host, default_host, load_host
 from archbench.user_folders import cache_folder
 
 if TYPE_CHECKING:
     from archbench.cli.console import DataConsole
+    from archbench.host import Host
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -153,8 +153,10 @@ def shell_words(*words: object) -> str:
     return shlex.join(str(word) for word in words)
 
 
-def host_with(plugin_files: Sequence[Path]) -> Host:
+def host_with(plugin_files: Sequence[Path]) -> "Host":
     """The host of all installed plug-ins, and of those in `plugin_files`; failures of the latter are told."""
+    from archbench.host import default_host, load_host
+
     if not plugin_files:
         return default_host()
     for path in plugin_files:

@@ -40,6 +40,8 @@ def reader_of(host: "Host", paths: Sequence[Path], kind: str | None) -> str:
     for path in paths:
         if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where a folder may not be entered)
             raise SpecError(f"{path}: no such file or folder")
+        if not (path.is_file() or path.is_dir()):  # of a pipe one would wait for whoever writes into it
+            raise SpecError(f"{path}: is neither a file nor a folder; write into a file what comes through a pipe")
     readers = host.registry.run_readers
     if kind is not None:
         if kind not in readers.entries:

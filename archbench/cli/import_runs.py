@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,7 @@ def import_runs(
     store.create()
     records = [replace(record, run_id=imported_run_id(record)) for record in records]
     index = ScanIndex(
-        name=name or scan_name(paths),
+        name=scan_name(paths) if name is None else name,
         description=f"Imported from {shown}; N counts parameters {COUNTED[options['param_convention']]}",
         baseline=baseline,
         runs=tuple(
@@ -143,13 +144,16 @@ def import_runs(
         },
     )
     check_names(
-        index, scan="--name" if name else f"{source}: say --name", contender=f"{source}: --arch {read.columns.arch}"
+        index,
+        scan="--name" if name is not None else f"{source}: say --name",
+        contender=f"{source}: --arch {read.columns.arch}",
     )
-    if not replaces:
-        require_free(store, index, rename=lambda free: shell_words("--name", free))
+    admit = None if replaces else partial(require_free, store, rename=lambda free: shell_words("--name", free))
+    if admit is not None:
+        admit(index)
     for record in records:
         write_imported(store.directory(record.run_id), record)
-    store.save_scan(index)
+    store.save_scan(index, admit)
     for arch, lines in gates.items():
         for line in lines:
             note(f"{arch}: {line}")

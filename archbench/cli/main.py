@@ -1,16 +1,17 @@
 """The command line: a group whose commands are imported when they are called, so that `--help` answers at once."""
 
-import importlib
 import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from archbench import errors
+from archbench.cli.lazy import LazyGroup
 from archbench.cli.terminal import echo, flush, lost_output, prepare_streams
 
 PROGRAM = "archbench"
@@ -19,6 +20,7 @@ EXIT_PLUGIN = errors.PluginError.exit_code
 EXIT_DEFECT = 70
 """EX_SOFTWARE of sysexits.h."""
 EXIT_INTERRUPTED = 130
+_NOWHERE = "the current folder has been removed; change into one that is there"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
@@ -41,10 +43,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> where the command is, and what it does; the text stands here so that `--help` imports no command."""
 
 
-class LazyGroup(click.Group):
-    """Knows its commands by name, and asks plug-ins for a name that it does not know."""
+class CommandLine(LazyGroup):
+    """Asks plug-ins for a name that it does not know."""
 
     _asked_plugins = False
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, places={name: place for name, (place, _) in COMMANDS.items()}, **settings)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Own commands in the order in which a person meets them, then those of plug-ins."""
@@ -53,12 +58,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
-        if cmd_name in COMMANDS:
-            module, attribute = COMMANDS[cmd_name][0].split(":")
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
-        self._ask_plugins()
-        return self.commands.get(cmd_name)
+        if cmd_name not in COMMANDS:
+            self._ask_plugins()
+        return super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -96,7 +98,7 @@ class LazyGroup(click.Group):
         command_host().notify("register_commands", cli=self)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(package_name="archbench", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of any error.")
 def cli(debug: bool) -> None:
@@ -107,11 +109,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; a problem is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
-    code = exit_code_of(arguments, debug="--debug" in arguments)
+    somewhere = _is_somewhere()
+    code = exit_code_of(arguments, debug="--debug" in arguments) if somewhere else _say(_NOWHERE, EXIT_USAGE)
     flush()
     if (lost := lost_output()) is not None:
         code = _say(lost, code or EXIT_USAGE)
     sys.exit(code)
+
+
+def _is_somewhere() -> bool:
+    """Whether the current folder exists: one may stand in a folder that somebody has removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:

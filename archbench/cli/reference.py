@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from archbench.cli.main import COMMANDS, PROGRAM, LazyGroup, cli
+from archbench.cli.main import COMMANDS, PROGRAM, CommandLine, cli
 from archbench.cli.terminal import echo
 
 COLUMNS = 80
@@ -41,7 +41,7 @@ spec that comes out. [Specs that extend others](specs.md) hold what many have in
 def reference() -> str:
     """The page, in Markdown."""
     root = click.Context(cli, info_name=PROGRAM, terminal_width=COLUMNS, max_content_width=COLUMNS)
-    assert isinstance(cli, LazyGroup)
+    assert isinstance(cli, CommandLine)
     parts = [_INTRODUCTION]
     for name in COMMANDS:
         command = cli.get_command(root, name)

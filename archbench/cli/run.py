@@ -180,9 +180,7 @@ def _stages(
     previous: set[str] = set()
     while True:
         plan = plan_scan(spec, host, cache_dir=cache_dir, store=store, report=note)
-        if admit is not None and outcome is None:
-            admit(plan.index)
-        store.save_scan(plan.index)
+        store.save_scan(plan.index, admit if outcome is None else None)
         warnings = [line for line in (f"warning: {warning}" for warning in plan.warnings) if line not in told]
         for warning in warnings:
             note(warning)

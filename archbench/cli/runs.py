@@ -7,10 +7,9 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import interactive, json_option, note, print_json, print_table, runs_option, table_console
+from archbench.cli.lazy import LazyGroup
 from archbench.cli.outputs import fields_of
 from archbench.cli.outputs.runs import RunOutput, RunRow
-from archbench.cli.runs_prune import prune_runs
-from archbench.cli.runs_rerun import rerun_runs
 from archbench.cli.status import unprotected_words
 from archbench.cli.terminal import echo
 from archbench.errors import StoreError
@@ -28,7 +27,11 @@ _LEFT = ("run", "architecture", "objective", "state", "from")
 """Columns of words."""
 
 
-@click.group()
+_ELSEWHERE = {"rerun": "archbench.cli.runs_rerun:rerun_runs", "prune": "archbench.cli.runs_prune:prune_runs"}
+"""Commands with modules of their own."""
+
+
+@click.group(cls=LazyGroup, places=_ELSEWHERE)
 def runs() -> None:
     """List stored runs, show one, train one again, or make room.
 
@@ -39,10 +42,6 @@ def runs() -> None:
       archbench runs rerun --failed
       archbench runs prune --weights --dry-run
     """
-
-
-runs.add_command(rerun_runs)
-runs.add_command(prune_runs)
 
 
 @runs.command("list")

@@ -85,7 +85,7 @@ def _read(store: RunStore, names: Sequence[str], *, required: bool) -> tuple[lis
             note(f"archbench: {error}")
             damaged += 1
             continue
-        records, problems = store.records(index)
+        records, problems = store.last_records(index)
         mixed = mixed_arithmetic(records)
         again = "; `archbench runs rerun RUN` computes one again here"
         scans.append((index, records, (*problems, *([f"{mixed}{again}"] if mixed else []))))

@@ -48,7 +48,7 @@ class _Followed:
     def look(self, store: RunStore) -> None:
         """Reads the runs again; the first time it begins to measure."""
         first = not self.records
-        self.records, _ = store.records(self.index)
+        self.records, _ = store.last_records(self.index)
         if first:
             self._begin(store)
         for record in self.records:

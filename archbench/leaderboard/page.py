@@ -24,10 +24,11 @@ from archbench.leaderboard.evidence import evidence
 from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html
 from archbench.leaderboard.page_cache import PageCache
-from archbench.leaderboard.standings import Table, comparable_groups, make_standings
+from archbench.leaderboard.standings import Table, comparable_groups, group_name, make_standings
 from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, mixed, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
+from archbench.results.kept import Kept
 from archbench.runs.files import read_bytes
 
 PAGE = "README.md"
@@ -214,13 +215,18 @@ def _with_rest(parts: Sequence[str], entries: Sequence[LeaderboardEntry], kind: 
 def _group(entries: Sequence[LeaderboardEntry], hashes: Mapping[str, str], cache: PageCache) -> _Group | None:
     """What is shown of `entries`, which compare with each other; None where they give no table."""
     own = sorted(f"{entry.file_name} {hashes[entry.file_name]}" for entry in entries)
-    content = cache.get("group", own, partial(_group_content, entries))
+
+    def made() -> dict[str, Any] | None:
+        with cache.shelf("standing", [group_name(entries)]) as kept:
+            return _group_content(entries, kept)
+
+    content = cache.get("group", own, made)
     return None if content is None else _Group(**content)
 
 
-def _group_content(entries: Sequence[LeaderboardEntry]) -> dict[str, Any] | None:
+def _group_content(entries: Sequence[LeaderboardEntry], kept: Kept) -> dict[str, Any] | None:
     """The fields of `_Group`, as JSON data."""
-    for standing in make_standings(entries):
+    for standing in make_standings(entries, kept):
         main = standing.main
         drawn = _drawn(main)
         few = "" if len(drawn) == len(main.rows) else _few_drawn(len(drawn), len(main.rows))

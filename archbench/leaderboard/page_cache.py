@@ -10,14 +10,20 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 import archbench
 from archbench.durable import write_whole
+from archbench.results.kept import Kept, anew
+
+T = TypeVar("T")
 
 _UNUSED_DAYS = 60
 """After so many days in which nobody asked for it, a value is removed."""
@@ -43,18 +49,39 @@ class PageCache:
         """
         if self.folder is None:
             return make()
-        key = _sha256(json.dumps([what, code_sha256(), *hashes]).encode())
-        path = self.folder / key[:2] / f"{key}.json"
-        try:
-            seal, _, content = path.read_bytes().partition(b"\n")
-            if seal.decode() == _sha256(content):
-                os.utime(path)
-                return json.loads(content)
-        except (OSError, ValueError, RecursionError):
-            pass
-        made = make()
-        self._keep(path, json.dumps(made, ensure_ascii=True).encode())
-        return made
+        path = self._path(self.folder, what, hashes)
+        found = self._read(path)
+        if not found:
+            found = [make()]
+            self._keep(path, found[0])
+        return found[0]
+
+    @contextmanager
+    def shelf(self, what: str, hashes: Sequence[str]) -> Iterator[Kept]:
+        """Keeps many small results in one file, which is named by what stays the same while they grow in number.
+
+        At the end it holds those that were asked for meanwhile, and no others.
+        """
+        if self.folder is None:
+            yield anew
+            return
+        path = self._path(self.folder, what, hashes)
+        stored: dict[str, Any] = next(iter(self._read(path)), {})
+        asked: dict[str, Any] = {}
+
+        def kept(sort: Any, hangs_on: Sequence[str | float], make: Callable[[], T]) -> T:
+            key, adapter = _sha256(json.dumps(list(hangs_on)).encode()), _adapter(sort)
+            if key in stored:
+                asked[key] = stored[key]
+                result: T = adapter.validate_python(stored[key])
+                return result
+            made = make()
+            asked[key] = adapter.dump_python(made)
+            return made
+
+        yield kept
+        if asked.keys() != stored.keys():
+            self._keep(path, asked)
 
     def prune(self) -> None:
         """Removes what nobody has asked for in a long time."""
@@ -69,7 +96,25 @@ class PageCache:
                 continue  # another process removed it
 
     @staticmethod
-    def _keep(path: Path, content: bytes) -> None:
+    def _path(folder: Path, what: str, hashes: Sequence[str]) -> Path:
+        key = _sha256(json.dumps([what, code_sha256(), *hashes]).encode())
+        return folder / key[:2] / f"{key}.json"
+
+    @staticmethod
+    def _read(path: Path) -> list[Any]:
+        """The value that is kept there, as the only one; none where none is."""
+        try:
+            seal, _, content = path.read_bytes().partition(b"\n")
+            if seal.decode() == _sha256(content):
+                os.utime(path)
+                return [json.loads(content)]
+        except (OSError, ValueError, RecursionError):
+            pass
+        return []
+
+    @staticmethod
+    def _keep(path: Path, value: Any) -> None:
+        content = json.dumps(value, ensure_ascii=True).encode()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, _sha256(content).encode() + b"\n" + content)
@@ -91,6 +136,11 @@ def code_sha256() -> str:
     for name in ("display.py", "names.py", "runs/files.py", "units.py", "contracts/report.py"):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def _adapter(sort: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(sort)
 
 
 def _sha256(content: bytes) -> str:

@@ -8,7 +8,7 @@ losses that the table's baseline fixes (`archbench.analysis.comparison.ranking`)
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -23,13 +23,19 @@ from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.names import free_name
 from archbench.report.words import bits_per_byte_factor
 from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval
+from archbench.results.kept import Kept, anew
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
 from archbench.runs.files import to_json
 
 _FOUND_PER_RUN = ("peak_learning_rate", "total_steps")
 """What the rules give each size, and is no rule itself."""
+_Records = Mapping[str, Sequence[RunRecord]]
+"""Shown name -> runs."""
 _WITHOUT_FLOOR = StudyOptions(floor="none")
 """Pages show the law without floor; fitting the other one would take most of the time."""
+
+
+_AXES = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
 
 
 class ComputeTier(StrEnum):
@@ -116,20 +122,29 @@ class Standing:
         return self.main, *self.others
 
 
-def make_standings(entries: Sequence[LeaderboardEntry]) -> list[Standing]:
+def make_standings(entries: Sequence[LeaderboardEntry], kept: Kept = anew) -> list[Standing]:
     """All groups of comparable entries, causal tracks first, on every cost axis that the entries have.
 
-    The first axis that all of a group have is its main one: executed FLOPs as a rule.
+    The first axis that all of a group have is its main one: executed FLOPs as a rule. kept: where what does not hang on
+    who else is in a group is kept.
     """
     standings = []
-    for key, group in _grouped(entries):
+    for _, group in _grouped(entries):
         named = _named(group)
-        tables = [_table(named, axis) for axis in (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)]
+        # The same objects for every axis: what was fitted to them is not fitted again.
+        records = {name: [replace(one, contender=name) for one in entry.records()] for name, entry in named.items()}
+        tables = [_table(named, records, axis, kept) for axis in _AXES]
         found = [table for table in tables if table is not None]
         if found:
-            name = f"{key[0]}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
-            standings.append(Standing(name, _scrutinised(found[0]), tuple(found[1:])))
+            main = _scrutinised(found[0], records, kept)
+            standings.append(Standing(group_name(group), main, tuple(found[1:])))
     return standings
+
+
+def group_name(group: Sequence[LeaderboardEntry]) -> str:
+    """The name of a group of comparable entries, which it keeps whoever joins it."""
+    key = _group_key(group[0])
+    return f"{key[0]}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
 
 
 def comparable_groups(entries: Sequence[LeaderboardEntry]) -> list[list[LeaderboardEntry]]:
@@ -144,14 +159,20 @@ def _grouped(entries: Sequence[LeaderboardEntry]) -> list[tuple[tuple[Any, ...],
     return [(key, groups[key]) for key in sorted(groups, key=lambda key: (key[0] != "causal", *map(str, key)))]
 
 
-def _scrutinised(table: Table) -> Table:
+def _scrutinised(table: Table, records: _Records, kept: Kept) -> Table:
     """`table` with the audit of each exponent over conventions, and each back-test."""
-    records = [replace(record, contender=row.name) for row in table.rows for record in row.entry.records()]
-    audited = audit_frontiers(records, table.axis, baseline=table.baseline, window=Window(*table.window_nats))
+    shown = {row.name for row in table.rows}
+    runs = [record for name, some in records.items() if name in shown for record in some]
+    audited = audit_frontiers(runs, table.axis, baseline=table.baseline, window=Window(*table.window_nats))
     summaries = {one.contender: one for one in summarise(audited)}
-    tested = {one.name: last_error(back_test_frontier(one, floors=("free",))) for one in table.contenders}
+    tested = {one.name: _back_test(one, kept) for one in table.contenders}
     rows = tuple(replace(row, conventions=summaries.get(row.name), back_test=tested[row.name]) for row in table.rows)
     return replace(table, rows=rows)
+
+
+def _back_test(one: Contender, kept: Kept) -> FrontierBacktestRow | None:
+    hangs_on = ("back-test", one.finished.fingerprint)
+    return kept(FrontierBacktestRow | None, hangs_on, lambda: last_error(back_test_frontier(one, floors=("free",))))
 
 
 def _track(entry: LeaderboardEntry) -> str:
@@ -212,27 +233,27 @@ def _timed_alike(named: dict[str, LeaderboardEntry]) -> dict[str, LeaderboardEnt
     return {name: entry for name, entry in named.items() if entry.machines == most}
 
 
-def _table(named: dict[str, LeaderboardEntry], axis: CostAxis) -> Table | None:
+def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostAxis, kept: Kept) -> Table | None:
     if axis is CostAxis.DEVICE_SECONDS:
         named = _timed_alike(named)
-    records = [replace(record, contender=name) for name, entry in named.items() for record in entry.records()]
+    records = [record for name in named for record in records_of[name]]
     wanted = Counter(entry.baseline for entry in named.values() if entry.baseline in named).most_common(1)
     baseline = wanted[0][0] if wanted else None
     contenders = study_contenders(records, axis, baseline=baseline, options=_WITHOUT_FLOOR)
     if len(contenders) < len({record.contender for record in records if record.usable}):
         return None
     reference = baseline or min(one.name for one in contenders)
-    ranking = rank(contenders, reference, _asked_window(named))
+    ranking = rank(contenders, reference, _asked_window(named), kept)
     rows = [
         Row(
             name=one.name,
             entry=named[one.name],
             frontier=one.result,
-            loss_nats=loss_at(one.finished, ranking.reference_cost),
+            loss_nats=loss_at(one.finished, ranking.reference_cost, kept=kept),
             rank=ranking.places.get(one.name),
             unranked=ranking.unranked.get(one.name, ""),
             multiplier=ranking.multipliers.get(one.name),
-            audit=_audit([record for record in records if record.contender == one.name]),
+            audit=_audit(records_of[one.name]),
         )
         for one in sorted(contenders, key=lambda one: _order(one.name, ranking))
     ]

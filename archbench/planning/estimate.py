@@ -10,7 +10,7 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.data.corpus import Corpus
 from archbench.errors import StoreError
 from archbench.results.runs import CostAxis
-from archbench.runs.records import read_record
+from archbench.runs.records import read_last
 from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PlannedRun
 
@@ -73,7 +73,7 @@ def measured_rates(store: RunStore) -> Rates:
         if not directory.record_file.exists():
             continue
         try:
-            record = read_record(directory, contender="", size_index=0)
+            record = read_last(directory, contender="", size_index=0)
         except StoreError:
             continue
         if record is None or not record.usable:

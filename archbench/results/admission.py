@@ -16,8 +16,8 @@ class LeftOut:
     """Rows that enter no analysis, for one reason."""
 
     kind: str
-    """`no_number`, `not_positive`, `no_loss`, `other_unit`, `no_label`, `repeated`, `superseded`, `diverged`,
-    `not_best` or `not_asked`."""
+    """`no_number`, `not_positive`, `other_unit`, `no_label`, `repeated`, `superseded`, `diverged`, `not_best` or
+    `not_asked`."""
     rows: tuple[int, ...]
     runs: tuple[str, ...]
     """Names of the runs concerned, where rows belong to runs of several; empty otherwise."""

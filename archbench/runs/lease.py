@@ -11,16 +11,15 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, DiskRefused, read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.locks import locked
 from archbench.runs.processes import Liveness, ProcessId, this_process
 
 log = logging.getLogger(__name__)
@@ -36,9 +35,6 @@ RENEWAL_SECONDS = 10.0
 
 LONGEST_LOOK_SECONDS = 5.0
 """Of the time between two looks no more than this counts as watched: whoever slept meanwhile has seen nothing."""
-
-LOCK_SECONDS = 30.0
-"""How long another process may take to look at a lease, or to move a finished file into its place."""
 
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 1.0
@@ -314,24 +310,5 @@ def _host() -> str:
     return platform.node() or "localhost"
 
 
-@contextmanager
-def _locked(directory: RunDirectory) -> Iterator[None]:
-    try:
-        lock = FileLock(directory.path / ".lease.lock", timeout=LOCK_SECONDS)
-        lock.acquire()
-    except Timeout as error:
-        raise StoreError(
-            f"{directory.path}: another process has kept the lock of its lease for {LOCK_SECONDS:.0f} s; "
-            "if one was stopped, let it go on or end it"
-        ) from error
-    except FileNotFoundError as error:
-        raise StoreError(f"{directory.path}: is not there any more; the same command makes it anew") from error
-    except (OSError, NotImplementedError) as error:
-        raise DiskRefused(
-            f"{directory.path}: its lease cannot be locked: {error}; is the disk writable, and are locks (flock) on "
-            "where it is mounted?"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _locked(directory: RunDirectory) -> AbstractContextManager[None]:
+    return locked(directory.path, ".lease.lock", "its lease")

@@ -7,10 +7,10 @@ tokens and steps, FLOPs and tokens, bits per byte and nats.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,6 +38,9 @@ _TIMINGS_REMEDY = (
 
 _MEASURED = "device_seconds"
 """The one field of a curve point that is measured, hence kept out of the record."""
+
+_NOT_MEASURED: Mapping[int, float] = MappingProxyType({})
+_NOTHING_TIMED = (Sealed({}, FORMAT, protected=True), _NOT_MEASURED)
 
 _ALWAYS = ("run_id", "state", "reason", "curve", "prefix_audit", "identity", "facts")
 _KEYS = frozenset({*_ALWAYS, "arithmetic", "noise_scale", "other_losses_nats"})
@@ -124,18 +127,12 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
     cannot be read, DamagedFile for one that is not what was written. Damaged timings only cost the device seconds:
     `details["problem"]` tells it. `details["protected"]` says whether digests vouch for what was read.
     """
-    if not directory.record_file.exists():
-        return _without_end(directory, contender, size_index)
-    stored = _parse_record(directory)
-    outcome = stored.outcome
-    details: dict[str, Any] = {"timings": {}, "protected": stored.protected}
-    try:
-        timings = _read_timings(directory.timings_file)
-        outcome = _with_device_seconds(outcome, timings.content, directory.timings_file)
-        details |= {"timings": timings.content, "protected": stored.protected and timings.protected}
-    except StoreError as error:
-        details["problem"] = str(error)
-    return _join(replace(stored, outcome=outcome), contender, size_index, details)
+    return _read(directory, contender, size_index, last_alone=False)
+
+
+def read_last(directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None:
+    """As `read_record`, with the last point of its curve alone: enough to tell where thousands of runs stand."""
+    return _read(directory, contender, size_index, last_alone=True)
 
 
 def read_end(directory: RunDirectory) -> RunRecord | None:
@@ -147,6 +144,20 @@ def read_end(directory: RunDirectory) -> RunRecord | None:
         return _without_end(directory, "", 0)
     stored = _parse_record(directory, last_alone=True)
     return _join(stored, "", 0, {"protected": stored.protected})
+
+
+def _read(directory: RunDirectory, contender: str, size_index: int, *, last_alone: bool) -> RunRecord | None:
+    if not directory.record_file.exists():
+        return _without_end(directory, contender, size_index)
+    told = {}
+    try:
+        timings, seconds = _read_timings(directory.timings_file)
+    except StoreError as error:
+        timings, seconds = _NOTHING_TIMED
+        told["problem"] = str(error)
+    stored = _parse_record(directory, seconds, last_alone=last_alone)
+    details = {"timings": timings.content, "protected": stored.protected and timings.protected, **told}
+    return _join(stored, contender, size_index, details)
 
 
 def _without_end(directory: RunDirectory, contender: str, size_index: int) -> RunRecord | None:
@@ -208,8 +219,13 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
     )
 
 
-def _parse_record(directory: RunDirectory, *, last_alone: bool = False) -> _Stored:
-    """The record in `directory`; `last_alone`: of its curve the last point, where a digest vouches for the others."""
+def _parse_record(
+    directory: RunDirectory, seconds: Mapping[int, float] = _NOT_MEASURED, *, last_alone: bool = False
+) -> _Stored:
+    """The record in `directory` with device `seconds` by step; `last_alone`: of its curve the last point.
+
+    Where no digest vouches for it the whole curve is read even so, since its points are held against each other.
+    """
     path = directory.record_file
     sealed = read_sealed(path, _RECORD_REMEDY)
     content = sealed.content
@@ -226,7 +242,7 @@ def _parse_record(directory: RunDirectory, *, last_alone: bool = False) -> _Stor
         points = content["curve"][-1:] if last_alone and sealed.protected else content["curve"]
         outcome = Outcome(
             state=RunState(content["state"]),
-            curve=tuple(curve_point(point) for point in points),
+            curve=tuple(curve_point(point, seconds) for point in points),
             prefix_audit=None if audit is None else _prefix_audit(audit),
             reason=content["reason"],
             other_losses_nats=_other_losses(content.get("other_losses_nats", {})),
@@ -281,12 +297,15 @@ def _arithmetic(content: object) -> Mapping[str, Any] | None:
     return content
 
 
-def curve_point(content: Mapping[str, Any]) -> CurvePoint:
-    """A stored curve point. Raises KeyError, TypeError or ValueError for fields that are missing or of a wrong type."""
+def curve_point(content: Mapping[str, Any], seconds: Mapping[int, float] = _NOT_MEASURED) -> CurvePoint:
+    """A stored curve point, with device `seconds` by step where there are any.
+
+    Raises KeyError, TypeError or ValueError for fields that are missing or of a wrong type.
+    """
     if problem := _sort_problem(tuple(content), tuple(map(type, content.values()))):
         name, what = problem
         raise TypeError(f"{what} {name!r} of a curve point" + (f" is {content[name]!r}" if what == "field" else ""))
-    return CurvePoint(**content)
+    return CurvePoint(**{**content, _MEASURED: seconds.get(content["step"])} if seconds else content)
 
 
 @lru_cache(maxsize=256)
@@ -324,20 +343,17 @@ def _other_losses(content: Mapping[str, Any]) -> dict[str, float]:
     return dict(content)
 
 
-def _read_timings(path: Path) -> Sealed:
-    return read_sealed(path, _TIMINGS_REMEDY) if path.exists() else Sealed({}, FORMAT, protected=True)
-
-
-def _with_device_seconds(outcome: Outcome, timings: Mapping[str, Any], path: Path) -> Outcome:
+def _read_timings(path: Path) -> tuple[Sealed, Mapping[int, float]]:
+    """What was measured of a run, if anything, and of it the device seconds by step."""
+    if not path.exists():
+        return _NOTHING_TIMED
+    timings = read_sealed(path, _TIMINGS_REMEDY)
     try:
-        seconds = {int(step): float(value) for step, value in timings.get("device_seconds_by_step", [])}
-        _require_sound(seconds, timings)
+        seconds = {int(step): float(value) for step, value in timings.content.get("device_seconds_by_step", [])}
+        _require_sound(seconds, timings.content)
     except (TypeError, ValueError) as error:
         raise DamagedFile(f"{path}: is damaged: {_first_line(error)}; {_TIMINGS_REMEDY}") from error
-    if not seconds:
-        return outcome
-    curve = tuple(replace(point, device_seconds=seconds.get(point.step)) for point in outcome.curve)
-    return replace(outcome, curve=curve)
+    return timings, seconds
 
 
 def _require_sound(seconds: Mapping[int, float], timings: Mapping[str, Any]) -> None:

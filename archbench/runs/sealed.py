@@ -6,6 +6,7 @@ be unprotected.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ _FIELD = b'\n  "digest": "'
 """How the digest begins in a file as it is written. Nested keys stand further in, and no text holds a line's end."""
 
 _DIGITS = 64
+
+_MAY_BE_BEYOND = re.compile(rb"[0-9]{21}|[0-9][eE][+]?[0-9]{3}")
+"""What stands in every file with a number beyond all floats and 64-bit integers, and in few others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,9 @@ def _opened(raw: bytes, first_sealed: int) -> Sealed:
     if not isinstance(content, dict):
         raise ValueError(f"expected an object, got {type(content).__name__}")
     protected = "digest" in content
-    if not protected:
+    if not protected or _MAY_BE_BEYOND.search(raw):
         require_plain(content)
-    elif content["digest"] != _digest_as_written(raw) and content["digest"] != _digest_as_parsed(content):
+    if protected and content["digest"] != _digest_as_written(raw) and content["digest"] != _digest_as_parsed(content):
         raise ValueError("its content is not what its digest was made of")
     content.pop("digest", None)
     written = content.pop("format", UNPROTECTED)

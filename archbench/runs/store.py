@@ -1,10 +1,12 @@
 """The run store: one directory for each run, and for each scan a list of the runs that it is made of."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,11 +18,16 @@ from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile, read_json, write_atomically
 from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.lease import read_lease
-from archbench.runs.records import read_end, read_record
+from archbench.runs.locks import locked
+from archbench.runs.records import read_end, read_last, read_record
 from archbench.runs.sealed import read_sealed, write_sealed
 from archbench.spec.identity import RunPlan
 
 _CHOOSE = "free space, mend its permissions, or choose another --runs"
+
+
+class _Reader(Protocol):
+    def __call__(self, directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None: ...
 
 
 class IndexedRun(BaseModel):
@@ -154,8 +161,11 @@ class RunStore:
 
     def record(self, run: IndexedRun) -> RunRecord | None:
         """What the run left behind, under the names of its scan; None while it has not ended."""
+        return self._record(run, read_record)
+
+    def _record(self, run: IndexedRun, read: _Reader) -> RunRecord | None:
         directory = self.directory(run.run_id)
-        record = read_record(directory, contender=run.contender, size_index=run.size_index)
+        record = read(directory, contender=run.contender, size_index=run.size_index)
         if record is None:
             return None
         if not record.run_id.startswith(run.run_id) or record.seed != run.seed:
@@ -167,22 +177,36 @@ class RunStore:
 
     def records(self, index: ScanIndex) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
         """The records of all runs of `index` that have a directory, and what is wrong with those that are damaged."""
+        return self._records(index, read_record)
+
+    def last_records(self, index: ScanIndex) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
+        """As `records`, with the last point of each curve alone: where the runs stand, and nothing to fit."""
+        return self._records(index, read_last)
+
+    def _records(self, index: ScanIndex, read: _Reader) -> tuple[tuple[RunRecord, ...], tuple[str, ...]]:
         records, problems = [], []
-        for run in index.runs:
-            try:
-                record = self.record(run)
-            except StoreError as error:
-                problems.append(str(error))
-                continue
-            if record is not None:
-                records.append(record)
-                problems += [record.details["problem"]] if "problem" in record.details else []
+        with _no_search_for_cycles():
+            for run in index.runs:
+                try:
+                    record = self._record(run, read)
+                except StoreError as error:
+                    problems.append(str(error))
+                    continue
+                if record is not None:
+                    records.append(record)
+                    problems += [record.details["problem"]] if "problem" in record.details else []
         return tuple(records), tuple(dict.fromkeys(problems))
 
-    def save_scan(self, index: ScanIndex) -> Path:
-        """Stores `index` under its scan's name, in place of an older one."""
-        path = self._scan_file(index.name)
-        write_sealed(path, index.model_dump(mode="json"))
+    def save_scan(self, index: ScanIndex, admit: Callable[[ScanIndex], None] | None = None) -> Path:
+        """Stores `index` under its scan's name, in place of an older one.
+
+        `admit` raises where it may not be; no other command stores a list between that and the end.
+        """
+        with locked(self.scans_dir, ".lock", "the lists of scans"):
+            if admit is not None:
+                admit(index)
+            path = self._scan_file(index.name)
+            write_sealed(path, index.model_dump(mode="json"))
         return path
 
     def scan(self, name: str) -> ScanIndex:
@@ -225,6 +249,18 @@ class RunStore:
     def disk_bytes(self) -> int:
         """Bytes that all files of the store take."""
         return sum(directory_bytes(directory.path) for directory in self.directories())
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Around what makes thousands of records: none is part of a cycle, and the search takes a quarter of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def directory_status(directory: RunDirectory) -> RunStatus:

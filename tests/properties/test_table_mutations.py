@@ -19,6 +19,7 @@ from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.tables.quantities import Treatment
 from archbench.analysis.tables.read import Columns, RunTable, read_table, run_tables
 from archbench.analysis.tables.records import ImportSettings, records_of
+from archbench.cli.main import exit_code_of
 from archbench.errors import ArchbenchError, SpecError
 from archbench.runs.imported import imported_run_id
 
@@ -108,6 +109,40 @@ def test_every_mutated_table_gives_runs_or_one_line_that_names_it(tmp_path: Path
     assert [line for line in refused if "t.csv" not in line or "\n" in line] == []
     # Some mutants are harmless, some only cost a row; a gate that refused all would pass otherwise.
     assert entered > NUM_MUTANTS // 20
+
+
+def saved(text: str, draw: random.Random) -> bytes:
+    """`text` as one of many programs would save it, perhaps cut off."""
+    text = text.replace(",", draw.choice(",,,;\t|"))
+    text = draw.choice(("", "", "", "\ufeff", "\n", "# by hand\n")) + text
+    if draw.randrange(8) == 0:
+        text = text.replace(".", ",")
+    text = text.replace("\n", draw.choice(("\n", "\n", "\r\n", "\r", "\n\n")))
+    encoded = text.encode(draw.choice(("utf-8", "utf-8", "utf-8", "utf-16", "latin-1")), "replace")
+    if draw.randrange(8) == 0:
+        encoded = encoded[: draw.randrange(len(encoded))]
+    return encoded + draw.choice((b"", b"", b"", b"\0" * 9, b"\xff"))
+
+
+def test_import_of_every_mutated_table_ends_in_runs_or_one_line_and_writes_nothing_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, file = sound().head(8).to_csv(index=False), tmp_path / "t.csv"
+    where = ["--param-convention", "total", "--track", "causal", "--runs", str(tmp_path / "runs"), "--replace"]
+    named = ["--loss", "loss", "--params", "N", "--tokens", "D", "--arch", "arch"]
+    ways = ([], ["--seed", "seed", "--step", "step"], ["--run", "run", "--step", "step"], ["--best-of", "lr"],
+            ["--from", "table", "--set", "params=1e6"], ["--batch-tokens", "1000", "--step", "step"])  # fmt: skip
+    ends = []
+    for number in range(NUM_MUTANTS):
+        draw = random.Random(number)
+        file.write_bytes(saved(mutate(text, draw) if draw.randrange(4) else text, draw))
+        ends.append(exit_code_of(["import", str(file), *named, *draw.choice(ways), *where], debug=False))
+        told = capsys.readouterr().err
+        assert ends[-1] in (0, 2), told
+        if ends[-1] == 2:
+            assert told.splitlines()[-1].startswith(("archbench: t.csv: ", f"archbench: {file}: ")), told
+        assert {path.name for path in tmp_path.iterdir()} <= {"t.csv", "runs"}
+    assert NUM_MUTANTS // 20 < ends.count(0) < NUM_MUTANTS - NUM_MUTANTS // 20
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,8 +7,9 @@ Legend: A the baseline, X the contender, C cost, L loss, alpha the exponent of L
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,6 +30,8 @@ CROSSOVER_REACH = 10.0
 """How far beyond the data, as a factor of cost, a crossover is looked for."""
 NUM_RESAMPLES = 1000
 _CROSSOVER_POINTS = 512
+_READINGS = 256
+"""The latest readings are remembered: those of a hundred pairs, of about 100 kB each."""
 _NO_FLOOR = 1e-3
 
 
@@ -162,18 +165,36 @@ def read_pair(
     form: Form | None = None,
     floor_nats: float | None = None,
 ) -> Reading:
-    """Both frontiers in the form that `compare` reads them in, or in another."""
-    # The same draws on every axis and in either order: equal numbers print equal intervals, whichever is the baseline.
+    """Both frontiers in the form that `compare` reads them in, or in another. Raises ValueError where it has none.
+
+    A study, its audit and its report ask for the same readings, and so do axes that hold the same numbers. The draws
+    are the same in either order, so that intervals are equal whichever is the baseline.
+    """
     turned = contender.name < baseline.name
-    first, second = (contender, baseline) if turned else (baseline, contender)
-    reading = read_frontiers(
-        (first.finished, second.finished),
+    sides = [_Side(one.finished.fingerprint, one.finished) for one in (baseline, contender)]
+    reading = _reading(sides[turned], sides[not turned], seed, num_resamples, form, floor_nats)
+    return reading.turned() if turned else reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Finished runs that are equal where their fingerprints are."""
+
+    fingerprint: str
+    runs: FinishedRuns = field(compare=False)
+
+
+@lru_cache(maxsize=_READINGS)
+def _reading(
+    first: _Side, second: _Side, seed: int, num_resamples: int, form: Form | None, floor_nats: float | None
+) -> Reading:
+    return read_frontiers(
+        (first.runs, second.runs),
         num_resamples=num_resamples,
         generator=np.random.default_rng(seed),
         form=form,
         floor_nats=floor_nats,
     )
-    return reading.turned() if turned else reading
 
 
 def _exponents(baseline: Contender, contender: Contender, reading: Reading) -> Comparison:

@@ -19,6 +19,7 @@ from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.tiers import holm
 from archbench.analysis.significance import p_value_of, spread_interval
 from archbench.results.fits import FitStatus, HeadlineMultiplier, Interval
+from archbench.results.kept import Kept, anew
 
 LEVEL = 0.05
 NUM_RESAMPLES = 400
@@ -49,8 +50,11 @@ def table_window(reference: Contender) -> Window:
     return Window(float(np.exp(high - quarter)), float(np.exp(low + quarter)))
 
 
-def rank(contenders: Sequence[Contender], reference: str, window: Window | None = None) -> Ranking:
-    """The places of `contenders`, which share a cost axis and a track, over the window of `reference` or another."""
+def rank(contenders: Sequence[Contender], reference: str, window: Window | None = None, kept: Kept = anew) -> Ranking:
+    """The places of `contenders`, which share a cost axis and a track, over the window of `reference` or another.
+
+    kept: where what two contenders alone decide is kept; thousands of pairs are as they were when one more joins them.
+    """
     by_name = {one.name: one for one in contenders}
     base = by_name[reference]
     chosen = window or table_window(base)
@@ -58,8 +62,7 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
     for name, one in by_name.items():
         if name == reference:
             continue
-        found = headline_multiplier(read_pair(base, one), chosen)
-        multipliers[name] = found
+        multipliers[name] = found = _headline(base, one, chosen, kept)
         if found.status is not FitStatus.OK or found.multiplier is None:
             unranked[name] = f"{found.status.value}: {found.reason}"
     ranked = [one for one in contenders if one.name not in unranked]
@@ -67,14 +70,38 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
         reference=reference,
         window=chosen,
         reference_cost=float(np.exp(base.finished.log_cost[-1])),
-        places=_places(ranked, chosen, multipliers, reference),
+        places=_places(ranked, chosen, multipliers, reference, kept),
         unranked=unranked,
         multipliers=multipliers,
     )
 
 
+def _headline(base: Contender, one: Contender, window: Window, kept: Kept) -> HeadlineMultiplier:
+    hangs_on = ("headline", *_pair(base, one, window))
+    return kept(HeadlineMultiplier, hangs_on, lambda: headline_multiplier(read_pair(base, one), window))
+
+
+def _test(one: Contender, other: Contender, window: Window, kept: Kept) -> tuple[float | None, float]:
+    """p of equal costs of two contenders over `window`, and ln m of the other one."""
+
+    def tested() -> tuple[float | None, float]:
+        reading = read_pair(one, other, num_resamples=NUM_RESAMPLES)
+        mean = mean_log_multiplier(reading, window)
+        return p_value_of(mean, reading.freedom), mean.value
+
+    return kept(tuple[float | None, float], ("test", *_pair(one, other, window), NUM_RESAMPLES), tested)
+
+
+def _pair(one: Contender, other: Contender, window: Window) -> tuple[str | float, ...]:
+    return one.finished.fingerprint, other.finished.fingerprint, window.high_nats, window.low_nats
+
+
 def _places(
-    ranked: Sequence[Contender], window: Window, multipliers: Mapping[str, HeadlineMultiplier], reference: str
+    ranked: Sequence[Contender],
+    window: Window,
+    multipliers: Mapping[str, HeadlineMultiplier],
+    reference: str,
+    kept: Kept,
 ) -> dict[str, int]:
     p_values: dict[tuple[str, str], float] = {}
     better: dict[tuple[str, str], bool] = {}
@@ -85,9 +112,7 @@ def _places(
             if found is not None and found.multiplier is not None:
                 p_value, value = found.p_value, float(np.log(found.multiplier.value))
             else:
-                reading = read_pair(one, other, num_resamples=NUM_RESAMPLES)
-                mean = mean_log_multiplier(reading, window)
-                p_value, value = p_value_of(mean, reading.freedom), mean.value
+                p_value, value = _test(one, other, window, kept)
             if p_value is not None:
                 p_values[pair] = p_value
                 better[pair] = value > 0.0  # the other one needs less
@@ -100,13 +125,20 @@ def _places(
     return {name: 1 + count for name, count in beaten_by.items()}
 
 
-def loss_at(runs: FinishedRuns, cost: float, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Interval | None:
+def loss_at(
+    runs: FinishedRuns, cost: float, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0, kept: Kept = anew
+) -> Interval | None:
     """Loss in nats of one contender's frontier at `cost`, by its own law; None where its runs do not reach that far."""
     log_cost = float(np.log(cost))
     if not runs.log_cost[0] - 1e-9 <= log_cost <= runs.log_cost[-1] + 1e-9:
         return None
-    reading = read_frontiers((runs,), num_resamples=num_resamples, generator=np.random.default_rng(seed))
-    logs = reading.frontiers[0].log_loss_at(np.array([log_cost]))[:, 0]
-    found = spread_interval(float(logs[0]), logs[1:], reading.freedom)
-    value, low, high = (float(np.exp(end)) if np.isfinite(end) else end for end in (found.value, found.low, found.high))
-    return Interval(value, low, high, found.level, found.method)
+
+    def read() -> Interval:
+        reading = read_frontiers((runs,), num_resamples=num_resamples, generator=np.random.default_rng(seed))
+        logs = reading.frontiers[0].log_loss_at(np.array([log_cost]))[:, 0]
+        found = spread_interval(float(logs[0]), logs[1:], reading.freedom)
+        ends = (found.value, found.low, found.high)
+        value, low, high = (float(np.exp(end)) if np.isfinite(end) else end for end in ends)
+        return Interval(value, low, high, found.level, found.method)
+
+    return kept(Interval, ("loss", runs.fingerprint, log_cost, num_resamples, seed), read)

@@ -100,6 +100,8 @@ def audit_frontiers(
     allow (times not measured, no floor identified) has rows whose status says why. Empty without a baseline. window:
     the losses over which multipliers are averaged; each variant's own middle half of the common range if None.
     """
+    if baseline is None:
+        return ()
     options = StudyOptions(floor="none", num_resamples=num_resamples)
     base = fit_contenders(records, axis, baseline=baseline, seed=seed, options=options)
     if not base or base[0].name != baseline:

@@ -86,10 +86,14 @@ def _solved(gamma: Floats, x: Floats, loss: Floats, weights: Floats) -> tuple[Fl
     square = np.einsum("fgp,fp->fg", falling**2, weights)
     crossed = np.einsum("fgp,fp->fg", falling, weights * loss)
     determinant = np.maximum(square * total - power**2, 1e-300)
-    amplitude = (crossed * total - one * power) / determinant
-    floor = (one * square - crossed * power) / determinant
-    floor = np.where(amplitude < 0, one / total, floor)
-    amplitude = np.where(floor < 0, crossed / square, np.maximum(amplitude, 0.0))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        amplitude = (crossed * total - one * power) / determinant
+        floor = (one * square - crossed * power) / determinant
+        floor = np.where(amplitude < 0, one / total, floor)
+        amplitude = np.where(floor < 0, crossed / square, np.maximum(amplitude, 0.0))
+    # Losses that differ by twenty orders of magnitude: no numbers hold both, and the law that does not fall stands in.
+    beyond = ~(np.isfinite(amplitude) & np.isfinite(floor))
+    amplitude, floor = np.where(beyond, 0.0, amplitude), np.where(beyond, one / total, floor)
     floor = np.maximum(floor, 0.0)
     residual = loss - floor[:, :, None] - amplitude[:, :, None] * falling
     return floor, amplitude, np.einsum("fgp,fp->fg", residual**2, weights)

@@ -3,6 +3,7 @@
 Legend: n cells, m runs, N parameters without embeddings, D tokens, C cost, L loss (nats).
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,6 +69,14 @@ class FinishedRuns:
     def num_runs(self) -> Ints:
         """Seeds of each cell, [n]."""
         return np.array([len(one) for one in self.losses], dtype=np.intp)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that readings hang on, in hex: they are equal on axes that hold the same numbers."""
+        digest = hashlib.sha256(repr((self.contender, self.seeds)).encode())
+        for part in (self.size_index, self.log_params, self.log_tokens, self.log_cost, *self.losses):
+            digest.update(part.tobytes())
+        return digest.hexdigest()
 
     @property
     def num_sizes(self) -> int:

@@ -24,12 +24,17 @@ _SAME = 3
 """Two sizes or lengths are one when their logarithms agree to this many decimals: to a tenth of a per cent."""
 _LARGEST = 1e40
 """No count in any table is as large; beyond, products of two leave the range of floating point numbers."""
+_LARGEST_COUNT = 1e18
+"""Of parameters, tokens or steps; a thousand times the tokens of all text there is, and what 64 bits hold."""
+_COUNTS = frozenset({"N", "N_total", "D", "S", "D_F", "D_T"})
+_SMALLEST = 1e-40
+"""No compute in any unit is as small, for the same reason."""
+_SMALLEST_LOSS = 1e-6
+"""Nats or bits, of a token or of a byte: no trained model on any text has a lower loss."""
 _UNIT_APART = 1e6
 """A size or length this far below the table's median is in another unit."""
 _COMPUTE_APART = 1e3
 """Compute that differs by more than this from what the other rows lead one to expect is in another unit."""
-_LEAST_LOSS = 1e-6
-"""Nats, of a token or of a byte: no trained model on any text has a lower loss."""
 _LETTERS = ("N", "N_total", "D", "C", "S", "L", "B", "D_F", "D_T")
 _OPTIONAL = ("seconds",)
 
@@ -162,12 +167,14 @@ def _impossible(sieve: _Sieve) -> None:
         value, name = sieve.rows.values[letter], sieve.rows.names[letter]
         infinite = np.isinf(value) | (np.abs(value) > _LARGEST)
         sieve.drop(np.isnan(value), "no_number", f"no number in {name}")
-        sieve.drop(infinite, "no_number", f"{name} is not finite")
+        sieve.drop(infinite, "no_number", f"{name} is infinite, or above {_LARGEST:g}")
+        if letter in _COUNTS:
+            sieve.drop(value > _LARGEST_COUNT, "other_unit", f"{name} is above {_LARGEST_COUNT:g}, which is no count")
         if letter in ("D", "S"):
             sieve.drop(value == 0, "not_positive", f"{name} is 0: before training")
         sieve.drop(~(value > 0), "not_positive", f"{name} is not positive")
-        if letter == "L":
-            sieve.drop(value < _LEAST_LOSS, "no_loss", f"{name} is below {_LEAST_LOSS:g} nats, which is no loss")
+        least = _SMALLEST_LOSS if letter == "L" else _SMALLEST
+        sieve.drop(value < least, "not_positive", f"{name} is below {least:g}: as good as 0")
         if letter in ("N", "D"):
             _other_unit(sieve, value, name)
     for letter in _OPTIONAL:

@@ -32,6 +32,9 @@ QUANTITIES: Mapping[str, str] = {
 }
 """Field of `Columns` -> letter. A field's flag has dashes in place of underscores."""
 
+_EXPONENT_OF = {"k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
+"""Letters behind a count as people write it."""
+
 LOSS_UNITS: Mapping[str, str] = {
     "nats": "nats per token",
     "bits": "nats per token",
@@ -135,8 +138,17 @@ def numbers_of(frame: pd.DataFrame, column: str, flag: str, source: str) -> Arra
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         got = str(cells.iloc[row])[:40]
-        raise SpecError(f"{source}: {flag} {column}: row {row + 1}: got {got!r}, expected a number")
+        raise SpecError(f"{source}: {flag} {column}: row {row + 1}: got {got!r}, expected a number{_as_plain(got)}")
     return found
+
+
+def _as_plain(cell: str) -> str:
+    """How a number would be written that people and spreadsheets write in another way; empty for what is none."""
+    if re.fullmatch(r"[-+]?\d[\d., ]*,[\d.,]*", cell):
+        return "; write it with a point, and without marks between thousands"
+    if match := re.fullmatch(r"([-+]?[\d.]+) ?([kKMGBT])", cell):
+        return f" such as {match[1]}e{_EXPONENT_OF[match[2]]}"
+    return ""
 
 
 def _number(cell: Any) -> float:

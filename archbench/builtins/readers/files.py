@@ -1,7 +1,5 @@
 """What readers of text, JSON, CSV and SQLite share: each problem is one line with the file and the place in it."""
 
-import csv
-import io
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,35 +7,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from archbench.analysis.tables.text import cell_rows, check_lengths, read_table_text, read_text, separator_of
 from archbench.api import HistoryRow, SpecError
 
-_LONGEST_CELL = 16 << 20
-"""Characters of one CSV cell; Python's own limit is 128 thousand, and a config in one cell may be longer."""
+_LONGEST_HEADER = 1 << 20
+"""Characters of a CSV's first line that are looked at; a chart's export names every run in it."""
 
 
-def read_text(path: Path) -> str:
-    """The text of `path`. Raises SpecError where it is no UTF-8."""
-    data = path.read_bytes()
-    try:
-        # As a text file is read: the mark of UTF-8 left out, every kind of line end as one.
-        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
-    except UnicodeDecodeError:
-        line = next(n for n, part in enumerate(data.split(b"\n"), start=1) if not _is_text(part))
-        raise SpecError(f"{path}: line {line}: is no text in UTF-8; save the file as UTF-8") from None
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def first_line(path: Path) -> str:
-    """The first line of `path`, without what is no text, at most 64 thousand characters."""
+def header_of(path: Path) -> list[str]:
+    """Names of the columns of a CSV, as far as its first line can be read as such; none of an empty file."""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        return stream.readline(1 << 16)
+        line = stream.readline(_LONGEST_HEADER)
+    try:
+        return next(cell_rows(line, separator_of(line)), [])
+    except ValueError:
+        return []
 
 
 def from_json(text: str | bytes, where: str) -> Any:
@@ -85,26 +69,20 @@ def csv_rows(path: Path) -> tuple[list[str], list[HistoryRow]]:
 
     Raises SpecError for a file without rows, a doubled column, and a row of more or fewer cells than there are columns.
     """
-    csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    names: list[str] = []
-    rows = []
+    text = read_table_text(path)
     try:
-        for number, cells in enumerate((cells for cells in reader if cells), start=0):
-            if not number:
-                names = cells
-                continue
-            if len(cells) != len(names):
-                raise SpecError(f"{path}: row {number}: {len(cells)} cells, expected {len(names)} as in the first line")
-            values = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
-            rows.append(HistoryRow(f"row {number}", values))
-    except csv.Error as error:
-        raise SpecError(f"{path}: line {reader.line_num}: is no CSV: {error}") from None
+        lines = list(check_lengths(cell_rows(text, separator_of(text))))
+    except ValueError as error:
+        raise SpecError(f"{path}: {error}") from None
+    if len(lines) < 2:
+        raise SpecError(f"{path}: holds no rows")
+    names = lines.pop(0)
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise SpecError(f"{path}: two columns are called {doubled[0]!r}; rename one")
-    if not rows:
-        raise SpecError(f"{path}: holds no rows")
-    return names, rows
+    return names, [
+        HistoryRow(f"row {number}", {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()})
+        for number, cells in enumerate(lines, start=1)
+    ]
 
 
 def json_lines(path: Path) -> list[HistoryRow]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from archbench.analysis.tables.text import read_text
 from archbench.api import HistoryRow, RunHistory, RunReader, SpecError
-from archbench.builtins.readers.files import flat, from_json, listed, mapping, read_text
+from archbench.builtins.readers.files import flat, from_json, listed, mapping
 
 STATE_FILE = "trainer_state.json"
 MODEL_CONFIG_FILE = "config.json"

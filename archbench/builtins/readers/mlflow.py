@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from archbench.analysis.tables.text import read_text
 from archbench.api import HistoryRow, RunHistory, RunReader, SpecError
 from archbench.builtins.readers.files import (
     Point,
     csv_rows,
     database,
-    first_line,
     from_json,
+    header_of,
     is_sqlite,
     joined_by_step,
     listed,
     mapping,
-    read_text,
     tables_of,
 )
 
@@ -39,7 +39,10 @@ class MlFlow(RunReader):
             return bool(_run_folders(path))
         if is_sqlite(path):
             return tables_of(path) >= _TABLES
-        return path.suffix.lower() == ".csv" and "run_id," in (head := first_line(path)) and _METRIC_COLUMN in head
+        if path.suffix.lower() != ".csv":
+            return False
+        header = header_of(path)
+        return "run_id" in header and any(name.startswith(_METRIC_COLUMN) for name in header)
 
     def read(self, path: Path) -> Iterable[RunHistory]:
         """See `RunReader.read`. Deleted runs are left out."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from archbench.api import HistoryRow, RunHistory, RunReader, SpecError
-from archbench.builtins.readers.files import csv_rows, first_bytes, first_line, number_in
+from archbench.builtins.readers.files import csv_rows, first_bytes, header_of, number_in
 
 _PLAIN_NAMES = frozenset({"log", "main", "train", "training", "base_train", "output", "out", "stdout", "history"})
 """Stems of files that say nothing about the run: the folder's name is its name then."""
@@ -46,8 +46,8 @@ class NanoChat(RunReader):
     def recognises(self, path: Path) -> bool:
         """See `RunReader.recognises`."""
         if path.suffix.lower() == ".csv":
-            columns = first_line(path).strip().split(",")
-            return columns[0] == "flops_budget" and set(_CSV_RUN) <= set(columns)
+            columns = header_of(path)
+            return columns[:1] == ["flops_budget"] and set(_CSV_RUN) <= set(columns)
         if path.suffix.lower() not in (".log", ".txt"):
             return False
         head = first_bytes(path, 1 << 20).decode(errors="replace")

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from archbench.api import HistoryRow, RunHistory, RunReader, SpecError
 from archbench.builtins.readers import wire
-from archbench.builtins.readers.files import csv_rows, first_line
+from archbench.builtins.readers.files import csv_rows, header_of
 from archbench.builtins.readers.record_logs import tf_records
 
 EVENT_FILE = "events.out.tfevents."
@@ -38,7 +38,7 @@ class TensorBoard(RunReader):
             return bool(_event_files(path))
         if path.name.startswith(EVENT_FILE):
             return True
-        return path.suffix.lower() == ".csv" and first_line(path).strip().split(",") == CSV_COLUMNS
+        return path.suffix.lower() == ".csv" and header_of(path) == CSV_COLUMNS
 
     def read(self, path: Path) -> Iterable[RunHistory]:
         """See `RunReader.read`. All event files of one folder are one run, as TensorBoard has it."""

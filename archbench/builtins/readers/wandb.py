@@ -1,12 +1,11 @@
 """Weights & Biases: its offline `.wandb` files, and the CSV that its pages export."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.api import HistoryRow, RunHistory, RunReader, SpecError
-from archbench.builtins.readers.files import csv_rows, first_line, json_lines
+from archbench.builtins.readers.files import csv_rows, header_of, json_lines
 from archbench.builtins.readers.wandb_file import is_wandb_file, read_wandb_file
 
 _SEPARATOR = " - "
@@ -30,8 +29,8 @@ class Wandb(RunReader):
             return True
         if path.suffix.lower() != ".csv":
             return False
-        step, *columns = next(csv.reader([first_line(path)]), [""])
-        return bool(columns) and _SEPARATOR not in step and all(_SEPARATOR in column for column in columns)
+        header = header_of(path)
+        return len(header) > 1 and [_SEPARATOR in name for name in header] == [False, *(True for _ in header[1:])]
 
     def read(self, path: Path) -> Iterable[RunHistory]:
         """See `RunReader.read`."""

@@ -1,3 +1,4 @@
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -239,3 +240,17 @@ def test_noise_seen_by_seeds_is_that_of_the_logarithm() -> None:
     # Two values apart by 1 % have a standard deviation of ln(1.01)/sqrt 2.
     assert noise.std_log == pytest.approx(np.log(1.01) / np.sqrt(2))
     assert noise.std_nats == pytest.approx(noise.std_log * np.sqrt(2.5 * 1.01 * 5.0) * 1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_losses_of_any_magnitude_have_expected_gains_that_are_numbers(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    num_sizes = int(rng.integers(3, 9))
+    costs, losses = np.sort(rng.uniform(0, 20, num_sizes)), np.log(10) * rng.uniform(-11.9, 4, num_sizes)
+    weights = np.ones((3, num_sizes))
+    weights[np.arange(3), rng.integers(0, num_sizes, 3)] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gains = floor_gains(costs, losses, weights, np.full(3, costs[0]), np.full(3, costs[-1]))
+    assert np.isfinite(gains.gain).all()
+    assert np.isfinite(gains.gradient).all()

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from archbench.builtins.tools.journal import journal_file, note_run, read_journal
-from archbench.cli.main import COMMANDS, LazyGroup, cli, main
+from archbench.cli.main import COMMANDS, CommandLine, cli, main
 from archbench.errors import DataError
 from archbench.host import default_host
 from archbench.spec.models import load_spec
@@ -80,7 +80,7 @@ def test_reading_commands_never_import_torch(spec: Path, arguments: list[str]) -
 
 def test_every_command_of_the_table_is_there_and_documented() -> None:
     context = click.Context(cli)
-    assert isinstance(cli, LazyGroup)
+    assert isinstance(cli, CommandLine)
     present = [name for name, (target, _) in COMMANDS.items() if _exists(target)]
     assert {"run", "plan", "status", "plugins", "doctor", "schema", "runs"} <= set(present)
     for name in present:
@@ -126,12 +126,23 @@ def test_a_mistake_is_one_line_with_the_agreed_code(
         assert output.out == ""
 
 
+def test_a_current_folder_that_was_removed_is_told(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m archbench.cli.main plan /spec.yaml"
+    done = subprocess.run(
+        ["sh", "-c", f"mkdir gone && cd gone && rmdir ../gone && {command}"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    told = "archbench: the current folder has been removed; change into one that is there\n"
+    assert (done.returncode, done.stdout, done.stderr.endswith(told)) == (2, "", True), done.stderr
+
+
 def test_an_unknown_command_or_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("plam") == 2
     assert "did you mean 'plan'?" in capsys.readouterr().err
     assert code_of("plan", "--nonsense") == 2
 
 
+@pytest.mark.provokes_a_defect
 def test_a_defect_is_told_as_one_and_shows_its_traceback_on_demand(
     spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

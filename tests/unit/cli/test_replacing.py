@@ -1,6 +1,8 @@
 """A scan takes the place of another one of its name where nothing is lost, or where it was told to."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,23 @@ def test_a_file_of_the_same_name_from_another_folder_replaces_nothing_untold(sto
     assert imported(store, second, "--name", "set-2").exit_code == 0
     assert imported(store, second, "--replace").exit_code == 0
     assert {one.contender for one in store.scan("set").runs} == {"gpt", "hyena"}
+
+
+def test_of_imports_at_once_under_one_name_one_is_stored_and_the_others_are_refused(tmp_path: Path) -> None:
+    store = tmp_path / "runs"
+    command = (sys.executable, "-c", "from archbench.cli.main import main; main()", "import")
+    meant = (*COLUMNS, "--param-convention", "total", "--runs", str(store), "--name", "same")
+    started = [
+        subprocess.Popen([*command, str(table(tmp_path / f"{number}.csv", "gpt", f"other{number}")), *meant],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]  # fmt: skip
+    told = [process.communicate(timeout=120)[1] for process in started]
+    assert sorted(process.returncode for process in started) == [0, 2, 2, 2], told
+    stored = next(number for number, process in enumerate(started) if process.returncode == 0)
+    assert {one.contender for one in RunStore(store).scan("same").runs} == {"gpt", f"other{stored}"}
+    for number in {0, 1, 2, 3} - {stored}:
+        assert "holds a scan 'same' already: 8 runs of gpt, " in told[number]
 
 
 def re_words(error: BaseException) -> str:

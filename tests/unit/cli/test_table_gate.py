@@ -251,7 +251,7 @@ def test_a_contender_that_is_left_out_altogether_is_said_last_and_not_counted(tm
 @pytest.mark.filterwarnings("error")
 def test_losses_near_zero_are_refused_or_compared_without_a_warning(tmp_path: Path) -> None:
     none = pd.concat([runs("gpt"), runs("llama")]).assign(loss=1e-300)
-    assert "below 1e-06 nats, which is no loss" in str(taken_in(written(tmp_path, none)).exception)
+    assert "is below 1e-06: as good as 0" in str(taken_in(written(tmp_path, none)).exception)
     small = pd.concat([runs("gpt"), runs("llama", 0.98)]).assign(loss=lambda frame: frame["loss"] * 1e-6)
     assert taken_in(written(tmp_path, small)).exit_code == 0
     result = CliRunner().invoke(compare, ["gpt", "llama", "--runs", str(tmp_path / "runs")])

@@ -16,6 +16,7 @@ from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry, read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures, upgraded
+from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.standings import ComputeTier, make_standings
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord, RunState
 from archbench.runs.sealed import seal
@@ -62,6 +63,12 @@ def results() -> ScanResults:
     return scan("demo", [identified(record) for record in records])
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> PageCache:
+    """What one test computed from its entries is not computed again for those of the next."""
+    return PageCache(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def board(results: ScanResults, tmp_path: Path) -> Path:
     for entry in make_entries(results):
@@ -80,9 +87,9 @@ def edit(path: Path, *keys: Any, value: Any) -> None:
     path.write_bytes(seal(content, content["format"]))
 
 
-def left_out(board: Path) -> str:
+def left_out(board: Path, kept: PageCache) -> str:
     """Why the one entry that is on no page is not."""
-    (problem,) = page.read_board(board).left_out
+    (problem,) = page.read_board(board, kept).left_out
     return problem
 
 
@@ -103,8 +110,8 @@ def test_an_entry_names_only_its_own_plug_in(board: Path) -> None:
     assert read_entry(board / "entries" / "demo--reformer.json").environment["plugins"] == {"reformer": {"plugin": "r"}}
 
 
-def test_the_page_ranks_by_tests_and_equal_ranks_were_not_told_apart(board: Path) -> None:
-    page.write(board)
+def test_the_page_ranks_by_tests_and_equal_ranks_were_not_told_apart(board: Path, kept: PageCache) -> None:
+    page.write(board, kept)
     text = (board / "README.md").read_text()
     rows = [line for line in text.splitlines() if "](evidence/" in line]
     assert [row.split("[")[1].split("]")[0] for row in rows][-1] == "bert"
@@ -140,69 +147,69 @@ def test_a_small_entry_moves_neither_reference_nor_ranks_and_is_listed_without_o
     }
 
 
-def test_tracks_are_never_in_one_table(board: Path) -> None:
-    text = page.render(board)[board / "README.md"].decode()
+def test_tracks_are_never_in_one_table(board: Path, kept: PageCache) -> None:
+    text = page.render(board, kept)[board / "README.md"].decode()
     causal, masked = text.split("## Masked language models")
     assert "demo--bert" not in causal
     assert "demo--gpt2" not in masked
 
 
-def test_losses_on_different_text_are_never_in_one_table(results: ScanResults, board: Path) -> None:
+def test_losses_on_different_text_are_never_in_one_table(results: ScanResults, board: Path, kept: PageCache) -> None:
     elsewhere = [identified(record, "d" * 64) for record in synthetic_records("gpt2", LAW, seed=5)]
     for entry in make_entries(scan("other", elsewhere)):
         write_entry(board, entry)
-    text = page.render(board)[board / "README.md"].decode()
+    text = page.render(board, kept)[board / "README.md"].decode()
     assert text.count("## Causal language models") == 2
 
 
-def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Path) -> None:
+def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Path, kept: PageCache) -> None:
     again = replace(results, name="again")
     for entry in make_entries(again):
         write_entry(board, entry)
-    text = page.render(board)[board / "README.md"].decode()
+    text = page.render(board, kept)[board / "README.md"].decode()
     assert sum("[gpt2](evidence/" in line for line in text.splitlines()) == 1
 
 
-def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path) -> None:
-    assert page.check(board)
-    made = {path.relative_to(board).parts[0] for path in page.write(board)}
+def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path, kept: PageCache) -> None:
+    assert page.check(board, kept)
+    made = {path.relative_to(board).parts[0] for path in page.write(board, kept)}
     assert made == {"README.md", "index.html", "evidence", "figures"}
     assert page.write(board) == []
-    assert page.check(board) == []
+    assert page.check(board, kept) == []
 
 
-def test_check_names_a_page_that_was_edited_and_a_figure_without_entry(board: Path) -> None:
-    page.write(board)
+def test_check_names_a_page_that_was_edited_and_a_figure_without_entry(board: Path, kept: PageCache) -> None:
+    page.write(board, kept)
     (board / "README.md").write_text("edited")
     (board / "figures" / "stray.svg").write_text("<svg/>")
-    problems = page.check(board)
+    problems = page.check(board, kept)
     assert [problem.split(": ")[1] for problem in problems] == [
         "differs from what the entries give",
         "belongs to no entry",
     ]
-    page.write(board)
-    assert page.check(board) == []
+    page.write(board, kept)
+    assert page.check(board, kept) == []
 
 
-def test_an_empty_leaderboard_is_a_page_that_says_so(tmp_path: Path) -> None:
-    page.write(tmp_path)
+def test_an_empty_leaderboard_is_a_page_that_says_so(tmp_path: Path, kept: PageCache) -> None:
+    page.write(tmp_path, kept)
     assert "There is no entry yet" in (tmp_path / "README.md").read_text()
 
 
-def test_a_forged_figure_is_refused_and_named(board: Path) -> None:
+def test_a_forged_figure_is_refused_and_named(board: Path, kept: PageCache) -> None:
     path = board / "entries" / "demo--gpt2.json"
     edit(path, "figures", "exact", "alpha", value=0.2)
-    assert f"{path}: exact: alpha is stated as 0.2, its curves give 0.09" in left_out(board)
-    assert "(evidence/demo--gpt2.md)" not in page.render(board)[board / "README.md"].decode()
+    assert f"{path}: exact: alpha is stated as 0.2, its curves give 0.09" in left_out(board, kept)
+    assert "(evidence/demo--gpt2.md)" not in page.render(board, kept)[board / "README.md"].decode()
 
 
-def test_a_forged_curve_is_refused_by_the_figures_that_it_gives(board: Path) -> None:
+def test_a_forged_curve_is_refused_by_the_figures_that_it_gives(board: Path, kept: PageCache) -> None:
     path = board / "entries" / "demo--gpt2.json"
     losses = json.loads(path.read_text())["runs"][0]["curve"]["validation_loss_nats"]
     edit(path, "runs", 0, "curve", "validation_loss_nats", value=[loss * 0.9 for loss in losses])
-    assert "its curve is not the one whose hash it states" in left_out(board)
+    assert "its curve is not the one whose hash it states" in left_out(board, kept)
     edit(path, "runs", 0, "curve_sha256", value=None)
-    assert "its curves give" in left_out(board)
+    assert "its curves give" in left_out(board, kept)
 
 
 def test_a_forged_identity_is_refused_by_its_hash(board: Path) -> None:
@@ -269,39 +276,39 @@ def of_format_1(path: Path) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_an_entry_of_the_first_format_is_shown_and_written_anew_from_its_curves(board: Path) -> None:
-    page.write(board)
+def test_an_entry_of_the_first_format_is_shown_and_written_anew_from_its_curves(board: Path, kept: PageCache) -> None:
+    page.write(board, kept)
     text = (board / "README.md").read_bytes()
     path = board / "entries" / "demo--gpt2.json"
     now = path.read_bytes()
     of_format_1(path)
-    assert page.check(board) == [f"{path}: is of format 1, not 4"]
-    assert page.write(board) == [path]
+    assert page.check(board, kept) == [f"{path}: is of format 1, not 4"]
+    assert page.write(board, kept) == [path]
     assert path.read_bytes() == now
     assert (board / "README.md").read_bytes() == text
 
 
-def test_a_forged_back_test_is_refused(board: Path) -> None:
+def test_a_forged_back_test_is_refused(board: Path, kept: PageCache) -> None:
     path = board / "entries" / "demo--gpt2.json"
     edit(path, "figures", "exact", "back_test_error", value=0.0)
-    assert "exact: back_test_error is stated as 0.0, its curves give" in left_out(board)
+    assert "exact: back_test_error is stated as 0.0, its curves give" in left_out(board, kept)
 
 
-def test_the_page_says_what_holds_the_back_test_and_who_trained(board: Path) -> None:
-    text = page.render(board)[board / "README.md"].decode()
+def test_the_page_says_what_holds_the_back_test_and_who_trained(board: Path, kept: PageCache) -> None:
+    text = page.render(board, kept)[board / "README.md"].decode()
     row = next(line for line in text.splitlines() if "[reformer](evidence/" in line)
     assert re.search(r"\| needs more, holds \d+/\d+ \| [+-]\d\.\d %", row)
     assert "reformer from synthetic" in text
 
 
-def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path) -> None:
+def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path, kept: PageCache) -> None:
     leaking = [
         replace(record, prefix_audit=PrefixAudit(0.05, 0.03, 0.07, 256)) if record.contender == "reformer" else record
         for record in results.records
     ]
     for entry in make_entries(replace(results, records=tuple(leaking))):
         write_entry(tmp_path, entry)
-    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
     rows = {line.split("[")[1].split("]")[0]: line for line in text.splitlines() if "](evidence/" in line}
     assert "0.05 [0.03, 0.07] **!**" in rows["reformer"]
     assert "**!**" not in rows["gpt2"]
@@ -319,7 +326,7 @@ def test_the_reference_compute_is_that_of_the_baselines_dearest_run(results: Sca
     assert main.reference_cost == pytest.approx(max(ends))
 
 
-def test_noise_that_few_seeds_borrow_from_the_other_contenders_is_no_forgery(tmp_path: Path) -> None:
+def test_noise_that_few_seeds_borrow_from_the_other_contenders_is_no_forgery(tmp_path: Path, kept: PageCache) -> None:
     """Two seeds at one size are not enough for noise of their own, and an entry holds no other contender's runs."""
     few = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(2, 1, 1))
     records = [
@@ -329,10 +336,12 @@ def test_noise_that_few_seeds_borrow_from_the_other_contenders_is_no_forgery(tmp
     for entry in make_entries(scan("few", [identified(record) for record in records])):
         assert check_figures(entry) == []
         write_entry(tmp_path, entry)
-    page.write(tmp_path)
+    page.write(tmp_path, kept)
 
 
-def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(results: ScanResults, tmp_path: Path) -> None:
+def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(
+    results: ScanResults, tmp_path: Path, kept: PageCache
+) -> None:
     first, then = datetime.date(2026, 1, 1), datetime.date(2026, 2, 1)
     old = next(entry for entry in make_entries(results) if entry.contender == "gpt2")
     path = add_entry(tmp_path, old, first)
@@ -346,12 +355,14 @@ def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(results: 
     assert stored.added == then
     assert [past.until for past in stored.history] == [then]
     assert stored.history[0].figures == old.figures
-    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
     history = text.split("## History")[1].split("##")[0]
     assert "| 2026-02-01 | [gpt2 of demo](evidence/demo--gpt2.md) |" in history
 
 
-def test_entries_of_another_order_of_compute_are_never_in_one_table(results: ScanResults, board: Path) -> None:
+def test_entries_of_another_order_of_compute_are_never_in_one_table(
+    results: ScanResults, board: Path, kept: PageCache
+) -> None:
     large = [
         identified(
             replace(
@@ -363,25 +374,27 @@ def test_entries_of_another_order_of_compute_are_never_in_one_table(results: Sca
     ]
     for entry in make_entries(scan("accelerated", large)):
         write_entry(board, entry)
-    causal = [one.main for one in make_standings(page.read_board(board).entries) if one.main.track == "causal"]
+    causal = [one.main for one in make_standings(page.read_board(board, kept).entries) if one.main.track == "causal"]
     assert [(table.tier, [row.name for row in table.rows]) for table in causal if "huge" in str(table.rows)] == [
         (ComputeTier.ACCELERATOR, ["huge"])
     ]
     assert ComputeTier.LAPTOP in {table.tier for table in causal}
 
 
-def test_a_controlled_family_has_a_track_to_itself(results: ScanResults, board: Path) -> None:
+def test_a_controlled_family_has_a_track_to_itself(results: ScanResults, board: Path, kept: PageCache) -> None:
     records = [identified(record) for record in synthetic_records("linear", LAW, seed=6)]
     environment = {"plugins": {"linear": {"plugin": "c", "family": "controlled"}}}
     for entry in make_entries(replace(scan("family", records), environment=environment)):
         write_entry(board, entry)
-    text = page.render(board)[board / "README.md"].decode()
+    text = page.render(board, kept)[board / "README.md"].decode()
     title = "## One backbone, one mechanism changed"
     assert "[linear](evidence/" in text.split(title)[1]
     assert "[linear](evidence/" not in text.split(title)[0]
 
 
-def test_seconds_of_different_machines_are_never_compared(results: ScanResults, tmp_path: Path) -> None:
+def test_seconds_of_different_machines_are_never_compared(
+    results: ScanResults, tmp_path: Path, kept: PageCache
+) -> None:
     def timed(record: RunRecord) -> RunRecord:
         cpu = "slow" if record.contender == "twin" else "fast"
         curve = tuple(replace(point, device_seconds=point.exact_flops / 1e9) for point in record.curve)
@@ -396,16 +409,18 @@ def test_seconds_of_different_machines_are_never_compared(results: ScanResults, 
     assert rows[CostAxis.DEVICE_SECONDS] == {"gpt2", "reformer"}
     for entry in make_entries(scan("timed", list(causal))):
         write_entry(tmp_path, entry)
-    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
     assert re.search(r"\| twin \|.*\| other machine \|", text)
 
 
-def test_another_group_of_entries_changes_no_figure_of_the_others(results: ScanResults, board: Path) -> None:
-    before = {path: content for path, content in page.render(board).items() if path.suffix == ".svg"}
+def test_another_group_of_entries_changes_no_figure_of_the_others(
+    results: ScanResults, board: Path, kept: PageCache
+) -> None:
+    before = {path: content for path, content in page.render(board, kept).items() if path.suffix == ".svg"}
     elsewhere = [identified(record, "0" * 64) for record in synthetic_records("gpt2", LAW, seed=5)]
     for entry in make_entries(scan("other", elsewhere)):
         write_entry(board, entry)
-    after = page.render(board)
+    after = page.render(board, kept)
     assert before.items() <= after.items()
     assert len([path for path in after if path.suffix == ".svg"]) == len(before) + 1
 
@@ -417,10 +432,10 @@ def test_a_number_that_no_run_can_have_measured_is_refused_with_the_files_name(b
         read_entry(path)
 
 
-def test_one_strangers_entry_never_stops_the_page(board: Path) -> None:
+def test_one_strangers_entry_never_stops_the_page(board: Path, kept: PageCache) -> None:
     path = stranger(board, b"1" + b"0" * 400)
-    assert board / "README.md" in page.write(board)
-    assert str(path) in left_out(board)
+    assert board / "README.md" in page.write(board, kept)
+    assert str(path) in left_out(board, kept)
 
 
 def stranger(board: Path, number: bytes) -> Path:
@@ -433,25 +448,25 @@ def stranger(board: Path, number: bytes) -> Path:
     return path
 
 
-def test_an_entry_under_another_name_replaces_nothing(board: Path) -> None:
+def test_an_entry_under_another_name_replaces_nothing(board: Path, kept: PageCache) -> None:
     path = board / "entries" / "demo--gpt2.json"
     of_format_1(path)
     copy = path.with_name("demo--copy.json")
     copy.write_bytes(path.read_bytes().replace(b"Made up", b"Made over"))
-    read = page.read_board(board)
+    read = page.read_board(board, kept)
     (problem,) = read.left_out
     assert problem.startswith(f"{copy}: the file must be called demo--gpt2.json")
     assert "Made over" not in {entry.description for entry in read.entries}
 
 
-def test_what_is_too_large_is_not_read(board: Path) -> None:
+def test_what_is_too_large_is_not_read(board: Path, kept: PageCache) -> None:
     path = board / "entries" / "demo--gpt2.json"
     with path.open("ab") as stream:
         stream.truncate(MAX_ENTRY_BYTES + 1)
-    assert "bytes, at most" in left_out(board)
+    assert "bytes, at most" in left_out(board, kept)
 
 
-def test_a_curve_of_a_million_points_is_refused_before_it_is_analysed(board: Path) -> None:
+def test_a_curve_of_a_million_points_is_refused_before_it_is_analysed(board: Path, kept: PageCache) -> None:
     path = board / "entries" / "demo--gpt2.json"
     content = json.loads(path.read_text())
     curve = content["runs"][0]["curve"]
@@ -460,7 +475,7 @@ def test_a_curve_of_a_million_points_is_refused_before_it_is_analysed(board: Pat
     path.write_text(json.dumps(content))
     del content["digest"]
     path.write_bytes(seal(content, content["format"]))
-    assert "should have at most 10001 items" in left_out(board)
+    assert "should have at most 10001 items" in left_out(board, kept)
 
 
 def test_entries_of_0_1_0_are_opened_and_written_anew_in_the_format_of_today(tmp_path: Path) -> None:
@@ -473,7 +488,9 @@ def test_entries_of_0_1_0_are_opened_and_written_anew_in_the_format_of_today(tmp
         assert check_figures(entry) == check_figures(new) == []
 
 
-def test_a_table_of_runs_that_other_arithmetic_computed_says_so(results: ScanResults, tmp_path: Path) -> None:
+def test_a_table_of_runs_that_other_arithmetic_computed_says_so(
+    results: ScanResults, tmp_path: Path, kept: PageCache
+) -> None:
     here, there = {"kernels": "torch", "processor": "one"}, {"kernels": "kernels-1", "processor": "one"}
     records = [
         replace(record, details={**record.details, "arithmetic": there if record.contender == "reformer" else here})
@@ -481,5 +498,5 @@ def test_a_table_of_runs_that_other_arithmetic_computed_says_so(results: ScanRes
     ]
     for entry in make_entries(replace(results, records=tuple(records))):
         write_entry(tmp_path, entry)
-    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
     assert "Mind: runs were computed by different arithmetic: kernels kernels-1 (9), torch (18): " in text

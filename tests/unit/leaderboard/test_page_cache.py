@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from archbench.analysis.comparison import ranking
+from archbench.analysis.comparison.compare import Contender, read_pair
+from archbench.analysis.frontier.reading import Reading
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page, page_cache
@@ -80,6 +83,30 @@ def test_only_what_changed_is_computed_and_the_bytes_are_those_without_a_cache(
     add(board, "three", ("llama",), seed=20)
     assert page.render(board, cache) == page.render(board)
     assert made.since() == {"check_figures": 1 + 5, "make_standings": 1 + 3, "evidence": 1 + 5}
+
+
+def test_a_pair_is_tested_once_whoever_joins_the_table(
+    board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested: list[set[str]] = []
+
+    def counted(one: Contender, other: Contender, **settings: Any) -> Reading:
+        tested.append({one.name, other.name})
+        return read_pair(one, other, **settings)
+
+    def grown(names: tuple[str, ...], cache: PageCache) -> dict[Path, bytes]:
+        add(board, "one", names)
+        tested.clear()
+        return {path.relative_to(board): content for path, content in page.render(board, cache).items()}
+
+    monkeypatch.setattr(ranking, "read_pair", counted)
+    cache = PageCache(tmp_path / "cache")
+    grown(("gpt2", "reformer", "llama"), cache)
+    whole = grown(("gpt2", "reformer", "llama", "mamba2"), cache)
+    assert {name for pair in tested for name in pair} == {"gpt2", "reformer", "llama", "mamba2"}
+    assert all("mamba2" in pair for pair in tested)
+    assert whole == grown(("gpt2", "reformer", "llama", "mamba2"), PageCache())
+    assert {"gpt2", "reformer"} in tested
 
 
 def test_an_entry_that_is_forged_after_it_was_found_sound_is_left_out(board: Path, tmp_path: Path) -> None:

@@ -228,6 +228,31 @@ def test_a_chart_of_wandb_is_taken_in_whole(tmp_path: Path, taken: Any) -> None:
     assert second.curve[0].validation_loss_nats == 3.1
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_chart_of_all_runs_leads_to_the_verdict_of_their_files(separator: str, taken: Any, tmp_path: Path) -> None:
+    """The form of the page's export, by hand: it is made by a server, which does not run here."""
+    chosen, steps = make_files.runs(), range(0, 401, 100)
+    lines = [["Step", *(f"{name} - val/loss{end}" for name, _, _ in chosen for end in ("", "__MIN", "__MAX"))]]
+    for step in steps:
+        losses = [make_files.loss(arch, size, step) for _, arch, size in chosen]
+        # Each second run was not evaluated at step 200: a gap.
+        cells = ["" if step == 200 and column % 2 else repr(loss) for column, loss in enumerate(losses)]
+        lines.append([str(step), *(cell for cell in cells for _ in range(3))])
+    file = tmp_path / "wandb_export.csv"
+    file.write_text("".join(separator.join(f'"{cell}"' for cell in line) + "\n" for line in lines))
+    told = taken(file, *BY_NAME, *SIZES, "--batch-tokens", "4096")
+    assert "read as wandb" in told
+    records = stored(tmp_path)
+    assert [len(record.curve) for record in records].count(3) == 4
+    for record in records:
+        for point in record.curve:
+            expected = make_files.loss(record.contender, record.non_embedding_params, point.step)
+            assert (point.validation_loss_nats, point.tokens) == (expected, 4096 * point.step)
+    answer = CliRunner().invoke(cli, ["compare", "gpt2", "llama", "--runs", str(tmp_path / "runs")])
+    assert answer.exit_code == 0, answer.output
+    assert "llama needs 0." in answer.output
+
+
 def test_a_history_and_a_table_of_runs_of_wandb_are_read(tmp_path: Path, taken: Any) -> None:
     history = tmp_path / "small.csv"
     history.write_text("_step,_runtime,iter,train/loss,val/loss\n0,1,0,3,5.5\n1,2,50,3,\n2,3,100,3,3.5\n")

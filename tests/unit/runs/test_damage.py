@@ -125,6 +125,15 @@ def test_a_sealed_file_has_the_bytes_of_its_content(tmp_path: Path) -> None:
     assert (sealed.content, sealed.format, sealed.protected) == (content, FORMAT, True)
 
 
+@pytest.mark.parametrize("number", [10**400, -(2**64), [1.5, {"b": 10**30}]])
+def test_a_number_beyond_floats_is_damage_though_somebody_made_a_digest_that_fits(tmp_path: Path, number: Any) -> None:
+    (tmp_path / "some.json").write_bytes(seal({"a": number, "z": "0" * 64}))
+    with pytest.raises(DamagedFile, match=r"is damaged: a[.\w]*: an integer of more than 64 bits; do something"):
+        read_sealed(tmp_path / "some.json", "do something")
+    (tmp_path / "sound.json").write_bytes(seal({"a": [2**64 - 1, 1.7e308, 5e-324], "z": "0" * 64}))
+    assert read_sealed(tmp_path / "sound.json", "do something").content["a"] == [2**64 - 1, 1.7e308, 5e-324]
+
+
 def test_a_newer_format_is_no_damage(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_bytes(seal({"a": 1}, FORMAT + 1))
     with pytest.raises(StoreError, match=f"has format {FORMAT + 1}, this archbench reads up to {FORMAT}") as caught:

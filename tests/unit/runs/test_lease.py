@@ -10,6 +10,7 @@ import pytest
 
 from archbench.errors import StoreError
 from archbench.runs import lease as leases
+from archbench.runs import locks
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import commit_folder
 from archbench.runs.lease import LeaseLost, LeaseWatch, acquire, read_lease
@@ -203,7 +204,7 @@ def test_what_a_stale_holder_would_put_in_place_is_refused_before_it_is_there(di
 
 
 def test_a_lock_that_somebody_keeps_is_told(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.05)
     with (
         acquire(directory).held(),
         pytest.raises(StoreError, match="another process has kept the lock of its lease for 0 s"),

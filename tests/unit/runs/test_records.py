@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from archbench.errors import StoreError
 from archbench.results.runs import CurvePoint, PrefixAudit, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import acquire
-from archbench.runs.records import Outcome, read_record, write_record, write_timings
+from archbench.runs.records import Outcome, read_last, read_record, write_record, write_timings
 from archbench.runs.sealed import seal
 from archbench.spec.identity import (
     DataIdentity,
@@ -160,3 +161,15 @@ def test_malformed_timings_are_told_beside_the_record(directory: RunDirectory, c
     assert record.state is RunState.DONE
     assert [point.device_seconds for point in record.curve] == [None, None]
     assert "timings.json: is damaged" in record.details["problem"]
+
+
+@pytest.mark.parametrize("timings", [None, '{"device_seconds_by_step": [[1]]}', '{"threads": 1}', "sealed"])
+def test_last_point_alone_changes_nothing_but_the_curve(directory: RunDirectory, timings: str | None) -> None:
+    write_record(directory, PLAN, Outcome(RunState.DONE, CURVE, PrefixAudit(0.25, 0.125, 0.375, 256)))
+    if timings == "sealed":
+        write_timings(directory, CURVE, {"threads": 1})
+    elif timings is not None:
+        directory.timings_file.write_text(timings)
+    whole, last = read(directory), read_last(directory, contender="a", size_index=2)
+    assert last == replace(whole, curve=whole.curve[-1:])
+    assert len(whole.curve) == len(CURVE)

@@ -1,5 +1,6 @@
 """The objective suite passes a plain objective and catches what it is there to catch."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -93,6 +94,15 @@ def test_a_mean_in_place_of_a_sum_is_caught() -> None:
         mutant(loss=loss).test_loss_is_the_cross_entropy_of_the_targets_in_nats()
     with pytest.raises(AssertionError, match="not close"):
         mutant(loss=loss).test_losses_of_parts_of_a_batch_add_up()
+
+
+def test_losses_that_are_no_logarithms_of_probabilities_are_caught() -> None:
+    def loss(self: Any, model: LanguageModel, head: Any, batch: Mapping[str, Tensor], state: Any) -> LossParts:
+        parts = NextTokenConfig().loss(model, head, batch, state)
+        return parts._replace(nats=parts.nats / math.log(2))
+
+    with pytest.raises(AssertionError, match=r"probabilities of all targets sum to 0\.\d{4}"):
+        mutant(loss=loss).test_probabilities_of_all_tokens_sum_to_one()
 
 
 def test_a_head_that_was_not_counted_is_caught() -> None:
