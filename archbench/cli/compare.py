@@ -12,6 +12,7 @@ from archbench.cli.outputs.comparisons import CompareOutput
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
+from archbench.results.choices import unequal_choices
 from archbench.results.runs import CostAxis, RunRecord, distinct_axes, size_scan_results
 from archbench.runs.files import DamagedFile
 
@@ -69,14 +70,14 @@ def compare(
     axes = distinct_axes(records)
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
-    mixed = mixed_arithmetic(records)
+    mind = [words for words in (mixed_arithmetic(records), unequal_choices(records)) if words]
     if as_json:
-        print_json(CompareOutput(scans, list(comparisons), places, [mixed] if mixed else []))
+        print_json(CompareOutput(scans, list(comparisons), places, mind))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
     echo(wrapped(verdict(results)))
-    if mixed:
-        echo(wrapped(f"- Mind: {mixed}."))
+    for words in mind:
+        echo(wrapped(f"- Mind: {words}."))
     if comparisons:
         echo("")
         _print_table(comparisons, records)

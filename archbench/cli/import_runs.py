@@ -26,6 +26,7 @@ from archbench.cli.import_readers import (
 )
 from archbench.cli.run_tables import columns_of, meaning_options, treatment_of
 from archbench.errors import SpecError, nearest
+from archbench.results.choices import unequal_choices
 from archbench.units import counted
 
 if TYPE_CHECKING:
@@ -114,13 +115,15 @@ def import_runs(
     tables = run_tables(
         read.frame, read.columns, source=source, compute_unit=options["compute_unit"], treatment=read.treatment
     )
-    known = [table.arch for table in tables]
+    known = [table.arch for table in tables if len(table)]
     if baseline is not None and baseline not in known:
-        raise SpecError(f"--baseline: {baseline!r} is not in column {read.columns.arch!r}{nearest(baseline, known)}")
+        raise SpecError(
+            f"--baseline: {baseline!r} has no row left in column {read.columns.arch!r}{nearest(baseline, known)}"
+        )
     gates = {table.arch: list(table.gate.lines()) for table in tables}
     shown = paths[0].name if len(paths) == 1 else source
     origin = f"{shown} (N {options['param_convention']})"
-    records = _records(origin, tables, options)
+    records = _records(origin, tables, options, read.treatment.best_of)
     store = RunStore(runs_dir)
     store.create()
     records = [replace(record, run_id=imported_run_id(record)) for record in records]
@@ -161,9 +164,22 @@ def import_runs(
             told.update(row for found in table.gate.suspicions for row in found.rows)
         for line in row_places(read.places, told):
             note(line)
-    num_archs = len({record.contender for record in records})
-    what = f"{counted(len(records), 'run')} of {counted(num_archs, 'architecture')}"
+    if unequal := unequal_choices(records):
+        note(f"warning: {unequal}")
+    for table in tables:
+        if not len(table):
+            note(f"warning: {_dropped_words(table)}")
+    what = f"{counted(len(records), 'run')} of {counted(len(known), 'architecture')}"
     note(f"{source}: {what} {'is' if len(records) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
+
+
+def _dropped_words(table: "RunTable") -> str:
+    """Which architecture is in no run of the import, why, and what brings it back."""
+    reasons = "; ".join(dict.fromkeys(one.reason for one in table.gate.left_out))
+    remedy = "; fill its cells" if any(one.kind in ("no_number", "no_label") for one in table.gate.left_out) else ""
+    if "--params-total" in reasons:
+        remedy += " (all parameters of a dense model are its N), or leave --params-total out"
+    return f"{table.arch} is left out altogether: {reasons}{remedy}"
 
 
 def _check(options: dict[str, Any], text: str | None) -> None:
@@ -220,7 +236,9 @@ def _read(paths: Sequence[Path], kind: str | None, plugin_files: Sequence[Path],
     return _Read(frame, evaluation_columns(found), treatment, content, found.frame[["run", "file", "place"]])
 
 
-def _records(origin: str, tables: "list[RunTable]", options: dict[str, Any]) -> "list[RunRecord]":
+def _records(
+    origin: str, tables: "list[RunTable]", options: dict[str, Any], best_of: tuple[str, ...]
+) -> "list[RunRecord]":
     from archbench.analysis.tables.records import ImportSettings, records_of
 
     settings = ImportSettings(
@@ -229,6 +247,7 @@ def _records(origin: str, tables: "list[RunTable]", options: dict[str, Any]) -> 
         param_convention=options["param_convention"],
         compute_unit=options["compute_unit"],
         active=bool(options["params_active"]),
+        best_of=best_of,
     )
     filled = [table for table in tables if len(table)]
     return [record for table in filled or tables for record in records_of(table, settings)]

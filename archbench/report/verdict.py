@@ -29,6 +29,7 @@ from archbench.report.words import (
     without_executed_flops,
 )
 from archbench.results.arithmetic import mixed_arithmetic
+from archbench.results.choices import unequal_choices
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -171,6 +172,7 @@ def reservations(results: ScanResults) -> list[str]:
         *results.warnings,
         *([_NO_BASELINE] if baseless else []),
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
+        *([f"{unequal}."] if (unequal := unequal_choices(results.records)) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(

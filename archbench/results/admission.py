@@ -31,7 +31,8 @@ class Suspicion:
 
     kind: str
     """`outlier`, `rising`, `ends_without_loss`, `taken_as_seeds`, `sweep_reduced`, `equal_losses`, `steps_go_back`,
-    `joined`, `compute_unit`, `no_seconds` or `several_points_a_run`."""
+    `joined`, `compute_unit`, `no_seconds`, `several_points_a_run`; against another contender `losses_of_another` or
+    `bits_beside_nats`."""
     rows: tuple[int, ...]
     runs: tuple[str, ...]
     words: str
@@ -62,6 +63,8 @@ class Admission:
         if not self.source:
             return ()
         used = f"{self.rows_used:,} of {self.rows_read:,} rows used"
+        if not self.rows_used:
+            used += ": left out altogether"
         if self.loss_unit != "nats per token":
             used += f"; loss in {self.loss_unit}"
         return (

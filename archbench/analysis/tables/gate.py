@@ -1,7 +1,8 @@
 """The gate before every analysis of a table: which rows of one architecture enter, which do not and why.
 
 In this order: cells that are empty or impossible, exact repeats, parts of curves that a restart superseded, runs that
-diverged, sweeps. Each row that is left out is named with its reason. Nothing is corrected.
+diverged, sweeps. Each row that is left out is named with its reason. Nothing is corrected. Contenders are held against
+each other afterwards (`contenders.py`).
 """
 
 import shlex
@@ -28,8 +29,8 @@ _LARGEST_COUNT = 1e18
 _COUNTS = frozenset({"N", "N_total", "D", "S", "D_F", "D_T"})
 _SMALLEST = 1e-40
 """No compute in any unit is as small, for the same reason."""
-_SMALLEST_LOSS = 1e-12
-"""Nats or bits: what single precision cannot tell from a loss of 0, which nobody measured."""
+_SMALLEST_LOSS = 1e-6
+"""Nats or bits, of a token or of a byte: no trained model on any text has a lower loss."""
 _UNIT_APART = 1e6
 """A size or length this far below the table's median is in another unit."""
 _COMPUTE_APART = 1e3
@@ -78,6 +79,8 @@ class Admitted:
     """Number of each kept row's seed."""
     left_out: tuple[LeftOut, ...]
     suspicions: tuple[Suspicion, ...]
+    settings_tried: Array
+    """Of how many settings each kept row's is the best, as `--best-of` chose; 1 where nothing was chosen."""
 
 
 @dataclass(slots=True)
@@ -135,9 +138,10 @@ def admit(rows: Rows, treatment: Treatment) -> Admitted:
     sieve = _Sieve(rows, np.ones(len(rows.numbers), dtype=bool), rows.labels.astype(object))
     _impossible(sieve)
     _repeated(sieve)
-    if rows.curves and "S" in rows.values:
+    if _has_steps(rows):
         _restarted(sieve)
     _diverged(sieve)
+    tried = _settings_tried(sieve, treatment.best_of)
     _swept(sieve, treatment.best_of)
     seeds = _seed_numbers(sieve)
     _look(sieve)
@@ -146,7 +150,12 @@ def admit(rows: Rows, treatment: Treatment) -> Admitted:
     if not rows.curves:
         positions = np.sort(positions)
     return Admitted(
-        positions, sieve.labels[positions], seeds[positions], tuple(sieve.left_out), tuple(sieve.suspicions)
+        rows=positions,
+        clusters=sieve.labels[positions],
+        seeds=seeds[positions],
+        left_out=tuple(sieve.left_out),
+        suspicions=tuple(sieve.suspicions),
+        settings_tried=tried[positions],
     )
 
 
@@ -183,10 +192,16 @@ def _other_unit(sieve: _Sieve, value: Array, name: str) -> None:
 
 
 def _repeated(sieve: _Sieve) -> None:
-    """Rows whose every cell equals an earlier row's."""
+    """Rows whose every cell equals another row's; where steps can restart, the last one in the file stands."""
+    last = _has_steps(sieve.rows)
     positions = np.flatnonzero(sieve.kept)
-    again = pd.Series(sieve.rows.same[positions]).duplicated().to_numpy()
-    sieve.drop(sieve.mask(positions[again]), "repeated", "the same in every column as an earlier row: counted once")
+    again = pd.Series(sieve.rows.same[positions]).duplicated(keep="last" if last else "first").to_numpy()
+    words = f"the same in every column as {'a later' if last else 'an earlier'} row: counted once"
+    sieve.drop(sieve.mask(positions[again]), "repeated", words)
+
+
+def _has_steps(rows: Rows) -> bool:
+    return rows.curves and "S" in rows.values
 
 
 def _restarted(sieve: _Sieve) -> None:
@@ -238,11 +253,12 @@ def _diverged(sieve: _Sieve) -> None:
 
 
 def _given(rows: Rows) -> Array:
-    """Logarithms of what runs were given, [V, n]: N and D, or C where neither is known."""
+    """Logarithms of what runs were given, [V, n]: N and D, and C where it stands for one of them."""
     names = [name for name in ("N", "D", "D_F") if name in rows.values]
     if "D" not in names and "S" in rows.values:
         names.append("S")
-    names = names or [name for name in ("C",) if name in rows.values]
+    if "C" in rows.values and ("N" not in names or names == ["N"]):
+        names.append("C")
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = [np.log(rows.values[name]) for name in names]
     return np.stack(logs) if logs else np.zeros((0, len(rows.numbers)))
@@ -252,7 +268,7 @@ def _places(sieve: _Sieve, *, by_seed: bool) -> np.ndarray:
     """Number of each row's size, length and, if asked, seed; rows of one number should be repeats."""
     given = np.round(np.nan_to_num(_given(sieve.rows), posinf=0.0, neginf=0.0), _SAME)
     keys = pd.DataFrame({str(index): row for index, row in enumerate(given)}, index=range(len(sieve.kept)))
-    if sieve.rows.curves and "S" in sieve.rows.values and "D" not in sieve.rows.values:
+    if _has_steps(sieve.rows) and "D" not in sieve.rows.values:
         keys["step"] = sieve.rows.values["S"]
     if by_seed and sieve.rows.seeds is not None:
         keys["seed"] = sieve.rows.seeds
@@ -292,6 +308,16 @@ def _swept(sieve: _Sieve, best_of: Sequence[str]) -> None:
         f"by --where {word}=VALUE, or say --seed {word} if these are repeats, --arch {word} if it tells architectures "
         "apart"
     )
+
+
+def _settings_tried(sieve: _Sieve, best_of: Sequence[str]) -> Array:
+    """Number of settings that the table has at each row's size and length, those that diverged or failed among them."""
+    if not best_of:
+        return np.ones(len(sieve.kept))
+    cells = sieve.rows.others[list(best_of)]
+    places = pd.Series(_places(sieve, by_seed=False), index=cells.index)
+    different = pd.concat([places.rename("place"), cells], axis=1).drop_duplicates().groupby("place").size()
+    return np.asarray(different.loc[places], dtype=float)
 
 
 def _keep_best(sieve: _Sieve, best_of: Sequence[str]) -> None:

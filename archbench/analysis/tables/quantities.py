@@ -6,6 +6,7 @@ D_F fine-tuning tokens, D_T effective data transferred.
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,8 @@ _LARGEST_LOSS = 20.0
 """Nats per token. A uniform guess over 4.8e8 tokens costs as much: losses above are no losses of a trained model."""
 _MOST_LARGE = 0.25
 """Share of losses above the largest that can be of diverged runs."""
+_LEAST_ROWS = 3
+"""Losses of one contender that tell its unit; of fewer, half may be of a run that diverged."""
 _LOG_NAME = re.compile(r"(^|[^a-z])(log|ln|lg)(10|2|e)?([^a-z]|$)", re.IGNORECASE)
 _UNIT_NAMES: Mapping[str, str] = {
     "ppl": r"ppl|perplexit",
@@ -80,6 +83,27 @@ class Treatment:
     def loss_in(self) -> str:
         """What losses are in once they are read."""
         return LOSS_UNITS[self.loss_unit or "nats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contenders:
+    """Whose each row of a table is."""
+
+    column: str
+    """That tells them apart (`--arch`)."""
+    names: np.ndarray
+    """One for each row."""
+
+    def parts(self, values: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+        """Contender, in order of name -> letter -> numbers of its rows."""
+        return {
+            str(name): {letter: value[self.names == name] for letter, value in values.items()}
+            for name in sorted(set(self.names))
+        }
+
+    def alone(self, name: str) -> str:
+        """The flag that reads the rows of one of them and no others."""
+        return f"--where {shlex.quote(f'{self.column}={name}')}"
 
 
 def flag_of(name: str) -> str:
@@ -157,19 +181,21 @@ def converted(values: Array, name: str, treatment: Treatment) -> Array:
     return np.asarray(values, dtype=float)
 
 
-def check_units(columns: Mapping[str, str], values: Mapping[str, Array], treatment: Treatment, source: str) -> None:
+def check_units(
+    columns: Mapping[str, str],
+    values: Mapping[str, Array],
+    treatment: Treatment,
+    source: str,
+    contenders: Contenders | None = None,
+) -> None:
     """Raises SpecError for columns that look like another unit than the one they are read in, with the remedy.
 
-    columns: field -> name, of those that are mapped. values: letter -> numbers.
+    columns: field -> name, of those that are mapped. values: letter -> numbers. contenders: counts and losses are
+    judged of each; None where the table is of one.
     """
     stated = {*treatment.scale, *treatment.log10}
-    doubtful = [
-        name
-        for name in _COUNTS
-        if name in columns and name not in stated and _median(values[QUANTITIES[name]]) < _LEAST_COUNT
-    ]
-    if doubtful:
-        raise SpecError(f"{source}: " + _count_words(doubtful, columns, values))
+    counts = [name for name in _COUNTS if name in columns and name not in stated]
+    _check_counts(counts, columns, values, source, contenders)
     compute = columns.get("compute", "")
     if "compute" not in stated and _LOG_NAME.search(compute) and _median(values["C"]) < 60:
         raise SpecError(
@@ -177,7 +203,28 @@ def check_units(columns: Mapping[str, str], values: Mapping[str, Array], treatme
             "--scale compute=1"
         )
     if treatment.loss_unit is None:
-        _check_loss(columns["loss"], values["L"], source)
+        _check_loss(columns["loss"], values["L"], source, contenders)
+
+
+def _check_counts(
+    names: list[str],
+    columns: Mapping[str, str],
+    values: Mapping[str, Array],
+    source: str,
+    contenders: Contenders | None,
+) -> None:
+    """Refuses N and D of which half is too low for counts: of the table, or of one contender, which is named."""
+    parts = contenders.parts(values) if contenders else {"": values}
+    doubtful = {
+        part: [name for name in names if _median(own[QUANTITIES[name]]) < _LEAST_COUNT] for part, own in parts.items()
+    }
+    odd = [part for part, found in doubtful.items() if found]
+    if odd and len(odd) == len(parts):
+        everywhere = [name for name in names if any(name in found for found in doubtful.values())]
+        raise SpecError(f"{source}: {_count_words(everywhere, columns, values)}")
+    if odd and contenders:
+        words = _count_words(doubtful[odd[0]], columns, parts[odd[0]])
+        raise SpecError(f"{source}: {odd[0]}: {words}; of {odd[0]} alone: with {contenders.alone(odd[0])}")
 
 
 def _median(values: Array) -> float:
@@ -206,7 +253,23 @@ def _count_words(doubtful: list[str], columns: Mapping[str, str], values: Mappin
     return f"{'; '.join(parts)}; expected counts of {what}: {'; '.join((*remedies, as_counts))}"
 
 
-def _check_loss(column: str, loss: Array, source: str) -> None:
+def _check_losses_of_one(column: str, loss: Array, source: str, contenders: Contenders) -> None:
+    """Refuses losses that are as large as perplexities of one contender, and not of the others."""
+    typical = {
+        name: _median(own["L"])
+        for name, own in contenders.parts({"L": loss}).items()
+        if np.isfinite(own["L"]).sum() >= _LEAST_ROWS
+    }
+    odd = [name for name, median in typical.items() if _TYPICAL_LOSS < median < math.inf]
+    if odd and len(odd) < len(typical):
+        raise SpecError(
+            f"{source}: {odd[0]}: --loss {column}: half of the values are above {typical[odd[0]]:.4g}, large for nats "
+            f"per token; perplexity? say --loss-unit ppl, of {odd[0]} alone with {contenders.alone(odd[0])}; nats "
+            "indeed? say --loss-unit nats"
+        )
+
+
+def _check_loss(column: str, loss: Array, source: str, contenders: Contenders | None) -> None:
     for unit, pattern in _UNIT_NAMES.items():
         if re.search(pattern, column, re.IGNORECASE):
             raise SpecError(
@@ -216,6 +279,8 @@ def _check_loss(column: str, loss: Array, source: str) -> None:
     given = loss[np.isfinite(loss) & (loss > 0)]
     if not len(given):
         return
+    if contenders:
+        _check_losses_of_one(column, loss, source, contenders)
     typical, large = float(np.median(given)), float((given > _LARGEST_LOSS).mean())
     if typical > _TYPICAL_LOSS or large > _MOST_LARGE:
         raise SpecError(

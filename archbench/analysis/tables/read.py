@@ -4,7 +4,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import pandas as pd
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import Law
 from archbench.analysis.planning.isoflop import efficient_points
+from archbench.analysis.tables.contenders import Finished, Meant, refuse_other_units, suspicions_between
 from archbench.analysis.tables.curves import complementary
 from archbench.analysis.tables.gate import Admitted, Rows, admit
 from archbench.analysis.tables.quantities import (
     QUANTITIES,
+    Contenders,
     Treatment,
     check_units,
     column_of,
@@ -65,7 +67,8 @@ class RunTable:
 
     arch: str
     values: Mapping[str, Array]
-    """By the law's letters: N, D, C, S, L, B, D_F, D_T, where there is a column; also `seed`, `N_total`, `seconds`."""
+    """By the law's letters: N, D, C, S, L, B, D_F, D_T, where there is a column; also `seed`, `settings_tried` (of how
+    many settings its own is the best), `N_total`, `seconds`."""
     clusters: np.ndarray
     """Label of each point's run."""
     finished: np.ndarray
@@ -212,25 +215,42 @@ def run_tables(
     points: str = "all",
     treatment: Treatment = PLAIN,
 ) -> list[RunTable]:
-    """One table for each architecture, in order of name, of the rows that the gate let in.
+    """One table for each architecture, in order of name, of the rows that the gate let in, which may be none.
 
     Points of one run share arch, params, seed (and run), if `--step` says that there are several. Raises SpecError for
-    a column that is missing or no number, for units that cannot be meant, and for a sweep that nobody said what to do
-    with.
+    a column that is missing or no number, for units that cannot be meant, of all architectures or of one, and for a
+    sweep that nobody said what to do with.
     """
     _check_columns(frame, columns, treatment, source)
     whole = _Whole.of(frame, columns, treatment, source)
     frame = whole.frame
-    values = _values(frame, columns, source, compute_unit, treatment)
-    tables = []
-    archs = _labels_of(frame, columns.arch) if columns.arch else None
-    for arch in sorted(set(archs)) if archs is not None else [""]:
-        chosen = np.ones(len(frame), dtype=bool) if archs is None else np.asarray(archs == arch)
-        rows = _rows(frame, chosen, values, columns, treatment, f"{source}: {arch}" if arch else source)
-        tables.append(_choose(_table(arch, rows, admit(rows, treatment), whole, source, treatment), points))
-    if not tables:
+    if not len(frame):
         raise SpecError(f"{source}: no row is left: " + "; ".join(one.reason for one in whole.left_out))
-    return tables
+    contenders = Contenders(columns.arch, _labels_of(frame, columns.arch)) if columns.arch else None
+    values = _values(frame, columns, source, compute_unit, treatment, contenders)
+    tables = []
+    for arch in whole.archs:
+        chosen = np.ones(len(frame), dtype=bool) if contenders is None else np.asarray(contenders.names == arch)
+        rows = _rows(frame, chosen, values, columns, treatment, f"{source}: {arch}" if arch else source)
+        tables.append(_table(arch, rows, admit(rows, treatment), whole, source, treatment))
+    meant = Meant(source, _numbered(columns), contenders, compute_unit, frozenset({*treatment.scale, *treatment.log10}))
+    return [_choose(table, points) for table in _held_apart(tables, meant)]
+
+
+def _held_apart(tables: Sequence[RunTable], meant: Meant) -> list[RunTable]:
+    """The same with what looks wrong beside the others. Raises SpecError where one is in another unit than they."""
+    finished = [_finished(table) for table in tables]
+    refuse_other_units(finished, meant)
+    between = suspicions_between(finished)
+    return [
+        replace(table, gate=replace(table.gate, suspicions=(*table.gate.suspicions, *between[table.arch])))
+        for table in tables
+    ]
+
+
+def _finished(table: RunTable) -> Finished:
+    last = table.take(table.finished)
+    return Finished(table.arch, np.zeros(0) if last.rows is None else last.rows, last.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +259,26 @@ class _Whole:
 
     frame: pd.DataFrame
     """Its index is each row's place in the file, from 1."""
-    rows_read: int
+    whose: pd.Series
+    """Architecture of each row of the file, by its place: empty where the table is of one, None where its cell is."""
+    archs: tuple[str, ...]
+    """Those that were asked for, in order of name, though no row of them is left."""
     left_out: tuple[LeftOut, ...]
     suspicions: tuple[Suspicion, ...]
+
+    def left_out_of(self, arch: str) -> tuple[LeftOut, ...]:
+        """What was left out of its rows, and of those that are nobody's."""
+        own = (replace(one, rows=self._own(arch, one.rows)) for one in self.left_out)
+        return tuple(one for one in own if one.rows)
+
+    def suspicions_of(self, arch: str) -> tuple[Suspicion, ...]:
+        """What is suspicious of its rows."""
+        own = (replace(one, rows=self._own(arch, one.rows)) for one in self.suspicions)
+        return tuple(one for one in own if one.rows)
+
+    def _own(self, arch: str, rows: tuple[int, ...]) -> tuple[int, ...]:
+        whose = self.whose.loc[list(rows)]
+        return tuple(row for row, name in zip(rows, whose, strict=True) if name is None or name == arch)
 
     @classmethod
     def of(cls, frame: pd.DataFrame, columns: Columns, treatment: Treatment, source: str) -> "_Whole":
@@ -249,13 +286,16 @@ class _Whole:
         frame = frame.set_axis(np.arange(1, len(frame) + 1), axis=0)
         left: list[LeftOut] = []
         found: list[Suspicion] = []
-        total = len(frame)
+        whose = _whose(frame, columns, source)
+        not_asked: set[str] = set()
         for column, value in treatment.where:
             cells = as_text(frame[column_of(frame, column, "--where", source)])
             other = ~cells.map(lambda cell, value=value: _same_value(cell, value)).to_numpy(dtype=bool)
             if other.all():
                 known = ", ".join(list(dict.fromkeys(cells))[:8])
                 raise SpecError(f"{source}: --where {column}={value}: no row has it; column {column!r} holds {known}")
+            if column == columns.arch:
+                not_asked |= {name for name in whose.loc[frame.index[other]] if name is not None}
             frame = _without(frame, other, left, "not_asked", f"column {column!r} is not {value!r} (--where)")
         for name in ("arch", "run", "seed"):
             if column := getattr(columns, name):
@@ -266,7 +306,15 @@ class _Whole:
             words = "a row of the same run and step holds what is empty here: read as one"
             found.append(Suspicion("joined", joined, (), words))
         frame.attrs.update(attrs)
-        return cls(frame, total, tuple(left), tuple(found))
+        archs = sorted({name for name in whose if name is not None} - not_asked)
+        return cls(frame, whose, tuple(archs), tuple(left), tuple(found))
+
+
+def _whose(frame: pd.DataFrame, columns: Columns, source: str) -> pd.Series:
+    if columns.arch is None:
+        return pd.Series("", index=frame.index, dtype=object)
+    cells = frame[column_of(frame, columns.arch, flag_of("arch"), source)]
+    return as_text(cells).where(cells.notna(), None)
 
 
 def _same_value(cell: str, value: str) -> bool:
@@ -317,17 +365,28 @@ def _check_columns(frame: pd.DataFrame, columns: Columns, treatment: Treatment, 
                 raise SpecError(f"{flag} {name}: {flag_of(name)} names no column; name one, or leave {flag} {name} out")
 
 
-def _values(
-    frame: pd.DataFrame, columns: Columns, source: str, compute_unit: str | None, treatment: Treatment
-) -> dict[str, Array]:
+def _numbered(columns: Columns) -> dict[str, str]:
+    """Field -> name of its column, of those that the file has numbers for."""
     mapped = {name: getattr(columns, name) for name in QUANTITIES if getattr(columns, name)}
     if mapped.get("compute") == SIX_N_D:
         del mapped["compute"]
+    return mapped
+
+
+def _values(
+    frame: pd.DataFrame,
+    columns: Columns,
+    source: str,
+    compute_unit: str | None,
+    treatment: Treatment,
+    contenders: Contenders | None,
+) -> dict[str, Array]:
+    mapped = _numbered(columns)
     values = {
         QUANTITIES[name]: converted(numbers_of(frame, column, flag_of(name), source), name, treatment)
         for name, column in mapped.items()
     }
-    check_units(mapped, values, treatment, source)
+    check_units(mapped, values, treatment, source, contenders)
     if columns.compute == SIX_N_D:
         if "N" not in values or "D" not in values:
             raise SpecError(f"--compute {SIX_N_D}: needs --params and --tokens")
@@ -395,15 +454,16 @@ def _labels(frame: pd.DataFrame, columns: Columns, treatment: Treatment) -> np.n
 
 def _table(arch: str, rows: Rows, admitted: Admitted, whole: _Whole, source: str, treatment: Treatment) -> RunTable:
     kept = admitted.rows
-    values = {name: value[kept] for name, value in rows.values.items()} | {"seed": admitted.seeds}
-    outside = sum(len(one.rows) for one in whole.left_out)
+    values = {name: value[kept] for name, value in rows.values.items()}
+    values |= {"seed": admitted.seeds, "settings_tried": admitted.settings_tried}
+    outside = whole.left_out_of(arch)
     gate = Admission(
         source=source,
-        rows_read=len(rows.numbers) + outside,
+        rows_read=len(rows.numbers) + sum(len(one.rows) for one in outside),
         rows_used=len(kept),
         loss_unit=treatment.loss_in,
-        left_out=(*whole.left_out, *admitted.left_out),
-        suspicions=(*whole.suspicions, *admitted.suspicions),
+        left_out=(*outside, *admitted.left_out),
+        suspicions=(*whole.suspicions_of(arch), *admitted.suspicions),
     )
     clusters = admitted.clusters
     last = _last_of_each(clusters, values.get("S", values.get("D") if rows.curves else None))
@@ -418,6 +478,8 @@ def _last_of_each(clusters: np.ndarray, length: Array | None) -> np.ndarray:
 
 
 def _choose(table: RunTable, points: str) -> RunTable:
+    if not len(table):
+        return table
     if points == "final":
         return table.take(table.finished)
     if points == "efficient":

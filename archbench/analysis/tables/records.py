@@ -7,6 +7,7 @@ import numpy as np
 
 from archbench.analysis.tables.read import RunTable
 from archbench.errors import SpecError
+from archbench.results.choices import choice_details
 from archbench.results.runs import IMPORTED, CurvePoint, RunRecord, RunState
 from archbench.units import NATS_PER_BIT, kaplan_train_flops
 
@@ -23,6 +24,8 @@ class ImportSettings:
     """`flops` and `pf-days` fill the exact axis, `seconds` and `gpu-hours` device time; None: no compute column."""
     active: bool = False
     """Whether N counts the parameters of a mixture of experts that are active for one token."""
+    best_of: tuple[str, ...] = ()
+    """Columns of settings of which the best was kept."""
 
 
 def records_of(table: RunTable, settings: ImportSettings) -> Iterator[RunRecord]:
@@ -71,6 +74,7 @@ def _details(table: RunTable, label: str, row: int, settings: ImportSettings) ->
         "loss_unit": table.gate.loss_unit,
         "compute_stated": settings.compute_unit in ("flops", "pf-days"),
         "params_active": settings.active,
+        **choice_details(settings.best_of, int(table.values["settings_tried"][row])),
     }
     if "N_total" in table.values:
         stated["params_total"] = int(table.values["N_total"][row])

@@ -15,7 +15,7 @@ class CompareOutput:
     places: list[ComparisonAt] = field(default_factory=list)
     """What was asked for by --at-cost and --at-loss, on each axis."""
     mind: list[str] = field(default_factory=list)
-    """What they must be read with: runs that different arithmetic computed."""
+    """What they must be read with: runs that different arithmetic computed, or the best of unequal sweeps."""
 
 
 @dataclass(frozen=True, slots=True)

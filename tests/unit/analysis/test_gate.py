@@ -64,7 +64,7 @@ def test_a_clean_table_enters_whole_and_nothing_is_said() -> None:
         ("loss", np.nan, "no_number", "no number in column 'loss' (--loss)"),
         ("loss", np.inf, "no_number", "column 'loss' (--loss) is infinite, or above 1e+40"),
         ("loss", -1.0, "not_positive", "column 'loss' (--loss) is not positive"),
-        ("loss", 1e-300, "not_positive", "column 'loss' (--loss) is below 1e-12: as good as 0"),
+        ("loss", 1e-300, "not_positive", "column 'loss' (--loss) is below 1e-06: as good as 0"),
         ("D", 0.0, "not_positive", "column 'D' (--tokens) is 0: before training"),
         ("N", 1e19, "other_unit", "column 'N' (--params) is above 1e+18, which is no count"),
         ("D", 1e30, "other_unit", "column 'D' (--tokens) is above 1e+18, which is no count"),
@@ -282,6 +282,35 @@ def test_a_named_run_that_restarts_keeps_its_last_part() -> None:
     assert found.values["S"][own & found.finished].tolist() == [600]
 
 
+def test_a_part_that_a_second_restart_replays_to_the_digit_counts_in_place_of_the_one_between() -> None:
+    frame = curves()
+    bad = frame.iloc[5:8].assign(loss=frame["loss"].iloc[5:8] + 0.4)
+    frame = pd.concat([frame.iloc[:8], bad, frame.iloc[5:8], frame.iloc[8:]], ignore_index=True)
+    found = table(frame, Columns(loss="loss", params="N", tokens="D", step="step", run="run"))
+    assert reasons(found) == {"repeated": (6, 7, 8), "superseded": (9, 10, 11)}
+    np.testing.assert_array_equal(found.values["L"], curves()["loss"])
+
+
+def test_a_whole_file_of_curves_given_twice_makes_no_seeds() -> None:
+    both = pd.concat([curves().drop(columns="run")] * 2, ignore_index=True)
+    found = table(both, Columns(loss="loss", params="N", tokens="D", step="step"))
+    assert reasons(found) == {"repeated": tuple(range(1, 61))}
+    assert len(set(found.clusters)) == 6
+    assert not found.gate.suspicions
+
+
+@pytest.mark.parametrize("given", ["params", "tokens"])
+def test_runs_of_one_size_or_length_at_another_compute_are_no_seeds(given: str) -> None:
+    frame = grid(0.005).assign(**{"N" if given == "params" else "D": 1e8})
+    frame["C"] = np.geomspace(1e18, 1e21, 30)
+    columns = Columns(**{"loss": "loss", "compute": "C", given: "N" if given == "params" else "D"})
+    found = table(frame, columns)
+    assert not found.gate.suspicions
+    assert set(found.values["seed"]) == {0.0}
+    again = pd.concat([frame, frame.iloc[[3]].assign(loss=frame["loss"].iloc[3] * 1.001)], ignore_index=True)
+    assert suspicions(table(again, columns)) == {"taken_as_seeds": (4, 31)}
+
+
 def test_a_curve_that_starts_again_unnamed_is_another_run() -> None:
     first = curves().drop(columns="run")
     second = first.assign(loss=first["loss"] * 1.001)
@@ -338,6 +367,31 @@ def test_rows_that_were_not_asked_for_are_named() -> None:
     assert len(table(swept(), treatment=Treatment(where=(("lr", "1e-3"),)))) == 30
     with pytest.raises(SpecError, match="column 'text' holds c4, rpj"):
         table(frame, treatment=Treatment(where=(("text", "pile"),)))
+
+
+def test_rows_left_out_count_to_the_contender_whose_they_are() -> None:
+    one = grid(0.01).iloc[:6].assign(lr=0.001)
+    frame = pd.concat([one, one.assign(lr=0.003), one.assign(arch="X")], ignore_index=True)
+    frame.loc[17, "arch"] = None
+    columns = Columns(loss="loss", params="N", tokens="D", arch="arch")
+    own, other = run_tables(frame, columns, source="runs.csv", treatment=Treatment(where=(("lr", "0.003"),)))
+    # Rows without a name may be anybody's: each contender hears of them.
+    assert [(found.arch, found.gate.rows_used, found.gate.rows_read) for found in (own, other)] == [
+        ("X", 0, 6),
+        ("gpt", 6, 13),
+    ]
+    assert own.gate.lines()[0] == "0 of 6 rows used: left out altogether"
+    assert reasons(other) == {"not_asked": (1, 2, 3, 4, 5, 6, 18)}
+    (alone,) = run_tables(frame, columns, source="runs.csv", treatment=Treatment(where=(("arch", "X"),)))
+    assert (alone.arch, alone.gate.rows_used) == ("X", 5)
+
+
+def test_settings_that_diverged_or_failed_were_tried_too() -> None:
+    frame = swept()
+    frame.loc[[60, 61], "loss"] = [np.nan, 25.0]
+    found = table(frame, treatment=Treatment(best_of=("lr",)))
+    assert found.values["settings_tried"].tolist() == [3.0] * 30
+    assert table(grid()).values["settings_tried"].tolist() == [1.0] * 30
 
 
 def test_known_outliers_are_flagged_and_the_others_are_not() -> None:

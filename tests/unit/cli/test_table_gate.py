@@ -16,6 +16,7 @@ from archbench.cli.fit import fit
 from archbench.cli.forecast import forecast
 from archbench.cli.import_runs import import_runs
 from archbench.cli.plan import plan
+from archbench.cli.report import report
 from archbench.errors import SpecError
 from archbench.report.labels import labels_of
 from archbench.report.words import without_executed_flops
@@ -196,6 +197,65 @@ def test_a_wrong_flag_is_one_line(tmp_path: Path, arguments: list[str], message:
     assert isinstance(result.exception, SpecError)
     assert message in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def swept(arch: str, rates: int) -> pd.DataFrame:
+    """Five sizes, `rates` learning rates each; the second one is the best where there are several."""
+    n = np.array([1e7, 2e7, 4e7, 8e7, 1.6e8])
+    losses = 1.7 + 1.9 * (n / 1e7) ** -0.3
+    noise = np.random.default_rng(rates).normal(0, 0.002, (rates, 5))
+    worse = np.array([1.03, 1.0, 1.05])[:rates, None]
+    return pd.concat(
+        [
+            pd.DataFrame({"arch": arch, "n": n, "d": 20 * n, "lr": rate, "loss": loss})
+            for rate, loss in zip([1e-3, 3e-3, 1e-2], losses * worse * np.exp(noise), strict=False)
+        ]
+    )
+
+
+def test_a_best_of_more_settings_than_the_other_is_said_wherever_the_two_are_compared(tmp_path: Path) -> None:
+    file = written(tmp_path, pd.concat([swept("gpt", 1), swept("llama", 3)]))
+    words = "llama is the best of 3 settings (lr) a size, gpt of 1"
+    assert f"warning: {words}" in taken_in(file, "--best-of", "lr", "--baseline", "gpt").output
+    store = ["--runs", str(tmp_path / "runs")]
+    printed = CliRunner().invoke(compare, ["gpt", "llama", *store]).output
+    assert f"- Mind: {words}" in " ".join(printed.split())
+    mind = json.loads(CliRunner().invoke(compare, ["gpt", "llama", *store, "--json"]).output)["mind"]
+    assert [line.startswith(words) for line in mind] == [True]
+    reported = CliRunner().invoke(report, ["theirs", *store, "--reports", str(tmp_path / "reports")])
+    assert reported.exit_code == 0, reported.output
+    assert words in (tmp_path / "reports" / "theirs" / "report.md").read_text()
+
+
+def test_nothing_is_said_of_sweeps_that_are_equal(tmp_path: Path) -> None:
+    file = written(tmp_path, pd.concat([swept("gpt", 3), swept("llama", 3)]))
+    assert "warning" not in taken_in(file, "--best-of", "lr").output
+    result = CliRunner().invoke(compare, ["gpt", "llama", "--runs", str(tmp_path / "runs"), "--json"])
+    assert json.loads(result.output)["mind"] == []
+
+
+def test_a_contender_that_is_left_out_altogether_is_said_last_and_not_counted(tmp_path: Path) -> None:
+    frame = pd.concat([runs("dense"), runs("moe").assign(all=lambda one: 8 * one["n"])], ignore_index=True)
+    file = written(tmp_path, frame)
+    result = taken_in(file, "--params-total", "all")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "dense: 0 of 20 rows used: left out altogether" in lines
+    assert lines[-2].startswith("warning: dense is left out altogether: no number in column 'all' (--params-total)")
+    assert "all parameters of a dense model are its N" in lines[-2]
+    assert "20 runs of 1 architecture are now scan" in lines[-1]
+    refused = taken_in(file, "--params-total", "all", "--baseline", "dense", "--replace")
+    assert "--baseline: 'dense' has no row left" in str(refused.exception)
+
+
+@pytest.mark.filterwarnings("error")
+def test_losses_near_zero_are_refused_or_compared_without_a_warning(tmp_path: Path) -> None:
+    none = pd.concat([runs("gpt"), runs("llama")]).assign(loss=1e-300)
+    assert "is below 1e-06: as good as 0" in str(taken_in(written(tmp_path, none)).exception)
+    small = pd.concat([runs("gpt"), runs("llama", 0.98)]).assign(loss=lambda frame: frame["loss"] * 1e-6)
+    assert taken_in(written(tmp_path, small)).exit_code == 0
+    result = CliRunner().invoke(compare, ["gpt", "llama", "--runs", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
 
 
 def test_compare_names_the_form_and_the_sizes_that_it_leaves_out(tmp_path: Path) -> None:
