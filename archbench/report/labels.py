@@ -7,6 +7,7 @@ from archbench.report.plotting import AXIS_LABELS, AXIS_NAMES, LOSS_LABEL
 from archbench.results.runs import IMPORTED, CostAxis, RunRecord
 
 _PER_TOKEN = "nats per token"
+_BY_SIX_N_D = "by 6ND"
 COUNTED: Mapping[str, str] = {"non_embedding": "without embeddings", "total": "with embeddings"}
 """What N counts, by the convention that a person states."""
 
@@ -41,6 +42,7 @@ def labels_of(records: Iterable[RunRecord]) -> Labels:
     units = {_stated(run, "loss_unit", _PER_TOKEN) for run in runs}
     per_byte = bool(units) and _PER_TOKEN not in units
     flops = "executed FLOPs" if executed == "executed" else f"FLOPs {executed}"
+    by_size = f"{flops}, N {params}" if executed == _BY_SIX_N_D else flops
     return Labels(
         axis_names={**AXIS_NAMES, CostAxis.EXACT: flops},
         axis_labels={
@@ -49,7 +51,7 @@ def labels_of(records: Iterable[RunRecord]) -> Labels:
             CostAxis.EXACT: f"training compute {executed} (FLOPs)",
         },
         cost_words={
-            CostAxis.EXACT: f"compute ({flops})",
+            CostAxis.EXACT: f"compute ({by_size})",
             CostAxis.KAPLAN: "compute (6ND FLOPs)",
             CostAxis.DEVICE_SECONDS: "device time (seconds)",
         },
@@ -84,7 +86,7 @@ def _whose(run: RunRecord) -> str:
     stated = run.details.get("compute_stated")
     if stated is None:
         stated = any(point.exact_flops != point.kaplan_flops for point in run.curve)
-    return "as stated in the table" if stated else "by 6ND"
+    return "as stated in the table" if stated else _BY_SIX_N_D
 
 
 OWN = labels_of(())

@@ -17,9 +17,13 @@ from archbench.results.studies import (
     SizeStudy,
     StudyComparison,
     StudyOfContender,
+    StudyPoint,
     StudyResult,
 )
 from archbench.units import counted, human_count
+
+_TOKENS_RISE = 1.1
+"""Factor between the tokens of two sizes up to which they count as equal."""
 
 
 def study_lines(study: StudyResult) -> list[str]:
@@ -38,7 +42,7 @@ def _allocation_words(one: Allocation) -> str:
 def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
     match study:
         case SizeStudy():
-            return _with_and_without_floor("L(N)", study)
+            return _with_and_without_floor(_size_law(study.points), study)
         case DataStudy():
             return _with_and_without_floor("L(D)", study)
         case GridStudy():
@@ -51,6 +55,13 @@ def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
             return [("B_simple(L)", study.law)]
         case IsoflopStudy():
             return []
+
+
+def _size_law(points: Sequence[StudyPoint]) -> str:
+    """What the law of size is called: where tokens rise with size its exponent is that of both together."""
+    tokens = [point.tokens for point in points]
+    rise = bool(tokens) and max(tokens) > _TOKENS_RISE * min(tokens)
+    return "L(N) of this ladder, whose tokens rise with N," if rise else "L(N)"
 
 
 def _with_and_without_floor(label: str, study: SizeStudy | DataStudy) -> list[tuple[str, FitResult]]:

@@ -187,10 +187,10 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     name, baseline = comparison.contender, comparison.baseline
     if not comparison.comparable_loss:
         apart = f"{name} and {baseline} are of different tracks: their losses do not compare."
-        return f"{apart} {_exponent_words(comparison, labels_of(results.records))}"
+        return f"{apart} {_exponent_words(comparison, None, labels_of(results.records))}"
     records = [record for record in results.records if record.contender in (name, baseline)]
     labels, factor = labels_of(records), bits_per_byte_factor(records)
-    needs, exponents = _multiplier_words(comparison, factor, labels), _exponent_words(comparison, labels)
+    needs, exponents = _multiplier_words(comparison, factor, labels), _exponent_words(comparison, factor, labels)
     text = f"{name} {needs} {exponents}"
     text += tokens_apart_text(records, comparison) + _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
@@ -264,7 +264,7 @@ def _inverse(value: float) -> str:
     return number(1.0 / value) if value > 0 else "∞"
 
 
-def _exponent_words(comparison: Comparison, labels: Labels) -> str:
+def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels) -> str:
     difference = comparison.alpha_difference
     if difference is None:
         return "No law, and so no exponent, can be read from their runs."
@@ -280,7 +280,8 @@ def _exponent_words(comparison: Comparison, labels: Labels) -> str:
     tail = f", Holm-corrected p {p_text(p_value)}" if p_value is not None else ""
     above = ""
     if comparison.floor_nats:
-        above = f" above a common floor of {number(comparison.floor_nats)} {labels.nats}"
+        unit = "bits per byte" if factor else labels.nats
+        above = f" above a common floor of {number(comparison.floor_nats * (factor or 1.0))} {unit}"
     if comparison.form in (Form.JOINT_LAW, Form.OWN_FLOORS):
         above = " of the loss above each one's own floor"
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
