@@ -140,6 +140,79 @@ def test_fit_compare_report_and_forecast_print_the_same_figures(name: str, tmp_p
             assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
+def ladders(folder: Path) -> Path:
+    """Six sizes at twenty tokens a parameter on each of three texts, as the architectures of one table."""
+    table = pd.read_csv(RUNDATA / "mlfoundations_runs.csv")
+    mine = table[(table.D / table.N).round() == 20].dropna(subset=["loss_c4_val"])
+    file = folder / "ladders.csv"
+    pd.DataFrame({"arch": mine.train_dataset, "N": mine.N, "D": mine.D, "loss": mine.loss_c4_val}).to_csv(
+        file, index=False
+    )
+    return file
+
+
+def with_ends(interval: dict[str, float]) -> tuple[float, float, float]:
+    return interval["value"], interval["low"], interval["high"]
+
+
+def test_the_laws_of_a_ladder_and_their_intervals_are_the_same_by_every_command(tmp_path: Path) -> None:
+    file = ladders(tmp_path)
+    columns = ("--params", "N", "--tokens", "D", "--loss", "loss", "--arch", "arch", "--param-convention", "total")
+    store = ("--runs", str(tmp_path / "store"))
+    invoke("import", str(file), *columns, "--track", "causal", "--baseline", "c4_original", *store)
+    invoke("report", "ladders", *store, "--reports", str(tmp_path / "reports"))
+    data = next((tmp_path / "reports").rglob("laws.csv")).parent
+    laws = {
+        (row["contender"], row["law"]): row
+        for row in csv.DictReader((data / "laws.csv").read_text().splitlines())
+        if row["cost_axis"] == "exact"
+    }
+    studies = list(csv.DictReader((data / "study_laws.csv").read_text().splitlines()))
+
+    fits = json.loads(invoke("fit", str(file), *columns, "--law", "L(C)", "--compute", "6ND", "--no-audit", "--json"))
+    assert [one["status"] for one in fits["fits"]] == ["ok"] * 3
+    for fit in fits["fits"]:
+        row = laws[fit["arch"], "L(C) with floor"]
+        reported = (float(row["alpha"]), float(row["alpha_low"]), float(row["alpha_high"]))
+        assert with_ends(fit["intervals"]["alpha_C"]) == pytest.approx(reported, rel=1e-6)
+        assert fit["params"]["E"] == pytest.approx(float(row["E"]), rel=1e-6)
+
+    for fit in json.loads(invoke("fit", str(file), *columns, "--law", "L(N)", "--no-audit", "--json"))["fits"]:
+        row = next(
+            one
+            for one in studies
+            if (one["contender"], one["kind"], one["floor"], one["parameter"])
+            == (fit["arch"], "size_scan", "free", "alpha_N")
+        )
+        reported = (float(row["value"]), float(row["low"]), float(row["high"]))
+        assert with_ends(fit["intervals"]["alpha_N"]) == pytest.approx(reported, rel=1e-6)
+
+    budget = ("--budget", "1e21")
+    scan = json.loads(invoke("forecast", "--scan", "ladders", "--axis", "kaplan", *budget, *store, "--json"))
+    table = json.loads(invoke("forecast", str(file), *columns, "--law", "L(C)", "--compute", "6ND", *budget, "--json"))
+    for one, other in zip(scan["forecasts"], table["forecasts"], strict=True):
+        assert one["contender"] == other["arch"]
+        by_scan, by_table = one["budgets"][0]["loss"]["loss"], other["budgets"][0]["loss"]
+        assert with_ends(by_scan) == pytest.approx(with_ends(by_table), rel=1e-6)
+
+
+def test_neither_the_order_of_rows_nor_which_is_the_baseline_changes_a_digit(tmp_path: Path) -> None:
+    file = ladders(tmp_path)
+    columns = ("--params", "N", "--tokens", "D", "--loss", "loss", "--arch", "arch", "--param-convention", "total")
+    shuffled = tmp_path / "shuffled.csv"
+    pd.read_csv(file).sample(frac=1.0, random_state=5).to_csv(shuffled, index=False)
+    found = []
+    for table in (file, shuffled):
+        store = ("--runs", str(tmp_path / table.stem))
+        invoke("import", str(table), *columns, "--track", "causal", *store)
+        pair = json.loads(invoke("compare", "rpj", "c4_original", *store, "--json"))["comparisons"][0]
+        found.append(with_ends(pair["headline"]["multiplier"]))
+    assert found[0] == found[1]
+    turned = json.loads(invoke("compare", "c4_original", "rpj", *store, "--json"))["comparisons"][0]
+    value, low, high = with_ends(turned["headline"]["multiplier"])
+    assert (1 / value, 1 / high, 1 / low) == pytest.approx(found[0], rel=1e-9)
+
+
 def test_a_ladder_is_read_by_its_law_of_compute_and_says_why() -> None:
     optima = pd.read_csv(RUNDATA / "marin_isoflop_optima.csv")
     cost = optima.budget_flops.to_numpy(dtype=float)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
@@ -118,6 +119,19 @@ def test_the_page_ranks_by_tests_and_equal_ranks_were_not_told_apart(board: Path
     by_name = {row.split("[")[1].split("]")[0]: row.split("|")[1].strip() for row in rows}
     assert by_name == {"gpt2": "1", "twin": "1", "reformer": "3", "bert": "1"}
     assert "multipliers over gpt2, at losses of" in text
+
+
+def test_multipliers_of_a_table_are_those_of_a_comparison_over_its_window(results: ScanResults) -> None:
+    table = make_standings(make_entries(results))[0].main
+    window = Window(*table.window_nats)
+    _, comparisons = analyse_scan(results.records, baseline=table.reference, window=window)
+    compared = {pair.contender: pair.headline for pair in comparisons if pair.cost_axis is table.axis}
+    rows = [row for row in table.rows if row.multiplier is not None]
+    assert len(rows) == 2
+    for row in rows:
+        headline = compared[row.name]
+        assert headline is not None
+        assert replace(headline, holm_p_value=None) == row.multiplier
 
 
 def test_entries_of_another_protocol_are_never_in_one_table(results: ScanResults) -> None:
