@@ -43,7 +43,8 @@ def holds(reading: Reading, floor: float) -> tuple[bool, bool]:
     found = headline_multiplier(reading)
     assert found.multiplier is not None
     assert found.window_nats is not None
-    loss = np.exp(np.linspace(*(float(np.log(end)) for end in found.window_nats), 17))
+    high, low = np.log(found.window_nats)
+    loss = np.exp(np.linspace(high, low, 17))
     log_m = np.log((loss - floor) / 0.7) / 0.18 - np.log((loss - 1.7) / 0.9) / 0.15
     assert reading.exponents is not None
     difference = reading.exponents[:, 1] - reading.exponents[:, 0]
