@@ -17,6 +17,8 @@ from archbench.analysis.fitting.run_noise import RunNoise, covariance, inefficie
 from archbench.errors import SpecError
 
 _STEP = 1e-5
+_PRICES = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""Powers of a run's cost that its worth is divided by, of which the best is kept."""
 
 
 def spend(
@@ -29,24 +31,42 @@ def spend(
     max_runs: int = 100,
     max_repeats: int = 100,
 ) -> tuple[int, ...]:
-    """Indices of candidates, one at a time the best per FLOP given those before it, until `budget` is spent.
+    """Indices of candidates, one at a time the best given those before it, until `budget` is spent.
 
-    No candidate is taken more than `max_repeats` times.
+    No candidate is taken more than `max_repeats` times. What is best is the variance taken away per FLOP to a power,
+    that one of `_PRICES` whose runs leave the least: where `max_runs` are few, runs that are cheap buy little.
     """
     free, covariance, direction = _state(fit, quantity)
     there = _information(fit, candidates)[:, free]
     cost = np.broadcast_to(np.asarray(flops, dtype=float), (len(there),))
+    plans = [
+        _greedy(covariance, direction, there, (cost, cost**price), budget, max_runs, max_repeats) for price in _PRICES
+    ]
+    return min(plans, key=lambda plan: plan[1])[0]
+
+
+def _greedy(
+    covariance: Array,
+    direction: Array,
+    there: Array,
+    cost_and_price: tuple[Array, Array],
+    budget: float,
+    max_runs: int,
+    max_repeats: int,
+) -> tuple[tuple[int, ...], float]:
+    """The runs taken, and the variance of the quantity with them."""
+    cost, price = cost_and_price
     chosen: list[int] = []
     left = np.full(len(there), max_repeats)
     while len(chosen) < max_runs and (offered := (cost <= budget) & (left > 0)).any():
-        worth = np.where(offered, _reduction(covariance, direction, there) / cost, -1.0)
+        worth = np.where(offered, _reduction(covariance, direction, there) / price, -1.0)
         best = int(worth.argmax())
         carried = covariance @ there[best]
         covariance = covariance - np.outer(carried, carried) / (1.0 + float(there[best] @ carried))
         budget -= float(cost[best])
         left[best] -= 1
         chosen.append(best)
-    return tuple(chosen)
+    return tuple(chosen), float(direction @ covariance @ direction)
 
 
 def standard_error(
