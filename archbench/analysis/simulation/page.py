@@ -1,6 +1,7 @@
 """A whole table of contenders whose truth is known: how often its tests err, and how often they find what is there.
 
-    python -m archbench.analysis.simulation.page [--studies 1000] [--resamples 400] [--contenders 2 8 12]
+    python -m archbench.analysis.simulation.page [--studies 1000] [--odd-studies 200] [--resamples 400]
+        [--contenders 2 8 12]
 
 Every study makes learning curves (not finished points alone), whose noise has a part that lasts a whole run and one
 that is drawn anew at every evaluation, and grows along the ladder; they go through the code of scans. Of contenders
@@ -151,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=400)
+    parser.add_argument("--odd-studies", type=int, default=200, help="of tables with one that differs")
     parser.add_argument("--contenders", type=int, nargs="+", default=[2, 8, 12])
     options = parser.parse_args(arguments)
     print("All alike:\n")
@@ -168,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seeds in (1, 3):
         for count in options.contenders:
             odd = Table(count, seeds, odd_exponent=0.025)
-            out = run_table(odd, options.studies, options.resamples)
+            out = run_table(odd, options.odd_studies, options.resamples)
             found = (out.odd_found_by_exponent, out.odd_found_by_multiplier)
             print(f"| {count} | {seeds} | " + " | ".join(_percent(one) for one in found) + " |", flush=True)
 
