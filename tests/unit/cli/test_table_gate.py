@@ -309,7 +309,7 @@ def test_what_is_measured_per_byte_is_said_per_byte_by_compare_forecast_and_plan
     assert taken_in(file, "--loss-unit", "nats-per-byte").exit_code == 0
     store = ["--runs", str(tmp_path / "runs")]
     compared = CliRunner().invoke(compare, ["a", "b", *store])
-    assert re.search(r"above a common floor of [\d.]+ nats per byte", " ".join(compared.output.split()))
+    assert re.search(r"above a common floor of [\d.]+ bits per byte", " ".join(compared.output.split()))
     foretold = CliRunner().invoke(forecast, ["--scan", "theirs", "--budget", "1e18", *store])
     assert re.search(r"1e\+18 FLOPs by 6ND: loss [\d.]+ \([\d.]+ to [\d.]+\) nats per byte by L\(C\)", foretold.output)
     planned = CliRunner().invoke(plan, ["--next", "--scan", "theirs", *store])
