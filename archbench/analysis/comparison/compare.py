@@ -7,7 +7,7 @@ Legend: A the baseline, X the contender, C cost, L loss, alpha the exponent of L
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from archbench.analysis.comparison.multiplier import Window, headline_multiplier, multiplier_curve
 from archbench.analysis.frontier.curves import CurveSet, Floats
-from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.finished import EqualRuns, FinishedRuns
 from archbench.analysis.frontier.noise import Noise
 from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.reading import Form, Reading
@@ -171,22 +171,14 @@ def read_pair(
     are the same in either order, so that intervals are equal whichever is the baseline.
     """
     turned = contender.name < baseline.name
-    sides = [_Side(one.finished.fingerprint, one.finished) for one in (baseline, contender)]
+    sides = [EqualRuns.of(one.finished) for one in (baseline, contender)]
     reading = _reading(sides[turned], sides[not turned], seed, num_resamples, form, floor_nats)
     return reading.turned() if turned else reading
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """Finished runs that are equal where their fingerprints are."""
-
-    fingerprint: str
-    runs: FinishedRuns = field(compare=False)
-
-
 @lru_cache(maxsize=_READINGS)
 def _reading(
-    first: _Side, second: _Side, seed: int, num_resamples: int, form: Form | None, floor_nats: float | None
+    first: EqualRuns, second: EqualRuns, seed: int, num_resamples: int, form: Form | None, floor_nats: float | None
 ) -> Reading:
     return read_frontiers(
         (first.runs, second.runs),

@@ -4,7 +4,7 @@ Legend: n cells, m runs, N parameters without embeddings, D tokens, C cost, L lo
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -161,3 +161,16 @@ class FinishedRuns:
 
     def _falls(self, before: int, after: int) -> bool:
         return bool(self.log_loss[after] < self.log_loss[before])
+
+
+@dataclass(frozen=True, slots=True)
+class EqualRuns:
+    """Finished runs as a key of what is computed from them: equal where their numbers are, as on two axes alike."""
+
+    fingerprint: str
+    runs: FinishedRuns = field(compare=False)
+
+    @staticmethod
+    def of(runs: FinishedRuns) -> "EqualRuns":
+        """The key of `runs`."""
+        return EqualRuns(runs.fingerprint, runs)

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from archbench.analysis.comparison.compare import Contender, compare, compared_w
 from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.frontier.compute_law import MIN_CELLS, fit_compute_law, resample_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
-from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.finished import EqualRuns, FinishedRuns
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
@@ -27,6 +28,8 @@ from archbench.units import counted
 
 MIN_SIZES = 3
 NUM_RESAMPLES = 1000
+_LAWS = 256
+"""Laws kept: axes that hold the same numbers have the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +197,20 @@ def finished_law(
 
     Every run is a point: the fit that a table of these runs gets.
     """
+    fit, laws = _law_of(EqualRuns.of(finished), floor, num_resamples, seed)
+    return replace(fit, cost_axis=curves.axis, left_out={**curves.left_out, **fit.left_out}), laws
+
+
+@lru_cache(maxsize=_LAWS)
+def _law_of(
+    runs: EqualRuns, floor: Literal["free", "none"], num_resamples: int, seed: int
+) -> tuple[FitResult, PowerLaws | None]:
+    finished = runs.runs
     cells, left = finished.on_frontier()
     fit = fit_compute_law(
-        np.exp(np.repeat(cells.log_cost, cells.num_runs)),
-        np.exp(np.concatenate(cells.losses)),
-        floor=floor,
-        cost_axis=curves.axis,
+        np.exp(np.repeat(cells.log_cost, cells.num_runs)), np.exp(np.concatenate(cells.losses)), floor=floor
     )
-    fit = replace(fit, left_out={**curves.left_out, **fit.left_out}, notes=(*fit.notes, *([left] if left else [])))
+    fit = replace(fit, notes=(*fit.notes, *([left] if left else [])))
     if finished.num_sizes < MIN_SIZES:
         reason = f"{counted(finished.num_sizes, 'size')}; a frontier needs at least {MIN_SIZES}"
         return replace(fit, status=FitStatus.TOO_FEW_SIZES, reason=reason, params={}), None

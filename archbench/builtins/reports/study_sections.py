@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.display import folded, markdown_heading, markdown_text
 from archbench.names import file_stem
-from archbench.report.labels import Labels, labels_of
+from archbench.report.labels import labels_of
 from archbench.report.plotting import save
 from archbench.report.study_tables import study_table_name
 from archbench.results.studies import (
@@ -38,7 +38,7 @@ class SizeSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figure, laws and comparisons."""
-        return _single_laws(list(_studies(results, SizeStudy)), labels_of(results.records), figures_dir)
+        return _single_laws(results, list(_studies(results, SizeStudy)), figures_dir)
 
 
 class DataSection(ReportSection):
@@ -51,7 +51,7 @@ class DataSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Figure, laws and comparisons."""
-        return _single_laws(list(_studies(results, DataStudy)), labels_of(results.records), figures_dir)
+        return _single_laws(results, list(_studies(results, DataStudy)), figures_dir)
 
 
 class GridSection(ReportSection):
@@ -186,9 +186,10 @@ class StepSection(ReportSection):
         return _joined(_by_contender(_studies(results, LearningCurveStudy), parts))
 
 
-def _single_laws(studies: list[SizeStudy] | list[DataStudy], labels: Labels, figures_dir: Path) -> str | None:
+def _single_laws(results: ScanResults, studies: list[SizeStudy] | list[DataStudy], figures_dir: Path) -> str | None:
     """One figure a study and track, a table of laws, the comparisons and each contender's notes."""
     from archbench.report import study_figures as figures
+    from archbench.report.contenders import drawn_of, few_drawn
     from archbench.report.study_text import comparisons_table, laws_table, notes_text
 
     parts = []
@@ -199,9 +200,12 @@ def _single_laws(studies: list[SizeStudy] | list[DataStudy], labels: Labels, fig
         if len({(one.study, one.track) for one in studies}) > 1:
             parts.append(markdown_heading(3, f"{name}, {track} track"))
         against = "size" if isinstance(members[0], SizeStudy) else "different tokens"
-        alt = f"Loss against {against} of {', '.join(one.contender for one in members)}, each with its law."
-        drawn, figure = figures.single_law(members, labels), f"{members[0].kind}_{file_stem(name, track)}"
+        names = drawn_of(results, [one.contender for one in members])
+        alt = f"Loss against {against} of {', '.join(names)}, each with its law."
+        drawn = figures.single_law([one for one in members if one.contender in names], labels_of(results.records))
+        figure = f"{members[0].kind}_{file_stem(name, track)}"
         parts.append(save(drawn, figures_dir, figure, alt, (study_table_name(name, "points"),)))
+        parts += few_drawn(len(names), len(members))
         laws = [
             (f"{one.contender}, {words}", law)
             for one in members
