@@ -21,6 +21,7 @@ from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
 
 _LEAST_P = 1e-4
+_PLACES = 9
 _TOKENS_APART = 1.5
 """Factor between tokens a parameter from which on two ladders are called unlike:"""
 
@@ -160,13 +161,20 @@ def tokens_apart_text(records: Sequence[RunRecord], pair: Comparison) -> str:
     for name in (pair.baseline, pair.contender):
         ends = [(run.curve[-1], run.non_embedding_params) for run in records if run.contender == name and run.usable]
         ladders[name] = np.log(sorted((end.kaplan_flops, end.tokens / size) for end, size in ends)).T
-    # Where both have runs, at the middle of these costs: a ladder of fixed tokens has fewer a parameter the larger.
-    middle = (max(cost[0] for cost, _ in ladders.values()) + min(cost[-1] for cost, _ in ladders.values())) / 2
-    each = {name: float(np.exp(np.interp(middle, *ladder))) for name, ladder in ladders.items()}
-    if max(each.values()) < _TOKENS_APART * min(each.values()):
+    # At equal costs, where both have runs: a ladder of fixed tokens has fewer a parameter the larger.
+    first, last = max(cost[0] for cost, _ in ladders.values()), min(cost[-1] for cost, _ in ladders.values())
+    costs = np.linspace(first, last, _PLACES) if first < last else np.array([(first + last) / 2])
+    at = np.stack([np.interp(costs, *ladder) for ladder in ladders.values()])
+    worst = int(np.argmax(np.ptp(at, axis=0)))
+    if np.ptp(at[:, worst]) < np.log(_TOKENS_APART):
         return ""
-    seen = ", ".join(f"{name} {number(tokens, 2)}" for name, tokens in each.items())
-    return f" Mind: tokens a parameter are unlike ({seen}); the factor is that of these ladders, training included."
+    seen = ", ".join(
+        f"{name} {number(float(np.exp(tokens)), 2)}" for name, tokens in zip(ladders, at[:, worst], strict=True)
+    )
+    words = (
+        f"tokens a parameter are unlike ({seen}, at one cost); the factor is that of these ladders, training included"
+    )
+    return f" Mind: {words}."
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:

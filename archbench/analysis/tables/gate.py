@@ -38,6 +38,29 @@ _COMPUTE_APART = 1e3
 _LETTERS = ("N", "N_total", "D", "C", "S", "L", "B", "D_F", "D_T")
 _OPTIONAL = ("seconds",)
 
+_STATES = frozenset({"state", "status", "run_state", "run_status"})
+_UNFINISHED = frozenset(
+    {
+        "running",
+        "crashed",
+        "failed",
+        "killed",
+        "preempted",
+        "stopped",
+        "aborted",
+        "interrupted",
+        "cancelled",
+        "canceled",
+    }
+)
+_PLANNED = {
+    "S": frozenset({"max_steps", "total_steps", "planned_steps", "num_iterations", "max_iters"}),
+    "D": frozenset({"planned_tokens", "max_tokens", "target_tokens"}),
+}
+"""Columns that say how long a run was to be, by what they count."""
+_WHOLE = 0.98
+"""Share of what was planned from which on a run counts as finished: logs end a few steps early."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -392,6 +415,7 @@ def _look(sieve: _Sieve) -> None:
         runs=rising,
     )
     _equal_losses(sieve, members)
+    _cut_short(sieve, members)
     _compute_unit(sieve)
     if not sieve.rows.curves and "N" in sieve.rows.values:
         _several_points(sieve)
@@ -410,6 +434,26 @@ def _equal_losses(sieve: _Sieve, members: Mapping[str, np.ndarray]) -> None:
     equal = keys.duplicated(keep=False).to_numpy() & long
     words = "loss equal to the last digit at one size and length: counted as several runs, perhaps one given twice"
     sieve.suspect(sieve.mask(ends[equal]), "equal_losses", words)
+
+
+def _cut_short(sieve: _Sieve, members: Mapping[str, np.ndarray]) -> None:
+    """Runs whose last row is in mid-schedule, by a column of states or of what was planned."""
+    ends = np.array([own[-1] for own in members.values()], dtype=int)
+    found: dict[int, str] = {}
+    for column in sieve.rows.others.columns:
+        texts, name = sieve.rows.others[column].to_numpy()[ends], str(column).lower()
+        if name in _STATES:
+            found |= {at: f"{column} {text}" for at, text in enumerate(texts) if str(text).lower() in _UNFINISHED}
+        for letter in ("S", "D"):
+            if name in _PLANNED[letter] and letter in sieve.rows.values:
+                planned = pd.to_numeric(pd.Series(texts), errors="coerce").to_numpy(dtype=float)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    share = sieve.rows.values[letter][ends] / planned
+                found |= {int(at): f"{share[at]:.0%} of {column}" for at in np.flatnonzero(share < _WHOLE)}
+    if found:
+        places, labels = sorted(found), list(members)
+        words = f"cut short ({found[places[0]]}): a schedule that has not ended shows a higher loss than its tokens buy"
+        sieve.suspect(sieve.mask(ends[places]), "cut_short", words, runs=[labels[place] for place in places])
 
 
 def _compute_unit(sieve: _Sieve) -> None:

@@ -449,3 +449,10 @@ def test_places_are_spans_and_long_lists_are_counted() -> None:
     assert Admission().lines() == ()
     gate = Admission("x.csv", 3, 2, left_out=(LeftOut("no_number", (2,), (), "no number in column 'loss' (--loss)"),))
     assert gate.left_out_counts() == {"no_number": 1}
+
+
+def test_runs_that_were_cut_short_are_flagged() -> None:
+    frame = grid(0.01).assign(state="finished", max_steps=1000)
+    assert "cut_short" not in suspicions(table(frame))
+    frame.loc[4, "state"] = "crashed"
+    assert suspicions(table(frame))["cut_short"] == (5,)
