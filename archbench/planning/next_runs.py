@@ -188,7 +188,11 @@ def _least_tokens(runs: Sequence[RunRecord], warmup_steps: int) -> float:
 def _joint_candidates(runs: Sequence[RunRecord], least: float) -> dict[str, Array]:
     sizes, tokens = [run.non_embedding_params for run in runs], [run.curve[-1].tokens for run in runs]
     size, data = np.meshgrid(_ladder(min(sizes), _REACH * max(sizes)), _ladder(least, _REACH * max(tokens)))
-    return {"N": size.ravel(), "D": data.ravel()}
+    seen = [count / params for count, params in zip(tokens, sizes, strict=True)]
+    # Between the fewest and the most tokens a parameter that were tried: beyond, the law is not known on two sides.
+    ratio = data / size
+    likely = (ratio >= min(seen) * (1 - 1e-9)) & (ratio <= max(seen) * (1 + 1e-9))
+    return {"N": size[likely], "D": data[likely]}
 
 
 def _frontier_candidates(

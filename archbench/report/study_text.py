@@ -42,7 +42,7 @@ def _allocation_words(one: Allocation) -> str:
 def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
     match study:
         case SizeStudy():
-            return _with_and_without_floor(_size_law(study.points), study)
+            return _with_and_without_floor(_size_law(study.points), study) if _is_law_of_size(study.points) else []
         case DataStudy():
             return _with_and_without_floor("L(D)", study)
         case GridStudy():
@@ -55,6 +55,12 @@ def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
             return [("B_simple(L)", study.law)]
         case IsoflopStudy():
             return []
+
+
+def _is_law_of_size(points: Sequence[StudyPoint]) -> bool:
+    """Whether loss against size is a law of size: not where the larger sizes saw fewer tokens, as on isoFLOP grids."""
+    ranked = sorted(points, key=lambda point: point.non_embedding_params)
+    return not ranked or ranked[-1].tokens * _TOKENS_RISE >= ranked[0].tokens
 
 
 def _size_law(points: Sequence[StudyPoint]) -> str:

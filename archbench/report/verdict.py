@@ -307,7 +307,7 @@ def _frontier_words(frontier: FrontierResult, unit: str) -> str:
     else:
         text = f"The frontier of {name} is not tiered: every size gains over the smaller ones"
     said = [gain_text(one, unit) + (f": {one.cause}" if one.cause else "") for one in dull]
-    said += _unresolved_words(unresolved, unit)
+    said += _unresolved_words(unresolved, unit, seeded=frontier.noise_std_nats is not None)
     if frontier.ladder_note:
         said.append(frontier.ladder_note)
     dominated = [size for size in frontier.sizes if size.dominated]
@@ -318,8 +318,11 @@ def _frontier_words(frontier: FrontierResult, unit: str) -> str:
     return "; ".join([text, *said]) + "."
 
 
-def _unresolved_words(unresolved: Sequence[SizeGain], unit: str) -> list[str]:
-    """What is not resolved: up to two sizes by their figures, more of them by number, what they share said once."""
+def _unresolved_words(unresolved: Sequence[SizeGain], unit: str, *, seeded: bool) -> list[str]:
+    """What is not resolved: up to two sizes by their figures, more of them by number, what they share said once.
+
+    seeded: whether seeds show the noise. Where the scatter about a law stands in for it, it says nothing of seeds.
+    """
     bare = [one for one in unresolved if one.interval is None]
     known_noise = [one for one in unresolved if one.interval is not None]
     said = []
@@ -327,6 +330,9 @@ def _unresolved_words(unresolved: Sequence[SizeGain], unit: str) -> list[str]:
         rising = [one for one in bare if one.gain_nats <= 0]
         falls = f"the loss of {_sizes(rising)} does not even fall" if rising else "the loss falls from size to size"
         said.append(f"noise is unknown, and in bare figures {falls}")
+    if known_noise and not seeded:
+        are = "are" if len(known_noise) > 1 else "is"
+        return [*said, f"{_sizes(known_noise)} {are} not resolved: seeds of each size would tell the noise"]
     if len(known_noise) <= _FEW_SIZES:
         return said + [gain_text(one, unit) + (f": {one.cause}" if one.cause else "") for one in known_noise]
     seeds = [one.seeds_to_settle for one in known_noise]

@@ -171,9 +171,7 @@ def tokens_apart_text(records: Sequence[RunRecord], pair: Comparison) -> str:
     seen = ", ".join(
         f"{name} {number(float(np.exp(tokens)), 2)}" for name, tokens in zip(ladders, at[:, worst], strict=True)
     )
-    words = (
-        f"tokens a parameter are unlike ({seen}, at one cost); the factor is that of these ladders, training included"
-    )
+    words = f"tokens a parameter are unlike ({seen}, at one cost); the factor is that of these ladders as trained"
     return f" Mind: {words}."
 
 
