@@ -159,9 +159,9 @@ def _print_scan(one: "ScanForecast", labels: "Labels") -> None:
         if row.loss:
             by = "L(N,D)" if row.loss is row.joint_loss else "L(C)"
             parts.append(f"loss {_loss(row.loss.loss)} {labels.nats} by {by}{_beyond(row.loss)}")
-        if row.params and row.tokens and row.joint_loss:
+        if row.params and row.tokens:
             parts.append(f"N {_span(row.params, '.3g')}, D {_span(row.tokens, '.3g')}")
-            if row.joint_loss is not row.loss:
+            if row.joint_loss is not None and row.joint_loss is not row.loss:
                 parts.append(f"there {row.joint_loss.loss.value:.4g} {labels.nats} by L(N,D){_beyond(row.joint_loss)}")
         words = ", ".join(parts) or "no forecast"
         echo(f"{one.contender}: {row.flops:.3g} {labels.axis_names[one.cost_axis]}: {words}")

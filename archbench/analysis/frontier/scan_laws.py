@@ -20,6 +20,8 @@ from archbench.results.runs import CostAxis, CurvePoint, RunRecord
 from archbench.units import counted
 
 MIN_SIZES = 3
+FINISHED = "finished runs"
+"""What a law was fitted to where no point in mid-schedule is among them."""
 _CURVE_POINTS = 64
 """Of one run in L(N,D): neighbouring points of a long curve say the same."""
 
@@ -85,7 +87,7 @@ def joint_law(records: Sequence[RunRecord], contender: str) -> ScanFit:
     runs = finished_runs(records, contender)
     tried = [
         ScanFit(_joint(law, runs, finished_only=finished), "free", words)
-        for finished, words in ((True, "finished runs"), (False, "learning curves, mid-schedule points among them"))
+        for finished, words in ((True, FINISHED), (False, "learning curves, mid-schedule points among them"))
         for law in (Chinchilla(), SharedExponent())
     ]
     return next((one for one in tried if one.fit.ok), tried[2])

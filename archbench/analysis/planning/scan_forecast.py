@@ -14,7 +14,15 @@ from archbench.analysis.fitting.forecast import (
     predictor,
     with_open_floor,
 )
-from archbench.analysis.frontier.scan_laws import ScanFit, cost_model, finished_runs, frontier_law, is_grid, joint_law
+from archbench.analysis.frontier.scan_laws import (
+    FINISHED,
+    ScanFit,
+    cost_model,
+    finished_runs,
+    frontier_law,
+    is_grid,
+    joint_law,
+)
 from archbench.analysis.intervals import percentile_intervals
 from archbench.analysis.planning.allocation import SIX_N_D
 from archbench.results.fits import FitResult, Interval
@@ -33,7 +41,8 @@ class BudgetForecast:
     tokens: Interval | None
     """D with it."""
     joint_loss: Forecast | None
-    """By L(N,D) at that N and D: the two laws see one budget from two sides."""
+    """By L(N,D) at that N and D: the two laws see one budget from two sides. None by points in mid-schedule, whose loss
+    is not that of a run that ends there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,9 @@ def forecast_scan(
         params = tokens = joint_loss = None
         if by_size:
             params, tokens = optimal_allocation(by_size, budget, cost=cost)
-            joint_loss = forecast(by_size, N=params.value, D=tokens.value)
-            loss = joint_loss if joint_first else loss
+            if joint.points == FINISHED:
+                joint_loss = forecast(by_size, N=params.value, D=tokens.value)
+            loss = joint_loss if joint_first and joint_loss else loss
         found.append(BudgetForecast(budget, loss, params, tokens, joint_loss))
     asked = tuple(forecast(by_size, N=size, D=data) for size, data in at) if by_size else ()
     return ScanForecast(
