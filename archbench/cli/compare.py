@@ -63,7 +63,8 @@ def compare(
 
     if a == b:
         raise SpecError(f"A and B are both {a!r}; name two contenders")
-    records, scans = _find(RunStore(runs_dir), a, b, scan)
+    store = RunStore(runs_dir)
+    records, scans = _find(store, a, b, scan)
     _check_units(records, a, b)
     asked = _window(window)
     frontiers, on_all_axes = analyse_scan(records, baseline=a, window=asked)
@@ -83,12 +84,24 @@ def compare(
         _print_table(comparisons, records)
         for line in dict.fromkeys(_read_from(pair) for pair in comparisons):
             echo(wrapped(f"- {line}"))
+        if others := _others(store, scans, a, b):
+            echo(wrapped(f"- {others}"))
     if places:
         from archbench.report.labels import labels_of
 
         echo("")
         for place in places:
             echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
+
+
+def _others(store: "RunStore", scans: Sequence[str], a: str, b: str) -> str:
+    """That the scan holds further contenders, over whose comparisons its report corrects; empty where it does not."""
+    if len(scans) != 1:
+        return ""
+    others = {run.contender for run in store.scan(scans[0]).runs} - {a, b}
+    if not others:
+        return ""
+    return f"One pair of {len(others) + 2} contenders: p is of this pair alone; the scan's report corrects over all."
 
 
 def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["RunRecord"], list[str]]:

@@ -147,10 +147,10 @@ def _of_scan(
         return
     labels = labels_of(records)
     for one in found:
-        _print_scan(one, labels)
+        _print_scan(one, asked[1], labels)
 
 
-def _print_scan(one: "ScanForecast", labels: "Labels") -> None:
+def _print_scan(one: "ScanForecast", places: Sequence[tuple[float, float]], labels: "Labels") -> None:
     floor = f", floor {one.frontier.floor}"
     echo(f"{one.contender}: {_read(one.frontier.law + floor, one.frontier, one.frontier_points)}")
     echo(f"{one.contender}: {_read(one.joint.law, one.joint, one.joint_points)}")
@@ -167,6 +167,9 @@ def _print_scan(one: "ScanForecast", labels: "Labels") -> None:
         echo(f"{one.contender}: {row.flops:.3g} {labels.axis_names[one.cost_axis]}: {words}")
     for point in one.at:
         echo(f"{one.contender}: {_words_of(point)} {labels.nats} by L(N,D){_beyond(point)}")
+    if not one.at:
+        for size, tokens in places:
+            echo(f"{one.contender}: N {size:.3g}, D {tokens:.3g}: no forecast: L(N,D) may not be read")
 
 
 def _read(law: str, result: Any, points: str) -> str:

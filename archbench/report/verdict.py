@@ -190,7 +190,9 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
         return f"{apart} {_exponent_words(comparison, None, labels_of(results.records))}"
     records = [record for record in results.records if record.contender in (name, baseline)]
     labels, factor = labels_of(records), bits_per_byte_factor(records)
-    needs, exponents = _multiplier_words(comparison, factor, labels), _exponent_words(comparison, factor, labels)
+    alone = sum(one.cost_axis is comparison.cost_axis for one in results.comparisons) == 1
+    needs = _multiplier_words(comparison, factor, labels)
+    exponents = _exponent_words(comparison, factor, labels, alone=alone)
     text = f"{name} {needs} {exponents}"
     text += tokens_apart_text(records, comparison) + _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
@@ -224,7 +226,7 @@ def _multiplier_words(comparison: Comparison, factor: float | None, labels: Labe
         CostConclusion.MORE: "",
     }[cost_conclusion(comparison)]
     words = f"needs {_needs(found.multiplier)} the {cost} of {comparison.baseline} {over}{told}."
-    return f"{words}{_trend_words(found, factor)}"
+    return f"{words}{_trend_words(comparison, found, factor)}"
 
 
 def _answer_words(results: ScanResults, comparison: Comparison) -> str:
@@ -240,9 +242,11 @@ def _answer_words(results: ScanResults, comparison: Comparison) -> str:
     return f" Better by a margin of {number(margin)}? {answer(comparison, margin).value.capitalize()}{bounds}."
 
 
-def _trend_words(found: HeadlineMultiplier, factor: float | None) -> str:
-    """How the figure changes over the window, where it is told apart from constant."""
+def _trend_words(comparison: Comparison, found: HeadlineMultiplier, factor: float | None) -> str:
+    """How the figure changes over the window, where it is told apart from constant, and exponents from each other."""
     if found.trend is None or found.trend.covers(1.0) or len(found.at) < 2:
+        return ""
+    if conclusion(comparison) is Conclusion.NOT_TOLD_APART:
         return ""
     ends = [
         f"{number(1.0 / point.multiplier.value)}x at {number(point.loss_nats * (factor or 1.0), 4)}"
@@ -264,7 +268,8 @@ def _inverse(value: float) -> str:
     return number(1.0 / value) if value > 0 else "∞"
 
 
-def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels) -> str:
+def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels, *, alone: bool = False) -> str:
+    """What is said of two exponents; alone: nothing else was compared, so that nothing was corrected."""
     difference = comparison.alpha_difference
     if difference is None:
         return "No law, and so no exponent, can be read from their runs."
@@ -277,7 +282,7 @@ def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels
         opening = f"Its loss falls {said.value} with compute"
     if known(difference) and difference.high - difference.low > _WIDEST:
         return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
-    tail = f", Holm-corrected p {p_text(p_value)}" if p_value is not None else ""
+    tail = f", {'' if alone else 'Holm-corrected '}p {p_text(p_value)}" if p_value is not None else ""
     above = ""
     if comparison.floor_nats:
         unit = "bits per byte" if factor else labels.nats

@@ -50,8 +50,9 @@ def read_frontiers(
     kept = [one.on_frontier() for one in group]
     cells = [one for one, _ in kept]
     contradicted = ""
-    if form is None and floor_nats is None and (p_value := p_of_one_floor(cells)) is not None and p_value < _LEVEL:
-        form, contradicted = Form.OWN_FLOORS, f"the runs contradict a common floor (p {p_value:.2g})"
+    if form is None and floor_nats is None and len(group) > 1:
+        contradicted = _against_one_floor(group, cells)
+        form = Form.OWN_FLOORS if contradicted else None
     if form is Form.OWN_FLOORS:
         alone = [
             read_frontiers((one,), num_resamples=num_resamples, generator=generator, form=Form.COMMON_FLOOR)
@@ -71,6 +72,15 @@ def read_frontiers(
         few = [one.contender for one in cells if len(one) < 3]
         notes = f"{notes}; fewer than three sizes of {' and '.join(few)}".strip("; ")
     return hull_reading(cells, names, notes, num_resamples, generator)
+
+
+def _against_one_floor(group: Sequence[FinishedRuns], cells: Sequence[FinishedRuns]) -> str:
+    """Why these contenders have no floor in common; empty where they may have."""
+    swept = [one.contender for one in group if one.num_sizes == 1 and len(one) > 1]
+    if swept:
+        return f"the runs of {' and '.join(swept)} are of one size, whose loss ends at a floor of its own"
+    p_value = p_of_one_floor(cells)
+    return f"the runs contradict a common floor (p {p_value:.2g})" if p_value is not None and p_value < _LEVEL else ""
 
 
 def side_by_side(readings: Sequence[Reading], why: str = "") -> Reading:
