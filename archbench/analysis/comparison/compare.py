@@ -30,6 +30,8 @@ CROSSOVER_REACH = 10.0
 """How far beyond the data, as a factor of cost, a crossover is looked for."""
 NUM_RESAMPLES = 1000
 _CROSSOVER_POINTS = 512
+_SURE = 0.975
+"""Share of resamples in which the same contender has to be ahead, on either side of a crossover."""
 _READINGS = 256
 """The latest readings are remembered: those of a hundred pairs, of about 100 kB each."""
 _NO_FLOOR = 1e-3
@@ -256,6 +258,9 @@ def _crossover(reading: Reading) -> tuple[Interval | None, str]:
     share = float(np.isfinite(drawn).mean())
     if share < 0.95:
         return None, f"not established: {1 - share:.0%} of resamples have {nothing}"
+    sides = np.sign(gap[1:, [0, -1]]) == np.sign(gap[0, [0, -1]])
+    if (sides.mean(axis=0) < _SURE).any():
+        return None, "not established: on one side of it the two are not told apart"
     found = spread_interval(point, drawn, reading.freedom)
     if not np.isfinite(found.low):
         return None, "not established: nothing tells the scatter"
