@@ -248,7 +248,7 @@ def _crossover(reading: Reading) -> tuple[Interval | None, str]:
     grid = np.linspace(low, high, _CROSSOVER_POINTS)
     with np.errstate(invalid="ignore"):  # both are infinite before their first run
         gap = reading.frontiers[1].log_loss_at(grid) - reading.frontiers[0].log_loss_at(grid)
-    meetings = np.array([_first_meeting(grid, row) for row in gap])
+    meetings = _first_meetings(grid, gap)
     point = float(meetings[0])
     if not np.isfinite(point):
         return None, nothing
@@ -268,14 +268,14 @@ def _crossover(reading: Reading) -> tuple[Interval | None, str]:
     return Interval(value, low_end, high_end, found.level, found.method), ""
 
 
-def _first_meeting(grid: Floats, gap: Floats) -> float:
-    """ln C at which the gap changes sign; NaN where it does not."""
-    known = np.isfinite(gap)
-    turns = np.flatnonzero(known[:-1] & known[1:] & (gap[:-1] * gap[1:] <= 0) & (gap[:-1] != gap[1:]))
-    if not len(turns):
-        return float("nan")
-    at = int(turns[0])
-    return float(grid[at] + (grid[at + 1] - grid[at]) * gap[at] / (gap[at] - gap[at + 1]))
+def _first_meetings(grid: Floats, gap: Floats) -> Floats:
+    """ln C at which the gap of each resample, [1 + R, points], first changes sign, [1 + R]; NaN where it does not."""
+    before, after = gap[:, :-1], gap[:, 1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        turns = np.isfinite(before) & np.isfinite(after) & (before * after <= 0) & (before != after)
+        row, at = np.arange(len(gap)), turns.argmax(axis=1)
+        share = before[row, at] / (before[row, at] - after[row, at])
+    return np.where(turns[row, at], grid[at] + (grid[at + 1] - grid[at]) * share, np.nan)
 
 
 def compared_with(contenders: Sequence[Contender], baseline: str | None) -> list[tuple[Contender, Contender]]:
