@@ -203,6 +203,8 @@ def _search(
     law: Law, points: Points, log_floor: float | None, fixed: tuple[int, ...], delta: float, log_residuals: bool
 ) -> Minima:
     """Minima from the best starts, which are looked for on a part of the points where they are very many."""
+    if (line := _least_squares_line(law, points, log_floor, delta, log_residuals)) is not None:
+        return line
     lower, upper = law.bounds()
     few = points
     bent = law.outer is not None and law.floor is not None
@@ -244,6 +246,27 @@ def _search(
         tolerance=1e-13,
         log_residuals=log_residuals,
     )
+
+
+def _least_squares_line(
+    law: Law, points: Points, log_floor: float | None, delta: float, log_residuals: bool
+) -> Minima | None:
+    """The minimum of a power law without floor by least squares of ln L: a line in logarithms, in closed form.
+
+    None for any other fit, and where the exponent would leave its bounds.
+    """
+    straight = len(law.variables) == len(law.amplitudes) == 1 and law.num_params == 3 and log_floor == ZERO_FLOOR
+    if not (straight and np.isinf(delta) and log_residuals):
+        return None
+    x, y, w = points.logs[0], points.observed, points.weights / points.weights.sum()
+    mean_x, mean_y = float(w @ x), float(w @ y)
+    alpha = -float(w @ ((x - mean_x) * (y - mean_y))) / float(w @ (x - mean_x) ** 2)
+    theta = np.array([[mean_y + alpha * mean_x, alpha, ZERO_FLOOR]])
+    lower, upper = law.bounds()
+    if not lower[1] < alpha < upper[1]:
+        return None
+    residual = law.design(points.logs).value(theta)[0] - y
+    return Minima(theta, np.array([float((points.weights * huber(residual, delta)).sum())]), np.array([True]))
 
 
 def _distinct(theta: Array, order: np.ndarray) -> np.ndarray:
