@@ -287,7 +287,15 @@ def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels
     if comparison.floor_nats:
         unit = "bits per byte" if factor else labels.nats
         above = f" above a common floor of {number(comparison.floor_nats * (factor or 1.0))} {unit}"
-    if comparison.form in (Form.JOINT_LAW, Form.OWN_FLOORS):
+    if comparison.own_floors_nats is not None:
+        unit = "bits per byte" if factor else labels.nats
+        ends = [number(floor * (factor or 1.0)) for floor in comparison.own_floors_nats]
+        opening = (
+            f"Each levels off at a floor of its own, {comparison.baseline} at {ends[0]} and {comparison.contender} at "
+            f"{ends[1]} {unit}"
+        )
+        above = " above them"
+    elif comparison.form == Form.JOINT_LAW:
         above = " of the loss above each one's own floor"
     text = f"{opening}: alpha{above} differs by {with_interval(difference, 2)}{tail} ({margin} the 5 % margin)."
     if said is Conclusion.NOT_TOLD_APART and known(difference):

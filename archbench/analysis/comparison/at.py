@@ -27,6 +27,19 @@ def compare_at_cost(baseline: Contender, contender: Contender, cost: float) -> C
         return ComparisonAt(axis, cost, None, None, None, bool(reason), FitStatus.EXTRAPOLATED, why)
     point = multiplier_point(reading, log_loss)
     gap, beyond = loss_gap(reading, log_cost)
+    if not 0.0 < point.multiplier.value < np.inf:
+        loss = float(np.exp(log_loss))
+        never = f"{contender.name} never reaches {loss:.4g} nats by its law, the loss of {baseline.name} there"
+        return ComparisonAt(
+            axis,
+            cost,
+            float(np.exp(log_loss)),
+            None,
+            gap,
+            bool(reason),
+            FitStatus.NO_COMMON_RANGE,
+            f"{never}",
+        )
     return ComparisonAt(
         axis, cost, float(np.exp(log_loss)), point.multiplier, gap, beyond or point.extrapolated, FitStatus.OK,
         reason or _beyond_loss(reading, log_loss) * point.extrapolated,

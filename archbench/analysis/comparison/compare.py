@@ -218,6 +218,7 @@ def _exponents(baseline: Contender, contender: Contender, reading: Reading) -> C
         status=status,
         form=reading.form.value,
         floor_nats=_floor_of(reading, (baseline, contender)),
+        own_floors_nats=reading.own_floors,
         notes=tuple(notes),
     )
 

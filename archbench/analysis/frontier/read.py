@@ -86,6 +86,7 @@ def _against_one_floor(group: Sequence[FinishedRuns], cells: Sequence[FinishedRu
 def side_by_side(readings: Sequence[Reading], why: str = "") -> Reading:
     """Contenders that were each read alone, in one reading; hulls among them leave it without exponents."""
     exponents = [one.exponents for one in readings if one.exponents is not None]
+    floors = [float(one.floors[0]) for one in readings if one.floors is not None]
     return Reading(
         form=Form.OWN_FLOORS,
         why="; ".join(part for part in (why, *(one.why for one in readings)) if part),
@@ -94,4 +95,5 @@ def side_by_side(readings: Sequence[Reading], why: str = "") -> Reading:
         spans=tuple(span for one in readings for span in one.spans),
         freedom=min(one.freedom for one in readings),
         exponents=np.concatenate(exponents, axis=1) if len(exponents) == len(readings) else None,
+        own_floors=tuple(floors) if len(floors) == len(readings) else None,
     )

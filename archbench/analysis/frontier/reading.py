@@ -55,6 +55,8 @@ class Reading:
     """[1 + R, contenders]: exponent of the excess loss against cost; None where the form has none."""
     floors: Floats | None = None
     """[1 + R]: the common floor in nats; None where there is none."""
+    own_floors: tuple[float, ...] | None = None
+    """Floor of each contender in nats, where each has one of its own."""
     deviation: Floats | None = None
     """[R]: standard deviation of ln L of one further cell about its law; None where nothing tells it."""
     without_each: Callable[[], "Iterable[tuple[str, Reading]]"] = field(default=tuple, repr=False, compare=False)
@@ -74,6 +76,7 @@ class Reading:
             frontiers=self.frontiers[::-1],
             spans=self.spans[::-1],
             exponents=None if self.exponents is None else self.exponents[:, ::-1],
+            own_floors=None if self.own_floors is None else self.own_floors[::-1],
             without_each=lambda: ((words, other.turned()) for words, other in self.without_each()),
         )
 

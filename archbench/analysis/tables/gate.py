@@ -363,6 +363,8 @@ def _keep_best(sieve: _Sieve, best_of: Sequence[str]) -> None:
         best = tried["mean"].idxmin()
         for label, setting in zip(runs["label"], runs["setting"], strict=True):
             (reduced if setting == best else out).extend(members[label].tolist())
+    if edge := _at_the_edge(table, best_of, cells, members):
+        sieve.suspect(sieve.mask(np.array(reduced, dtype=int)), "sweep_edge", edge)
     sieve.drop(
         sieve.mask(np.array(out, dtype=int)), "not_best", f"not the best by {names} of its size and length (--best-of)"
     )
@@ -371,6 +373,27 @@ def _keep_best(sieve: _Sieve, best_of: Sequence[str]) -> None:
         "sweep_reduced",
         f"the best by {names} of a sweep: the lowest of several noisy losses is a little too low",
     )
+
+
+def _at_the_edge(
+    table: pd.DataFrame, best_of: Sequence[str], cells: np.ndarray, members: Mapping[str, np.ndarray]
+) -> str:
+    """That the best of one swept number is the largest or smallest tried, mostly: the optimum may lie beyond."""
+    if len(best_of) != 1:
+        return ""
+    value = {label: pd.to_numeric(cells[own[-1]][0], errors="coerce") for label, own in members.items()}
+    swept = table.assign(value=table["label"].map(value)).dropna(subset=["value"])
+    ends, places = {"largest": 0, "smallest": 0}, 0
+    for _, runs in swept.groupby("place", sort=False):
+        tried = runs.groupby("value")["loss"].mean()
+        if len(tried) > 1:
+            places += 1
+            ends["largest"] += int(tried.idxmin() == tried.index.max())
+            ends["smallest"] += int(tried.idxmin() == tried.index.min())
+    end = max(ends, key=lambda name: ends[name])
+    if places == 0 or 2 * ends[end] <= places:
+        return ""
+    return f"the best {best_of[0]} is the {end} tried at {ends[end]} of {places} sizes: a better one may lie beyond"
 
 
 def _seed_numbers(sieve: _Sieve) -> Array:

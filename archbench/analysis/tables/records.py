@@ -11,6 +11,9 @@ from archbench.results.choices import choice_details
 from archbench.results.runs import IMPORTED, CurvePoint, RunRecord, RunState
 from archbench.units import NATS_PER_BIT, kaplan_train_flops
 
+_SAME_LENGTH = 1e-3
+"""Share by which token counts of seeds may differ, as where the last batch is cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImportSettings:
@@ -38,6 +41,7 @@ def records_of(table: RunTable, settings: ImportSettings) -> Iterator[RunRecord]
         raise SpecError(f"{table.gate.source}: {table.arch}: no row is left: {reasons}")
     N, D = table.values["N"], table.values["D"]
     sizes = sorted({int(value) for value in N})
+    lengths: dict[int, list[int]] = {}
     for label in dict.fromkeys(table.clusters.tolist()):
         rows = np.flatnonzero(table.clusters == label)
         rows = rows[np.argsort(D[rows], kind="stable")]
@@ -57,13 +61,22 @@ def records_of(table: RunTable, settings: ImportSettings) -> Iterator[RunRecord]
             embedding_params=0,
             seed=int(table.values["seed"][rows[-1]]),
             batch_tokens=batch,
-            planned_tokens=int(D[rows[-1]]),
+            planned_tokens=_length(int(D[rows[-1]]), lengths.setdefault(params, [])),
             unique_tokens=int(D[rows[-1]]),
             state=RunState.DONE,
             curve=curve,
             origin=settings.origin,
             details=_details(table, str(label), int(rows[-1]), settings),
         )
+
+
+def _length(tokens: int, known: list[int]) -> int:
+    """The number of tokens that runs as long as this one share: counts that differ by a thousandth are one length."""
+    for length in known:
+        if abs(tokens - length) <= _SAME_LENGTH * length:
+            return length
+    known.append(tokens)
+    return tokens
 
 
 def _details(table: RunTable, label: str, row: int, settings: ImportSettings) -> dict[str, object]:
