@@ -30,16 +30,7 @@ def compare_at_cost(baseline: Contender, contender: Contender, cost: float) -> C
     if not 0.0 < point.multiplier.value < np.inf:
         loss = float(np.exp(log_loss))
         never = f"{contender.name} never reaches {loss:.4g} nats by its law, the loss of {baseline.name} there"
-        return ComparisonAt(
-            axis,
-            cost,
-            float(np.exp(log_loss)),
-            None,
-            gap,
-            bool(reason),
-            FitStatus.NO_COMMON_RANGE,
-            f"{never}",
-        )
+        return ComparisonAt(axis, cost, loss, None, gap, bool(reason), FitStatus.NO_COMMON_RANGE, never)
     return ComparisonAt(
         axis, cost, float(np.exp(log_loss)), point.multiplier, gap, beyond or point.extrapolated, FitStatus.OK,
         reason or _beyond_loss(reading, log_loss) * point.extrapolated,

@@ -4,8 +4,9 @@ A law that describes the runs much worse than another is none to forecast by: th
 runs are its observations, not the points of their curves) exceeds the smallest by more than 10 are left out (Burnham
 and Anderson 2002, section 2.6). Of the others the back-test decides: each is fitted to all points below a window of
 cost and asked for the window. They are compared on the windows that all of them predict. One whose error is within a
-tenth of the smallest is as good, and of those the one with the fewest parameters is recommended. Where no window can
-be predicted, AICc decides.
+tenth of the smallest is as good, and of those the one with the fewest parameters is recommended; where that one has no
+floor, a law with one whose error is within a quarter of it, whatever AICc says of it, since without a floor every loss
+far away comes out too low. Where no window can be predicted, AICc decides.
 
 Legend: N parameters, D tokens, C compute, S steps, L loss.
 """
@@ -30,6 +31,8 @@ CANDIDATES = ("L(C)", "L(N)", "L(D)", "shared-exponent", "chinchilla", "kaplan-n
 _WINDOWS = 4
 """The last ones: of them the most points are fitted."""
 _AS_GOOD = 1.1
+_NEARLY_AS_GOOD = 1.25
+"""Of a law with a floor beside one without."""
 _NO_ERROR = 1e-5
 """An error in ln L that no table of runs is exact enough to tell from none."""
 _LEAST_WINDOWS = 2
@@ -91,6 +94,8 @@ def choose_law(
         return Choice(tuple(_row(one, (), None) for one in tried), None, floor, "no law of this table may be read")
     shared, contenders = _common(readable)
     best, reason = _recommended(contenders, shared)
+    if (floored := _with_floor(readable, best, shared)) is not None:
+        best, reason = floored
     return Choice(tuple(_row(one, shared, best) for one in tried), best.law, best.floor, reason)
 
 
@@ -166,6 +171,29 @@ def _recommended(contenders: Sequence[_Tried], shared: Sequence[int]) -> tuple[_
         return best, "the smallest AICc; too few windows could be held out for a back-test"
     best = min(contenders, key=lambda one: one.fit.num_free)
     return best, "the fewest parameters; too few runs for a back-test or AICc"
+
+
+def _with_floor(readable: Sequence[_Tried], best: _Tried, shared: Sequence[int]) -> tuple[_Tried, str] | None:
+    """A law with a floor that foretells nearly as well as `best`, which has none; None where there is none, or no need.
+
+    Far beyond its data a law without floor forecasts too low, and its interval holds no doubt about that.
+    """
+    if _has_floor(best) or len(shared) < _LEAST_WINDOWS:
+        return None
+    least = _error(best, shared)
+    near = [one for one in readable if _has_floor(one) and set(shared) <= set(one.misses)]
+    near = [one for one in near if _error(one, shared) <= _NEARLY_AS_GOOD * least]
+    if not near:
+        return None
+    chosen = min(near, key=lambda one: _error(one, shared))
+    return chosen, (
+        f"it misses {len(shared)} held-out windows by {_error(chosen, shared):.2%}, {best.law.name} by {least:.2%}; that "
+        "one has no floor, and would forecast too low far beyond these runs"
+    )
+
+
+def _has_floor(one: _Tried) -> bool:
+    return one.law.floor is not None and one.law.floor not in one.fit.fixed
 
 
 def _error(one: _Tried, shared: Sequence[int]) -> float:
