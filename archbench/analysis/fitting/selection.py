@@ -187,8 +187,8 @@ def _with_floor(readable: Sequence[_Tried], best: _Tried, shared: Sequence[int])
         return None
     chosen = min(near, key=lambda one: _error(one, shared))
     return chosen, (
-        f"it misses {len(shared)} held-out windows by {_error(chosen, shared):.2%}, {best.law.name} by {least:.2%}; that "
-        "one has no floor, and would forecast too low far beyond these runs"
+        f"it misses {len(shared)} held-out windows by {_error(chosen, shared):.2%}, {best.law.name} by {least:.2%}, "
+        "which has no floor, and would forecast too low far beyond these runs"
     )
 
 
