@@ -1,0 +1,98 @@
+"""What frontiers are read from where contenders do not share what they mostly share: a floor, independent runs."""
+
+import numpy as np
+import pytest
+
+from archbench.analysis.comparison.multiplier import headline_multiplier
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.read import read_frontiers
+from archbench.analysis.frontier.read_joint import joint_fit
+from archbench.analysis.frontier.reading import Form
+from archbench.analysis.frontier.trunks import NONE, TrunkNoise, trunk_noise
+from archbench.analysis.simulation.multiplier import DESIGNS, Cell, simulate
+from archbench.results.fits import FitStatus
+from archbench.results.runs import CostAxis
+
+BRANCHES = DESIGNS[-1]
+
+
+def ladder(name: str, floor: float, seed: int, *, sizes: int = 8, one_size: bool = False) -> FinishedRuns:
+    cost = np.geomspace(1.2e16, 4.8e20, sizes)
+    noise = 0.002 * np.random.default_rng(seed).standard_normal(sizes)
+    loss = np.log(floor + 0.9 * (cost / 1e19) ** -0.15) + noise
+    return FinishedRuns(
+        contender=name,
+        axis=CostAxis.KAPLAN,
+        size_index=np.zeros(sizes, dtype=int) if one_size else np.arange(sizes),
+        log_params=np.full(sizes, 17.0) if one_size else 0.5 * np.log(cost),
+        log_tokens=np.log(cost) - 17.0 if one_size else 0.5 * np.log(cost),
+        log_cost=np.log(cost),
+        losses=tuple(np.array([one]) for one in loss),
+        seeds=tuple((0,) for _ in cost),
+    )
+
+
+def test_floors_that_the_runs_contradict_are_each_ones_own() -> None:
+    pair = ladder("a", 1.7, 1), ladder("b", 2.0, 2)
+    reading = read_frontiers(pair, num_resamples=100, generator=np.random.default_rng(0))
+    assert reading.form is Form.OWN_FLOORS
+    assert "contradict a common floor" in reading.why
+    assert reading.own_floors == pytest.approx((1.7, 2.0), abs=0.05)
+    turned = reading.turned()
+    assert turned.own_floors == pytest.approx((2.0, 1.7), abs=0.05)
+    assert turned.names == ("b", "a")
+
+
+def test_floors_that_agree_are_one() -> None:
+    forms = [
+        read_frontiers(
+            (ladder("a", 1.7, seed), ladder("b", 1.7, seed + 50)), num_resamples=10, generator=np.random.default_rng(0)
+        ).form
+        for seed in range(10)
+    ]
+    # Contradicted in one study of twenty: three of ten have a probability of 1 %.
+    assert forms.count(Form.COMMON_FLOOR) >= 7
+
+
+def test_runs_of_one_size_have_the_floor_of_that_size() -> None:
+    pair = ladder("a", 1.7, 1, one_size=True), ladder("b", 1.7, 2, one_size=True)
+    reading = read_frontiers(pair, num_resamples=50, generator=np.random.default_rng(0))
+    assert reading.form is Form.OWN_FLOORS
+    assert "are of one size" in reading.why
+
+
+def trunk_noise_of(pair: tuple[FinishedRuns, FinishedRuns]) -> TrunkNoise:
+    fits = [joint_fit(one) for one in pair]
+    return trunk_noise([(fit, np.unique(np.round(fit.points.logs[0], 6), return_inverse=True)[1]) for fit in fits])
+
+
+def test_noise_that_branches_share_is_seen_and_widens_the_interval() -> None:
+    """Nine tenths of the variance are the trunk's: taken for independent, intervals held the truth in a third."""
+    held, seen = 0, 0
+    for number in range(6):
+        generator = np.random.default_rng((11, number))
+        pair = simulate(Cell(BRANCHES, "chinchilla", 1.3, 1, 0.005, trunk=0.95), generator)
+        found = headline_multiplier(read_frontiers(pair, num_resamples=100, generator=generator))
+        held += found.status is not FitStatus.OK or (found.multiplier is not None and found.multiplier.covers(1.3))
+        seen += trunk_noise_of(pair).variance > 0
+    assert held >= 5
+    assert seen >= 4
+
+
+def test_independent_runs_have_no_trunk() -> None:
+    found = [
+        trunk_noise_of(simulate(Cell(BRANCHES, "chinchilla", 1.3, 1, 0.005), np.random.default_rng((12, number))))
+        for number in range(6)
+    ]
+    assert sum(one == NONE for one in found) >= 4
+
+
+def test_the_window_is_narrowed_to_what_resamples_reach() -> None:
+    """Six sizes beside the last three at 2.5 times the compute: the middle half was refused in half of the studies."""
+    six = next(one for one in DESIGNS if one.name == "six sizes and the last three")
+    statuses = []
+    for number in range(20):
+        generator = np.random.default_rng((0, number))
+        pair = simulate(Cell(six, "chinchilla", 2.5, 1, 0.01), generator)
+        statuses.append(headline_multiplier(read_frontiers(pair, num_resamples=100, generator=generator)).status)
+    assert statuses.count(FitStatus.OK) >= 15
