@@ -31,8 +31,8 @@ class Suspicion:
 
     kind: str
     """`outlier`, `rising`, `ends_without_loss`, `taken_as_seeds`, `sweep_reduced`, `sweep_edge`, `equal_losses`,
-    `cut_short`, `steps_go_back`, `joined`, `compute_unit`, `no_seconds`, `several_points_a_run`; against another
-    contender `losses_of_another` or `bits_beside_nats`."""
+    `odd_seed`, `cut_short`, `steps_go_back`, `joined`, `compute_unit`, `no_seconds`, `several_points_a_run`; against
+    another contender `losses_of_another` or `bits_beside_nats`."""
     rows: tuple[int, ...]
     runs: tuple[str, ...]
     words: str

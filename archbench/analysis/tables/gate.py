@@ -38,6 +38,9 @@ _COMPUTE_APART = 1e3
 _LETTERS = ("N", "N_total", "D", "C", "S", "L", "B", "D_F", "D_T")
 _OPTIONAL = ("seconds",)
 
+_LEAST_SEEDS = 3
+_ODD = 8.0
+"""Robust standard deviations between seeds from which on one of them is odd."""
 _STATES = frozenset({"state", "status", "run_state", "run_status"})
 _UNFINISHED = frozenset(
     {
@@ -438,6 +441,7 @@ def _look(sieve: _Sieve) -> None:
         runs=rising,
     )
     _equal_losses(sieve, members)
+    _odd_seeds(sieve, members)
     _cut_short(sieve, members)
     _compute_unit(sieve)
     if not sieve.rows.curves and "N" in sieve.rows.values:
@@ -457,6 +461,23 @@ def _equal_losses(sieve: _Sieve, members: Mapping[str, np.ndarray]) -> None:
     equal = keys.duplicated(keep=False).to_numpy() & long
     words = "loss equal to the last digit at one size and length: counted as several runs, perhaps one given twice"
     sieve.suspect(sieve.mask(ends[equal]), "equal_losses", words)
+
+
+def _odd_seeds(sieve: _Sieve, members: Mapping[str, np.ndarray]) -> None:
+    """Runs far from the other runs of their size and length, by the scatter of all such groups of three or more."""
+    ends = np.array([own[-1] for own in members.values()], dtype=int)
+    groups = pd.Series(np.log(sieve.rows.values["L"][ends])).groupby(_places(sieve, by_seed=False)[ends])
+    off = groups.transform(lambda losses: losses - losses.median()).where(groups.transform("size") >= _LEAST_SEEDS)
+    known = off.dropna()
+    if len(known) < 3 * _LEAST_SEEDS:
+        return
+    scale = 1.4826 * float(known.abs()[known != 0].median())
+    odd = np.flatnonzero((off.abs() > _ODD * scale).to_numpy()) if scale > 0 else np.zeros(0, dtype=int)
+    if len(odd):
+        most = float(off.abs().iloc[odd].max())
+        words = f"off by {most:.2g} in ln L from the other seeds of its size and length, which scatter by {scale:.2g}"
+        labels = list(members)
+        sieve.suspect(sieve.mask(ends[odd]), "odd_seed", words, runs=[labels[place] for place in odd])
 
 
 def _cut_short(sieve: _Sieve, members: Mapping[str, np.ndarray]) -> None:

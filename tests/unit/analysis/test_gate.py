@@ -456,3 +456,11 @@ def test_runs_that_were_cut_short_are_flagged() -> None:
     assert "cut_short" not in suspicions(table(frame))
     frame.loc[4, "state"] = "crashed"
     assert suspicions(table(frame))["cut_short"] == (5,)
+
+
+def test_a_seed_far_from_its_like_is_flagged() -> None:
+    frame = pd.concat([grid()] * 3, ignore_index=True)
+    frame["loss"] *= np.exp(np.random.default_rng(8).normal(0, 0.002, len(frame)))
+    assert "odd_seed" not in suspicions(table(frame))
+    frame.loc[7, "loss"] *= 1.1
+    assert suspicions(table(frame))["odd_seed"] == (8,)
