@@ -16,7 +16,7 @@ from archbench.analysis.laws.base import Law
 from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.tables.contenders import Finished, Meant, refuse_other_units, suspicions_between
 from archbench.analysis.tables.curves import complementary
-from archbench.analysis.tables.gate import Admitted, Rows, admit
+from archbench.analysis.tables.gate import Admitted, admit
 from archbench.analysis.tables.quantities import (
     QUANTITIES,
     Contenders,
@@ -28,6 +28,7 @@ from archbench.analysis.tables.quantities import (
     numbers_of,
 )
 from archbench.analysis.tables.settings import as_text, is_index
+from archbench.analysis.tables.sieve import Rows
 from archbench.analysis.tables.text import cell_rows, check_lengths, read_table_text, read_text, separator_of
 from archbench.errors import SpecError
 from archbench.results.admission import Admission, LeftOut, Suspicion
