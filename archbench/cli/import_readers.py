@@ -14,8 +14,9 @@ from archbench.units import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from archbench.analysis.tables.evaluations import Asked, Evaluations, Given
+    from archbench.analysis.tables.evaluations import Evaluations
     from archbench.analysis.tables.read import Columns
+    from archbench.analysis.tables.run_facts import Asked, Given
     from archbench.contracts.run_reader import RunHistory, RunReader
     from archbench.host import Host
 
@@ -187,7 +188,7 @@ def all_given(settings: Iterable[str], about: Path | None) -> tuple["Given", ...
 
 def _set(text: str) -> "Given":
     """`[RUN.]KEY=VALUE`."""
-    from archbench.analysis.tables.evaluations import GIVEN_KEYS, Given
+    from archbench.analysis.tables.run_facts import GIVEN_KEYS, Given
 
     where = f"--set {text}"
     # The key is the last word before an equals sign; a run's name may hold dots and equals signs itself.
@@ -203,8 +204,8 @@ def _set(text: str) -> "Given":
 
 def _about(path: Path) -> list["Given"]:
     """A table with a column `run` and others named as the values that `--set` takes."""
-    from archbench.analysis.tables.evaluations import GIVEN_KEYS, Given
     from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.run_facts import GIVEN_KEYS, Given
 
     frame = read_table(path)
     names = [str(name) for name in frame.columns]

@@ -206,8 +206,8 @@ class _Read:
 
 
 def _read(paths: Sequence[Path], kind: str | None, plugin_files: Sequence[Path], options: dict[str, Any]) -> _Read:
-    from archbench.analysis.tables.evaluations import Asked
     from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.run_facts import Asked
 
     host = host_with(plugin_files)
     chosen = reader_of(host, paths, kind)

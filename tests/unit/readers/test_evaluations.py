@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.tables.evaluations import Asked, Given, evaluations, parse_count
+from archbench.analysis.tables.evaluations import evaluations
 from archbench.analysis.tables.read import run_tables
+from archbench.analysis.tables.run_facts import Asked, Given
+from archbench.analysis.tables.stated_numbers import parse_count
 from archbench.builtins.readers import wire
 from archbench.builtins.readers.files import joined_by_step
 from archbench.cli.import_readers import all_given, evaluation_columns, reader_of, scan_name

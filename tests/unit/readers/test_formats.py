@@ -358,7 +358,8 @@ def test_what_a_project_of_trackio_exports_says_what_its_database_says(files: Pa
 
 
 def test_two_runs_of_one_name_are_told_apart_and_parts_of_one_are_joined(files: Path, tmp_path: Path) -> None:
-    from archbench.analysis.tables.evaluations import Asked, evaluations
+    from archbench.analysis.tables.evaluations import evaluations
+    from archbench.analysis.tables.run_facts import Asked
     from archbench.contracts.run_reader import HistoryRow, RunHistory
 
     def history(run_id: str, *steps: int) -> RunHistory:

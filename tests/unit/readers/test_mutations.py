@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.tables.evaluations import Asked
 from archbench.analysis.tables.quantities import Treatment
 from archbench.analysis.tables.read import run_tables
 from archbench.analysis.tables.records import ImportSettings, records_of
+from archbench.analysis.tables.run_facts import Asked
 from archbench.builtins.readers.record_logs import leveldb_records, masked_crc32c, tf_records
 from archbench.cli.import_readers import evaluation_columns, read_evaluations
 from archbench.cli.main import main
