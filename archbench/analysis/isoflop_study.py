@@ -12,7 +12,7 @@ from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.planning.approaches import same_budget, study_allocation
 from archbench.analysis.planning.isoflop import isoflop_minimum
 from archbench.analysis.study_points import about, column, result_point, usable
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.results.studies import Allocation, IsoflopBudget, IsoflopStudy, StudyPoint

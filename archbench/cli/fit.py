@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from archbench.analysis.fitting.forecast import BacktestRow
     from archbench.analysis.fitting.selection import LawRow
     from archbench.analysis.laws.base import Law
-    from archbench.analysis.tables.read import RunTable
+    from archbench.analysis.tables.run_table import RunTable
 
 WITHOUT_FLAGGED = "without flagged runs"
 N_OTHER = "N by the other convention"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.analysis.tables.evaluations import Evaluations
-    from archbench.analysis.tables.read import Columns
     from archbench.analysis.tables.run_facts import Asked, Given
+    from archbench.analysis.tables.run_table import Columns
     from archbench.contracts.run_reader import RunHistory, RunReader
     from archbench.host import Host
 
@@ -100,7 +100,7 @@ def has_all_columns(paths: Sequence[Path], options: Mapping[str, Any]) -> bool:
 
     Raises SpecError for a column that flags must name and do not.
     """
-    from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.files import read_table
 
     if len(paths) > 1 or options["batch_tokens"]:
         return False
@@ -135,7 +135,7 @@ def reader_for(host: "Host", kind: str, paths: Sequence[Path], names: Mapping[st
         return reader.model_validate({"columns_of_run": (run,)})
     if not names["step"]:
         return reader.model_validate({"columns_of_run": None})
-    from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.files import read_table
 
     known = [set(map(str, read_table(path).columns)) for path in paths]
     shared = [
@@ -146,7 +146,7 @@ def reader_for(host: "Host", kind: str, paths: Sequence[Path], names: Mapping[st
 
 def evaluation_columns(found: "Evaluations") -> "Columns":
     """Where the table of evaluations has what."""
-    from archbench.analysis.tables.read import Columns
+    from archbench.analysis.tables.run_table import Columns
 
     known = {
         key: key
@@ -204,7 +204,7 @@ def _set(text: str) -> "Given":
 
 def _about(path: Path) -> list["Given"]:
     """A table with a column `run` and others named as the values that `--set` takes."""
-    from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.files import read_table
     from archbench.analysis.tables.run_facts import GIVEN_KEYS, Given
 
     frame = read_table(path)

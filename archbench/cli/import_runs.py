@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.analysis.tables.quantities import Treatment
-    from archbench.analysis.tables.read import Columns, RunTable
+    from archbench.analysis.tables.run_table import Columns, RunTable
     from archbench.results.runs import RunRecord
 
 
@@ -206,7 +206,7 @@ class _Read:
 
 
 def _read(paths: Sequence[Path], kind: str | None, plugin_files: Sequence[Path], options: dict[str, Any]) -> _Read:
-    from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.files import read_table
     from archbench.analysis.tables.run_facts import Asked
 
     host = host_with(plugin_files)

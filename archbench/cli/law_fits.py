@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from archbench.analysis.fitting.fit import LawFit
     from archbench.analysis.fitting.selection import Choice
     from archbench.analysis.laws.base import Law
-    from archbench.analysis.tables.read import RunTable
+    from archbench.analysis.tables.run_table import RunTable
 
 
 BEST = "best"

@@ -12,7 +12,7 @@ from archbench.errors import SpecError, nearest
 
 if TYPE_CHECKING:
     from archbench.analysis.tables.quantities import Treatment
-    from archbench.analysis.tables.read import Columns, RunTable
+    from archbench.analysis.tables.run_table import Columns, RunTable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -128,7 +128,7 @@ def _factor(given: str, text: str) -> float:
 
 def columns_of(options: dict[str, Any]) -> "Columns":
     """Which column holds what. Active parameters of a mixture of experts are its N."""
-    from archbench.analysis.tables.read import Columns
+    from archbench.analysis.tables.run_table import Columns
 
     names = [name.replace("-", "_") for name in (*_COLUMNS, "params-total", "seconds")]
     chosen: dict[str, Any] = {name: options.get(name) for name in names}
@@ -214,7 +214,8 @@ def parse_floor(text: str) -> Any:
 
 def load_tables(file: Path, options: dict[str, Any]) -> list["RunTable"]:
     """The runs of each architecture in `file` that the gate let in; `gate` of each says which, and why not others."""
-    from archbench.analysis.tables.read import read_table, run_tables
+    from archbench.analysis.tables.files import read_table
+    from archbench.analysis.tables.read import run_tables
 
     tables = run_tables(
         read_table(file),

@@ -39,7 +39,7 @@ def with_usual_columns(file: Path, options: dict[str, Any]) -> dict[str, Any]:
     named = any(options.get(name) is not None for name in _ASKED)
     if (named and options["loss"] is not None) or not file.is_file():
         return options
-    from archbench.analysis.tables.read import read_table
+    from archbench.analysis.tables.files import read_table
 
     frame = read_table(file)
     known = {str(name).strip().lower(): str(name) for name in frame.columns}

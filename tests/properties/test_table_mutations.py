@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archbench.analysis.laws.chinchilla import Chinchilla
+from archbench.analysis.tables.files import read_table
 from archbench.analysis.tables.quantities import Treatment
-from archbench.analysis.tables.read import Columns, RunTable, read_table, run_tables
+from archbench.analysis.tables.read import run_tables
 from archbench.analysis.tables.records import ImportSettings, records_of
+from archbench.analysis.tables.run_table import Columns, RunTable
 from archbench.cli.main import exit_code_of
 from archbench.errors import ArchbenchError, SpecError
 from archbench.runs.imported import imported_run_id

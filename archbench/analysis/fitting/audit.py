@@ -9,7 +9,7 @@ from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import Law
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.results.fits import FitResult, FitStatus
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from archbench.analysis.fitting.bootstrap import leave_one_run_out
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.results.admission import Suspicion
 
 _DEVIATIONS = 5.0

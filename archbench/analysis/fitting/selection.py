@@ -24,7 +24,7 @@ from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.thinning import thinned
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.catalogue import LAWS
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.results.fits import FitStatus
 
 CANDIDATES = ("L(C)", "L(N)", "L(D)", "shared-exponent", "chinchilla", "kaplan-nd", "kaplan-ns", "outer-exponent")

@@ -16,7 +16,7 @@ from archbench.analysis.intervals import percentile_interval
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.planning.allocation import exponents_of
 from archbench.analysis.planning.isoflop import PowerTrend, efficient_points, isoflop_minimum, power_trend
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.results.fits import FitStatus, Interval
 from archbench.units import counted
 

@@ -1,18 +1,12 @@
 """Tables of anybody's runs: CSV, JSONL or Parquet, columns mapped by name, units stated and never guessed."""
 
-import io
-import json
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 
 from archbench.analysis.fitting.power_sum import Array
-from archbench.analysis.laws.base import Law
 from archbench.analysis.planning.isoflop import efficient_points
 from archbench.analysis.tables.contenders import Finished, Meant, refuse_other_units, suspicions_between
 from archbench.analysis.tables.curves import complementary
@@ -27,9 +21,9 @@ from archbench.analysis.tables.quantities import (
     flag_of,
     numbers_of,
 )
+from archbench.analysis.tables.run_table import Columns, RunTable
 from archbench.analysis.tables.settings import as_text, is_index
 from archbench.analysis.tables.sieve import Rows
-from archbench.analysis.tables.text import cell_rows, check_lengths, read_table_text, read_text, separator_of
 from archbench.errors import SpecError
 from archbench.results.admission import Admission, LeftOut, Suspicion
 from archbench.units import FLOPS_PER_PF_DAY
@@ -41,170 +35,6 @@ SIX_N_D = "6ND"
 PLAIN = Treatment()
 """Plain counts, losses in nats per token, no sweep."""
 POINTS = ("all", "final", "efficient")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which column holds what; None where a quantity has none."""
-
-    loss: str
-    params: str | None = None
-    tokens: str | None = None
-    compute: str | None = None
-    arch: str | None = None
-    seed: str | None = None
-    step: str | None = None
-    run: str | None = None
-    critical_batch: str | None = None
-    finetune_tokens: str | None = None
-    transferred: str | None = None
-    params_total: str | None = None
-    seconds: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunTable:
-    """Runs of one architecture, ready for a law. Arrays are of one length, unlogged."""
-
-    arch: str
-    values: Mapping[str, Array]
-    """By the law's letters: N, D, C, S, L, B, D_F, D_T, where there is a column; also `seed`, `settings_tried` (of how
-    many settings its own is the best), `N_total`, `seconds`."""
-    clusters: np.ndarray
-    """Label of each point's run."""
-    finished: np.ndarray
-    """Whether the point is its run's last."""
-    gate: Admission = field(default_factory=Admission)
-    """Which rows of the table these are, which were left out and why, and what is suspicious."""
-    rows: np.ndarray | None = None
-    """Place of each point in the file, from 1; None where there is no file."""
-
-    def __len__(self) -> int:
-        """Number of points."""
-        return len(self.clusters)
-
-    def take(self, chosen: np.ndarray) -> "RunTable":
-        """The points at `chosen`: indices, or where true."""
-        values = {name: value[chosen] for name, value in self.values.items()}
-        rows = None if self.rows is None else self.rows[chosen]
-        return RunTable(self.arch, values, self.clusters[chosen], self.finished[chosen], self.gate, rows)
-
-    def inputs(self, law: Law) -> tuple[dict[str, Array], Array]:
-        """The law's variables and response. Raises SpecError naming the column that is not mapped."""
-        flags = {"N": "--params", "D": "--tokens", "C": "--compute", "S": "--step", "L": "--loss"}
-        flags |= {"B": "--critical-batch", "D_F": "--finetune-tokens", "D_T": "--transferred"}
-        for name in (*law.variables, law.response):
-            if name not in self.values:
-                raise SpecError(f"--law {law.name}: {law.title} needs {name}; name its column by {flags[name]}")
-        return {name: self.values[name] for name in law.variables}, self.values[law.response]
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The table in `path`. Raises SpecError where it is missing, empty, malformed or of an unknown kind.
-
-    Names that several columns share are in the frame's `attrs["repeated_columns"]`.
-    """
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": lambda file: _read_separated(file, ","),
-        ".tsv": lambda file: _read_separated(file, "\t"),
-        ".jsonl": _read_json_lines,
-        ".ndjson": _read_json_lines,
-        ".json": _read_json,
-        ".parquet": _read_parquet,
-    }
-    kind = path.suffix.lower()
-    if kind not in readers:
-        raise SpecError(f"{path}: files of kind {kind or 'without suffix'!r} are not read; use {', '.join(readers)}")
-    if not path.is_file():
-        raise SpecError(f"{path}: no such file")
-    try:
-        frame = readers[kind](path)
-    except (ValueError, TypeError, OSError, OverflowError, pd.errors.ParserWarning) as error:
-        lines = str(error).splitlines()
-        raise SpecError(
-            f"{path}: cannot be read as {kind[1:]}: {lines[0] if lines else type(error).__name__}"
-        ) from error
-    if not len(frame):
-        raise SpecError(f"{path}: holds no rows")
-    return frame
-
-
-def _read_separated(path: Path, expected: str) -> pd.DataFrame:
-    text = read_table_text(path)
-    separator = separator_of(text, expected)
-    header = [name.strip() for name in next(cell_rows(text, separator), ())]
-    if not any(header):
-        raise SpecError(f"{path}: holds no rows")
-    with warnings.catch_warnings():
-        # Rows longer than the header would shift or lose a column in silence.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            frame = pd.read_csv(
-                io.StringIO(text), sep=separator, index_col=False, skipinitialspace=True, low_memory=False
-            )
-        except (pd.errors.ParserWarning, pd.errors.ParserError):
-            for _ in check_lengths(cell_rows(text, separator)):  # whose words name the row
-                pass
-            raise
-    frame.columns = frame.columns.str.strip()
-    frame.attrs["repeated_columns"] = sorted(_several(header))
-    return frame
-
-
-def _read_json(path: Path) -> pd.DataFrame:
-    text = read_text(path)
-    rows = _from_json(text, "")
-    frame = None
-    if isinstance(rows, list | dict) and all(isinstance(row, list | dict) for row in _items(rows)):
-        frame = pd.read_json(io.StringIO(text))
-    if not isinstance(frame, pd.DataFrame):
-        raise ValueError("holds no table, expected a list of objects, one a row, or an object of columns")
-    return frame
-
-
-def _items(rows: list[Any] | dict[str, Any]) -> Iterable[Any]:
-    return rows.values() if isinstance(rows, dict) else rows
-
-
-def _read_json_lines(path: Path) -> pd.DataFrame:
-    text = read_text(path)
-    repeated: set[str] = set()
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() and not isinstance(_from_json(line, f"line {number}: ", repeated), dict):
-            raise ValueError(f"line {number}: is no object of names and values")
-    frame = pd.read_json(io.StringIO(text), lines=True)
-    frame.attrs["repeated_columns"] = sorted(repeated)
-    return frame
-
-
-def _from_json(text: str, where: str, repeated: set[str] | None = None) -> Any:
-    """`text` as JSON; names that an object in it has several times are added to `repeated`. Raises ValueError."""
-
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        if repeated is not None:
-            repeated.update(_several([name for name, _ in found]))
-        return dict(found)
-
-    try:
-        return json.loads(text, object_pairs_hook=pairs)
-    except json.JSONDecodeError as error:
-        place = where or f"line {error.lineno}: "
-        raise ValueError(f"{place}is no JSON: {error.msg} (column {error.colno})") from None
-    except RecursionError:
-        raise ValueError(f"{where}is nested too deep") from None
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow
-
-    try:
-        return pd.read_parquet(path)
-    except pyarrow.ArrowException as error:  # of which some are no ValueError
-        raise ValueError(str(error)) from error
-
-
-def _several(names: Sequence[str]) -> set[str]:
-    return {name for name in names if names.count(name) > 1}
 
 
 def run_tables(

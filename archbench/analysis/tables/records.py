@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.errors import SpecError
 from archbench.results.choices import choice_details
 from archbench.results.runs import IMPORTED, CurvePoint, RunRecord, RunState

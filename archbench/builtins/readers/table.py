@@ -23,7 +23,7 @@ class Table(RunReader):
 
     def read(self, path: Path) -> Iterable[RunHistory]:
         """See `RunReader.read`. An empty cell is a gap: at that row the run logged no such thing."""
-        from archbench.analysis.tables.read import read_table
+        from archbench.analysis.tables.files import read_table
 
         frame = read_table(path)
         names = [str(name) for name in frame.columns]

@@ -8,7 +8,8 @@ import pytest
 
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.tables.quantities import Treatment
-from archbench.analysis.tables.read import PLAIN, Columns, RunTable, run_tables
+from archbench.analysis.tables.read import PLAIN, run_tables
+from archbench.analysis.tables.run_table import Columns, RunTable
 from archbench.errors import SpecError
 
 TRUTH = {"A": 406.4, "B": 410.7, "E": 1.69, "alpha": 0.34, "beta": 0.28}

@@ -29,7 +29,7 @@ from archbench.analysis.simulation.forecast_coverage import (
     planned_errors,
     profile_coverage,
 )
-from archbench.analysis.tables.read import RunTable
+from archbench.analysis.tables.run_table import RunTable
 from archbench.cli.fit import fit as fit_command
 from archbench.cli.forecast import forecast as forecast_command
 from archbench.errors import SpecError

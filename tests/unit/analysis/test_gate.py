@@ -12,8 +12,10 @@ from archbench.analysis.fitting.outliers import flag_outliers
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.tables.curves import restarts
 from archbench.analysis.tables.divergence import far_above_others, rose_again
+from archbench.analysis.tables.files import read_table
 from archbench.analysis.tables.quantities import Treatment
-from archbench.analysis.tables.read import PLAIN, Columns, RunTable, read_table, run_tables
+from archbench.analysis.tables.read import PLAIN, run_tables
+from archbench.analysis.tables.run_table import Columns, RunTable
 from archbench.errors import SpecError
 from archbench.results.admission import Admission, LeftOut, place_text
 

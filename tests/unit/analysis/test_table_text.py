@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from archbench.analysis.tables.read import Columns, read_table, run_tables
+from archbench.analysis.tables.files import read_table
+from archbench.analysis.tables.read import run_tables
+from archbench.analysis.tables.run_table import Columns
 from archbench.errors import SpecError
 
 COLUMNS = Columns(loss="loss", params="N", tokens="D", arch="arch")
