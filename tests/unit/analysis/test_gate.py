@@ -6,52 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_tables import COLUMNS, TRUTH, curves, grid, reasons, suspicions, swept, table
 
 from archbench.analysis.fitting.fit import fit_law
-from archbench.analysis.fitting.outliers import flag_outliers
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.tables.curves import restarts
 from archbench.analysis.tables.divergence import far_above_others, rose_again
 from archbench.analysis.tables.files import read_table
 from archbench.analysis.tables.quantities import Treatment
 from archbench.analysis.tables.read import PLAIN, run_tables
-from archbench.analysis.tables.run_table import Columns, RunTable
+from archbench.analysis.tables.run_table import Columns
 from archbench.errors import SpecError
 from archbench.results.admission import Admission, LeftOut, place_text
-
-TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
-COLUMNS = Columns(loss="loss", params="N", tokens="D")
-
-
-def grid(noise: float = 0.0) -> pd.DataFrame:
-    """30 finished runs: five sizes, six lengths."""
-    N = np.repeat(np.geomspace(4e7, 1.2e9, 5).round(), 6)
-    D = np.tile([10.0, 20, 40, 80, 160, 320], 5) * N / 4
-    loss = Chinchilla().predict(TRUTH, N=N, D=D) * np.exp(np.random.default_rng(3).normal(0, noise, 30))
-    return pd.DataFrame({"arch": "gpt", "N": N, "D": D, "C": 6 * N * D, "loss": loss})
-
-
-def curves() -> pd.DataFrame:
-    """Six runs of ten points each."""
-    rows = []
-    for number, size in enumerate(np.geomspace(1e7, 3e8, 6).round()):
-        steps = np.arange(100, 1100, 100)
-        loss = Chinchilla().predict(TRUTH, N=np.full(10, size), D=steps * 5e5)
-        rows.append(pd.DataFrame({"run": f"m{number}", "N": size, "step": steps, "D": steps * 5e5, "loss": loss}))
-    return pd.concat(rows, ignore_index=True)
-
-
-def table(frame: pd.DataFrame, columns: Columns = COLUMNS, treatment: Treatment = PLAIN) -> RunTable:
-    (found,) = run_tables(frame, columns, source="runs.csv", treatment=treatment)
-    return found
-
-
-def reasons(found: RunTable) -> dict[str, tuple[int, ...]]:
-    return {one.kind: one.rows for one in found.gate.left_out}
-
-
-def suspicions(found: RunTable) -> dict[str, tuple[int, ...]]:
-    return {one.kind: one.rows for one in found.gate.suspicions}
 
 
 def test_a_clean_table_enters_whole_and_nothing_is_said() -> None:
@@ -137,85 +103,6 @@ def test_rows_given_several_times_count_once() -> None:
     assert len(table(frame.reset_index())) == 30
 
 
-def test_equal_losses_of_rows_that_differ_elsewhere_are_flagged() -> None:
-    frame = grid(0.01).assign(file="a.json")
-    again = pd.concat([frame, frame.iloc[[4]].assign(file="b.json")], ignore_index=True)
-    found = table(again)
-    assert len(found) == 31
-    assert suspicions(found)["equal_losses"] == (5, 31)
-
-
-def swept() -> pd.DataFrame:
-    frame = grid(0.002)
-    runs = [
-        frame.assign(lr=rate, loss=frame["loss"] * worse) for rate, worse in ((1e-3, 1.0), (3e-3, 1.02), (1e-2, 1.06))
-    ]
-    return pd.concat(runs, ignore_index=True)
-
-
-@pytest.mark.parametrize("name", ["lr", "learning_rate", "batch_size", "wd", "optimizer", "n_layers", "variant"])
-def test_a_sweep_is_no_set_of_seeds(name: str) -> None:
-    with pytest.raises(SpecError) as caught:
-        table(swept().rename(columns={"lr": name}))
-    message = str(caught.value)
-    assert message.startswith("runs.csv: rows 1, 31, 61 are of one size and length and differ in column")
-    assert f"--best-of {name}" in message
-    assert f"--seed {name}" in message
-    assert "\n" not in message
-
-
-def test_a_sweep_around_a_rate_that_falls_with_size_is_seen_by_its_ratios() -> None:
-    frame = swept()
-    with pytest.raises(SpecError, match="--best-of 'peak value'"):
-        table(frame.assign(lr=frame["lr"] * frame["N"] ** -0.3).rename(columns={"lr": "peak value"}))
-
-
-def test_the_best_of_a_sweep_is_kept_and_said() -> None:
-    found = table(swept(), treatment=Treatment(best_of=("lr",)))
-    assert found.rows is not None
-    assert found.rows.tolist() == list(range(1, 31))
-    assert reasons(found) == {"not_best": tuple(range(31, 91))}
-    assert "sweep_reduced" in suspicions(found)
-
-
-def test_the_best_setting_is_that_of_the_mean_over_seeds() -> None:
-    one = pd.DataFrame({"N": 1e8, "D": 2e9, "lr": [1e-3, 1e-3, 3e-3, 3e-3], "seed": [0, 1, 0, 1]})
-    frame = pd.concat([one.assign(loss=[3.0, 3.4, 3.1, 3.1]), one.assign(N=2e8, loss=[2.9, 2.8, 3.0, 3.0])])
-    columns = Columns(loss="loss", params="N", tokens="D", seed="seed")
-    found = table(frame.reset_index(drop=True), columns, Treatment(best_of=("lr",)))
-    assert found.rows is not None
-    assert found.rows.tolist() == [3, 4, 5, 6]
-
-
-def test_a_sweep_that_is_said_to_be_seeds_is_taken_as_such() -> None:
-    found = table(swept(), Columns(loss="loss", params="N", tokens="D", seed="lr"))
-    assert len(found) == 90
-    assert len(set(found.values["seed"])) == 3
-
-
-def test_other_losses_times_and_names_are_no_settings() -> None:
-    generator = np.random.default_rng(1)
-    frame = pd.concat([grid(0.01)] * 2, ignore_index=True)
-    frame["loss"] *= np.exp(generator.normal(0, 0.01, 60))
-    frame = frame.assign(
-        val_acc=generator.uniform(0.3, 0.6, 60).round(2),
-        hours=generator.uniform(1, 9, 60).round(1),
-        run_id=[f"r{number}" for number in range(60)],
-        ppl_c4=np.exp(frame["loss"]),
-        host=generator.choice(["a", "b"], 60),
-    )
-    found = table(frame)
-    assert len(found) == 60
-    assert len(suspicions(found)["taken_as_seeds"]) == 60
-
-
-def test_an_isoflop_grid_read_by_compute_alone_is_no_sweep() -> None:
-    frame = grid().assign(C=np.tile([1e18, 2e18, 4e18, 8e18, 1.6e19, 3.2e19], 5))
-    assert len(table(frame, Columns(loss="loss", compute="C"))) == 30
-    with pytest.raises(SpecError, match="differ in column 'lr'"):
-        table(swept(), Columns(loss="loss", compute="C"))
-
-
 @pytest.mark.parametrize(
     ("change", "treatment", "words"),
     [
@@ -254,13 +141,6 @@ def test_units_that_are_stated_are_converted_exactly() -> None:
     assert per_byte.gate.loss_unit == "bits per byte"
     np.testing.assert_array_equal(per_byte.values["L"], frame["loss"] / 4)
     assert "loss in bits per byte" in per_byte.gate.lines()[0]
-
-
-def test_compute_in_another_unit_in_one_row_is_flagged() -> None:
-    frame = grid()
-    frame.loc[3, "C"] /= 1e9
-    found = table(frame, Columns(loss="loss", params="N", tokens="D", compute="C"))
-    assert suspicions(found) == {"compute_unit": (4,)}
 
 
 @pytest.mark.parametrize("empty", ["arch", "seed", "run"])
@@ -345,21 +225,6 @@ def test_rows_of_training_and_evaluation_are_joined_by_run_and_step() -> None:
     np.testing.assert_array_equal(np.sort(found.values["L"]), np.sort(frame["loss"]))
 
 
-def test_a_curve_whose_last_steps_have_no_loss_is_flagged() -> None:
-    frame = curves()
-    frame.loc[[18, 19], "loss"] = np.nan
-    found = table(frame, Columns(loss="loss", params="N", tokens="D", step="step", run="run"))
-    (one,) = found.gate.suspicions
-    assert (one.kind, one.runs) == ("ends_without_loss", ("m1",))
-
-
-def test_a_column_of_runs_that_nobody_named_is_pointed_out() -> None:
-    found = table(curves().drop(columns="step"), COLUMNS)
-    (one,) = found.gate.suspicions
-    assert one.kind == "several_points_a_run"
-    assert "--run run" in one.words
-
-
 def test_rows_that_were_not_asked_for_are_named() -> None:
     frame = pd.concat([grid().assign(text="c4"), grid(0.01).assign(text="rpj")], ignore_index=True)
     with pytest.raises(SpecError, match="--where text=VALUE"):
@@ -386,37 +251,6 @@ def test_rows_left_out_count_to_the_contender_whose_they_are() -> None:
     assert reasons(other) == {"not_asked": (1, 2, 3, 4, 5, 6, 18)}
     (alone,) = run_tables(frame, columns, source="runs.csv", treatment=Treatment(where=(("arch", "X"),)))
     assert (alone.arch, alone.gate.rows_used) == ("X", 5)
-
-
-def test_settings_that_diverged_or_failed_were_tried_too() -> None:
-    frame = swept()
-    frame.loc[[60, 61], "loss"] = [np.nan, 25.0]
-    found = table(frame, treatment=Treatment(best_of=("lr",)))
-    assert found.values["settings_tried"].tolist() == [3.0] * 30
-    assert table(grid()).values["settings_tried"].tolist() == [1.0] * 30
-
-
-def test_known_outliers_are_flagged_and_the_others_are_not() -> None:
-    frame = grid(noise=0.004)
-    frame.loc[[3, 17], "loss"] *= [1.06, 0.93]
-    found = table(frame)
-    fit = fit_law(Chinchilla(), {"N": found.values["N"], "D": found.values["D"]}, found.values["L"])
-    flagged_table, flagged = flag_outliers(fit, found)
-    assert np.flatnonzero(flagged).tolist() == [3, 17]
-    (one,) = flagged_table.gate.suspicions
-    assert (one.kind, one.rows) == ("outlier", (4, 18))
-    assert "outlier of L(N,D)" in one.words
-
-
-def test_normal_noise_and_exact_laws_have_no_outliers() -> None:
-    called = 0
-    for seed in range(3):
-        frame = grid()
-        frame["loss"] *= np.exp(np.random.default_rng(seed).normal(0, 0.01 if seed else 0, 30))
-        fit = fit_law(Chinchilla(), {"N": frame["N"], "D": frame["D"]}, frame["loss"])
-        called += int(flag_outliers(fit, table(frame))[1].sum())
-    # 90 runs; at five robust deviations of 30 residuals about one in a thousand is called.
-    assert called == 0
 
 
 @pytest.mark.parametrize(
@@ -451,18 +285,3 @@ def test_places_are_spans_and_long_lists_are_counted() -> None:
     assert Admission().lines() == ()
     gate = Admission("x.csv", 3, 2, left_out=(LeftOut("no_number", (2,), (), "no number in column 'loss' (--loss)"),))
     assert gate.left_out_counts() == {"no_number": 1}
-
-
-def test_runs_that_were_cut_short_are_flagged() -> None:
-    frame = grid(0.01).assign(state="finished", max_steps=1000)
-    assert "cut_short" not in suspicions(table(frame))
-    frame.loc[4, "state"] = "crashed"
-    assert suspicions(table(frame))["cut_short"] == (5,)
-
-
-def test_a_seed_far_from_its_like_is_flagged() -> None:
-    frame = pd.concat([grid()] * 3, ignore_index=True)
-    frame["loss"] *= np.exp(np.random.default_rng(8).normal(0, 0.002, len(frame)))
-    assert "odd_seed" not in suspicions(table(frame))
-    frame.loc[7, "loss"] *= 1.1
-    assert suspicions(table(frame))["odd_seed"] == (8,)
