@@ -17,7 +17,6 @@ from archbench.results.studies import (
     SizeStudy,
     StudyComparison,
     StudyOfContender,
-    StudyPoint,
     StudyResult,
 )
 from archbench.units import counted, human_count
@@ -42,7 +41,7 @@ def _allocation_words(one: Allocation) -> str:
 def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
     match study:
         case SizeStudy():
-            return _with_and_without_floor(_size_law(study.points), study) if _is_law_of_size(study.points) else []
+            return _size_laws(study)
         case DataStudy():
             return _with_and_without_floor("L(D)", study)
         case GridStudy():
@@ -57,17 +56,13 @@ def _laws(study: StudyResult) -> list[tuple[str, FitResult]]:
             return []
 
 
-def _is_law_of_size(points: Sequence[StudyPoint]) -> bool:
-    """Whether loss against size is a law of size: not where the larger sizes saw fewer tokens, as on isoFLOP grids."""
-    ranked = sorted(points, key=lambda point: point.non_embedding_params)
-    return not ranked or ranked[-1].tokens * _TOKENS_RISE >= ranked[0].tokens
-
-
-def _size_law(points: Sequence[StudyPoint]) -> str:
-    """What the law of size is called: where tokens rise with size its exponent is that of both together."""
-    tokens = [point.tokens for point in points]
-    rise = bool(tokens) and max(tokens) > _TOKENS_RISE * min(tokens)
-    return "L(N) of this ladder, whose tokens rise with N," if rise else "L(N)"
+def _size_laws(study: SizeStudy) -> list[tuple[str, FitResult]]:
+    """What the law of size is called; none where the larger sizes saw fewer tokens, as on isoFLOP grids."""
+    if study.tokens_ratio < 1 / _TOKENS_RISE:
+        return []
+    # Where tokens rise with size the exponent is that of both together.
+    rise = " of this ladder, whose tokens rise with N," if study.tokens_ratio > _TOKENS_RISE else ""
+    return _with_and_without_floor(f"L(N){rise}", study)
 
 
 def _with_and_without_floor(label: str, study: SizeStudy | DataStudy) -> list[tuple[str, FitResult]]:

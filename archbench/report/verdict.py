@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from archbench.analysis.comparison.compare import Conclusion, CostConclusion, answer, conclusion, cost_conclusion
+from archbench.analysis.comparison.tokens_apart import tokens_apart
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
@@ -22,7 +23,6 @@ from archbench.report.words import (
     number,
     p_text,
     tiers_text,
-    tokens_apart_text,
     unresolved_gains,
     window_text,
     with_interval,
@@ -40,7 +40,7 @@ from archbench.results.fits import (
     SizeGain,
     SizeLeadership,
 )
-from archbench.results.runs import CostAxis, size_number
+from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
 
@@ -194,7 +194,7 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     needs = _multiplier_words(comparison, factor, labels)
     exponents = _exponent_words(comparison, factor, labels, alone=alone)
     text = f"{name} {needs} {exponents}"
-    text += tokens_apart_text(records, comparison) + _answer_words(results, comparison)
+    text += _training_words(records, comparison) + _answer_words(results, comparison)
     wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
     found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
     if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
@@ -202,6 +202,15 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     if comparison.crossover_cost is not None:
         text += f" The two frontiers cross at {crossover_text(comparison, labels.axis_names)}."
     return text
+
+
+def _training_words(records: Sequence[RunRecord], comparison: Comparison) -> str:
+    """That two ladders had unlike tokens a parameter, which the factor between them holds too; empty where alike."""
+    apart = tokens_apart(records, comparison)
+    if apart is None:
+        return ""
+    seen = ", ".join(f"{name} {number(tokens, 2)}" for name, tokens in apart.items())
+    return f" Mind: tokens a parameter are unlike at one cost ({seen}); the factor is that of ladders as trained."
 
 
 def _multiplier_words(comparison: Comparison, factor: float | None, labels: Labels) -> str:
@@ -283,13 +292,11 @@ def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels
     if known(difference) and difference.high - difference.low > _WIDEST:
         return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
     tail = f", {'' if alone else 'Holm-corrected '}p {p_text(p_value)}" if p_value is not None else ""
-    above = ""
+    above, scale, unit = "", factor or 1.0, "bits per byte" if factor else labels.nats
     if comparison.floor_nats:
-        unit = "bits per byte" if factor else labels.nats
-        above = f" above a common floor of {number(comparison.floor_nats * (factor or 1.0))} {unit}"
+        above = f" above a common floor of {number(comparison.floor_nats * scale)} {unit}"
     if comparison.own_floors_nats is not None:
-        unit = "bits per byte" if factor else labels.nats
-        ends = [number(floor * (factor or 1.0)) for floor in comparison.own_floors_nats]
+        ends = [number(floor * scale) for floor in comparison.own_floors_nats]
         opening = (
             f"Each levels off at a floor of its own, {comparison.baseline} at {ends[0]} and {comparison.contender} at "
             f"{ends[1]} {unit}"

@@ -3,9 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
-from archbench.analysis.frontier.reading import Form
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import (
     Comparison,
@@ -21,9 +18,6 @@ from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.units import counted
 
 _LEAST_P = 1e-4
-_PLACES = 9
-_TOKENS_APART = 1.5
-"""Factor between tokens a parameter from which on two ladders are called unlike:"""
 
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
@@ -148,31 +142,6 @@ def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
             )
             known[record.contender] = known.get(record.contender, False) or counted
     return [name for name, counted in known.items() if not counted]
-
-
-def tokens_apart_text(records: Sequence[RunRecord], pair: Comparison) -> str:
-    """That two ladders were trained on unlike numbers of tokens a parameter, which a factor between them holds too.
-
-    Empty where they are within a factor of 1.5, and where a joint law gives each its best number.
-    """
-    if pair.form == Form.JOINT_LAW or pair.headline is None or pair.headline.status is not FitStatus.OK:
-        return ""
-    ladders = {}
-    for name in (pair.baseline, pair.contender):
-        ends = [(run.curve[-1], run.non_embedding_params) for run in records if run.contender == name and run.usable]
-        ladders[name] = np.log(sorted((end.kaplan_flops, end.tokens / size) for end, size in ends)).T
-    # At equal costs, where both have runs: a ladder of fixed tokens has fewer a parameter the larger.
-    first, last = max(cost[0] for cost, _ in ladders.values()), min(cost[-1] for cost, _ in ladders.values())
-    costs = np.linspace(first, last, _PLACES) if first < last else np.array([(first + last) / 2])
-    at = np.stack([np.interp(costs, *ladder) for ladder in ladders.values()])
-    worst = int(np.argmax(np.ptp(at, axis=0)))
-    if np.ptp(at[:, worst]) < np.log(_TOKENS_APART):
-        return ""
-    seen = ", ".join(
-        f"{name} {number(float(np.exp(tokens)), 2)}" for name, tokens in zip(ladders, at[:, worst], strict=True)
-    )
-    words = f"tokens a parameter are unlike ({seen}, at one cost); the factor is that of these ladders as trained"
-    return f" Mind: {words}."
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:

@@ -166,6 +166,12 @@ class SizeStudy(StudyOfContender):
     law: FitResult
     law_with_floor: FitResult
 
+    @property
+    def tokens_ratio(self) -> float:
+        """Tokens of the largest size over those of the smallest; 1 without any."""
+        ranked = sorted(self.points, key=lambda point: point.non_embedding_params)
+        return ranked[-1].tokens / ranked[0].tokens if ranked else 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataStudy(StudyOfContender):

@@ -31,7 +31,7 @@ def said(folder: Path, frame: pd.DataFrame, *arguments: str) -> str:
 
 def test_ladders_of_unlike_tokens_a_parameter_are_no_comparison_of_architectures(tmp_path: Path) -> None:
     text = said(tmp_path, pd.concat([ladder("a"), ladder("b", per_param=100.0)]))
-    assert "Mind: tokens a parameter are unlike (a 20, b 100, at one cost)" in text
+    assert "Mind: tokens a parameter are unlike at one cost (a 20, b 100)" in text
 
 
 def test_nothing_is_minded_where_ladders_are_alike(tmp_path: Path) -> None:
