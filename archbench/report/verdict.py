@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from archbench.analysis.comparison.compare import Conclusion, CostConclusion, answer, conclusion, cost_conclusion
+from archbench.analysis.comparison.compare import (
+    Conclusion,
+    CostConclusion,
+    answer,
+    conclusion,
+    cost_conclusion,
+    is_resolved,
+)
 from archbench.analysis.comparison.tokens_apart import tokens_apart
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.reading import Form
@@ -43,9 +50,6 @@ from archbench.results.fits import (
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
-
-_WIDEST = 2.0
-"""Width of an interval of a difference of exponents, each between 0 and 1, that says nothing."""
 
 _NO_BASELINE = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
 _FEW_SIZES = 2
@@ -289,7 +293,7 @@ def _exponent_words(comparison: Comparison, factor: float | None, labels: Labels
         opening = "Their exponents are not told apart"
     else:
         opening = f"Its loss falls {said.value} with compute"
-    if known(difference) and difference.high - difference.low > _WIDEST:
+    if known(difference) and not is_resolved(difference):
         return "Their exponents are not resolved: the interval of their difference is wider than any exponent."
     tail = f", {'' if alone else 'Holm-corrected '}p {p_text(p_value)}" if p_value is not None else ""
     above, scale, unit = "", factor or 1.0, "bits per byte" if factor else labels.nats

@@ -88,10 +88,15 @@ class Conclusion(StrEnum):
     """No comparison: a law may not be read."""
 
 
+def is_resolved(difference: Interval) -> bool:
+    """Whether the interval of a difference of exponents, each between 0 and 1, holds nothing but such differences."""
+    return difference.low >= -1.0 and difference.high <= 1.0
+
+
 def conclusion(comparison: Comparison, level: float = 0.05) -> Conclusion:
     """Which exponent is larger, if Holm's p-value is below `level`."""
     difference, p_value = comparison.alpha_difference, comparison.holm_p_value
-    if difference is None or p_value is None:
+    if difference is None or p_value is None or not is_resolved(difference):
         return Conclusion.REFUSED
     if p_value >= level:
         return Conclusion.NOT_TOLD_APART

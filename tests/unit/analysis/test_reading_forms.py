@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from archbench.analysis.comparison.compare import is_resolved
 from archbench.analysis.comparison.multiplier import headline_multiplier
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read import read_frontiers
@@ -10,7 +11,7 @@ from archbench.analysis.frontier.read_joint import joint_fit
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.trunks import NONE, TrunkNoise, trunk_noise
 from archbench.analysis.simulation.multiplier import DESIGNS, Cell, simulate
-from archbench.results.fits import FitStatus
+from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 
 BRANCHES = DESIGNS[-1]
@@ -96,3 +97,10 @@ def test_the_window_is_narrowed_to_what_resamples_reach() -> None:
         pair = simulate(Cell(six, "chinchilla", 2.5, 1, 0.01), generator)
         statuses.append(headline_multiplier(read_frontiers(pair, num_resamples=100, generator=generator)).status)
     assert statuses.count(FitStatus.OK) >= 15
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "resolved"), [(-0.3, -0.1, True), (-1.9, -0.05, False), (-np.inf, np.inf, False)]
+)
+def test_a_difference_beyond_any_exponents_is_not_resolved(low: float, high: float, resolved: bool) -> None:
+    assert is_resolved(Interval(-0.2, low, high)) is resolved
