@@ -8,7 +8,7 @@ is linear in its parameters).
 Legend: N parameters, D tokens, C cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -96,4 +96,12 @@ def side_by_side(readings: Sequence[Reading], why: str = "") -> Reading:
         freedom=min(one.freedom for one in readings),
         exponents=np.concatenate(exponents, axis=1) if len(exponents) == len(readings) else None,
         own_floors=tuple(floors) if len(floors) == len(readings) else None,
+        without_each=lambda: _without_each(readings),
     )
+
+
+def _without_each(readings: Sequence[Reading]) -> Iterator[tuple[str, Reading]]:
+    """Each reading without one of its cells at a time, beside the others as they are."""
+    for place, one in enumerate(readings):
+        for words, other in one.without_each():
+            yield words, side_by_side([*readings[:place], other, *readings[place + 1 :]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archbench.analysis.comparison.compare import is_resolved
-from archbench.analysis.comparison.multiplier import headline_multiplier
+from archbench.analysis.comparison.multiplier import headline_multiplier, log_multipliers
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.read_joint import joint_fit
@@ -42,6 +42,17 @@ def test_floors_that_the_runs_contradict_are_each_ones_own() -> None:
     turned = reading.turned()
     assert turned.own_floors == pytest.approx((2.0, 1.7), abs=0.05)
     assert turned.names == ("b", "a")
+
+
+def test_a_factor_above_floors_of_their_own_may_hang_on_one_run_too() -> None:
+    pair = ladder("a", 1.7, 1), ladder("b", 2.0, 2)
+    reading = read_frontiers(pair, num_resamples=50, generator=np.random.default_rng(0))
+    without = dict(reading.without_each())
+    assert set(without) == {f"{name} size {size}" for name in "ab" for size in range(1, 9)}
+    at = np.log([3.0])
+    moved, whole = (float(log_multipliers(one, at)[0, 0]) for one in (without["a size 1"], reading))
+    assert moved != whole
+    assert moved == pytest.approx(whole, abs=0.2)
 
 
 def test_floors_that_agree_are_one() -> None:
