@@ -28,6 +28,7 @@ from archbench.contracts.objective import (
     TokenSource,
     Windows,
 )
+from archbench.contracts.optimizer import RATE_FACTOR, OptimizerConfig, TrainedParameters
 from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.run_reader import HistoryRow, RunHistory, RunReader
 from archbench.contracts.tracker import Tracker, TrackerConfig
@@ -61,6 +62,7 @@ from archbench.results.runs import CostAxis, CurvePoint, PrefixAudit, RunRecord,
 __all__ = [
     "HOOK_API_VERSION",
     "IGNORE_TARGET",
+    "RATE_FACTOR",
     "ArchbenchError",
     "ArchitectureConfig",
     "Attention",
@@ -95,6 +97,7 @@ __all__ = [
     "MultiplierPoint",
     "NestedDataset",
     "ObjectiveConfig",
+    "OptimizerConfig",
     "ParamCount",
     "PluginError",
     "PointKind",
@@ -119,6 +122,7 @@ __all__ = [
     "TokenizerConfig",
     "Tracker",
     "TrackerConfig",
+    "TrainedParameters",
     "TransformerConfig",
     "Windows",
     "block_flops",

@@ -15,6 +15,7 @@ from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
@@ -45,6 +46,12 @@ def register_architectures() -> Sequence[type[ArchitectureConfig]]:
 @hookspec
 def register_objectives() -> Sequence[type[ObjectiveConfig]]:
     """Training objectives to make known, as config classes."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_optimizers() -> Sequence[type[OptimizerConfig]]:
+    """Optimizers to make known, as config classes: what `training.optimizer` chooses from."""
     raise NotImplementedError
 
 

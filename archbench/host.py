@@ -20,6 +20,7 @@ from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
@@ -328,6 +329,7 @@ def _build_registry(
     return Registry(
         architectures=collect("register_architectures", "architecture", ArchitectureConfig),
         objectives=collect("register_objectives", "objective", ObjectiveConfig),
+        optimizers=collect("register_optimizers", "optimizer", OptimizerConfig),
         datasets=collect("register_datasets", "dataset", DatasetConfig),
         tokenizers=collect("register_tokenizers", "tokenizer", TokenizerConfig),
         executors=collect("register_executors", "executor", ExecutorConfig),

@@ -1,15 +1,16 @@
 """The components that installed plug-ins offer, by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
@@ -40,14 +41,6 @@ class Registered(Generic[T]):
         }
 
 
-def plugin_versions(origins: Iterable[Registered[Any]]) -> dict[str, str]:
-    """Distribution -> version, as run ids know it; several files given by path are one distribution of all of them."""
-    versions: dict[str, set[str]] = {}
-    for origin in origins:
-        versions.setdefault(origin.distribution, set()).add(origin.version)
-    return {distribution: "+".join(sorted(found)) for distribution, found in versions.items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Catalog(Generic[T]):
     """Components of one sort."""
@@ -73,6 +66,7 @@ class Registry:
 
     architectures: Catalog[ArchitectureConfig]
     objectives: Catalog[ObjectiveConfig]
+    optimizers: Catalog[OptimizerConfig]
     datasets: Catalog[DatasetConfig]
     tokenizers: Catalog[TokenizerConfig]
     executors: Catalog[ExecutorConfig]

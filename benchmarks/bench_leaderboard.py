@@ -23,6 +23,7 @@ from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry
 from archbench.leaderboard.page_cache import PageCache
+from archbench.numerics import NUMERICS
 from archbench.results.runs import RunRecord
 from archbench.spec.identity import DataIdentity, EvaluationSettings, RunIdentity, TrainingSettings
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
@@ -41,7 +42,7 @@ def identified(record: RunRecord, corpus: str) -> RunRecord:
         training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
         evaluation=EvaluationSettings(),
         seed=record.seed,
-        plugin_versions={"archbench": "0.1.0"},
+        numerics=NUMERICS,
     )
     return replace(record, run_id=identity.run_id, details={"identity": identity.model_dump(mode="json")})
 

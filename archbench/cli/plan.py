@@ -1,7 +1,8 @@
 """`archbench plan`: what a spec would train, and what that would cost."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from archbench.cli.common import (
     runs_option,
     table_console,
 )
-from archbench.cli.outputs.plans import PendingRow, PlannedRow, PlanOutput
+from archbench.cli.outputs.plans import PendingRow, PlannedContender, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_sizes import size_table
 from archbench.cli.terminal import echo
@@ -36,11 +37,12 @@ from archbench.planning.estimate import (
 )
 from archbench.results.runs import SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
-from archbench.runs.store import RunStore
+from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.stated_texts import is_stated, stated_texts, texts_to_plan_by
 from archbench.spec.models import Spec, load_spec
+from archbench.spec.rates import given_batch
 from archbench.spec.yaml_writer import to_yaml
 from archbench.units import counted, human_bytes, human_count, human_seconds
 
@@ -148,7 +150,7 @@ def plan(
         print_json(loaded.resolved()) if as_json else echo(to_yaml(loaded.resolved()), nl=False)
         return
     if what_next:
-        warmup = loaded.training.schedule.warmup_steps
+        warmup = _longest_warmup(loaded)
         show_next(loaded.name, RunStore(runs_dir), as_json=as_json, warmup_steps=warmup, **asked)
         return
     refuse_without_next(asked)
@@ -160,6 +162,16 @@ def plan(
         print_json(_as_json(costed))
     else:
         print_plan(costed)
+
+
+def _longest_warmup(spec: Spec) -> int:
+    """Steps of the longest warm-up of any contender at any size."""
+    given, seq_len = spec.training.batch_tokens, spec.training.seq_len
+    return max(
+        contender.recipe.schedule_at(size, given_batch(given, index, size, seq_len)).warmup_steps
+        for contender in spec.contenders
+        for index, size in enumerate(spec.scan.sizes)
+    )
 
 
 def print_plan(costed: CostedPlan) -> None:
@@ -270,6 +282,7 @@ def _summary(costed: CostedPlan) -> list[str]:
         f"{human_bytes(costed.disk_bytes_left)}",
         *([tuning] if trials else []),
         *later,
+        *contender_lines(plan.index),
         *_text_lines(costed),
     ]
     if any(one.missing and one.run.plan.identity.training.early_stopping for one in distinct.values()):
@@ -277,6 +290,34 @@ def _summary(costed: CostedPlan) -> list[str]:
     if costed.rough:
         lines.append("times with ~ are rough: no run of that architecture is in the store yet")
     return lines + [f"warning: {warning}" for warning in plan.warnings]
+
+
+def contender_lines(index: ScanIndex) -> Iterator[str]:
+    """What contenders have that others of the scan do not, one a line: their recipe, and what they cannot have."""
+    common = ", ".join(f"{name} {json.dumps(value)}" for name, value in index.spec.get("common", {}).items())
+    if common:
+        yield f"common to all: {common}"
+    for one in _contenders(index):
+        if one.training:
+            said = ", ".join(f"{name} {json.dumps(value)}" for name, value in one.training.items())
+            yield f"{one.name}: its own training: {said}"
+        if common and one.as_published:
+            yield f"{one.name}: as published, without what is common to the others"
+        if one.not_kept:
+            yield f"{one.name}: cannot have {', '.join(one.not_kept)} of what is common to the others"
+
+
+def _contenders(index: ScanIndex) -> list[PlannedContender]:
+    origins = index.environment["plugins"]
+    return [
+        PlannedContender(
+            name=name,
+            training=said.get("training", {}),
+            as_published=said.get("as_published", False),
+            not_kept=origins[name].get("not_kept", []),
+        )
+        for name, said in index.spec["contenders"].items()
+    ]
 
 
 def _text_lines(costed: CostedPlan) -> list[str]:
@@ -304,6 +345,7 @@ def _as_json(costed: CostedPlan) -> PlanOutput:
         seconds_left=costed.seconds_left,
         disk_bytes_left=costed.disk_bytes_left,
         workers=costed.workers,
+        contenders=_contenders(costed.plan.index),
         runs=[
             PlannedRow(
                 contender=one.run.contender,
@@ -318,6 +360,8 @@ def _as_json(costed: CostedPlan) -> PlanOutput:
                 embedding_params=one.run.plan.facts.embedding_params,
                 dims=one.run.plan.identity.dims.model_dump(),
                 peak_learning_rate=one.run.plan.identity.training.peak_learning_rate,
+                warmup_steps=one.run.plan.identity.training.schedule.warmup_steps,
+                optimizer=dict(one.run.plan.identity.training.optimizer),
                 tokens=one.run.tokens,
                 unique_tokens=one.run.plan.facts.unique_tokens,
                 batch_tokens=one.run.plan.identity.training.batch_tokens,

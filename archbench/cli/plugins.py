@@ -80,6 +80,7 @@ def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
     for catalog in (
         registry.architectures,
         registry.objectives,
+        registry.optimizers,
         registry.datasets,
         registry.tokenizers,
         registry.executors,

@@ -14,6 +14,7 @@ from archbench.host import default_host
 from archbench.registry import Catalog
 from archbench.spec.document import SpecDocument
 from archbench.spec.field_docs import field_docs
+from archbench.spec.settings import Unresolved
 
 _INTRODUCTION = """# What a spec may say
 
@@ -32,6 +33,7 @@ def reference() -> str:
     for catalog in (
         registry.architectures,
         registry.objectives,
+        registry.optimizers,
         registry.datasets,
         registry.tokenizers,
         registry.executors,
@@ -57,7 +59,7 @@ def _sections(
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models in an annotation; components stand behind a slot and are left out."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation.__name__ != "Unresolved":
+        if not issubclass(annotation, Unresolved):
             yield annotation
         return
     if any(isinstance(one, ComponentSlot) for one in getattr(annotation, "__metadata__", ())):

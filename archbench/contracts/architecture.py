@@ -4,10 +4,11 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from archbench.contracts.common import CommonSettings
 from archbench.contracts.config import ComponentConfig
 
 if TYPE_CHECKING:
@@ -173,6 +174,21 @@ class ArchitectureConfig(ComponentConfig):
 
         Raises ValueError, saying what is possible, where no shape comes near.
         """
+
+    def with_common(self, common: CommonSettings) -> tuple[Self, tuple[str, ...]]:
+        """This architecture with what `common` asks for, and the names of what it cannot have.
+
+        A setting is kept where the config has a field of that name which takes the value.
+        """
+        config, not_kept = self, []
+        for name, value in common.model_dump(exclude_none=True).items():
+            try:
+                if name not in type(self).model_fields:
+                    raise ValueError(f"{self.kind} has no setting {name}")
+                config = type(self).model_validate({**config.model_dump(), name: value})
+            except ValueError:
+                not_kept.append(name)
+        return config, tuple(not_kept)
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """How a model that transformers saved with `config` (its config.json) becomes one of this architecture.

@@ -7,13 +7,17 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 
 class ComponentSlot:
-    """Marks a field that holds a component: `{kind: ..., hyperparameters}`; `catalog` is the registry's attribute."""
+    """Marks a field that holds a component: `{kind: ..., hyperparameters}`; `catalog` is the registry's attribute.
 
-    def __init__(self, catalog: str) -> None:
+    default_kind: which one is meant where `kind` is left out; None where it must be said.
+    """
+
+    def __init__(self, catalog: str, default_kind: str | None = None) -> None:
         self.catalog = catalog
+        self.default_kind = default_kind
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        return {"x-catalog": self.catalog}
+        return {"x-catalog": self.catalog, **({"x-default-kind": self.default_kind} if self.default_kind else {})}
 
 
 class ComponentConfig(BaseModel):
@@ -28,6 +32,10 @@ class ComponentConfig(BaseModel):
     kind: str
     summary: ClassVar[str] = ""
     """One line for listings."""
+    numerics: ClassVar[int] = 1
+    """Raised by hand when the same settings come to compute other numbers: runs of before are then other runs."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions that it computes with, beyond torch and numpy: their versions enter the ids of its runs."""
 
     _folder: Path | None = PrivateAttr(None)
 

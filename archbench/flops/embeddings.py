@@ -3,7 +3,6 @@
 from torch import nn
 
 from archbench.contracts.architecture import ModelDims
-from archbench.nn.language_model import LanguageModel
 
 
 def larger_tables(dims: ModelDims) -> ModelDims:
@@ -11,7 +10,7 @@ def larger_tables(dims: ModelDims) -> ModelDims:
     return dims.model_copy(update={"vocab_size": dims.vocab_size + 8, "seq_len": 2 * dims.seq_len})
 
 
-def embedding_names(model: LanguageModel, larger: LanguageModel, dims: ModelDims) -> set[str]:
+def embedding_names(model: nn.Module, larger: nn.Module, dims: ModelDims) -> set[str]:
     """Names of the parameters of `model`, which has `dims`, that are embeddings; `larger` has `larger_tables(dims)`.
 
     These are the parameters whose shape changes with the vocabulary or the context (token and learned position

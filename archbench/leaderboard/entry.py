@@ -241,6 +241,17 @@ class LeaderboardEntry(_Model):
         hashes = {run.identity["data"]["corpus_hash"] if run.identity else None for run in self.runs}
         return hashes.pop() if len(hashes) == 1 else None
 
+    @property
+    def not_kept(self) -> tuple[str, ...]:
+        """Settings that its scan's contenders have in common and this one cannot have."""
+        said = self.environment.get("plugins", {}).get(self.contender, {}).get("not_kept")
+        return tuple(map(str, said)) if isinstance(said, list) else ()
+
+    @property
+    def as_published(self) -> bool:
+        """Whether it keeps its authors' settings where its scan's contenders have others in common."""
+        return bool(self.environment.get("plugins", {}).get(self.contender, {}).get("as_published", False))
+
     def records(self) -> list[RunRecord]:
         """The runs as analysis takes them."""
         return [

@@ -40,6 +40,10 @@ def _facts(entry: LeaderboardEntry) -> str:
         + markdown_text(f"{plugin['distribution']} {plugin['version']}")
         if {"plugin", "distribution", "version"} <= plugin.keys()
         else "",
+        "* stands as published, without what the scan's contenders have in common" if entry.as_published else "",
+        "* cannot have what the scan's contenders have in common: " + markdown_text(", ".join(entry.not_kept))
+        if entry.not_kept
+        else "",
         "* timed on " + " and ".join(map(markdown_text, sorted(entry.machines))) if entry.machines else "",
     ]
     listed = "\n".join(line for line in lines if line)

@@ -1,7 +1,7 @@
 """Plans an entry's runs anew from the spec that it states: the run ids must come out as stated."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
 from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import size_scan
 from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
-from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.models import Contender, Spec, spec_from_yaml
 from archbench.spec.rates import TunedRate
 from archbench.spec.yaml_loader import YamlFile
 
@@ -33,47 +33,82 @@ class Replanned:
     """Where stated runs are not those of the spec."""
     unchecked: str | None = None
     """Why the runs could not be planned here, in words; None if they were."""
+    unplannable: bool = False
+    """Whether the problem is that this version cannot plan the spec at all."""
 
 
 def replan(entry: LeaderboardEntry, host: Host) -> Replanned:
     """Whether the runs of `entry` are those that its spec asks for, planned on the text that it states.
 
     No text is prepared: hash, vocabulary and number of tokens are taken from the entry, since they enter the run ids
-    as they are. Versions of plug-ins are those that the runs state. Runs of imported entries have no identity.
+    as they are. Versions of components and libraries are those that the runs state. Runs of imported entries have no
+    identity. Runs of identity format 1 are held against what that format would have been; where this version plans
+    their spec otherwise, that is said and no problem.
     """
     if any(run.identity is None for run in entry.runs):
         return Replanned(unchecked=f"its runs come from {entry.origin}, which archbench did not plan")
+    replanned = _replanned(entry, host)
+    if RunIdentity.model_validate(entry.runs[0].identity).format == 1 and replanned.unplannable:
+        return Replanned(unchecked=f"its runs are of identity format 1, an older version's: {replanned.problems[0]}")
+    return replanned
+
+
+def _replanned(entry: LeaderboardEntry, host: Host) -> Replanned:
     try:
         spec = spec_from_yaml(YamlFile(Path(entry.file_name), dict(entry.spec), {}), host.registry)
     except PluginError as error:
         return Replanned(unchecked=f"its spec needs a plug-in that is not here: {error}")
     except ArchbenchError as error:
-        return Replanned(problems=(f"its spec is malformed: {error}",))
-    if isinstance(spec.training.learning_rate, TunedRate):
+        return Replanned(problems=(f"its spec is malformed: {error}",), unplannable=True)
+    contender = next((one for one in spec.contenders if one.name == entry.contender), None)
+    if contender is not None and isinstance(contender.recipe.section.learning_rate, TunedRate):
         return Replanned(unchecked="its learning rates come out of trials, which an entry does not hold")
     try:
-        planned = _planned_runs(entry, spec, host)
+        planned = {} if contender is None else _planned_runs(entry, spec, contender, host)
     except PluginError as error:
         return Replanned(unchecked=str(error))
     except ArchbenchError as error:
-        return Replanned(problems=(f"its spec cannot be planned: {error}",))
+        return Replanned(problems=(f"its spec cannot be planned: {error}",), unplannable=True)
     return Replanned(problems=tuple(_differences(entry.runs, planned)))
 
 
-def _planned_runs(entry: LeaderboardEntry, spec: Spec, host: Host) -> dict[str, RunPlan]:
-    """The plans of the contender's runs by run id, with the versions of plug-ins that the entry states."""
-    contender = next((one for one in spec.contenders if one.name == entry.contender), None)
-    if contender is None:
-        return {}
-    versions = RunIdentity.model_validate(entry.runs[0].identity).plugin_versions
-    stated = replace(contender, plugin_versions=versions)
+def _planned_runs(entry: LeaderboardEntry, spec: Spec, contender: Contender, host: Host) -> dict[str, RunPlan]:
+    """The plans of the contender's runs by run id, with the versions that the entry states."""
+    stated = RunIdentity.model_validate(entry.runs[0].identity)
     if len(spec.scan.sizes) > MAX_RUNS:
         raise SpecError(f"it has {len(spec.scan.sizes):,} sizes, at most {MAX_RUNS:,} are planned here")
-    planner = RunPlanner(spec, stated, _stated_corpus(entry.environment.get("data", {})), host)
-    planned = {run.run_id: run.plan for run in islice(size_scan(planner), MAX_RUNS + 1)}
+    if stated.format == 2:
+        contender = replace(contender, components=stated.components, libraries=stated.libraries)
+    corpus = _stated_corpus(entry.environment.get("data", {}))
+    planner = RunPlanner(spec, contender, corpus, host, numerics=stated.numerics)
+    plans = [run.plan for run in islice(size_scan(planner), MAX_RUNS + 1)]
+    if stated.format == 1:
+        plans = [plan.model_copy(update={"identity": _in_format_1(plan.identity, stated)}) for plan in plans]
+    planned = {plan.identity.run_id: plan for plan in plans}
     if len(planned) > MAX_RUNS:
         raise SpecError(f"it plans more than {MAX_RUNS:,} runs of {entry.contender!r}")
     return planned
+
+
+def _in_format_1(planned: RunIdentity, stated: RunIdentity) -> RunIdentity:
+    """`planned` as format 1 had it: without the settings that components have got since, under the stated versions."""
+    optimizer = _known(planned.training.optimizer, stated.training.optimizer)
+    return planned.model_copy(
+        update={
+            "format": 1,
+            "architecture": _known(planned.architecture, stated.architecture),
+            "objective": _known(planned.objective, stated.objective),
+            "training": planned.training.model_copy(update={"optimizer": optimizer}),
+            "numerics": None,
+            "components": {},
+            "libraries": {},
+            "plugin_versions": stated.plugin_versions,
+        }
+    )
+
+
+def _known(settings: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name in stated}
 
 
 def _differences(runs: tuple[EntryRun, ...], planned: dict[str, RunPlan]) -> Iterator[str]:

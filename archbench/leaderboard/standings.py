@@ -1,9 +1,9 @@
 """Who stands where: entries that may be compared, analysed together from their own curves and ranked.
 
 Entries share a table where they were trained under one protocol: same track, text, tokenizer, evaluation and context,
-and the same rules of training (batch, optimiser, schedule, tokens, seeds, rate or the tuning that found it), at compute
-of the same order (`ComputeTier`). Within it places are given by tests of compute at equal loss, over one window of
-losses that the table's baseline fixes (`archbench.analysis.comparison.ranking`).
+and the same rules of training (batch, optimiser, schedule, tokens, seeds, budget of tuning, what all have in common),
+at compute of the same order (`ComputeTier`). Within it places are given by tests of compute at equal loss, over one
+window of losses that the table's baseline fixes (`archbench.analysis.comparison.ranking`).
 """
 
 import hashlib
@@ -187,25 +187,50 @@ def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
 
 
 def protocol_hash(entry: LeaderboardEntry) -> str:
-    """Hash of the rules that an entry was trained and evaluated by, sizes and architecture aside.
+    """Hash of the rules that an entry was trained and evaluated by; sizes, architecture and recipe aside.
 
-    Of a tuned contender it holds the tuning's rule and budget, not the rates that it found.
+    A recipe is what was found for the contender with some effort: its rate, its warm-up, and the settings of its
+    optimizer. The effort, as its tuning's budget, and which optimizer it is, are rules.
     """
     identity = entry.runs[0].identity or {}
-    training = {key: value for key, value in identity.get("training", {}).items() if key not in _FOUND_PER_RUN}
+    rules = _rules_of_format_1(entry, identity) if identity.get("format") == 1 else _rules(entry, identity)
+    return hashlib.sha256(to_json(rules)).hexdigest()[:12]
+
+
+def _rules(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> dict[str, Any]:
     spec = entry.spec
-    scan = {key: value for key, value in spec.get("scan", {}).items() if key != "sizes"}
-    rules = {
+    shared = spec.get("training", {})
+    training = {**shared, **spec.get("contenders", {}).get(entry.contender, {}).get("training", {})}
+    schedule, rate = training.get("schedule", {}), training.get("learning_rate")
+    tune = rate.get("tune", {}) if isinstance(rate, Mapping) else {}
+    return {
         "corpus": entry.corpus_hash,
         "order": identity.get("data", {}).get("order"),
         "evaluation": identity.get("evaluation", {}).get("tokens"),
         "seq_len": identity.get("dims", {}).get("seq_len"),
-        "training": training,
-        "scan": scan,
+        "batch_tokens": shared.get("batch_tokens"),
+        "precision": shared.get("precision"),
+        "schedule": {key: value for key, value in schedule.items() if not key.startswith("warmup_")},
+        "optimizer": identity.get("training", {}).get("optimizer", {}).get("kind"),
+        "scan": {key: value for key, value in spec.get("scan", {}).items() if key != "sizes"},
+        "tuning": {key: value for key, value in tune.items() if key != "around"},
+        "common": spec.get("common"),
+    }
+
+
+def _rules_of_format_1(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What made the names of groups while all contenders of a scan had one recipe, with the rule of its rate."""
+    spec = entry.spec
+    return {
+        "corpus": entry.corpus_hash,
+        "order": identity.get("data", {}).get("order"),
+        "evaluation": identity.get("evaluation", {}).get("tokens"),
+        "seq_len": identity.get("dims", {}).get("seq_len"),
+        "training": {key: value for key, value in identity.get("training", {}).items() if key not in _FOUND_PER_RUN},
+        "scan": {key: value for key, value in spec.get("scan", {}).items() if key != "sizes"},
         "learning_rate": spec.get("training", {}).get("learning_rate"),
         "tuning": spec.get("tuning"),
     }
-    return hashlib.sha256(to_json(rules)).hexdigest()[:12]
 
 
 def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:

@@ -120,7 +120,8 @@ def _epochs(subject: CardSubject) -> float:
 def _training(subject: CardSubject) -> str:
     identity, record = subject.plan.identity, subject.record
     training = identity.training
-    schedule, optimizer = training.schedule, training.optimizer
+    # Identities of format 1 do not name it: they had one.
+    schedule, optimizer = training.schedule, {"kind": "adamw", **training.optimizer}
     versions = record.details.get("timings", {}).get("versions", {})
     start = identity.start
     origin = "freshly initialised" if start is None else f"run {start.run_id}" if start.run_id else "a saved model"
@@ -132,7 +133,7 @@ def _training(subject: CardSubject) -> str:
         ["begins", origin],
         ["batch", f"{training.batch_tokens:,} tokens in contexts of {identity.dims.seq_len}"],
         ["learning rate", f"{training.peak_learning_rate:g} at its peak, {schedule.kind}, {_warmup(schedule)}"],
-        ["optimizer", f"AdamW, `{optimizer.model_dump()}`"],
+        ["optimizer", f"`{optimizer}`"],
         ["precision", training.precision],
         ["seed", str(identity.seed)],
         *([["versions", ", ".join(f"{name} {version}" for name, version in versions.items())]] if versions else []),

@@ -36,6 +36,8 @@ def describe_environment(spec: Spec, host: Host, corpora: Mapping[str, Corpus]) 
             "paper": source.paper,
             "implementation": source.implementation,
             **({} if family is None else {"family": family}),
+            **({"as_published": True} if contender.as_published else {}),
+            **({"not_kept": list(contender.not_kept)} if contender.not_kept else {}),
         }
     datasets = {dataset.kind for dataset in spec.data.all_texts.values()}
     text_origins = {

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
@@ -19,6 +20,7 @@ from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate, given_batch
 from archbench.spec.yaml_loader import Loc
+from archbench.training.zero_stage import unserved_stage
 from archbench.units import counted
 
 MANY_EPOCHS = 4.0
@@ -99,7 +101,7 @@ def _scan_of(planner: RunPlanner) -> Iterable[PlannedRun | PendingRuns]:
     if not planner.spec.scan.trained:
         ladder(planner)  # its shapes are checked all the same
         return ()
-    rate = planner.spec.training.learning_rate
+    rate = planner.contender.recipe.section.learning_rate
     return tuned_size_scan(planner, rate.tune) if isinstance(rate, TunedRate) else size_scan(planner)
 
 
@@ -123,16 +125,21 @@ def _check_protocol(spec: Spec) -> None:
             raise spec.error(
                 ("scan", "sizes", index), f"got {sizes[index]:g} after {sizes[index - 1]:g}; sizes must rise"
             )
-    for name, given in (("batch_tokens", training.batch_tokens), ("learning_rate", training.learning_rate)):
+    lists: list[tuple[Loc, Any]] = [(("training", "batch_tokens"), training.batch_tokens)]
+    recipes = [spec.recipe, *(contender.recipe for contender in spec.contenders)]
+    lists += [(recipe.loc("learning_rate"), recipe.section.learning_rate) for recipe in recipes]
+    for loc, given in lists:
         if isinstance(given, list) and len(given) != len(sizes):
-            raise spec.error(("training", name), f"has {len(given)} entries for {len(sizes)} sizes; give one for each")
+            raise spec.error(loc, f"has {len(given)} entries for {len(sizes)} sizes; give one for each")
+    for recipe in recipes:
+        check_tuning(spec, recipe)
     for index, size in enumerate(sizes):
         _check_batch(spec, index, size)
-    check_tuning(spec)
     _check_matching(spec)
     _check_chain(spec)
     for contender in spec.contenders:
         _check_pairing(spec, contender)
+        _check_stage(spec, contender)
     check_studies(spec)
 
 
@@ -192,6 +199,15 @@ def _check_execution(spec: Spec, rows: int) -> None:
         raise spec.error(
             ("execution", "zero_stage"), "got 3, but one process has nobody to share its parameters with; choose 0 to 2"
         )
+
+
+def _check_stage(spec: Spec, contender: Contender) -> None:
+    """Whether the contender's optimizer serves the stage of ZeRO that is asked for."""
+    recipe = contender.recipe
+    problem = unserved_stage(recipe.optimizer.config, recipe.section.precision, spec.execution.zero_stage)
+    if problem is not None:
+        key, _, what = problem.partition(": ")
+        raise spec.error(tuple(key.split(".")), f"{contender.name}: {what}")
 
 
 def _check_pairing(spec: Spec, contender: Contender) -> None:

@@ -12,6 +12,7 @@ from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
 from archbench.host import Host
+from archbench.numerics import NUMERICS
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
 from archbench.runs.files import DamagedFile
 from archbench.runs.model_folder import ModelFolder
@@ -33,6 +34,8 @@ from archbench.spec.identity import (
 )
 from archbench.spec.models import Contender, Spec, dump
 from archbench.spec.rates import MAX_RATE, TunedRate, given_batch, given_rate
+from archbench.spec.settings import ScheduleSection
+from archbench.spec.versions import required
 from archbench.spec.yaml_loader import Loc
 
 MAX_STEPS = 10_000_000
@@ -50,7 +53,7 @@ class RunRequest:
     seed: int = 0
     batch_tokens: int | None = None
     peak_learning_rate: float | None = None
-    schedule: ScheduleSettings | None = None
+    schedule: ScheduleSection | None = None
     subset_tokens: int | None = None
     """Unique training tokens; None: all."""
     early_stopping: EarlyStopping | None = None
@@ -95,6 +98,8 @@ class RunPlanner:
     host: Host
     store: RunStore | None = None
     """Where runs that have ended are found, for what depends on their outcome; None: as if none had."""
+    numerics: int | None = None
+    """Of archbench, where runs are planned as another version planned them; None: of this one."""
 
     def plan(self, request: RunRequest) -> PlannedRun:
         """The run that `request` asks for. Raises SpecError, DataError or PluginError where it cannot be had."""
@@ -116,7 +121,9 @@ class RunPlanner:
             evaluation=self._evaluation(request, training.batch_tokens),
             seed=request.seed,
             start=start,
-            plugin_versions=self.contender.plugin_versions,
+            numerics=NUMERICS if self.numerics is None else self.numerics,
+            components=self.contender.components,
+            libraries=self._libraries(),
         )
         self._check_start(request, dims)
         plan = RunPlan(
@@ -209,13 +216,12 @@ class RunPlanner:
         return settings
 
     def _training(self, request: RunRequest, num_params: int) -> TrainingSettings:
-        training = self.spec.training
         batch_tokens = request.batch_tokens or self.batch_tokens(request.size_index, request.size)
-        schedule = request.schedule or training.schedule
         tokens, budget = request.tokens, request.budget_loc
+        if not tokens / batch_tokens <= MAX_STEPS:
+            steps = tokens / batch_tokens
+            raise self.error(budget, f"{tokens:g} tokens are {steps:,.0f} steps; at most {MAX_STEPS:,} are possible")
         total_steps = max(1, round(tokens / batch_tokens))
-        if total_steps > MAX_STEPS:
-            raise self.error(budget, f"{tokens:g} tokens are {total_steps:,} steps; at most {MAX_STEPS:,} are possible")
         unique_tokens = request.subset_tokens or self.corpus.unique_tokens
         epochs = total_steps * batch_tokens / unique_tokens
         if epochs > self.spec.data.max_epochs and request.early_stopping is None:
@@ -224,34 +230,61 @@ class RunPlanner:
                 f"{tokens:.3g} tokens are {epochs:.1f} epochs of the {unique_tokens:,} training tokens "
                 f"there are; lower them, add text, or raise data.max_epochs ({self.spec.data.max_epochs:g})",
             )
-        if schedule.warmup_steps >= total_steps:
-            raise self.error(
-                ("training", "schedule", "warmup_steps") if request.study == SIZE_SCAN else budget,
-                f"{schedule.warmup_steps} steps of warm-up do not fit into a run of {total_steps}; "
-                "shorten the warm-up or train longer",
-            )
         return TrainingSettings(
             batch_tokens=batch_tokens,
             total_steps=total_steps,
             peak_learning_rate=request.peak_learning_rate or self.learning_rate(request.size_index, num_params),
-            schedule=schedule,
-            optimizer=training.optimizer,
-            precision=training.precision,
+            schedule=self._schedule(request, batch_tokens, total_steps),
+            optimizer=self._optimizer(batch_tokens),
+            precision=self.contender.recipe.section.precision,
             early_stopping=request.early_stopping,
         )
 
+    def _schedule(self, request: RunRequest, batch_tokens: int, total_steps: int) -> ScheduleSettings:
+        """The schedule of a run, its warm-up in steps. Raises SpecError where that is none, or does not fit."""
+        recipe = self.contender.recipe
+        own = request.study == SIZE_SCAN and request.schedule is None
+        place = recipe.schedule_loc() if own else request.budget_loc
+        try:
+            schedule = (request.schedule or recipe.section.schedule).at(request.size, batch_tokens)
+        except ValueError as error:
+            raise self.error(place, str(error)) from error
+        if schedule.warmup_steps >= total_steps:
+            raise self.error(
+                place,
+                f"{schedule.warmup_steps:,} steps of warm-up do not fit into a run of {total_steps}; "
+                "shorten the warm-up or train longer",
+            )
+        return schedule
+
+    def _optimizer(self, batch_tokens: int) -> dict[str, Any]:
+        """The optimizer's settings at that batch, its laws as numbers. Raises SpecError where one gives none."""
+        recipe = self.contender.recipe
+        try:
+            return dump(recipe.optimizer.at(batch_tokens))
+        except ValueError as error:
+            place = recipe.loc("optimizer", min(recipe.optimizer.laws, default="kind"))
+            raise self.error(place, str(error)) from error
+
+    def _libraries(self) -> dict[str, str]:
+        try:
+            return required(self.contender.libraries)
+        except PluginError as error:
+            raise PluginError(f"{self.contender.name}: {error}") from error
+
     def learning_rate(self, size_index: int, num_params: int) -> float:
         """The peak rate that the spec gives to a size. Raises SpecError where it is none."""
-        rate = self.spec.training.learning_rate
+        recipe = self.contender.recipe
+        rate, place = recipe.section.learning_rate, recipe.loc("learning_rate")
         if isinstance(rate, TunedRate):
             raise self.error(
-                ("training", "learning_rate"),
+                place,
                 "is tuned for the scan's own runs; other studies need a number, a rule, a list or a power law here",
             )
         peak = given_rate(rate, size_index, num_params)
         if not 0.0 < peak <= MAX_RATE:
             raise self.error(
-                ("training", "learning_rate"),
+                place,
                 f"gives {peak:.3g} at {num_params:,} parameters, expected a rate above 0 and up to {MAX_RATE:g}; "
                 "give a number, a list or another law",
             )

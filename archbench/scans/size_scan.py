@@ -36,7 +36,7 @@ def ladder(planner: RunPlanner) -> list[SizeRung]:
                 f"{size:g} gives {planner.contender.name!r} the same shape as {shapes[dims]:g}; leave one of them out",
             )
         shapes[dims] = size
-        rungs.append(SizeRung(size_index, size, facts, spec.scan.budgets(facts.non_embedding_params)))
+        rungs.append(SizeRung(size_index, size, facts, spec.scan.budgets(facts.non_embedding_params, size)))
     return rungs
 
 

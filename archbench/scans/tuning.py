@@ -14,9 +14,9 @@ from archbench.scans.run_planner import RunPlanner, RunRequest
 from archbench.scans.size_scan import SizeRung, ladder, result_runs
 from archbench.spec.models import Spec
 from archbench.spec.rates import MAX_RATE, TunedRate, TuneSettings, given_rate
+from archbench.spec.recipe import Recipe
 from archbench.spec.yaml_loader import Loc
 
-TUNE_LOC: Loc = ("training", "learning_rate", "tune")
 NUM_TUNED_FOR_A_LAW = 2
 
 
@@ -43,28 +43,34 @@ class Search:
         return found.rate if found is not None else by_merit(self.last)[0].rate
 
 
-def check_tuning(spec: Spec) -> None:
-    """Whether the tuning that `spec` asks for can be done on its ladder. Raises SpecError."""
-    rate = spec.training.learning_rate
+def check_tuning(spec: Spec, recipe: Recipe) -> None:
+    """Whether the tuning that `recipe` asks for can be done on the ladder of `spec`. Raises SpecError."""
+    rate = recipe.section.learning_rate
     if not isinstance(rate, TunedRate):
         return
     tune, num_sizes = rate.tune, len(spec.scan.sizes)
     if isinstance(tune.around, list) and len(tune.around) != num_sizes:
         raise spec.error(
-            (*TUNE_LOC, "around"), f"has {len(tune.around)} entries for {num_sizes} sizes; give one for each"
+            tune_loc(recipe, "around"), f"has {len(tune.around)} entries for {num_sizes} sizes; give one for each"
         )
     if tune.mode == "per_size":
         if tune.check_size is not None:
-            raise spec.error((*TUNE_LOC, "check_size"), "is of mode extrapolate only; leave it out")
+            raise spec.error(tune_loc(recipe, "check_size"), "is of mode extrapolate only; leave it out")
         return
     if num_sizes <= NUM_TUNED_FOR_A_LAW:
         raise spec.error(
-            (*TUNE_LOC, "mode"), f"extrapolate needs at least 3 sizes, scan.sizes has {num_sizes}; choose per_size"
+            tune_loc(recipe, "mode"), f"extrapolate needs at least 3 sizes, scan.sizes has {num_sizes}; choose per_size"
         )
     if tune.check_size is not None and not NUM_TUNED_FOR_A_LAW < tune.check_size <= num_sizes:
         raise spec.error(
-            (*TUNE_LOC, "check_size"), f"got {tune.check_size}, expected a size that follows the law: 3 to {num_sizes}"
+            tune_loc(recipe, "check_size"),
+            f"got {tune.check_size}, expected a size that follows the law: 3 to {num_sizes}",
         )
+
+
+def tune_loc(recipe: Recipe, *keys: str) -> Loc:
+    """The place of the spec at which `recipe` is told how its rate is tuned."""
+    return recipe.loc("learning_rate", "tune", *keys)
 
 
 def tuned_size_scan(planner: RunPlanner, tune: TuneSettings) -> Iterator[PlannedRun | PendingRuns]:
@@ -160,7 +166,7 @@ def _centre(planner: RunPlanner, tune: TuneSettings, rung: SizeRung) -> float:
     centre = given_rate(tune.around, rung.size_index, num_params)
     if centre <= 0.0 or centre * tune.span > MAX_RATE:
         raise planner.error(
-            (*TUNE_LOC, "around"),
+            tune_loc(planner.contender.recipe, "around"),
             f"gives {centre:.3g} at {num_params:,} parameters, and the grid would reach {centre * tune.span:.3g}; "
             f"rates must lie above 0 and not above {MAX_RATE:g}",
         )
@@ -177,7 +183,7 @@ def _extrapolated(planner: RunPlanner, searches: Sequence[Search], rungs: Sequen
         rate = coefficient * num_params**exponent
         if rate > MAX_RATE:
             raise planner.error(
-                TUNE_LOC,
+                tune_loc(planner.contender.recipe),
                 f"the law through the two smallest sizes gives a rate of {rate:.3g} at {num_params:,} parameters; "
                 "choose mode per_size, or more trials in a narrower span",
             )

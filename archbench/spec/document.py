@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from archbench.contracts.common import CommonSettings
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.section import Section
 from archbench.spec.settings import (
@@ -33,6 +34,8 @@ class SpecDocument(Section):
     """What is compared, by the names that results use."""
     objective: ObjectiveSlot = Unresolved(kind="causal_lm")
     """Of contenders that name none."""
+    common: CommonSettings = CommonSettings()
+    """What all contenders have alike because it is not under test, but those that stand `as_published`."""
     data: DataSection
     scan: ScanSection
     studies: dict[Name, Study] = Field(default_factory=dict)

@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -19,6 +18,9 @@ from pydantic import (
 )
 
 from archbench.contracts.architecture import ModelDims
+
+Role = Literal["architecture", "objective", "optimizer"]
+"""What a component does in a run."""
 
 
 class _Frozen(BaseModel):
@@ -52,16 +54,6 @@ class ScheduleSettings(_Frozen):
     """Share of all steps spent decaying; `warmup_stable_decay` only."""
 
 
-class OptimizerSettings(_Frozen):
-    """AdamW (Loshchilov and Hutter 2019). Weight decay spares vectors: norms, biases."""
-
-    beta1: float = Field(0.9, ge=0.0, lt=1.0)
-    beta2: float = Field(0.95, ge=0.0, lt=1.0)
-    epsilon: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = 0.1
-    max_grad_norm: PositiveFloat = 1.0
-
-
 class EarlyStopping(_Frozen):
     """Ends a run when its validation loss has stopped falling; the run's result is then the best point of its curve."""
 
@@ -79,7 +71,8 @@ class TrainingSettings(Extended):
     total_steps: PositiveInt
     peak_learning_rate: PositiveFloat
     schedule: ScheduleSettings = ScheduleSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
+    optimizer: Mapping[str, Any] = {"kind": "adamw"}
+    """The config's dump, `kind` included; of format 1 without it, which had AdamW alone."""
     precision: Literal["fp32", "bf16"] = "fp32"
     early_stopping: EarlyStopping | None = None
 
@@ -138,12 +131,34 @@ class StartingPoint(_Frozen):
         return self
 
 
+class ComponentIdentity(Extended):
+    """Which version of a component computed: archbench's own says it by a number, another one by its distribution."""
+
+    added_later = frozenset({"distribution", "version"})
+
+    numerics: PositiveInt
+    """`ComponentConfig.numerics` of its class."""
+    distribution: str | None = None
+    """None for a component that comes with archbench, whose releases leave its numbers unless `numerics` says so."""
+    version: str | None = None
+    """Of the distribution; of a plug-in given by path the hash of its source."""
+
+    def in_words(self) -> str:
+        """For messages: `demo 1.0, numerics 1`."""
+        whose = f"{self.distribution} {self.version}, " if self.distribution else ""
+        return f"{whose}numerics {self.numerics}"
+
+
 class RunIdentity(Extended):
-    """All that changes a run's numbers; never names, paths, or how it is executed."""
+    """All that changes a run's numbers; never names, paths, or how it is executed.
 
-    added_later = frozenset({"start"})
+    Format 1 knew versions of distributions alone, so that it could not tell a release that changes numbers from one
+    that does not. It is read, and no run is planned in it any more.
+    """
 
-    format: Literal[1] = 1
+    added_later = frozenset({"start", "numerics", "components", "libraries", "plugin_versions"})
+
+    format: Literal[1, 2] = 2
     architecture: Mapping[str, Any]
     """The config's dump, `kind` included."""
     dims: ModelDims
@@ -154,8 +169,36 @@ class RunIdentity(Extended):
     seed: NonNegativeInt
     start: StartingPoint | None = None
     """None: freshly initialised from the seed."""
-    plugin_versions: Mapping[str, str]
-    """Distribution -> version, of the plug-ins that the architecture and the objective come from."""
+    numerics: PositiveInt | None = None
+    """`archbench.numerics.NUMERICS`; None in format 1."""
+    components: Mapping[Role, ComponentIdentity] = {}
+    """Versions of what computes, by its role."""
+    libraries: Mapping[str, str] = {}
+    """Distribution -> version, of the libraries that these components say they compute with."""
+    plugin_versions: Mapping[str, str] | None = None
+    """Distribution -> version, of the plug-ins that architecture and objective come from; in format 1 alone."""
+
+    @model_validator(mode="after")
+    def _says_what_its_format_says(self) -> "RunIdentity":
+        if self.format == 1 and (self.plugin_versions is None or self.numerics or self.components or self.libraries):
+            raise ValueError("format 1 has plugin_versions, and neither numerics nor components nor libraries")
+        if self.format == 2 and (self.numerics is None or self.plugin_versions is not None):
+            raise ValueError("format 2 has numerics and no plugin_versions")
+        return self
+
+    @property
+    def distributions(self) -> dict[str, str]:
+        """Distribution -> version, of the plug-ins it needs that are no part of archbench; in format 1 archbench too.
+
+        Several plug-ins given by path are one distribution of all of them.
+        """
+        if self.plugin_versions is not None:
+            return dict(self.plugin_versions)
+        versions: dict[str, set[str]] = {}
+        for one in self.components.values():
+            if one.distribution is not None:
+                versions.setdefault(one.distribution, set()).add(str(one.version))
+        return {distribution: "+".join(sorted(found)) for distribution, found in versions.items()}
 
     def canonical_json(self) -> str:
         """The identity as JSON with sorted keys and no spaces: what is hashed."""

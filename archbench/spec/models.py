@@ -3,22 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from archbench.contracts.architecture import ArchitectureConfig
-from archbench.contracts.config import ComponentConfig
+from archbench.contracts.common import CommonSettings
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.tracker import TrackerConfig
-from archbench.errors import ArchbenchError, PluginError, nearest
-from archbench.registry import Catalog, Registered, Registry, plugin_versions
+from archbench.errors import ArchbenchError, PluginError, in_one_line, nearest
+from archbench.registry import Registered, Registry
 from archbench.spec.document import SpecDocument
-from archbench.spec.identity import EvaluationSettings
+from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role
 from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
+from archbench.spec.recipe import Recipe, own_recipe, shared_recipe
+from archbench.spec.resolve import Resolver
 from archbench.spec.settings import (
     DataSection,
     ExecutionSection,
@@ -29,9 +31,8 @@ from archbench.spec.settings import (
     Unresolved,
 )
 from archbench.spec.studies import Study
+from archbench.spec.versions import component_identity, installed_libraries
 from archbench.spec.yaml_loader import Loc, YamlFile
-
-T = TypeVar("T", bound=ComponentConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,18 @@ class Contender:
     name: str
     architecture: ArchitectureConfig
     objective: ObjectiveConfig
-    plugin_versions: Mapping[str, str]
-    """Distribution -> version, of the plug-ins that both come from."""
+    recipe: Recipe
+    """How it is trained."""
+    components: Mapping[Role, ComponentIdentity]
+    """Versions of what computes, by its role."""
+    libraries: Mapping[str, str | None]
+    """What these compute with: distribution -> installed version, None where it is not there."""
     start: tuple[Path, ...] = ()
     """Folders of models that runs begin from; none: runs begin freshly initialised."""
+    as_published: bool = False
+    """Whether its authors' settings stay where the spec's `common` has others."""
+    not_kept: tuple[str, ...] = ()
+    """Settings of `common` that the architecture cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,10 @@ class Spec:
     """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
     question: QuestionSection | None
     training: TrainingSection
+    """What all contenders share. Rate, schedule and optimizer are each contender's own: see `Contender.recipe`."""
+    recipe: Recipe
+    """That of contenders that have none of their own."""
+    common: CommonSettings
     evaluation: EvaluationSettings
     execution: ExecutionSection
     executor: ExecutorConfig | None
@@ -118,10 +131,13 @@ class Spec:
                 contender.name: {
                     "architecture": dump(contender.architecture),
                     "objective": dump(contender.objective),
+                    **({"training": own} if (own := contender.recipe.own_settings()) else {}),
+                    **({"as_published": True} if contender.as_published else {}),
                     **({"start": [str(folder) for folder in contender.start]} if contender.start else {}),
                 }
                 for contender in self.contenders
             },
+            **({"common": common} if (common := self.common.model_dump(exclude_none=True)) else {}),
             "data": {
                 "dataset": dump(self.data.dataset),
                 **({"name": self.data.name} if self.data.texts else {}),
@@ -136,7 +152,7 @@ class Spec:
             **self._named("studies", self.studies),
             **({"decompose": list(self.decompose)} if self.decompose else {}),
             **({"question": dump(self.question)} if self.question else {}),
-            "training": dump(self.training),
+            "training": self.recipe.shared(),
             "evaluation": dump(self.evaluation),
             "execution": {
                 **dump(self.execution),
@@ -179,7 +195,8 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     data = document.data
     if data.name in data.texts:
         raise file.error(("data", "texts", data.name), "is the name of the text in data.dataset; choose another")
-    resolve = _Resolver(file)
+    resolve = Resolver(file)
+    recipe = shared_recipe(document.training, registry.optimizers, resolve)
     execution = document.execution
     executor = None
     if isinstance(execution.executor, Unresolved):
@@ -188,7 +205,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         name=document.name,
         description=document.description,
         baseline=document.baseline,
-        contenders=tuple(_contender(name, document, registry, resolve) for name in document.contenders),
+        contenders=tuple(_contender(name, document, registry, resolve, recipe) for name in document.contenders),
         data=DataChoice(
             dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
             name=data.name,
@@ -206,6 +223,8 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         decompose=_chain(file, document),
         question=document.question,
         training=document.training,
+        recipe=recipe,
+        common=document.common,
         evaluation=document.evaluation,
         execution=execution,
         executor=executor,
@@ -245,70 +264,49 @@ def _chain(file: YamlFile, document: SpecDocument) -> tuple[str, ...]:
     return chain
 
 
-def _contender(name: str, document: SpecDocument, registry: Registry, resolve: "_Resolver") -> Contender:
+def _contender(name: str, document: SpecDocument, registry: Registry, resolve: Resolver, shared: Recipe) -> Contender:
     section = document.contenders[name]
     loc = ("contenders", name)
     architecture = resolve(registry.architectures, section.architecture, (*loc, "architecture"))
+    not_kept: tuple[str, ...] = ()
+    if not section.as_published:
+        architecture, not_kept = _with_common(architecture, document.common, registry, resolve, loc)
     objective = section.objective or document.objective
     objective_loc: Loc = (*loc, "objective") if section.objective else ("objective",)
     resolved_objective = resolve(registry.objectives, objective, objective_loc)
-    origins: tuple[Registered[Any], ...] = (
-        registry.architectures[architecture.kind],
-        registry.objectives[resolved_objective.kind],
-    )
+    recipe = own_recipe(shared, section.training, registry.optimizers, resolve, (*loc, "training"))
+    entries: dict[Role, Registered[Any]] = {
+        "architecture": registry.architectures[architecture.kind],
+        "objective": registry.objectives[resolved_objective.kind],
+        "optimizer": registry.optimizers[recipe.optimizer.config.kind],
+    }
     return Contender(
         name=name,
         architecture=architecture,
         objective=resolved_objective,
-        plugin_versions=plugin_versions(origins),
+        recipe=recipe,
+        components={role: component_identity(entry) for role, entry in entries.items()},
+        libraries=installed_libraries(entries.values()),
         start=tuple(resolve.file.place((*loc, "start")).folder / folder for folder in section.start),
+        as_published=section.as_published,
+        not_kept=not_kept,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolver:
-    """Builds components, and turns what their classes refuse into errors of the spec."""
-
-    file: YamlFile
-
-    def __call__(self, catalog: Catalog[T], written: Unresolved, loc: Loc) -> T:
-        try:
-            registered = catalog[written.kind]
-        except PluginError as error:
-            raise PluginError(f"{self.file.where((*loc, 'kind'))}: {'.'.join(map(str, loc))}.kind: {error}") from error
-        content = written.model_dump()
-        nested = self._nested(catalog, content, loc)
-        try:
-            config = registered.config.model_validate(nested)
-        except ValidationError as error:
-            raise spec_error(self.file, error, registered.config, loc) from error
-        except (Exception, SystemExit) as error:  # the validators of a plug-in are its own code
-            raise PluginError(
-                f"{self.file.where(loc)}: plug-in {registered.plugin!r} failed on {catalog.noun} {written.kind!r}: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
-            ) from error
-        refuse_flags(self.file, content, config, loc)
-        config.stands_in(self.file.place((*loc, "kind")).folder)
-        return config
-
-    def _nested(self, catalog: Catalog[T], content: Any, loc: Loc) -> Any:
-        """`content` of a component, in which each mapping under a key `dataset` of a dataset has become a dataset."""
-        if catalog.noun != "dataset":
-            return content
-        if isinstance(content, list):
-            return [self._nested(catalog, value, (*loc, index)) for index, value in enumerate(content)]
-        if not isinstance(content, Mapping):
-            return content
-        return {
-            key: self._dataset(catalog, value, (*loc, key))
-            if key == "dataset" and isinstance(value, Mapping)
-            else self._nested(catalog, value, (*loc, key))
-            for key, value in content.items()
-        }
-
-    def _dataset(self, catalog: Catalog[T], content: Mapping[str, Any], loc: Loc) -> T:
-        try:
-            written = Unresolved.model_validate(content)
-        except ValidationError as error:
-            raise spec_error(self.file, error, Unresolved, loc) from error
-        return self(catalog, written, loc)
+def _with_common(
+    architecture: ArchitectureConfig, common: CommonSettings, registry: Registry, resolve: Resolver, loc: Loc
+) -> tuple[ArchitectureConfig, tuple[str, ...]]:
+    """`architecture` with what all contenders have alike, and what of it it cannot have. Raises PluginError."""
+    if common == CommonSettings():
+        return architecture, ()
+    place = (*loc, "architecture")
+    try:
+        changed, not_kept = architecture.with_common(common)
+    except (Exception, SystemExit) as error:  # the plug-in's own code
+        plugin = registry.architectures[architecture.kind].plugin
+        raise PluginError(
+            f"{resolve.file.where(place)}: plug-in {plugin!r} failed on the settings under `common`: "
+            f"{in_one_line(error)}"
+        ) from error
+    changed.stands_in(resolve.file.place((*place, "kind")).folder)
+    return changed, not_kept

@@ -1,4 +1,9 @@
-"""Peak learning rate and batch as a spec gives them: a number, one a size, a law of the size, or tuned by trials."""
+"""Peak learning rate and batch as a spec gives them: a number, one a size, a law of the size, or tuned by trials.
+
+All laws of a recipe are written alike: `{power_law: {coefficient: c, exponent: a}}`, c·x^a. What x is, the setting
+says: the model's own N for the learning rate, the target size for what all contenders have in common (batch, tokens,
+warm-up), the batch in tokens for what an optimizer forgets in a step.
+"""
 
 import math
 from typing import Annotated, Any, Literal
@@ -14,26 +19,20 @@ ENOUGH_FOR_A_PARABOLA = 3
 
 
 class PowerLaw(Section):
-    """coefficient · N^exponent, N without embeddings."""
+    """coefficient · x^exponent; of a size, x is N, the parameters without embeddings."""
 
     coefficient: PositiveFloat
     exponent: FiniteFloat
 
-    def at(self, num_params: float) -> float:
-        """The law at `num_params`; infinite where that is beyond all numbers."""
+    def at(self, x: float) -> float:
+        """The law at `x`; infinite where that is beyond all numbers."""
         # In logarithms, so that an absurd exponent gives an absurd value and no overflow.
-        log_value = math.log(self.coefficient) + self.exponent * math.log(num_params)
+        log_value = math.log(self.coefficient) + self.exponent * math.log(x)
         return math.exp(log_value) if abs(log_value) < 700.0 else math.inf
 
 
-class PowerLawRate(Section):
-    """A peak learning rate that is a power of the size."""
-
-    power_law: PowerLaw
-
-
-class PowerLawBatch(Section):
-    """A batch that is a power of the size, in tokens; N is the target size, so that it is one for all contenders."""
+class Law(Section):
+    """A setting that is a power of the size or of the batch."""
 
     power_law: PowerLaw
 
@@ -45,7 +44,7 @@ def _rate_form(value: Any) -> str:
         return f"{TAG_PREFIX}per_size"
     if isinstance(value, TunedRate) or (isinstance(value, dict) and "tune" in value):
         return f"{TAG_PREFIX}tuned"
-    if isinstance(value, dict | PowerLawRate):
+    if isinstance(value, dict | Law):
         return f"{TAG_PREFIX}power"
     return f"{TAG_PREFIX}number"
 
@@ -53,7 +52,7 @@ def _rate_form(value: Any) -> str:
 def _batch_form(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"{TAG_PREFIX}per_size"
-    if isinstance(value, dict | PowerLawBatch):
+    if isinstance(value, dict | Law):
         return f"{TAG_PREFIX}power"
     return f"{TAG_PREFIX}number"
 
@@ -63,7 +62,7 @@ GivenRate = Annotated[
     Annotated[Rate, Tag(f"{TAG_PREFIX}number")]
     | Annotated[Literal["kaplan"], Tag(f"{TAG_PREFIX}rule")]
     | Annotated[list[Rate], Tag(f"{TAG_PREFIX}per_size")]
-    | Annotated[PowerLawRate, Tag(f"{TAG_PREFIX}power")],
+    | Annotated[Law, Tag(f"{TAG_PREFIX}power")],
     Discriminator(_rate_form),
 ]
 """A number, `kaplan` (0.003239 - 0.0001395 ln N), one number a size, or a power law."""
@@ -121,7 +120,7 @@ LearningRate = Annotated[
     Annotated[Rate, Tag(f"{TAG_PREFIX}number")]
     | Annotated[Literal["kaplan"], Tag(f"{TAG_PREFIX}rule")]
     | Annotated[list[Rate], Tag(f"{TAG_PREFIX}per_size")]
-    | Annotated[PowerLawRate, Tag(f"{TAG_PREFIX}power")]
+    | Annotated[Law, Tag(f"{TAG_PREFIX}power")]
     | Annotated[TunedRate, Tag(f"{TAG_PREFIX}tuned")],
     Discriminator(_rate_form),
 ]
@@ -131,17 +130,17 @@ BatchTokens = Annotated[PositiveInt, Field(le=MAX_BATCH_TOKENS)]
 Batch = Annotated[
     Annotated[BatchTokens, Tag(f"{TAG_PREFIX}number")]
     | Annotated[list[BatchTokens], Tag(f"{TAG_PREFIX}per_size")]
-    | Annotated[PowerLawBatch, Tag(f"{TAG_PREFIX}power")],
+    | Annotated[Law, Tag(f"{TAG_PREFIX}power")],
     Discriminator(_batch_form),
 ]
-"""Tokens per optimiser step: a number, one number a size, or a power law; the same for all contenders."""
+"""Tokens per optimiser step: a number, one a size, or a power law of the target size: the same for all contenders."""
 
 
 def given_rate(rate: GivenRate, size_index: int, num_params: int) -> float:
     """The peak rate of a size with `num_params` parameters without embeddings. May be no rate that can be trained."""
     if isinstance(rate, list):
         return rate[size_index]
-    if isinstance(rate, PowerLawRate):
+    if isinstance(rate, Law):
         return rate.power_law.at(num_params)
     if rate == "kaplan":
         # Kaplan et al. 2020, appendix D.6.
@@ -153,7 +152,7 @@ def given_batch(batch: Batch, size_index: int, size: float, seq_len: int) -> int
     """Tokens per step at a size of `size` target parameters; a power law is rounded to whole rows of `seq_len`."""
     if isinstance(batch, list):
         return batch[size_index]
-    if isinstance(batch, PowerLawBatch):
+    if isinstance(batch, Law):
         tokens = min(batch.power_law.at(size), float(MAX_BATCH_TOKENS))
         return max(1, round(tokens / seq_len)) * seq_len
     return batch

@@ -10,6 +10,8 @@ from archbench.spec.layers import EXTENDS
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PARTIAL = "partial:"
 """Begins the names of definitions that hold in specs that extend others."""
+WITHOUT_KIND = "without_kind:"
+"""Begins the name of the definition of a component whose `kind` need not be said."""
 _EXTENDS = {
     "type": "string",
     "description": "Path of a spec, from the folder of this one. Mappings are merged, all else is replaced.",
@@ -20,11 +22,19 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a spec under the components of `registry`."""
     schema = SpecDocument.model_json_schema(ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
-    for attribute in ("architectures", "objectives", "datasets", "tokenizers", "executors", "trackers"):
+    for attribute in ("architectures", "objectives", "optimizers", "datasets", "tokenizers", "executors", "trackers"):
         catalog: Catalog[Any] = getattr(registry, attribute)
         for kind, registered in catalog.entries.items():
             _add_component(definitions, catalog.noun, kind, registered.config)
         definitions[attribute] = _choice(catalog)
+    # Without `kind` an optimizer of the spec is AdamW, one of a contender is of the spec's kind, whichever that is.
+    definitions[f"{WITHOUT_KIND}optimizers"] = {
+        "type": "object",
+        "anyOf": [
+            {key: value for key, value in definitions[_definition_name("optimizer", kind)].items() if key != "required"}
+            for kind in sorted(registry.optimizers.entries)
+        ],
+    }
     _fill_slots(schema)
     definitions.pop("Unresolved", None)
     del schema["$defs"], schema["title"]
@@ -72,6 +82,8 @@ def _add_component(definitions: dict[str, Any], noun: str, kind: str, config: ty
         return
     for nested, definition in schema.pop("$defs", {}).items():
         definitions[f"{name}:{nested}"] = definition
+    for setting in sorted(getattr(config, "forgetting", ())):
+        schema["properties"][setting] = {"anyOf": [schema["properties"][setting], {"$ref": "#/$defs/Law"}]}
     schema["required"] = sorted({"kind", *schema.get("required", [])})
     schema["title"] = kind
     if config.summary:
@@ -95,8 +107,15 @@ def _fill_slots(schema: Any) -> None:
         for item in schema:
             _fill_slots(item)
     elif isinstance(schema, dict):
-        catalog = schema.pop("x-catalog", None)
-        if catalog is not None:
+        catalog, default_kind = schema.pop("x-catalog", None), schema.pop("x-default-kind", None)
+        if catalog is not None and default_kind is None:
             schema["$ref"] = f"#/$defs/{catalog}"
+        elif catalog is not None:
+            schema |= {
+                "type": "object",
+                "if": {"required": ["kind"]},
+                "then": {"$ref": f"#/$defs/{catalog}"},
+                "else": {"$ref": f"#/$defs/{WITHOUT_KIND}{catalog}"},
+            }
         for value in schema.values():
             _fill_slots(value)

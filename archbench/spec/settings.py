@@ -1,5 +1,6 @@
 """The sections of a spec as it is written, before components are looked up."""
 
+import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -10,17 +11,20 @@ from pydantic import (
     Discriminator,
     Field,
     FiniteFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
     Tag,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
 from archbench.contracts.config import ComponentSlot
 from archbench.names import MAX_NAME, checked_name
-from archbench.spec.identity import Extended, OptimizerSettings, ScheduleSettings
-from archbench.spec.rates import Batch, LearningRate
+from archbench.spec.identity import Extended, ScheduleSettings
+from archbench.spec.rates import Batch, Law, LearningRate
 from archbench.spec.section import TAG_PREFIX, Section
 
 Name = Annotated[
@@ -37,24 +41,116 @@ class Unresolved(BaseModel):
     kind: str
 
 
+class UnresolvedOptimizer(Unresolved):
+    """An optimizer as written; without `kind` it is AdamW, or in a contender that of the spec."""
+
+    kind: str = "adamw"
+
+
 ArchitectureSlot = Annotated[Unresolved, ComponentSlot("architectures")]
 ObjectiveSlot = Annotated[Unresolved, ComponentSlot("objectives")]
 DatasetSlot = Annotated[Unresolved, ComponentSlot("datasets")]
 TokenizerSlot = Annotated[Unresolved, ComponentSlot("tokenizers")]
 TrackerSlot = Annotated[Unresolved, ComponentSlot("trackers")]
 ExecutorSlot = Annotated[Unresolved, ComponentSlot("executors")]
+OptimizerSlot = Annotated[UnresolvedOptimizer, ComponentSlot("optimizers", default_kind="adamw")]
+
+Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
+
+
+def _law_form(value: Any) -> str:
+    return f"{TAG_PREFIX}{'law' if isinstance(value, dict | Law) else 'number'}"
+
+
+TokensOrLaw = Annotated[
+    Annotated[Tokens, Tag(f"{TAG_PREFIX}number")] | Annotated[Law, Tag(f"{TAG_PREFIX}law")],
+    Discriminator(_law_form),
+]
+
+
+class ScheduleSection(Section):
+    """The learning rate over steps, as a share of its peak: linear warm-up, then `kind`."""
+
+    kind: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = "cosine"
+    warmup_steps: NonNegativeInt = 100
+    """Optimiser steps; or else `warmup_tokens`."""
+    warmup_tokens: TokensOrLaw | None = None
+    """The same in tokens, so that it is one length under every batch: a number, or a power law of the target size N
+    (coefficient 1 and exponent 1: about as many tokens as the model has parameters)."""
+    final_fraction: float = Field(0.1, ge=0.0, le=1.0)
+    """Share of the peak at the last step; `constant` ignores it."""
+    decay_fraction: float = Field(0.2, gt=0.0, le=1.0)
+    """Share of all steps spent decaying; `warmup_stable_decay` only."""
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> "ScheduleSection":
+        if self.warmup_tokens is not None and "warmup_steps" in self.model_fields_set:
+            raise ValueError("give either warmup_steps or warmup_tokens, and not both")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _with_one_warmup(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = "warmup_tokens" if self.warmup_tokens is None else "warmup_steps"
+        return {name: value for name, value in dump(self).items() if name != unused}
+
+    @property
+    def warmup_key(self) -> str:
+        """The key that says how long the warm-up is."""
+        return "warmup_steps" if self.warmup_tokens is None else "warmup_tokens"
+
+    def changed(self, other: "ScheduleSection") -> "ScheduleSection":
+        """This one with what `other` says, key by key; its warm-up takes the place of this one's, in either unit."""
+        said = {name: getattr(other, name) for name in other.model_fields_set}
+        mine = {name: getattr(self, name) for name in self.model_fields_set}
+        if said.keys() & _WARMUPS:
+            mine = {name: value for name, value in mine.items() if name not in _WARMUPS}
+        return ScheduleSection.model_validate({**mine, **said})
+
+    def at(self, size: float, batch_tokens: int) -> ScheduleSettings:
+        """The schedule of a run at `size` target parameters: its warm-up in whole steps, at least one for any tokens.
+
+        Raises ValueError where a law gives no number.
+        """
+        steps = self.warmup_steps
+        if self.warmup_tokens is not None:
+            law = self.warmup_tokens
+            tokens = law.power_law.at(size) if isinstance(law, Law) else law
+            if not math.isfinite(tokens):
+                raise ValueError(f"gives {tokens:g} tokens at {size:g} parameters, expected a number of tokens")
+            steps = max(1, round(tokens / batch_tokens))
+        return ScheduleSettings(
+            kind=self.kind,
+            warmup_steps=steps,
+            final_fraction=self.final_fraction,
+            decay_fraction=self.decay_fraction,
+        )
+
+
+_WARMUPS = {"warmup_steps", "warmup_tokens"}
+
+
+class ContenderTraining(Section):
+    """What a contender says of its training for itself; context, batch, tokens and precision are common to all."""
+
+    learning_rate: LearningRate | None = None
+    """As `training.learning_rate`, in its place."""
+    schedule: ScheduleSection | None = None
+    """As `training.schedule`; what is not given here is as it is there."""
+    optimizer: OptimizerSlot | None = None
+    """As `training.optimizer`; of the same kind, what is not given here is as it is there."""
 
 
 class ContenderSection(Section):
-    """One architecture in the comparison, and its objective if it is not the spec's."""
+    """One architecture in the comparison, and its objective and recipe if they are not the spec's."""
 
     architecture: ArchitectureSlot
     objective: ObjectiveSlot | None = None
+    training: ContenderTraining | None = None
+    """What of the spec's `training` this contender has otherwise: what was found to suit it."""
+    as_published: bool = False
+    """Whether its authors' settings stay where `common` has others."""
     start: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Folders of models that transformers saved, from which runs begin; one for each size, in any order."""
-
-
-Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
 
 
 class QuestionSection(Section):
@@ -129,17 +225,25 @@ def rising(values: list[float]) -> list[float]:
 
 
 TokensPerParam = Annotated[FiniteFloat, Field(gt=0.0, le=1e6)]
+
+
+def _budget_form(value: Any) -> str:
+    return f"{TAG_PREFIX}law" if isinstance(value, dict | Law) else one_or_several(value)
+
+
 Budgets = Annotated[
     Annotated[Tokens, Tag(f"{TAG_PREFIX}one")]
+    | Annotated[Law, Tag(f"{TAG_PREFIX}law")]
     | Annotated[list[Tokens], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")],
-    Discriminator(one_or_several),
+    Discriminator(_budget_form),
 ]
 PerParamBudgets = Annotated[
     Annotated[TokensPerParam, Tag(f"{TAG_PREFIX}one")]
+    | Annotated[Law, Tag(f"{TAG_PREFIX}law")]
     | Annotated[
         list[TokensPerParam], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")
     ],
-    Discriminator(one_or_several),
+    Discriminator(_budget_form),
 ]
 
 
@@ -155,12 +259,14 @@ class ScanSection(Extended):
     costs in training. With `exact_flops` the sizes are those of the baseline, and the others cost what it costs."""
     seeds: SeedsSection = SeedsSection()
     tokens: Budgets | None = None
-    """Tokens seen by every run, or a list of such budgets, each a run of its own; or else `tokens_per_param`.
+    """Tokens seen by every run, a list of such budgets, each a run of its own, or a power law of the target size N; or
+    else `tokens_per_param`.
 
     Without both the section is only the ladder of the spec's studies, and no size scan is trained.
     """
     tokens_per_param: PerParamBudgets | None = None
-    """The same as a multiple of N: 20 for compute-optimal training by Hoffmann et al. 2022."""
+    """The same as a multiple of N: 20 for compute-optimal training by Hoffmann et al. 2022; a power law gives the
+    multiple at each target size."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> "ScanSection":
@@ -173,20 +279,25 @@ class ScanSection(Extended):
         """Whether there is a size scan."""
         return self.tokens is not None or self.tokens_per_param is not None
 
-    def budgets(self, num_params: int) -> list[tuple[float, tuple[str | int, ...]]]:
-        """Tokens of each run of a size with `num_params` parameters, with the place of the spec that says so."""
+    def budgets(self, num_params: int, size: float) -> list[tuple[float, tuple[str | int, ...]]]:
+        """Tokens of each run of a model with `num_params` parameters, with the place of the spec that says so.
+
+        size: its target, which laws are of, so that they give the same for all contenders.
+        """
         name, scale, value = (
             ("tokens", 1.0, self.tokens)
             if self.tokens is not None
             else ("tokens_per_param", float(num_params), self.tokens_per_param)
         )
+        if isinstance(value, Law):
+            return [(scale * value.power_law.at(size), ("scan", name))]
         if isinstance(value, list):
             return [(scale * one, ("scan", name, index)) for index, one in enumerate(value)]
         return [(scale * (value or 0.0), ("scan", name))]
 
 
 class TrainingSection(Section):
-    """The protocol that all contenders share."""
+    """The protocol that all contenders share, and the recipe of those that have none of their own."""
 
     seq_len: PositiveInt = Field(le=1_048_576)
     """The context, in tokens."""
@@ -194,8 +305,9 @@ class TrainingSection(Section):
     """Tokens a step: for all sizes, a list with one for each, or a power law of N."""
     learning_rate: LearningRate
     """Peak rate: for all sizes, a list, `kaplan` (their rule), a power law of N, or tuned."""
-    schedule: ScheduleSettings = ScheduleSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSection = ScheduleSection()
+    optimizer: OptimizerSlot = UnresolvedOptimizer()
+    """AdamW unless a `kind` says otherwise."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of parameters and activations; bf16 keeps fp32 copies in the optimiser."""
 

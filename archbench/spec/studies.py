@@ -18,10 +18,10 @@ from pydantic import (
 
 from archbench.errors import nearest
 from archbench.results.transfer import FINETUNE
-from archbench.spec.identity import EarlyStopping, ScheduleSettings
+from archbench.spec.identity import EarlyStopping
 from archbench.spec.rates import BatchTokens, Rate
 from archbench.spec.section import TAG_PREFIX, Section
-from archbench.spec.settings import Name, Tokens, one_or_several, rising
+from archbench.spec.settings import Name, ScheduleSection, Tokens, one_or_several, rising
 
 MAX_CELLS = 64
 """Entries of any list of a study."""
@@ -44,7 +44,7 @@ class StudySection(Section):
     """Those that take part; all of the spec's if none is named."""
     seeds: PositiveInt = Field(1, le=100)
     """Runs of each cell of the study, alike but for their seed."""
-    schedule: ScheduleSettings | None = None
+    schedule: ScheduleSection | None = None
     """Of the study's runs, where it is not `training.schedule`."""
 
 

@@ -11,12 +11,14 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpus
-from archbench.registry import Registry, plugin_versions
+from archbench.numerics import NUMERICS
+from archbench.registry import Registered, Registry
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import (
     DataIdentity,
     EvaluationSettings,
     ExecutionSettings,
+    Role,
     RunFacts,
     RunIdentity,
     RunPlan,
@@ -24,6 +26,7 @@ from archbench.spec.identity import (
     StartingPoint,
     TrainingSettings,
 )
+from archbench.spec.versions import component_identity, installed_libraries, required
 from archbench.units import kaplan_train_flops
 
 _WORDS = ("the", "model", "scale", "loss", "law", "token", "layer", "memory", "hash", "data", "falls", "of")
@@ -89,18 +92,29 @@ def plan_small_run(
         "peak_learning_rate": 3e-3,
         "schedule": ScheduleSettings(warmup_steps=3),
     }
+    settings |= training or {}
+    optimizer = {"kind": "adamw", **settings.get("optimizer", {})}
+    optimizers = registry.optimizers[str(optimizer["kind"])]
+    settings["optimizer"] = optimizers.config.model_validate(optimizer).model_dump(mode="json")
+    components: dict[Role, Registered[Any]] = {
+        "architecture": architectures,
+        "objective": objectives,
+        "optimizer": optimizers,
+    }
     identity = RunIdentity(
         architecture=config.model_dump(mode="json"),
         dims=dims,
         objective=goal.model_dump(mode="json"),
         data=DataIdentity(**{"corpus_hash": corpus.corpus_hash, "order": "stream", **(data or {})}),
-        training=TrainingSettings(**{**settings, **(training or {})}),
+        training=TrainingSettings(**settings),
         evaluation=EvaluationSettings(
             **{"tokens": 1024, "points": 4, "prefix_audit_positions": 8, **(evaluation or {})}
         ),
         seed=seed,
         start=start,
-        plugin_versions=plugin_versions((architectures, objectives)),
+        numerics=NUMERICS,
+        components={role: component_identity(entry) for role, entry in components.items()},
+        libraries=required(installed_libraries(components.values())),
     )
     share = goal.predicted_fraction(seq_len)
     plan = RunPlan(

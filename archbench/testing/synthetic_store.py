@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from archbench.contracts.architecture import ModelDims
+from archbench.numerics import NUMERICS
 from archbench.results.runs import RunRecord
 from archbench.runs.records import Outcome, write_record, write_timings
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
@@ -38,7 +39,7 @@ def plan_of(record: RunRecord, corpus: str) -> RunPlan:
             training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
             evaluation=EvaluationSettings(),
             seed=record.seed,
-            plugin_versions={"archbench": "0.1.0"},
+            numerics=NUMERICS,
         ),
         facts=RunFacts(
             track=record.track,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +17,16 @@ from archbench.data.batches import TrainingBatches
 from archbench.data.corpus import Corpus, open_corpus
 from archbench.errors import DataError, PluginError, SpecError
 from archbench.hookspecs import PROJECT_NAME
-from archbench.registry import Catalog, Registered, Registry, plugin_versions
+from archbench.numerics import NUMERICS
+from archbench.registry import Catalog, Registered, Registry
 from archbench.runs.directory import RunDirectory
-from archbench.spec.identity import RunIdentity, RunPlan
+from archbench.spec.identity import Role, RunIdentity, RunPlan
+from archbench.spec.versions import component_identity, installed_libraries
 from archbench.training.claims import check_claims
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import EvaluationSet, load_evaluation_set
 from archbench.training.noise_scale import NoiseMeter
+from archbench.training.parameters import ModuleParameters, table_names
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.ranks import ALONE, Ranks
 from archbench.training.starting_weights import load_starting_weights
@@ -57,9 +61,10 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     Raises PluginError, SpecError or DataError where the installed components or the corpus are not those planned for.
     """
     identity, execution = plan.identity, plan.execution
+    _check_versions(identity, registry)
     architecture = _component(registry.architectures, identity.architecture)
     objective = _component(registry.objectives, identity.objective)
-    _check_versions(identity, registry)
+    optimizer = _component(registry.optimizers, identity.training.optimizer)
     _check_pair(architecture, objective, identity)
     if execution.nproc != ranks.size:
         raise SpecError(
@@ -69,6 +74,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     device = choose_device(execution.device)
     settings = engine_settings(
         identity.training,
+        optimizer,
         seq_len=identity.dims.seq_len,
         micro_batch_rows=execution.micro_batch_rows,
         zero_stage=execution.zero_stage,
@@ -86,6 +92,8 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     module = _build(plan, architecture, objective)
     if identity.start is not None:
         load_starting_weights(module, architecture, plan, directory)
+
+    parameters = ModuleParameters(module, partial(table_names, module, architecture, objective, identity.dims))
 
     # A copy from before the engine wraps the module.
     measured = identity.evaluation.noise_scale_every > 0
@@ -118,7 +126,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
         ),
         evaluation_set=evaluation_set(corpus),
         other_evaluation_sets={name: evaluation_set(other) for name, other in others.items()},
-        engine=TrainingEngine(module, identity.training.optimizer, settings, device),
+        engine=TrainingEngine(module, partial(optimizer.build, parameters), settings, device),
         settings=settings,
         device=device,
         ranks=ranks,
@@ -148,28 +156,44 @@ def _component(catalog: Catalog[T], content: Mapping[str, Any]) -> T:
         ) from error
 
 
-def components_of(
-    identity: RunIdentity, registry: Registry
-) -> tuple[Registered[ArchitectureConfig], Registered[ObjectiveConfig]]:
-    """The architecture and the objective that the run is made of. Raises PluginError where one is not registered."""
-    return (
-        registry.architectures[str(identity.architecture["kind"])],
-        registry.objectives[str(identity.objective["kind"])],
-    )
+def components_of(identity: RunIdentity, registry: Registry) -> dict[Role, Registered[Any]]:
+    """What computes in the run, by its role. Raises PluginError where a component is not registered."""
+    return {
+        "architecture": registry.architectures[str(identity.architecture["kind"])],
+        "objective": registry.objectives[str(identity.objective["kind"])],
+        # Identities of format 1 do not say which optimizer: they had one.
+        "optimizer": registry.optimizers[str(identity.training.optimizer.get("kind", "adamw"))],
+    }
 
 
 def _from_strangers(identity: RunIdentity, registry: Registry) -> bool:
-    return any(entry.distribution != PROJECT_NAME for entry in components_of(identity, registry))
+    components = components_of(identity, registry)
+    return any(components[role].distribution != PROJECT_NAME for role in ("architecture", "objective"))
 
 
 def _check_versions(identity: RunIdentity, registry: Registry) -> None:
-    for distribution, version in plugin_versions(components_of(identity, registry)).items():
-        planned = identity.plugin_versions.get(distribution, version)
-        if planned != version:
+    """Raises PluginError where what is installed would compute other numbers than the run was planned with."""
+    remedy = "run the scan's command again, it plans anew"
+    if identity.format == 1:
+        raise PluginError(
+            "its identity is of format 1, of archbench 0.1.0, which does not say what computes its numbers; " + remedy
+        )
+    if identity.numerics != NUMERICS:
+        raise PluginError(f"the run was planned for numerics {identity.numerics}, here are {NUMERICS}; {remedy}")
+    components = components_of(identity, registry)
+    for role, entry in components.items():
+        planned, here = identity.components.get(role), component_identity(entry)
+        if planned != here:
+            was = "none" if planned is None else planned.in_words()
             raise PluginError(
-                f"{distribution}: the run was planned with version {planned}, installed is {version}; "
-                "run the scan's command again, it plans anew"
+                f"{role} {entry.config.kind_name()!r}: the run was planned with {was}, installed is "
+                f"{here.in_words()}; {remedy}"
             )
+    for name, installed in installed_libraries(components.values()).items():
+        if installed is None:
+            raise PluginError(f"{name}: is not installed, and the run computes with it; pip install {name}")
+        if (library := identity.libraries.get(name)) != installed:
+            raise PluginError(f"{name}: the run was planned with version {library}, installed is {installed}; {remedy}")
 
 
 def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, identity: RunIdentity) -> None:

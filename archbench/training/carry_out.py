@@ -261,9 +261,9 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
         if keeping:
             lease.check()
             keep_weights(directory, plan.identity.run_id, weights, lease.held)
-        architecture, objective = components_of(plan.identity, attempt.registry)
+        components = components_of(plan.identity, attempt.registry)
         measured = _measured(plan, cut, assembly, progress) | {
-            "plugins": {"architecture": architecture.origin(), "objective": objective.origin()},
+            "plugins": {role: component.origin() for role, component in components.items()},
             "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
@@ -333,7 +333,7 @@ def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Prog
     return {
         "hardware": hardware(assembly.device),
         "host": platform.node(),
-        "versions": versions(plan.identity.plugin_versions),
+        "versions": versions(plan.identity.distributions),
         "threads": plan.execution.threads,
         "nproc": plan.execution.nproc,
         "zero_stage": assembly.engine.zero_stage,

@@ -5,7 +5,7 @@ The rest of archbench sees `TrainingEngine`: forward, backward, step, and the te
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from archbench.contracts.objective import LossParts, ObjectiveConfig
+from archbench.contracts.optimizer import RATE_FACTOR, OptimizerConfig
 from archbench.errors import SpecError, StoreError
 from archbench.launch_variables import forget_launchers
 from archbench.nn.language_model import LanguageModel, State
-from archbench.spec.identity import OptimizerSettings, TrainingSettings
+from archbench.spec.identity import TrainingSettings
 from archbench.training.spread import SpreadWeights, follow_masters, masters
+from archbench.training.zero_stage import stage_in_use, unserved_stage
 
 
 class TrainedModule(nn.Module):
@@ -64,9 +66,20 @@ class EngineSettings:
 
 
 def engine_settings(
-    training: TrainingSettings, *, seq_len: int, micro_batch_rows: int | None, zero_stage: int, nproc: int = 1
+    training: TrainingSettings,
+    optimizer: OptimizerConfig,
+    *,
+    seq_len: int,
+    micro_batch_rows: int | None,
+    zero_stage: int,
+    nproc: int = 1,
 ) -> EngineSettings:
-    """The settings of one rank of `nproc`. Raises SpecError where the batch cannot be cut as asked."""
+    """The settings of one rank of `nproc`.
+
+    Raises SpecError where the batch cannot be cut as asked, or the optimizer serves no such stage of ZeRO.
+    """
+    if (problem := unserved_stage(optimizer, training.precision, zero_stage)) is not None:
+        raise SpecError(problem)
     rows, rest = divmod(training.batch_tokens, seq_len)
     if rest:
         raise SpecError(
@@ -78,7 +91,7 @@ def engine_settings(
     if rows // nproc % micro:
         whose = "the batch's" if nproc == 1 else f"each of {nproc} ranks'"
         raise SpecError(f"execution.micro_batch_rows: got {micro}, expected a divisor of {whose} {rows // nproc} rows")
-    return EngineSettings(rows, micro, training.precision, zero_stage, training.optimizer.max_grad_norm, nproc)
+    return EngineSettings(rows, micro, training.precision, zero_stage, optimizer.max_grad_norm, nproc)
 
 
 def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
@@ -87,8 +100,7 @@ def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
     bf16 always runs at ZeRO stage 1 or higher: at stage 0 DeepSpeed's first Adam update is 0.735 of the rate. The
     module itself is cast; autocast around the forward pass would corrupt the gradients of reversible layers.
     """
-    bf16 = settings.precision == "bf16"
-    stage = max(1, settings.zero_stage) if bf16 else settings.zero_stage
+    stage = stage_in_use(settings.precision, settings.zero_stage)
     return {
         "train_batch_size": settings.rows,
         "train_micro_batch_size_per_gpu": settings.micro_batch_rows,
@@ -96,8 +108,10 @@ def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
         # Without ZeRO `TrainingEngine` clips: DeepSpeed would take the parameters one by one, and send the norm through
         # the process group although there is nobody to share it with. ZeRO clips its own flat gradients.
         "gradient_clipping": settings.max_grad_norm if stage > 0 else 0.0,
-        "bf16": {"enabled": bf16},
+        "bf16": {"enabled": settings.precision == "bf16"},
         "zero_optimization": {"stage": stage} | (_SPREAD if stage == 3 else {}),
+        # Optimizers say themselves which stages they serve; DeepSpeed knows a few by name.
+        **({"zero_allow_untested_optimizer": True} if stage > 0 else {}),
         # Timers synchronise with the device in every step.
         "wall_clock_breakdown": False,
         "timers": {"throughput": {"enabled": False}},
@@ -111,22 +125,6 @@ _SPREAD = {
     # In elements. By default DeepSpeed sets two gigabytes aside for gradients on their way.
     "reduce_bucket_size": 25_000_000,
 }
-
-
-def adamw(module: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW over all trainable parameters; weight decay spares vectors and scalars (norms, biases)."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=0.0,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-        fused=True,
-    )
 
 
 _served: set[str] = set()
@@ -168,8 +166,13 @@ class TrainingEngine:
     """One run's module and optimiser under DeepSpeed. Closing it frees what it holds on the device."""
 
     def __init__(
-        self, module: TrainedModule, optimizer: OptimizerSettings, settings: EngineSettings, device: torch.device
+        self,
+        module: TrainedModule,
+        make_optimizer: Callable[[], torch.optim.Optimizer],
+        settings: EngineSettings,
+        device: torch.device,
     ) -> None:
+        """make_optimizer: gives the optimizer of the parameters of `module`, once they are on `device`."""
         start_deepspeed(device)
         import deepspeed
 
@@ -180,9 +183,8 @@ class TrainingEngine:
         if self._spread is not None:
             for part in module.model.recomputing():
                 deepspeed.utils.set_z3_leaf_module(part, True)
-        self._engine, _, _, _ = deepspeed.initialize(
-            model=module, optimizer=adamw(module.to(device), optimizer), config=self._config
-        )
+        module.to(device)
+        self._engine, _, _, _ = deepspeed.initialize(model=module, optimizer=make_optimizer(), config=self._config)
         self._parameters = list(module.parameters())
         if self.zero_stage == 0 and settings.nproc == 1:
             # Nobody to share gradients with: saves copying all of them in every step. ZeRO does its work in there.
@@ -233,7 +235,7 @@ class TrainingEngine:
         norm: Tensor | float | None = None
         if boundary:
             for group in self._engine.optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group.get(RATE_FACTOR, 1.0)
             if self.zero_stage == 0:
                 norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
         self._engine.step()

@@ -66,7 +66,7 @@ def export_model(directory: RunDirectory, registry: Registry, folder: Path) -> E
         "dims": plan.identity.dims.model_dump(),
         "attention": objective.attention.value,
         "objective": dict(plan.identity.objective),
-        "plugin_versions": dict(plan.identity.plugin_versions),
+        "plugin_versions": plan.identity.distributions,
     }
     write_atomically(folder / CONFIG, to_json(content))
     theirs = _of_transformers(model, architecture, plan.identity.dims)

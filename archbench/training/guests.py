@@ -41,7 +41,7 @@ class Guests:
             plan = directory.read_plan()
         except StoreError:  # carrying the run out meets the same problem, and tells it
             return self._registries[frozenset()]
-        strangers = frozenset(plan.identity.plugin_versions) - {PROJECT_NAME}
+        strangers = frozenset(plan.identity.distributions) - {PROJECT_NAME}
         if strangers:
             self._before = _prepared(plan)
         if strangers not in self._registries:

@@ -45,6 +45,7 @@ class AlbertConfig(TransformerConfig):
     embedding_size: PositiveInt = 128
     """Width of token, position and segment embeddings, which one matrix maps to the model's; half of that at most."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "ALBERT: BERT's encoder with one block shared by all layers and factorised embeddings"
     num_token_types: ClassVar[int] = 2
     """Segments told apart."""

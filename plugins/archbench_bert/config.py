@@ -31,6 +31,7 @@ class BertConfig(EncoderConfig):
 
     kind: Literal["bert"] = "bert"
 
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = (
         "BERT: encoder with segments, post-norm and a prediction head; bidirectional or under a causal mask"
     )

@@ -26,6 +26,7 @@ class Gpt2Config(TransformerConfig):
 
     kind: Literal["gpt2"] = "gpt2"
 
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "GPT-2: decoder with learned positions, pre-norm, tied embeddings"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL, Attention.PREFIX})
     source: ClassVar[Source] = Source(

@@ -35,6 +35,7 @@ class LlamaConfig(LadderConfig):
     norm_eps: PositiveFloat = 1e-5
     """Added to the mean square in RMSNorm."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "Llama: rotary positions, RMSNorm, SwiGLU, grouped-query attention"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
     source: ClassVar[Source] = Source(

@@ -36,6 +36,7 @@ class ModernBertConfig(TransformerConfig):
     global_every: PositiveInt = 3
     """The first layer and every `global_every`-th from there see the whole context, the others their window."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "ModernBERT: encoder with rotary positions, GeGLU, no biases, two layers in three local"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.BIDIRECTIONAL})
     source: ClassVar[Source] = Source(

@@ -22,6 +22,7 @@ class ReformerConfig(LadderConfig):
     ff_chunks: PositiveInt = 1
     """Pieces of the sequence that the feed-forward layer takes one after another: saves memory, changes no result."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("reformer-pytorch",)
     summary: ClassVar[str] = "LSH attention and reversible layers (Kitaev et al. 2020)"
     source: ClassVar[Source] = Source(
         paper="Kitaev et al. 2020, Reformer: The Efficient Transformer, arXiv 2001.04451",

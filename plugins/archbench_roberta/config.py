@@ -31,6 +31,7 @@ class RobertaConfig(EncoderConfig):
 
     kind: Literal["roberta"] = "roberta"
 
+    libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "RoBERTa: BERT's network without segments; bidirectional or under a causal mask"
     num_token_types: ClassVar[int] = 1
     """RoBERTa keeps BERT's segment embedding with one row, added to every position."""

@@ -18,6 +18,7 @@ class TransformerXLConfig(LadderConfig):
     mem_len: PositiveInt | None = None
     """Positions of the memory in each layer, in training and in evaluation; None: as many as a segment has."""
 
+    libraries: ClassVar[tuple[str, ...]] = ("x-transformers",)
     summary: ClassVar[str] = "segment recurrence with relative attention (Dai et al. 2019)"
     source: ClassVar[Source] = Source(
         paper="Dai et al. 2019, Transformer-XL: Attentive Language Models Beyond a Fixed-Length Context,"

@@ -10,7 +10,7 @@ import pytest
 from archbench.errors import PluginError
 from archbench.host import Host, load_host
 from archbench.plugin_sources import file_version, import_file, module_files, source_sha256
-from archbench.registry import plugin_versions
+from archbench.spec.versions import component_identity
 
 DATASET = """
 from typing import Literal
@@ -140,12 +140,10 @@ def test_a_file_that_fails_leaves_no_module_behind(tmp_path: Path) -> None:
     assert set(sys.modules) == before
 
 
-def test_several_files_of_one_run_are_all_in_its_identity(tmp_path: Path) -> None:
-    files = [write(tmp_path / f"{name}.py", name) for name in ("one", "two")]
-    registered = [load_host([], files=files).registry.datasets[name] for name in ("one", "two")]
-    (joined,) = plugin_versions(registered).values()
-    assert joined == "+".join(sorted(file_version(path) for path in files))
-    assert plugin_versions(registered[:1]) == {"file": file_version(files[0])}
+def test_a_file_is_known_to_run_ids_by_the_hash_of_its_source(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.py", "mine")
+    identity = component_identity(load_host([], files=[path]).registry.datasets["mine"])
+    assert identity.model_dump() == {"numerics": 1, "distribution": "file", "version": file_version(path)}
 
 
 def test_the_origin_of_a_file_names_no_folder_and_that_of_a_package_hashes_all_of_it(tmp_path: Path) -> None:

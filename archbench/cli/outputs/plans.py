@@ -29,6 +29,9 @@ class PlannedRow:
     embedding_params: int
     dims: dict[str, int]
     peak_learning_rate: float
+    warmup_steps: int
+    optimizer: dict[str, Any]
+    """Its settings, `kind` included, as numbers."""
     tokens: int
     unique_tokens: int
     batch_tokens: int
@@ -38,6 +41,18 @@ class PlannedRow:
     estimated_seconds: float
     estimate_is_measured: bool
     """Whether the rate is that of finished runs of the architecture."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedContender:
+    """What a contender has that others of the scan do not."""
+
+    name: str
+    training: dict[str, Any]
+    """What it says of its training for itself: rate, schedule, optimizer; empty where that is the spec's."""
+    as_published: bool
+    not_kept: list[str]
+    """Settings common to all that its architecture cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,7 @@ class PlanOutput:
     disk_bytes_left: int
     workers: int
     """Runs that go on at once."""
+    contenders: list[PlannedContender]
     runs: list[PlannedRow]
 
 

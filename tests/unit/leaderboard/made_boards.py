@@ -10,6 +10,7 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.page_cache import PageCache
+from archbench.numerics import NUMERICS
 from archbench.results.runs import RunRecord
 from archbench.runs.sealed import seal
 from archbench.spec.identity import DataIdentity, EvaluationSettings, RunIdentity, TrainingSettings
@@ -28,7 +29,7 @@ def identified(record: RunRecord, corpus: str = "c" * 64) -> RunRecord:
         training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
         evaluation=EvaluationSettings(),
         seed=record.seed,
-        plugin_versions={"archbench": "0.1.0"},
+        numerics=NUMERICS,
     )
     return replace(record, run_id=identity.run_id, details={"identity": identity.model_dump(mode="json")})
 

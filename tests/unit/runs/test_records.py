@@ -7,6 +7,7 @@ import pytest
 
 from archbench.contracts.architecture import ModelDims
 from archbench.errors import StoreError
+from archbench.numerics import NUMERICS
 from archbench.results.runs import CurvePoint, PrefixAudit, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import acquire
@@ -31,7 +32,7 @@ PLAN = RunPlan(
         training=TrainingSettings(batch_tokens=128, total_steps=10, peak_learning_rate=1e-3),
         evaluation=EvaluationSettings(),
         seed=7,
-        plugin_versions={"archbench": "0.1.0"},
+        numerics=NUMERICS,
     ),
     facts=RunFacts(
         track="causal",

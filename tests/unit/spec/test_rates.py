@@ -8,7 +8,7 @@ import pytest
 from archbench.errors import SpecError
 from archbench.host import default_host
 from archbench.spec.models import Spec, spec_from_yaml
-from archbench.spec.rates import PowerLaw, PowerLawBatch, PowerLawRate, TunedRate, TuneSettings, given_batch, given_rate
+from archbench.spec.rates import Law, PowerLaw, TunedRate, TuneSettings, given_batch, given_rate
 from archbench.spec.yaml_loader import parse_yaml
 
 TEXT = """\
@@ -49,7 +49,7 @@ def settings_of(spec: Spec) -> TuneSettings:
 def test_a_tuned_rate_says_where_its_grid_lies() -> None:
     tune = settings_of(spec_of(tuned("{around: {power_law: {coefficient: 0.5, exponent: -0.43}}, span: 8, trials: 7}")))
     assert tune.mode == "per_size"
-    assert isinstance(tune.around, PowerLawRate)
+    assert isinstance(tune.around, Law)
     assert [rung.count for rung in tune.halving()] == [7, 4]
     assert tune.grid(1e-3)[0] == pytest.approx(1e-3 / 8)
 
@@ -89,7 +89,7 @@ def test_a_mistake_in_the_batch_is_told_with_its_place(batch: str, message: str)
 def test_a_batch_may_be_a_list_or_a_law_of_the_target_size() -> None:
     assert given_batch(4096, 1, 2e4, 128) == 4096
     assert given_batch([1024, 2048], 1, 2e4, 128) == 2048
-    law = PowerLawBatch(power_law=PowerLaw(coefficient=20.0, exponent=0.5))
+    law = Law(power_law=PowerLaw(coefficient=20.0, exponent=0.5))
     assert given_batch(law, 0, 1e4, 128) == 2048  # 2000 tokens in whole rows
     assert given_batch(law, 0, 1.0, 128) == 128  # never less than one row
 
@@ -98,6 +98,6 @@ def test_rates_follow_their_form() -> None:
     assert given_rate(3e-3, 2, 10_000) == 3e-3
     assert given_rate([1e-3, 2e-3], 1, 10_000) == 2e-3
     assert given_rate("kaplan", 0, 10_000) == pytest.approx(0.003239 - 0.0001395 * math.log(1e4))
-    law = PowerLawRate(power_law=PowerLaw(coefficient=0.5, exponent=-0.43))
+    law = Law(power_law=PowerLaw(coefficient=0.5, exponent=-0.43))
     assert given_rate(law, 0, 10_000) == pytest.approx(0.5 * 1e4**-0.43)
-    assert given_rate(PowerLawRate(power_law=PowerLaw(coefficient=1.0, exponent=1e6)), 0, 10_000) == math.inf
+    assert given_rate(Law(power_law=PowerLaw(coefficient=1.0, exponent=1e6)), 0, 10_000) == math.inf

@@ -1,5 +1,6 @@
 """Specs under the components that are really installed; whatever is wrong names its line."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,12 @@ def test_a_spec_resolves_its_components_by_kind() -> None:
     gpt2, masked = spec.contenders
     assert gpt2.objective.kind == "causal_lm"
     assert masked.objective.model_dump()["masking"] == "dynamic"
-    assert masked.plugin_versions.keys() == {"archbench"}
+    assert {role: one.model_dump() for role, one in masked.components.items()} == {
+        "architecture": {"numerics": 1},
+        "objective": {"numerics": 1},
+        "optimizer": {"numerics": 1},
+    }
+    assert masked.libraries == {"transformers": version("transformers")}
     assert [spec.scan.seeds.count(index) for index in range(3)] == [3, 3, 1]
     assert spec.executor is None
 

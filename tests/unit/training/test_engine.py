@@ -3,30 +3,34 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from archbench.builtins.objectives.causal_lm import CausalLmConfig
+from archbench.builtins.optimizers.adamw import AdamWConfig
+from archbench.builtins.optimizers.muon import MuonConfig
 from archbench.contracts.architecture import Attention, ModelDims
+from archbench.contracts.optimizer import OptimizerConfig
 from archbench.errors import SpecError, StoreError
-from archbench.spec.identity import OptimizerSettings, TrainingSettings
+from archbench.spec.identity import TrainingSettings
 from archbench.training.engine import (
     EngineSettings,
     TrainedModule,
     TrainingEngine,
-    adamw,
     deepspeed_config,
     engine_settings,
 )
+from archbench.training.parameters import ModuleParameters, table_names
 from archbench_gpt2.config import Gpt2Config
 from archbench_reformer.config import ReformerConfig
 
 CPU = torch.device("cpu")
 DIMS = ModelDims(vocab_size=264, seq_len=32, d_model=16, n_layers=2, n_heads=2, d_ff=64)
-PLAIN_ADAM = OptimizerSettings(weight_decay=0.0, epsilon=1e-12, max_grad_norm=1e9)
-SMOOTH_ADAM = OptimizerSettings(weight_decay=0.0, epsilon=1e-3, max_grad_norm=1e9)
+PLAIN_ADAM = AdamWConfig(weight_decay=0.0, epsilon=1e-12, max_grad_norm=1e9)
+SMOOTH_ADAM = AdamWConfig(weight_decay=0.0, epsilon=1e-3, max_grad_norm=1e9)
 """Without a large epsilon, Adam turns rounding of a gradient that is zero (attention's key bias) into a full update."""
 
 
@@ -35,12 +39,21 @@ def build(
     micro: int = 4,
     precision: str = "fp32",
     zero_stage: int = 0,
-    optimizer: OptimizerSettings = PLAIN_ADAM,
+    optimizer: OptimizerConfig = PLAIN_ADAM,
     max_grad_norm: float = 1e9,
 ) -> TrainingEngine:
     torch.manual_seed(0)
     module = TrainedModule(Gpt2Config().build(DIMS, Attention.CAUSAL), None, CausalLmConfig())
-    return TrainingEngine(module, optimizer, EngineSettings(rows, micro, precision, zero_stage, max_grad_norm), CPU)
+    settings = EngineSettings(rows, micro, precision, zero_stage, max_grad_norm)
+    return TrainingEngine(module, lambda: made(optimizer, module), settings, CPU)
+
+
+def made(optimizer: OptimizerConfig, module: nn.Module) -> torch.optim.Optimizer:
+    def find_tables() -> set[str]:
+        assert isinstance(module, TrainedModule)
+        return table_names(module, Gpt2Config(), module.objective, DIMS)
+
+    return optimizer.build(ModuleParameters(module, find_tables))
 
 
 def batch(rows: int = 4, seed: int = 1) -> dict[str, Tensor]:
@@ -87,7 +100,7 @@ def test_gradients_are_clipped_once_a_step(zero_stage: int, micro: int) -> None:
     engine = build(micro=micro, zero_stage=zero_stage, optimizer=SMOOTH_ADAM, max_grad_norm=limit)
     torch.manual_seed(0)
     plain = TrainedModule(Gpt2Config().build(DIMS, Attention.CAUSAL), None, CausalLmConfig())
-    optimizer = adamw(plain, SMOOTH_ADAM)
+    optimizer = made(SMOOTH_ADAM, plain)
     for seed in range(2):
         take_step(engine, seed)
         (plain(batch(4, seed), None).nats / (4 * 32)).backward()
@@ -102,6 +115,42 @@ def test_gradients_are_clipped_once_a_step(zero_stage: int, micro: int) -> None:
         # Rounding of fp32 sums in another order, through two updates of at most 1e-3.
         torch.testing.assert_close(mine[name], expected.detach(), atol=2e-6, rtol=1e-5)
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("precision", "zero_stage", "message"),
+    [
+        ("fp32", 1, "execution.zero_stage: got 1; optimizer 'muon' serves ZeRO stage 0 alone: choose 0, or optimizer"),
+        ("bf16", 0, "training.precision: got bf16, which is trained at ZeRO stage 1; optimizer 'muon' serves ZeRO"),
+    ],
+)
+def test_a_stage_that_the_optimizer_cannot_serve_is_refused_in_one_line(
+    precision: Literal["fp32", "bf16"], zero_stage: int, message: str
+) -> None:
+    training = TrainingSettings(batch_tokens=128, total_steps=1, peak_learning_rate=1e-3, precision=precision)
+    with pytest.raises(SpecError, match=f"^{message}"):
+        engine_settings(training, MuonConfig(), seq_len=32, micro_batch_rows=None, zero_stage=zero_stage)
+
+
+def test_muon_goes_on_from_a_checkpoint_with_the_same_bits_and_at_its_own_rates() -> None:
+    optimizer = MuonConfig(adamw_rate_factor=0.5)
+    engine = build(optimizer=optimizer)
+    for seed in range(3):
+        take_step(engine, seed, rate=1e-2)
+    assert {group["lr"] for group in engine._engine.optimizer.param_groups} == {1e-2, 5e-3}
+    stored = engine.tensors()
+    kept = {name.rpartition(".")[2] for name in stored if name.startswith("optimizer.")}
+    assert kept == {"momentum_buffer", "exp_avg", "exp_avg_sq", "step"}
+    other = build(optimizer=optimizer)
+    other.restore(stored)
+    for seed in range(3, 6):
+        take_step(engine, seed)
+        take_step(other, seed)
+    expected, resumed = engine.tensors(), other.tensors()
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    engine.close()
+    other.close()
 
 
 def test_bf16_is_raised_to_zero_stage_1() -> None:
@@ -126,6 +175,7 @@ def test_settings_that_cannot_be_carried_out_are_refused(changes: dict[str, int]
     with pytest.raises(SpecError, match=message):
         engine_settings(
             training,
+            AdamWConfig(),
             seq_len=32,
             micro_batch_rows=changes.get("micro_batch_rows"),
             zero_stage=0,
@@ -134,7 +184,7 @@ def test_settings_that_cannot_be_carried_out_are_refused(changes: dict[str, int]
 
 
 def test_weight_decay_spares_vectors() -> None:
-    optimizer = adamw(nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2)), OptimizerSettings(weight_decay=0.3))
+    optimizer = made(AdamWConfig(weight_decay=0.3), nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2)))
     shapes = {group["weight_decay"]: [tuple(p.shape) for p in group["params"]] for group in optimizer.param_groups}
     assert shapes == {0.3: [(2, 3)], 0.0: [(2,), (2,), (2,)]}
 
@@ -165,7 +215,7 @@ def test_engine_equals_plain_torch(zero_stage: int) -> None:
     torch.manual_seed(0)
     model = Gpt2Config().build(DIMS, Attention.CAUSAL)
     plain = TrainedModule(model, None, CausalLmConfig())
-    optimizer = adamw(plain, SMOOTH_ADAM)
+    optimizer = made(SMOOTH_ADAM, plain)
     for seed in range(5):
         take_step(engine, seed)
         (plain(batch(4, seed), None).nats / (4 * 32)).backward()
@@ -237,7 +287,8 @@ def test_no_pass_of_a_reversible_model_runs_under_autocast() -> None:
                 lambda _module, _inputs, output: seen.append((torch.is_autocast_enabled("cpu"), output.dtype))
             )
     trained = TrainedModule(model, None, CausalLmConfig())
-    engine = TrainingEngine(trained, PLAIN_ADAM, EngineSettings(4, 4, "bf16", 0, 1e9), CPU)
+    settings = EngineSettings(4, 4, "bf16", 0, 1e9)
+    engine = TrainingEngine(trained, lambda: made(PLAIN_ADAM, trained), settings, CPU)
     parts = engine.forward(batch(), None)
     in_forward = len(seen)
     engine.backward(parts.nats / 128)
@@ -255,11 +306,13 @@ import torch
 from archbench.training.engine import *
 from archbench.builtins.objectives.causal_lm import CausalLmConfig
 from archbench.contracts.architecture import Attention, ModelDims
-from archbench.spec.identity import OptimizerSettings
+from archbench.builtins.optimizers.adamw import AdamWConfig
+from archbench.training.parameters import ModuleParameters
 from archbench_gpt2.config import Gpt2Config
 dims = ModelDims(vocab_size=264, seq_len=32, d_model=16, n_layers=2, n_heads=2, d_ff=64)
 module = TrainedModule(Gpt2Config().build(dims, Attention.CAUSAL), None, CausalLmConfig())
-TrainingEngine(module, OptimizerSettings(), EngineSettings(4, 4, "fp32", 0, 1.0), torch.device("cpu"))
+make = lambda: AdamWConfig().build(ModuleParameters(module, set))
+TrainingEngine(module, make, EngineSettings(4, 4, "fp32", 0, 1.0), torch.device("cpu"))
 from deepspeed import comm
 print(json.dumps({"operator": repr(comm.comm.cdb.shm_comm_op)}))
 """

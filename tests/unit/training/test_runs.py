@@ -18,7 +18,7 @@ from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DiskRefused
 from archbench.runs.lease import LeaseLost, acquire, read_lease
 from archbench.runs.records import Outcome, read_record
-from archbench.spec.identity import ScheduleSettings
+from archbench.spec.identity import ComponentIdentity, ScheduleSettings
 from archbench.testing.small_runs import StopAfter
 from archbench.training import carry_out as carry_out_module
 from archbench.training import checkpoint, loop
@@ -244,17 +244,34 @@ def test_only_the_newest_two_checkpoints_are_kept(plan: Any, train_to_end: Any) 
     assert sorted(path.name for path in directory.checkpoints_dir.iterdir()) == ["step-0000000005", "step-0000000006"]
 
 
+OTHERS = {role: ComponentIdentity(numerics=1) for role in ("architecture", "objective", "optimizer")}
+OTHERS["architecture"] = ComponentIdentity(numerics=1, distribution="demo", version="1.0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"numerics": 99}, "the run was planned for numerics 99, here are "),
+        (
+            {"components": OTHERS},
+            "architecture 'gpt2': the run was planned with demo 1.0, numerics 1, installed is num",
+        ),
+        ({"libraries": {"transformers": "0.1"}}, "transformers: the run was planned with version 0.1, installed is "),
+        ({"format": 1, "numerics": None, "components": {}, "libraries": {}, "plugin_versions": {}}, "its identity is"),
+    ],
+)
 def test_components_that_changed_since_planning_fail_the_run_in_one_line(
-    plan: Any, train_to_end: Any, tmp_path: Path
+    plan: Any, train_to_end: Any, changes: dict[str, Any], reason: str
 ) -> None:
     directory: RunDirectory = plan()
     planned = directory.read_plan()
-    identity = planned.identity.model_copy(update={"plugin_versions": {"archbench": "99.0"}})
+    identity = planned.identity.model_copy(update=changes)
     directory.write_plan(planned.model_copy(update={"identity": identity}))
     outcome: Outcome = train_to_end(directory)
     assert outcome.state is RunState.FAILED
     assert outcome.reason is not None
-    assert "planned with version 99.0" in outcome.reason
+    assert outcome.reason.startswith(reason)
+    assert outcome.reason.endswith("run the scan's command again, it plans anew")
 
 
 def test_failed_run_is_trained_again(plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch) -> None:

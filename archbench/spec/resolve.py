@@ -1,0 +1,73 @@
+"""From a component as it is written to its config, by the class that a plug-in registered for its kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from archbench.contracts.config import ComponentConfig
+from archbench.errors import PluginError
+from archbench.registry import Catalog, Registered
+from archbench.spec.problems import refuse_flags, spec_error
+from archbench.spec.settings import Unresolved
+from archbench.spec.yaml_loader import Loc, YamlFile
+
+T = TypeVar("T", bound=ComponentConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Builds components, and turns what their classes refuse into errors of the spec."""
+
+    file: YamlFile
+
+    def __call__(self, catalog: Catalog[T], written: Unresolved, loc: Loc) -> T:
+        """The config of what is written at `loc`. Raises SpecError or PluginError."""
+        registered = self.registered(catalog, written.kind, loc)
+        content = written.model_dump()
+        config = self.validated(catalog, registered, self._nested(catalog, content, loc), loc)
+        refuse_flags(self.file, content, config, loc)
+        config.stands_in(self.file.place((*loc, "kind")).folder)
+        return config
+
+    def registered(self, catalog: Catalog[T], kind: str, loc: Loc) -> Registered[T]:
+        """The component called `kind`. Raises PluginError, at `loc`, where there is none."""
+        try:
+            return catalog[kind]
+        except PluginError as error:
+            raise PluginError(f"{self.file.where((*loc, 'kind'))}: {'.'.join(map(str, loc))}.kind: {error}") from error
+
+    def validated(self, catalog: Catalog[T], registered: Registered[T], content: Any, loc: Loc) -> T:
+        """`content` as its class has it. Raises SpecError, or PluginError for what the class raises beside that."""
+        try:
+            return registered.config.model_validate(content)
+        except ValidationError as error:
+            raise spec_error(self.file, error, registered.config, loc) from error
+        except (Exception, SystemExit) as error:  # the validators of a plug-in are its own code
+            raise PluginError(
+                f"{self.file.where(loc)}: plug-in {registered.plugin!r} failed on {catalog.noun} "
+                f"{registered.config.kind_name()!r}: {type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
+
+    def _nested(self, catalog: Catalog[T], content: Any, loc: Loc) -> Any:
+        """`content` of a component, in which each mapping under a key `dataset` of a dataset has become a dataset."""
+        if catalog.noun != "dataset":
+            return content
+        if isinstance(content, list):
+            return [self._nested(catalog, value, (*loc, index)) for index, value in enumerate(content)]
+        if not isinstance(content, Mapping):
+            return content
+        return {
+            key: self._dataset(catalog, value, (*loc, key))
+            if key == "dataset" and isinstance(value, Mapping)
+            else self._nested(catalog, value, (*loc, key))
+            for key, value in content.items()
+        }
+
+    def _dataset(self, catalog: Catalog[T], content: Mapping[str, Any], loc: Loc) -> T:
+        try:
+            written = Unresolved.model_validate(content)
+        except ValidationError as error:
+            raise spec_error(self.file, error, Unresolved, loc) from error
+        return self(catalog, written, loc)
