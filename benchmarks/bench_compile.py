@@ -17,6 +17,7 @@ import torch
 from bench_training import CASES, Step, _set_rate, alternate, bare_step, fresh_module, prepare
 from torch import nn
 
+from archbench.builtins.optimizers.adamw import AdamWConfig
 from archbench.contracts.objective import IGNORE_TARGET
 from archbench.data.corpus import Corpus
 from archbench.host import default_host
@@ -25,7 +26,7 @@ from archbench.registry import Registry
 from archbench.testing.small_runs import small_corpus
 from archbench.training.assembly import Assembly
 from archbench.training.carry_out import configure_torch
-from archbench.training.engine import adamw
+from archbench.training.parameters import ModuleParameters
 
 SIZES = (2e4, 1.6e5, 2e6)
 
@@ -34,7 +35,8 @@ def compiled_step(assembly: Assembly) -> Step:
     """A step of the compiled module, on torch's operators."""
     training = assembly.plan.identity.training
     module = fresh_module(assembly)
-    optimizer = adamw(module, training.optimizer)
+    settings = AdamWConfig.model_validate(dict(training.optimizer))
+    optimizer = settings.build(ModuleParameters(module, set))
     parameters = list(module.parameters())
     module.compile()
     step_number, state = 0, None
@@ -46,7 +48,7 @@ def compiled_step(assembly: Assembly) -> Step:
         num_predictions = int((arrays["targets"] != IGNORE_TARGET).sum())
         parts = module({name: torch.from_numpy(array) for name, array in arrays.items()}, state)
         (parts.nats / num_predictions).backward()
-        nn.utils.clip_grad_norm_(parameters, training.optimizer.max_grad_norm)
+        nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         _set_rate(optimizer, training, step_number)
         optimizer.step()
         optimizer.zero_grad()

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from archbench.builtins.optimizers.adamw import AdamWConfig
 from archbench.contracts.architecture import Attention, ModelDims
 from archbench.contracts.objective import IGNORE_TARGET, model_vocab_size
 from archbench.data.corpus import Corpus
@@ -43,9 +44,10 @@ from archbench.spec.identity import TrainingSettings
 from archbench.testing.small_runs import plan_small_run, small_corpus
 from archbench.training.assembly import Assembly, assemble
 from archbench.training.carry_out import configure_torch
-from archbench.training.engine import TrainedModule, adamw
+from archbench.training.engine import TrainedModule
 from archbench.training.loop import Upkeep, train_step
 from archbench.training.measurement import Stopwatch
+from archbench.training.parameters import ModuleParameters
 from archbench.training.progress import resume
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import learning_rate
@@ -97,7 +99,8 @@ def bare_step(assembly: Assembly) -> Step:
     """The same module and loss without an engine, without bookkeeping."""
     training = assembly.plan.identity.training
     module = fresh_module(assembly)
-    optimizer = adamw(module, training.optimizer)
+    settings = AdamWConfig.model_validate(dict(training.optimizer))
+    optimizer = settings.build(ModuleParameters(module, set))
     parameters = list(module.parameters())
     place = _Place()
 
@@ -108,7 +111,7 @@ def bare_step(assembly: Assembly) -> Step:
         parts = module(batch, place.state)
         loss = parts.nats / num_predictions
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, training.optimizer.max_grad_norm)
+        nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         _set_rate(optimizer, training, place.step)
         optimizer.step()
         optimizer.zero_grad()
@@ -120,13 +123,14 @@ def bare_step(assembly: Assembly) -> Step:
 def library_step(assembly: Assembly) -> Step:
     """The library's model and loss in the loop of a tutorial."""
     training = assembly.plan.identity.training
+    settings = AdamWConfig.model_validate(dict(training.optimizer))
     module, loss_of = library_model(assembly)
     module.train()
     optimizer = torch.optim.AdamW(
         module.parameters(),
         lr=training.peak_learning_rate,
-        betas=(training.optimizer.beta1, training.optimizer.beta2),
-        weight_decay=training.optimizer.weight_decay,
+        betas=(settings.beta1, settings.beta2),
+        weight_decay=settings.weight_decay,
     )
     place = _Place()
 
@@ -134,7 +138,7 @@ def library_step(assembly: Assembly) -> Step:
         batch = {name: torch.from_numpy(array) for name, array in assembly.batches.batch(place.step).items()}
         loss, state = loss_of(batch, place.state)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), training.optimizer.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(module.parameters(), settings.max_grad_norm)
         _set_rate(optimizer, training, place.step)
         optimizer.step()
         optimizer.zero_grad()

@@ -127,6 +127,17 @@ def objective(examples: Path) -> None:
             getattr(suite, name)()
 
 
+def optimizer(examples: Path) -> None:
+    from archbench.testing.optimizer import OptimizerConformance
+
+    registered = host_of(examples, "register_optimizers").registry.optimizers["lion"]
+    suite = OptimizerConformance()
+    suite.config = registered.config()  # type: ignore[misc]
+    for name in dir(suite):
+        if name.startswith("test_"):
+            getattr(suite, name)()
+
+
 def dataset(examples: Path) -> None:
     from archbench.errors import DataError
 
@@ -251,6 +262,7 @@ def commands(examples: Path) -> None:
 EXERCISES: dict[str, Callable[[Path], None]] = {
     "register_architectures": architecture,
     "register_objectives": objective,
+    "register_optimizers": optimizer,
     "register_datasets": dataset,
     "register_tokenizers": tokenizer,
     "register_executors": executor,

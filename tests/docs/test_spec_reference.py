@@ -16,7 +16,9 @@ def test_the_reference_of_specs_is_what_the_classes_say() -> None:
     )
 
 
-@pytest.mark.parametrize("catalog", ["architectures", "objectives", "datasets", "tokenizers", "executors", "trackers"])
+@pytest.mark.parametrize(
+    "catalog", ["architectures", "objectives", "optimizers", "datasets", "tokenizers", "executors", "trackers"]
+)
 def test_every_bundled_component_and_its_settings_are_in_the_reference(catalog: str) -> None:
     text = PAGE.read_text()
     for kind, registered in getattr(default_host().registry, catalog).entries.items():

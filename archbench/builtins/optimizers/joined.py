@@ -18,7 +18,7 @@ class JoinedOptimizer(torch.optim.Optimizer):
             part.state = self.state
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of each part, in their order. Returns the closure's value, where there is one."""
         loss = None
         if closure is not None:

@@ -120,7 +120,7 @@ class _Check:
             self._writer.end(Finding(check, Outcome.PASSED, offered or "no component; hooks only"))
 
     def _configs(self, host: Host, targets: Sequence[PluginInfo]) -> list[tuple[Checked, str | None]]:
-        """Each architecture, objective and tokenizer of the targets by default, and the module to import for it."""
+        """Each component of the targets that has a suite, by default, and the module to import for it."""
         found = []
         modules = {info.name: info.target.partition(":")[0] for info in targets if info.name in self._plugins}
         names = {info.name for info in targets}
@@ -128,8 +128,9 @@ class _Check:
             **host.registry.architectures.entries,
             **host.registry.objectives.entries,
         }
+        optimizers: Mapping[str, Registered[Any]] = host.registry.optimizers.entries
         tokenizers: Mapping[str, Registered[Any]] = host.registry.tokenizers.entries
-        for registered in (*_of(entries, names), *_of(tokenizers, names)):
+        for registered in (*_of(entries, names), *_of(optimizers, names), *_of(tokenizers, names)):
             check = f"{registered.config.kind_name()}: has settings by default"
             try:
                 config = registered.config.model_validate({"kind": registered.config.kind_name()})

@@ -5,13 +5,15 @@ from typing import Any
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.data import TokenizerConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.optimizer import OptimizerConfig
 
-Checked = ArchitectureConfig | ObjectiveConfig | TokenizerConfig
+Checked = ArchitectureConfig | ObjectiveConfig | OptimizerConfig | TokenizerConfig
 """What has a suite."""
 
 SUITE_FILE = """\
 import pytest
-pytest.register_assert_rewrite(*(f"archbench.testing.{name}" for name in ("architecture", "objective", "tokenizer")))
+names = ("architecture", "objective", "optimizer", "tokenizer")
+pytest.register_assert_rewrite(*(f"archbench.testing.{name}" for name in names))
 from archbench.testing.plugin_check.suites import collected
 globals().update({name: make() for name, make in collected.items()})
 """
@@ -40,8 +42,9 @@ collected: dict[str, Any] = {}
 
 def collect(config: Checked, module: str | None) -> str:
     """Has the suite for `config`, which `module` registers, run; the name of its test class."""
-    # A tokenizer may have the name of an architecture.
-    name = f"Test_{'tokenizer_' if isinstance(config, TokenizerConfig) else ''}{config.kind}"
+    # A tokenizer or an optimizer may have the name of an architecture.
+    noun = {TokenizerConfig: "tokenizer_", OptimizerConfig: "optimizer_"}
+    name = f"Test_{next((word for base, word in noun.items() if isinstance(config, base)), '')}{config.kind}"
     collected[name] = lambda: _suite(name, config, module)
     return name
 
@@ -56,6 +59,10 @@ def _suite(name: str, config: Checked, module: str | None) -> type:
         from archbench.testing.tokenizer import TokenizerConformance
 
         return type(name, (TokenizerConformance,), {"config": config})
+    if isinstance(config, OptimizerConfig):
+        from archbench.testing.optimizer import OptimizerConformance
+
+        return type(name, (OptimizerConformance,), {"config": config})
     from archbench.testing.objective import ObjectiveConformance
 
     return type(name, (ObjectiveConformance,), {"config": config})
