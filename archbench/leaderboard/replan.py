@@ -69,7 +69,9 @@ def _planned_runs(entry: LeaderboardEntry, spec: Spec, host: Host) -> dict[str, 
     stated = replace(contender, plugin_versions=versions)
     if len(spec.scan.sizes) > MAX_RUNS:
         raise SpecError(f"it has {len(spec.scan.sizes):,} sizes, at most {MAX_RUNS:,} are planned here")
-    planner = RunPlanner(spec, stated, _stated_corpus(entry.environment.get("data", {})), host)
+    data, texts = entry.environment.get("data", {}), entry.environment.get("texts", {})
+    evaluated = tuple(_stated_corpus(texts.get(name, {})) for name in spec.evaluation.texts)
+    planner = RunPlanner(spec, stated, _stated_corpus(data), host, evaluated=evaluated)
     planned = {run.run_id: run.plan for run in islice(size_scan(planner), MAX_RUNS + 1)}
     if len(planned) > MAX_RUNS:
         raise SpecError(f"it plans more than {MAX_RUNS:,} runs of {entry.contender!r}")

@@ -81,8 +81,7 @@ def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:
         return list(names)
     lowest: dict[str, float] = {}
     for record in results.records:
-        if record.usable:
-            loss = record.curve[-1].validation_loss_nats
+        if record.usable and (loss := record.final_loss_nats) is not None:
             lowest[record.contender] = min(loss, lowest.get(record.contender, loss))
     ranked = sorted(names, key=lambda name: (name != results.baseline, lowest.get(name, math.inf)))
     best = set(ranked[:MOST_DRAWN])

@@ -233,9 +233,7 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
     )
 
 
-def _parse_record(
-    directory: RunDirectory, seconds: Measured = _NOT_MEASURED, *, last_alone: bool = False
-) -> _Stored:
+def _parse_record(directory: RunDirectory, seconds: Measured = _NOT_MEASURED, *, last_alone: bool = False) -> _Stored:
     """The record in `directory` with measured `seconds` by step; `last_alone`: of its curve the last point.
 
     Where no digest vouches for it the whole curve is read even so, since its points are held against each other.
@@ -365,7 +363,7 @@ def _final_content(final: FinalEvaluation) -> dict[str, Any]:
 
 def _final_evaluation(content: Mapping[str, Any]) -> FinalEvaluation:
     """A stored final evaluation. Raises KeyError, TypeError or ValueError for one that belies itself."""
-    columns = {one.name: content[one.name] for one in fields(FinalEvaluation)}
+    columns: dict[str, Any] = {one.name: content[one.name] for one in fields(FinalEvaluation)}
     if unknown := content.keys() - columns.keys() - {"loss_nats", "bits_per_byte"}:
         raise ValueError(f"unknown field {min(unknown)!r} of the final evaluation")
     if columns["utf8_bytes"] is None:
@@ -376,7 +374,7 @@ def _final_evaluation(content: Mapping[str, Any]) -> FinalEvaluation:
             raise TypeError(f"column {name!r} of the final evaluation is not one of numbers from 0 on")
     if len({len(column) for column in columns.values()}) != 1 or not sum(columns["predictions"]):
         raise ValueError("the final evaluation predicts nothing, or its columns differ in length")
-    final = FinalEvaluation(**{"utf8_bytes": None, **{name: tuple(column) for name, column in columns.items()}})
+    final = FinalEvaluation(**{"utf8_bytes": None} | {name: tuple(column) for name, column in columns.items()})
     if not near(final.loss_nats, content["loss_nats"]):
         raise ValueError(f"the final loss is {content['loss_nats']:g} nats, its groups give {final.loss_nats:g}")
     return final
