@@ -53,4 +53,8 @@ def _before_and_after(runs: TransferRuns, run: RunRecord) -> tuple[float, float]
         return None
     data = (first.details.get("identity") or {}).get("data") or {}
     after = run.other_losses_nats.get(str(data.get("corpus_hash")))
-    return None if after is None else (first.curve[-1].validation_loss_nats, after)
+    if after is None:
+        return None
+    # Both on the same documents: a run with an evaluation at its end has that on other texts too.
+    before = first.final_loss_nats if run.final is not None else first.curve[-1].validation_loss_nats
+    return None if before is None else (before, after)

@@ -4,7 +4,7 @@ Legend: N parameters without embeddings, D tokens, L validation loss (nats per p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -70,7 +70,10 @@ def stops_early(run: RunRecord) -> bool:
 
 def result_point(run: RunRecord) -> StudyPoint:
     """Where the run's result stands: at its end, or at its best point where it stops early."""
-    return study_point(run, run.best_point if stops_early(run) else run.curve[-1])
+    if stops_early(run):
+        return study_point(run, run.best_point)
+    end = study_point(run, run.curve[-1])
+    return end if run.final is None else replace(end, loss_nats=run.final.loss_nats)
 
 
 def study_point(run: RunRecord, point: CurvePoint) -> StudyPoint:

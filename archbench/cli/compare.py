@@ -13,7 +13,8 @@ from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
-from archbench.results.runs import CostAxis, RunRecord, distinct_axes, size_scan_results
+from archbench.results.evaluations import unlike_evaluations
+from archbench.results.runs import RunRecord, distinct_axes, size_scan_results
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def compare(
     axes = distinct_axes(records)
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
-    mind = [words for words in (mixed_arithmetic(records), unequal_choices(records)) if words]
+    told = mixed_arithmetic(records), unequal_choices(records), unlike_evaluations(records)
+    mind = [words for words in told if words]
     if as_json:
         print_json(CompareOutput(scans, list(comparisons), places, mind))
         return
@@ -252,7 +254,7 @@ def _places(
         sides = {one.name: one for one in fit_contenders(records, axis, baseline=a)}
         if a not in sides or b not in sides or sides[a].track != sides[b].track:
             continue
-        if at_cost is not None and axis is not CostAxis.DEVICE_SECONDS:
+        if at_cost is not None and not axis.measured:
             found.append(compare_at_cost(sides[a], sides[b], at_cost))
         if at_loss is not None:
             found.append(compare_at_loss(sides[a], sides[b], at_loss))

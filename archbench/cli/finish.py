@@ -22,7 +22,7 @@ from archbench.names import file_stem
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
-from archbench.results.runs import SIZE_SCAN, CostAxis, RunRecord, size_scan_results
+from archbench.results.runs import SIZE_SCAN, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 
@@ -127,7 +127,7 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
         # Narrow terminals break these where they hold a space; figures stay whole.
         table.add_column(header, overflow="fold")
     for frontier in frontiers:
-        if frontier.cost_axis is CostAxis.DEVICE_SECONDS:
+        if frontier.cost_axis.measured:
             continue
         table.add_row(
             frontier.contender,

@@ -143,6 +143,9 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
             f"{point.step:>8} {human_count(point.tokens):>8} {human_count(point.exact_flops):>12} {seconds:>8} "
             f"{train:>8} {point.validation_loss_nats:>10.4f}"
         )
+    if record.final is not None:
+        words = f"{record.final.loss_nats:.4f} nats over {record.final.num_documents:,} held-out documents"
+        echo(f"final evaluation: {words}")
 
 
 def _parts(directory: RunDirectory) -> list[Path]:
@@ -170,7 +173,7 @@ def _row(directory: RunDirectory) -> RunRow:
         planned_tokens=record.planned_tokens,
         seed=record.seed,
         origin=record.origin,
-        validation_loss_nats=record.curve[-1].validation_loss_nats if record.curve else None,
+        validation_loss_nats=record.final_loss_nats,
         protected=record.protected,
         prefix_gain_nats=audit.mean_gain_nats if audit else None,
     )

@@ -118,7 +118,7 @@ def _print_table(records: Sequence[RunRecord]) -> None:
             str(record.seed),
             record.state.value,
             "-" if (step := _step(record)) is None else str(step),
-            f"{record.curve[-1].validation_loss_nats:.4f}" if record.curve else "-",
+            "-" if record.final_loss_nats is None else f"{record.final_loss_nats:.4f}",
         )
         for record in records
     ]
@@ -185,7 +185,7 @@ def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[
                 state=record.state.value,
                 reason=record.reason,
                 step=_step(record),
-                validation_loss_nats=record.curve[-1].validation_loss_nats if record.curve else None,
+                validation_loss_nats=record.final_loss_nats,
                 protected=record.protected,
             )
             for record in records

@@ -152,7 +152,7 @@ def _at_work(running: Sequence[RunRecord], columns: int) -> Table:
 
 
 def _shown(record: RunRecord) -> ShownRun:
-    loss_nats = record.curve[-1].validation_loss_nats if record.curve else None
+    loss_nats = record.final_loss_nats
     return ShownRun(
         row_name(record), record.size_index, record.non_embedding_params, record.state, _share(record), loss_nats
     )

@@ -95,7 +95,7 @@ class TrainingBatches:
 
     @cached_property
     def _context(self) -> ExampleContext:
-        return _example_context(self.corpus, self.train, self.objective, self.seq_len)
+        return example_context(self.corpus, self.train, self.objective, self.seq_len)
 
     def _rotation(self, epoch: NDArray[np.int64] | int) -> NDArray[np.int64]:
         return below(hash_words(self.seed, _ROTATION_STREAM, epoch), self.unique_tokens)
@@ -121,6 +121,8 @@ class TrainingBatches:
 class EvaluationBatches:
     """A fixed part of the validation text as batches: whole documents, up to about `tokens` tokens.
 
+    What learning curves are measured on; `archbench.data.document_batches` has the evaluation at a run's end.
+
     An objective that predicts every token gets a stream of end-of-text and the documents, cut into contiguous lanes,
     of which every token but the first is predicted exactly once; row r of batch i + 1 continues row r of batch i.
     Any other objective gets full windows only, and leaves out a rest too short for one.
@@ -130,7 +132,7 @@ class EvaluationBatches:
         self, corpus: Corpus, objective: ObjectiveConfig, *, seq_len: int, rows: int, tokens: int, seed: int
     ) -> None:
         """`rows` is the most that a batch has. Raises DataError if the text is shorter than one window."""
-        self.documents = _fitting_documents(corpus, tokens)
+        self.documents = fitting_documents(corpus, tokens)
         """Numbers of the validation documents covered, in the order of the stream."""
         self.seed = seed
         self._objective = objective
@@ -161,7 +163,7 @@ class EvaluationBatches:
         padded[:kept] = self._stream[:kept]
         self._text_tokens = text_tokens
         self._source = MappedTokens(padded.astype(np.uint32))
-        self._context = _example_context(corpus, self._source, objective, seq_len)
+        self._context = example_context(corpus, self._source, objective, seq_len)
 
     def __len__(self) -> int:
         return self._num_batches
@@ -186,7 +188,8 @@ class EvaluationBatches:
         return sum(int((self[index]["targets"] != IGNORE_TARGET).sum()) for index in range(len(self)))
 
 
-def _example_context(corpus: Corpus, source: TokenSource, objective: ObjectiveConfig, seq_len: int) -> ExampleContext:
+def example_context(corpus: Corpus, source: TokenSource, objective: ObjectiveConfig, seq_len: int) -> ExampleContext:
+    """What `objective` may use to make examples of `source`."""
     special_ids: Mapping[str, int] = special_token_ids(corpus.text_vocab_size, objective)
     return ExampleContext(
         source=source,
@@ -206,7 +209,7 @@ def _first_tokens(corpus: Corpus, count: int) -> MappedTokens:
     return MappedTokens(corpus.train.ids[:count])
 
 
-def _fitting_documents(corpus: Corpus, tokens: int) -> NDArray[np.int64]:
+def fitting_documents(corpus: Corpus, tokens: int) -> NDArray[np.int64]:
     """Documents in stored (random) order as long as each still fits into `tokens`; the shortest one if none does."""
     lengths = np.diff(corpus.validation_ends, prepend=0)
     chosen: list[int] = []

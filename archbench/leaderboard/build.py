@@ -6,7 +6,7 @@ from typing import Any
 
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.back_test import back_test_errors
-from archbench.leaderboard.entry import EntryAudit, EntryCurve, EntryRun, LeaderboardEntry, figure_of
+from archbench.leaderboard.entry import EntryAudit, EntryCurve, EntryFinal, EntryRun, LeaderboardEntry, figure_of
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.runs import RunRecord
 
@@ -76,4 +76,5 @@ def _run(record: RunRecord) -> EntryRun:
         ),
         curve=curve,
         curve_sha256=curve.sha256,
+        final=EntryFinal.of(record.final) if record.final is not None else None,
     )

@@ -2,11 +2,20 @@
 
 import datetime
 import hashlib
+import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.bounds import (
@@ -37,7 +46,7 @@ from archbench.names import could_be_file_name, file_stem
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.consistency import belied_point
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
-from archbench.results.runs import CostAxis, CurvePoint, PrefixAudit, RunRecord, RunState
+from archbench.results.runs import CostAxis, CurvePoint, FinalEvaluation, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_bytes, to_json, write_atomically
 from archbench.runs.sealed import opened, seal
 from archbench.spec.identity import RunIdentity
@@ -58,7 +67,10 @@ class _Model(BaseModel):
 
 
 class EntryCurve(_Model):
-    """A learning curve by columns; every float has the digits that give back the same bits."""
+    """A learning curve by columns; every float has the digits that give back the same bits.
+
+    `processor_seconds` is empty where they were not noted, and then not written: older entries keep their hashes.
+    """
 
     step: Column[Count]
     tokens: Column[Count]
@@ -70,27 +82,39 @@ class EntryCurve(_Model):
     bits_per_byte: Column[BitsPerByte | None]
     in_warmup: Column[Flag]
     finished: Column[Flag]
+    processor_seconds: Column[Seconds | None] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_unknown_times(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: column for name, column in dump(self).items() if name in self._columns}
 
     @staticmethod
     def of(points: tuple[CurvePoint, ...]) -> "EntryCurve":
         """The columns of `points`."""
-        return EntryCurve.model_validate(
-            {name: tuple(getattr(point, name) for point in points) for name in EntryCurve.model_fields}
-        )
+        columns = {name: tuple(getattr(point, name) for point in points) for name in EntryCurve.model_fields}
+        if not any(columns["processor_seconds"]):
+            del columns["processor_seconds"]
+        return EntryCurve.model_validate(columns)
 
     def points(self) -> tuple[CurvePoint, ...]:
         """The points."""
-        columns = {name: getattr(self, name) for name in EntryCurve.model_fields}
+        columns = self._columns
         return tuple(CurvePoint(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
+
+    @property
+    def _columns(self) -> dict[str, tuple[Any, ...]]:
+        """Those that are there."""
+        columns = {name: getattr(self, name) for name in EntryCurve.model_fields}
+        return {name: column for name, column in columns.items() if column or name != "processor_seconds"}
 
     @model_validator(mode="after")
     def _is_a_curve(self) -> "EntryCurve":
-        lengths = {name: len(getattr(self, name)) for name in EntryCurve.model_fields}
+        lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of a curve differ in length: {lengths}")
         if any(one >= other for one, other in pairwise(self.step)):
             raise ValueError("step: does not rise from point to point")
-        for name in ("tokens", "kaplan_flops", "exact_flops", "device_seconds"):
+        for name in ("tokens", "kaplan_flops", "exact_flops", "device_seconds", "processor_seconds"):
             if not never_falls(getattr(self, name)):
                 raise ValueError(f"{name}: falls from one point to the next")
         if (index := belied_point(self.validation_loss_nats, self.bits_per_byte)) is not None:
@@ -113,6 +137,31 @@ class EntryAudit(_Model):
     low_nats: Figure
     high_nats: Figure
     num_positions: PositiveCount
+
+
+class EntryFinal(_Model):
+    """The evaluation at a run's end on held-out text document by document, summed over the documents."""
+
+    nats: Annotated[float, Field(strict=True, gt=0.0, le=1e18, allow_inf_nan=False)]
+    predictions: PositiveCount
+    documents: PositiveCount
+    utf8_bytes: PositiveCount | None
+    """None where the objective does not predict every token."""
+
+    @staticmethod
+    def of(final: FinalEvaluation) -> "EntryFinal":
+        """The sums of `final`."""
+        return EntryFinal(
+            nats=math.fsum(final.nats),
+            predictions=sum(final.predictions),
+            documents=final.num_documents,
+            utf8_bytes=None if final.utf8_bytes is None else sum(final.utf8_bytes),
+        )
+
+    def evaluation(self) -> FinalEvaluation:
+        """The evaluation as that of one group, which has the same loss."""
+        utf8_bytes = None if self.utf8_bytes is None else (self.utf8_bytes,)
+        return FinalEvaluation((self.nats,), (self.predictions,), (self.documents,), utf8_bytes)
 
 
 class EntryRun(_Model):
@@ -139,6 +188,23 @@ class EntryRun(_Model):
     curve: EntryCurve
     curve_sha256: str | None = None
     """Of the curve's columns; entries of formats 1 and 2 do not state it."""
+    final: EntryFinal | None = None
+    """Where the run was evaluated on held-out text at its end; not written where it was not."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_final(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        if self.final is None:
+            del content["final"]
+        return content
+
+    @property
+    def final_loss_nats(self) -> float | None:
+        """Its loss as a finished run; None of one without a curve."""
+        if self.final is not None:
+            return self.final.evaluation().loss_nats
+        losses = self.curve.validation_loss_nats
+        return losses[-1] if losses else None
 
 
 class EntryFigure(_Model):
@@ -272,6 +338,7 @@ class LeaderboardEntry(_Model):
                 curve=run.curve.points(),
                 prefix_audit=PrefixAudit(**run.prefix_audit.model_dump()) if run.prefix_audit else None,
                 reason=run.reason,
+                final=run.final.evaluation() if run.final is not None else None,
                 origin=self.origin,
                 details={ARITHMETIC: run.arithmetic} if run.arithmetic else {"timings": run.hardware},
             )

@@ -92,8 +92,8 @@ def _runs(entry: LeaderboardEntry) -> str:
 
 
 def _final_loss(run: EntryRun) -> str:
-    losses = run.curve.validation_loss_nats
-    return f"{losses[-1]:.4f}" if losses else "-"
+    loss = run.final_loss_nats
+    return "-" if loss is None else f"{loss:.4f}"
 
 
 def _versions(entry: LeaderboardEntry) -> list[str]:

@@ -79,8 +79,9 @@ def _planned_runs(entry: LeaderboardEntry, spec: Spec, contender: Contender, hos
         raise SpecError(f"it has {len(spec.scan.sizes):,} sizes, at most {MAX_RUNS:,} are planned here")
     if stated.format == 2:
         contender = replace(contender, components=stated.components, libraries=stated.libraries)
-    corpus = _stated_corpus(entry.environment.get("data", {}))
-    planner = RunPlanner(spec, contender, corpus, host, numerics=stated.numerics)
+    data, texts = entry.environment.get("data", {}), entry.environment.get("texts", {})
+    evaluated = tuple(_stated_corpus(texts.get(name, {})) for name in spec.evaluation.texts)
+    planner = RunPlanner(spec, contender, _stated_corpus(data), host, numerics=stated.numerics, evaluated=evaluated)
     plans = [run.plan for run in islice(size_scan(planner), MAX_RUNS + 1)]
     if stated.format == 1:
         plans = [plan.model_copy(update={"identity": _in_format_1(plan.identity, stated)}) for plan in plans]

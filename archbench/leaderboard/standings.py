@@ -35,7 +35,7 @@ _WITHOUT_FLOOR = StudyOptions(floor="none")
 """Pages show the law without floor; fitting the other one would take most of the time."""
 
 
-_AXES = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
+_AXES = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS, CostAxis.PROCESSOR_SECONDS)
 
 
 class ComputeTier(StrEnum):
@@ -206,7 +206,7 @@ def _rules(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> dict[str, An
     return {
         "corpus": entry.corpus_hash,
         "order": identity.get("data", {}).get("order"),
-        "evaluation": identity.get("evaluation", {}).get("tokens"),
+        "evaluation": _evaluated(identity.get("evaluation", {})),
         "seq_len": identity.get("dims", {}).get("seq_len"),
         "batch_tokens": shared.get("batch_tokens"),
         "precision": shared.get("precision"),
@@ -231,6 +231,12 @@ def _rules_of_format_1(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> 
         "learning_rate": spec.get("training", {}).get("learning_rate"),
         "tuning": spec.get("tuning"),
     }
+
+
+def _evaluated(settings: Mapping[str, Any]) -> Any:
+    """On how much text losses were measured: the curve's, and that at the end of runs that have such an evaluation."""
+    tokens, final_tokens = settings.get("tokens"), settings.get("final_tokens")
+    return tokens if final_tokens is None else [tokens, final_tokens]
 
 
 def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
@@ -259,7 +265,12 @@ def _timed_alike(named: dict[str, LeaderboardEntry]) -> dict[str, LeaderboardEnt
 
 
 def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostAxis, kept: Kept) -> Table | None:
-    if axis is CostAxis.DEVICE_SECONDS:
+    if axis is CostAxis.PROCESSOR_SECONDS:
+        # Accelerators do not have them, and older entries do not state them.
+        named = {name: entry for name, entry in named.items() if any(run.curve.processor_seconds for run in entry.runs)}
+    if not named:
+        return None
+    if axis.measured:
         named = _timed_alike(named)
     records = [record for name in named for record in records_of[name]]
     wanted = Counter(entry.baseline for entry in named.values() if entry.baseline in named).most_common(1)

@@ -137,10 +137,17 @@ def axes_table(tables: Sequence[Table]) -> str:
             cells.append(
                 f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.reference, short=True)}"
                 if row
-                else "other machine"
+                else "not timed, or on another machine"
             )
         rows.append(cells)
-    return "The same on each compute axis:\n\n" + markdown_table(header, rows)
+    listed = "The same on each compute axis:\n\n" + markdown_table(header, rows)
+    return listed + _TIMES if any(table.axis is CostAxis.PROCESSOR_SECONDS for table in tables) else listed
+
+
+_TIMES = (
+    "\n\nThe wall-clock multiplier on CPUs is that on processor seconds: all threads together, which other work on the "
+    "machine hardly changes. Device seconds are the time that passed."
+)
 
 
 def _rank(row: Row) -> str:

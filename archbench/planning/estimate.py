@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from archbench.contracts.executor import ExecutorConfig
 from archbench.data.corpus import Corpus
@@ -13,6 +14,7 @@ from archbench.results.runs import CostAxis
 from archbench.runs.records import read_last
 from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PlannedRun
+from archbench.spec.identity import RunIdentity
 
 # One thread of a server reached 1e10 to 2.3e10 FLOP/s in training steps of the bundled architectures at 10 thousand
 # parameters, where Python and small matrices rule, and 3e10 to 5.4e10 at 160 thousand (`timings.json` of the
@@ -91,10 +93,8 @@ def estimate_run(run: PlannedRun, rates: Rates, validation_tokens: Mapping[str, 
     An evaluation reads no more than there is: `validation_tokens` by the hash of the corpus.
     """
     rate, measured = rates.flop_per_s(run, run.plan.execution.threads)
-    facts, evaluation = run.plan.facts, run.plan.identity.evaluation
-    points = min(evaluation.points, run.plan.identity.training.total_steps) + 1
-    evaluated = min(evaluation.tokens, validation_tokens.get(run.plan.identity.data.corpus_hash, evaluation.tokens))
-    evaluation_flops = points * evaluated * facts.exact_flops_per_token / 3.0
+    facts = run.plan.facts
+    evaluation_flops = _evaluated_tokens(run.plan.identity, validation_tokens) * facts.exact_flops_per_token / 3.0
     params = facts.non_embedding_params + facts.embedding_params
     weights = _WEIGHT_BYTES_PER_PARAM * params if run.plan.execution.keep_weights else 0
     return RunEstimate(
@@ -102,6 +102,21 @@ def estimate_run(run: PlannedRun, rates: Rates, validation_tokens: Mapping[str, 
         measured=measured,
         disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES + weights,
     )
+
+
+def _evaluated_tokens(identity: RunIdentity, validation_tokens: Mapping[str, int]) -> float:
+    """Tokens of all evaluations of a run: of its curve, then of each text at its end."""
+    evaluation, data = identity.evaluation, identity.data
+
+    def read(tokens: int | Literal["all"], corpus_hash: str) -> float:
+        there = validation_tokens.get(corpus_hash, evaluation.tokens if tokens == "all" else tokens)
+        return there if tokens == "all" else min(tokens, there)
+
+    points = min(evaluation.points, identity.training.total_steps) + 1
+    own = points * read(evaluation.tokens, data.corpus_hash)
+    if evaluation.final_tokens is not None:
+        own += read(evaluation.final_tokens, data.corpus_hash)
+    return own + sum(read(evaluation.final_tokens or evaluation.tokens, other) for other in data.also_validated)
 
 
 def held_out_tokens(corpora: Iterable[Corpus]) -> dict[str, int]:

@@ -1,19 +1,21 @@
 """What several sections of one report ask for: contenders with their resamples, audit, back-test. Each is made once."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import TypeVar
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.comparison.multiplier import asked_window
+from archbench.analysis.evaluation_texts import standings_by_text, text_errors
 from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
 from archbench.results.runs import CostAxis
+from archbench.results.texts import TextError, TextStanding
 
 T = TypeVar("T")
 
@@ -71,6 +73,23 @@ def back_tests(results: ScanResults) -> tuple[FrontierBacktestRow, ...]:
     return tuple(row for one in contenders_of(results) for row in back_test_frontier(one))
 
 
+@once
+def evaluation_errors(results: ScanResults) -> tuple[TextError, ...]:
+    """Standard errors of losses from the choice of held-out documents; empty where none was evaluated by document."""
+    return text_errors(results.records, results.baseline)
+
+
+@once
+def evaluation_standings(results: ScanResults) -> tuple[TextStanding, ...]:
+    """Every contender on every text that its runs were evaluated on; empty where that is their own alone."""
+    described = results.environment.get("texts")
+    texts = described if isinstance(described, Mapping) else {}
+    names = {str(one["corpus_hash"]): str(name) for name, one in texts.items()}
+    data = results.environment.get("data")
+    own = names.pop(str(data.get("corpus_hash")) if isinstance(data, Mapping) else "", "main")
+    return standings_by_text(results.records, names, own, main_axis(results), results.comparisons, results.baseline)
+
+
 def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:
     """Those of the contenders `names` that figures show, in the given order: all, or the baseline and the best ones.
 
@@ -81,8 +100,7 @@ def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:
         return list(names)
     lowest: dict[str, float] = {}
     for record in results.records:
-        if record.usable:
-            loss = record.curve[-1].validation_loss_nats
+        if record.usable and (loss := record.final_loss_nats) is not None:
             lowest[record.contender] = min(loss, lowest.get(record.contender, loss))
     ranked = sorted(names, key=lambda name: (name != results.baseline, lowest.get(name, math.inf)))
     best = set(ranked[:MOST_DRAWN])

@@ -54,6 +54,7 @@ def labels_of(records: Iterable[RunRecord]) -> Labels:
             CostAxis.EXACT: f"compute ({by_size})",
             CostAxis.KAPLAN: "compute (6ND FLOPs)",
             CostAxis.DEVICE_SECONDS: "device time (seconds)",
+            CostAxis.PROCESSOR_SECONDS: "processor time (seconds)",
         },
         loss_label="validation loss (nats per byte)" if per_byte else LOSS_LABEL,
         nats="nats per byte" if per_byte else "nats",

@@ -85,9 +85,10 @@ def _imports(subject: CardSubject) -> str:
 
 def _results(record: RunRecord) -> str:
     last = record.curve[-1]
+    loss, bits = record.final_loss_nats, record.final_bits_per_byte
     rows = [
-        ["validation loss", f"{last.validation_loss_nats:.4f} nats per predicted token"],
-        *([["bits per byte", f"{last.bits_per_byte:.4f}"]] if last.bits_per_byte is not None else []),
+        ["validation loss", f"{loss:.4f} nats per predicted token"],
+        *([["bits per byte", f"{bits:.4f}"]] if bits is not None else []),
         ["steps", f"{last.step:,}"],
         ["tokens seen", f"{last.tokens:,}"],
         ["training compute", f"{last.exact_flops:.4g} FLOPs executed, {last.kaplan_flops:.4g} by 6ND"],

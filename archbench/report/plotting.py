@@ -25,11 +25,13 @@ AXIS_LABELS = {
     CostAxis.KAPLAN: "training compute 6ND (FLOPs, N without embeddings)",
     CostAxis.EXACT: "training compute executed (FLOPs)",
     CostAxis.DEVICE_SECONDS: "time in training steps (device seconds)",
+    CostAxis.PROCESSOR_SECONDS: "processor time in training steps (processor seconds)",
 }
 AXIS_NAMES = {
     CostAxis.KAPLAN: "6ND FLOPs",
     CostAxis.EXACT: "executed FLOPs",
     CostAxis.DEVICE_SECONDS: "device seconds",
+    CostAxis.PROCESSOR_SECONDS: "processor seconds",
 }
 DATA = "data"
 """Folder of the data tables beside a report."""

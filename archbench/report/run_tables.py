@@ -55,7 +55,7 @@ def _row(run: RunRecord) -> list[str]:
         str(run.batch_tokens),
         str(last.step) if last else "-",
         number(run.best_point.validation_loss_nats, 4) if last else "-",
-        number(last.validation_loss_nats, 4) if last else "-",
+        number(run.final_loss_nats, 4) if run.final_loss_nats is not None else "-",
         f"`{run.run_id[:12]}`",
         state_text(run),
     ]

@@ -15,7 +15,8 @@ from archbench.results.runs import RunRecord
 _CURVE_COLUMNS = (
     "study", "role", "labels", "contender", "track", "size_index", "non_embedding_params", "seed", "batch_tokens",
     "unique_tokens", "planned_tokens", "run_id", "state", "reason", "step", "tokens", "kaplan_flops", "exact_flops",
-    "device_seconds", "train_loss_nats", "validation_loss_nats", "bits_per_byte", "in_warmup", "finished",
+    "device_seconds", "processor_seconds", "train_loss_nats", "validation_loss_nats", "bits_per_byte", "in_warmup",
+    "finished",
 )  # fmt: skip
 
 Row = dict[str, Cell]
@@ -39,7 +40,8 @@ def study_curves_table(records: Sequence[RunRecord]) -> DataTable:
             run.study, run.role, labels_text(run), run.contender, run.track, run.size_index, run.non_embedding_params,
             run.seed, run.batch_tokens, run.unique_tokens, run.planned_tokens, run.run_id, run.state.value, run.reason,
             point.step, point.tokens, point.kaplan_flops, point.exact_flops, point.device_seconds,
-            point.train_loss_nats, point.validation_loss_nats, point.bits_per_byte, point.in_warmup, point.finished,
+            point.processor_seconds, point.train_loss_nats, point.validation_loss_nats, point.bits_per_byte,
+            point.in_warmup, point.finished,
         )
         for run in records
         for point in run.curve

@@ -10,8 +10,8 @@ from archbench.results.runs import RunRecord, size_number
 
 _CURVE_COLUMNS = (
     "contender", "architecture", "objective", "track", "size_index", "non_embedding_params", "embedding_params",
-    "seed", "run_id", "state", "step", "tokens", "kaplan_flops", "exact_flops", "device_seconds", "train_loss_nats",
-    "validation_loss_nats", "bits_per_byte", "in_warmup", "finished",
+    "seed", "run_id", "state", "step", "tokens", "kaplan_flops", "exact_flops", "device_seconds",
+    "processor_seconds", "train_loss_nats", "validation_loss_nats", "bits_per_byte", "in_warmup", "finished",
 )  # fmt: skip
 
 
@@ -21,8 +21,8 @@ def curves_table(records: Sequence[RunRecord]) -> DataTable:
         (
             run.contender, run.architecture, run.objective, run.track, run.size_index, run.non_embedding_params,
             run.embedding_params, run.seed, run.run_id, run.state.value, point.step, point.tokens, point.kaplan_flops,
-            point.exact_flops, point.device_seconds, point.train_loss_nats, point.validation_loss_nats,
-            point.bits_per_byte, point.in_warmup, point.finished,
+            point.exact_flops, point.device_seconds, point.processor_seconds, point.train_loss_nats,
+            point.validation_loss_nats, point.bits_per_byte, point.in_warmup, point.finished,
         )
         for run in records
         for point in run.curve
@@ -149,16 +149,17 @@ def runs_table(records: Sequence[RunRecord]) -> DataTable:
     header = (
         "study", "role", "labels", "contender", "track", "size", "size_index", "non_embedding_params",
         "embedding_params", "seed", "batch_tokens", "unique_tokens", "planned_tokens", "run_id", "state", "reason",
-        "steps", "tokens", "exact_flops", "device_seconds", "final_loss_nats", "bits_per_byte",
+        "steps", "tokens", "exact_flops", "device_seconds", "processor_seconds", "final_loss_nats", "bits_per_byte",
+        "evaluated_documents",
     )  # fmt: skip
     rows = []
     for run in records:
         last = run.curve[-1] if run.curve else None
-        end: tuple[Cell, ...] = (None,) * 6
+        end: tuple[Cell, ...] = (None,) * 8
         if last is not None:
             end = (
-                last.step, last.tokens, last.exact_flops, last.device_seconds, last.validation_loss_nats,
-                last.bits_per_byte,
+                last.step, last.tokens, last.exact_flops, last.device_seconds, last.processor_seconds,
+                run.final_loss_nats, run.final_bits_per_byte, run.final.num_documents if run.final else None,
             )  # fmt: skip
         rows.append(
             (

@@ -37,6 +37,7 @@ from archbench.report.words import (
 )
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
+from archbench.results.evaluations import unlike_evaluations
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -59,7 +60,7 @@ _FEW_SIZES = 2
 def main_axis(results: ScanResults) -> CostAxis:
     """The axis that verdicts are given on: FLOPs executed, as far as there are any."""
     axes = {frontier.cost_axis for frontier in results.frontiers}
-    preferred = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
+    preferred = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.PROCESSOR_SECONDS, CostAxis.DEVICE_SECONDS)
     return next((axis for axis in preferred if axis in axes), CostAxis.EXACT)
 
 
@@ -177,6 +178,7 @@ def reservations(results: ScanResults) -> list[str]:
         *([_NO_BASELINE] if baseless else []),
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *([f"{unequal}."] if (unequal := unequal_choices(results.records)) else []),
+        *([f"{unlike}."] if (unlike := unlike_evaluations(results.records)) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(
@@ -199,13 +201,24 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     exponents = _exponent_words(comparison, factor, labels, alone=alone)
     text = f"{name} {needs} {exponents}"
     text += _training_words(records, comparison) + _answer_words(results, comparison)
-    wall = _other(results, comparison, CostAxis.DEVICE_SECONDS)
-    found = wall.headline if wall is not None and comparison.cost_axis is not CostAxis.DEVICE_SECONDS else None
-    if found is not None and found.status is FitStatus.OK and found.multiplier is not None:
-        text += f" In device time (seconds) it needs {_needs(found.multiplier)}."
+    text += _time_words(results, comparison, labels)
     if comparison.crossover_cost is not None:
         text += f" The two frontiers cross at {crossover_text(comparison, labels.axis_names)}."
     return text
+
+
+def _time_words(results: ScanResults, comparison: Comparison, labels: Labels) -> str:
+    """The multiplier on measured time: the processor's where all ran on CPUs, which a busy machine hardly changes."""
+    if comparison.cost_axis.measured:
+        return ""
+    for axis in (CostAxis.PROCESSOR_SECONDS, CostAxis.DEVICE_SECONDS):
+        timed = _other(results, comparison, axis)
+        if timed is not None:
+            found = timed.headline
+            if found is None or found.status is not FitStatus.OK or found.multiplier is None:
+                return ""
+            return f" In {labels.cost_words[axis]} it needs {_needs(found.multiplier)}."
+    return ""
 
 
 def _training_words(records: Sequence[RunRecord], comparison: Comparison) -> str:

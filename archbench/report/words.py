@@ -119,14 +119,9 @@ def _settled_by(one: SizeGain) -> str:
 
 def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> float | None:
     """Bits per byte for one nat per token on this evaluation set; None where it is not defined or not one factor."""
-    factors = [
-        point.bits_per_byte / point.validation_loss_nats
-        for record in records
-        if record.usable
-        for point in record.curve[-1:]
-        if point.bits_per_byte is not None and point.validation_loss_nats > 0
-    ]
     usable = [record for record in records if record.usable]
+    ends = [(record.final_bits_per_byte, record.final_loss_nats) for record in usable]
+    factors = [bits / loss for bits, loss in ends if bits is not None and loss]
     if not factors or len(factors) < len(usable) or max(factors) > min(factors) * 1.001:
         return None
     return sum(factors) / len(factors)

@@ -1,9 +1,12 @@
 """What one training run leaves behind: its state, its learning curve and its audit. Frozen values."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from archbench.units import bits_per_byte
 
 
 class RunState(StrEnum):
@@ -22,7 +25,7 @@ class RunState(StrEnum):
 
 
 class CostAxis(StrEnum):
-    """The three cost axes; they are never mixed in one fit."""
+    """The cost axes; they are never mixed in one fit."""
 
     KAPLAN = "kaplan"
     """6·N·D FLOPs, N without embeddings."""
@@ -30,6 +33,14 @@ class CostAxis(StrEnum):
     """FLOPs that the architecture executes, backward pass and recomputation included."""
     DEVICE_SECONDS = "device_seconds"
     """Measured time inside training steps."""
+    PROCESSOR_SECONDS = "processor_seconds"
+    """Measured processor time of all threads and ranks inside training steps; of runs on CPUs alone, where what else
+    the machine does hardly changes it."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is a time, which other machines do not share, and no count of FLOPs."""
+        return self in (CostAxis.DEVICE_SECONDS, CostAxis.PROCESSOR_SECONDS)
 
 
 SIZE_SCAN = "scan"
@@ -72,7 +83,7 @@ def size_number(size_index: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One evaluation of a run. Every field but `device_seconds` has the same bits whenever the run is repeated."""
+    """One evaluation of a run. Every field but both seconds has the same bits whenever the run is repeated."""
 
     step: int
     """Optimiser steps taken."""
@@ -83,7 +94,7 @@ class CurvePoint:
     train_loss_nats: float | None
     """Mean training loss since the previous point, in nats per predicted token; None at step 0."""
     validation_loss_nats: float
-    """Loss on the fixed evaluation set, in nats per predicted token."""
+    """Loss on the evaluation set of the curve, in nats per predicted token."""
     bits_per_byte: float | None
     """Of the same evaluation; None where the objective does not predict every token."""
     in_warmup: bool
@@ -92,6 +103,9 @@ class CurvePoint:
     """Whether the schedule had ended; if not, the point is `mid_schedule`."""
     device_seconds: float | None = None
     """Time spent in training steps so far; measured, hence not part of the deterministic record."""
+    processor_seconds: float | None = None
+    """Processor time spent in them, all threads and ranks together; measured. None on accelerators, and where it was
+    not noted by step."""
 
     def cost(self, axis: CostAxis) -> float | None:
         """This point's cost on `axis` (FLOPs or seconds); None where it was not measured."""
@@ -102,6 +116,41 @@ class CurvePoint:
                 return self.exact_flops
             case CostAxis.DEVICE_SECONDS:
                 return self.device_seconds
+            case CostAxis.PROCESSOR_SECONDS:
+                return self.processor_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class FinalEvaluation:
+    """The loss of a run's last weights on held-out text, by groups of whole documents.
+
+    Groups depend on the text, the context and the objective alone: runs that share these share them, and their losses
+    are paired by group.
+    """
+
+    nats: tuple[float, ...]
+    """[groups], summed over the predicted tokens of each."""
+    predictions: tuple[int, ...]
+    """[groups], predicted tokens."""
+    documents: tuple[int, ...]
+    """[groups], whole documents of each."""
+    utf8_bytes: tuple[int, ...] | None
+    """[groups], of their text; None where the objective does not predict every token."""
+
+    @property
+    def loss_nats(self) -> float:
+        """Nats per predicted token over all groups."""
+        return math.fsum(self.nats) / sum(self.predictions)
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Over all groups; None where the objective does not predict every token."""
+        return None if self.utf8_bytes is None else bits_per_byte(math.fsum(self.nats), sum(self.utf8_bytes))
+
+    @property
+    def num_documents(self) -> int:
+        """Documents over all groups."""
+        return sum(self.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +215,8 @@ class RunRecord:
     prefix_audit: PrefixAudit | None = None
     noise_scale: tuple[NoiseMeasurement, ...] = ()
     """Where the run was asked for it."""
+    final: FinalEvaluation | None = None
+    """On all held-out text, where the run was asked for that (`evaluation.final_tokens`)."""
     reason: str | None = None
     """Why the run failed or diverged, in one line."""
     study: str = SIZE_SCAN
@@ -204,6 +255,20 @@ class RunRecord:
     def usable(self) -> bool:
         """Whether the run may enter a fit."""
         return self.state is RunState.DONE and bool(self.curve)
+
+    @property
+    def final_loss_nats(self) -> float | None:
+        """Its loss as a finished run: of the final evaluation, else of the curve's last point; None without either."""
+        if self.final is not None:
+            return self.final.loss_nats
+        return self.curve[-1].validation_loss_nats if self.curve else None
+
+    @property
+    def final_bits_per_byte(self) -> float | None:
+        """The bits per byte that belong to `final_loss_nats`."""
+        if self.final is not None:
+            return self.final.bits_per_byte
+        return self.curve[-1].bits_per_byte if self.curve else None
 
     @property
     def best_point(self) -> CurvePoint:

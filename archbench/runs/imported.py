@@ -21,7 +21,7 @@ _REMEDY = "import the file again"
 
 def imported_run_id(record: RunRecord) -> str:
     """SHA-256 of all that the imported run says, in hex: the same rows give the same run."""
-    return _hash(asdict(record))
+    return _hash(_content(record))
 
 
 def write_imported(directory: RunDirectory, record: RunRecord) -> None:
@@ -30,7 +30,7 @@ def write_imported(directory: RunDirectory, record: RunRecord) -> None:
         directory.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{directory.path}: cannot be created: {error.strerror}; choose another --runs") from error
-    write_sealed(directory.path / IMPORTED_FILE, asdict(record))
+    write_sealed(directory.path / IMPORTED_FILE, _content(record))
 
 
 def read_imported(directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None:
@@ -52,6 +52,17 @@ def read_imported(directory: RunDirectory, *, contender: str, size_index: int) -
         raise DamagedFile(f"{path}: is damaged: it is the run {record.run_id[:16]}; {_REMEDY}")
     details = {**record.details, "protected": sealed.protected}
     return replace(record, contender=contender, size_index=size_index, details=details)
+
+
+def _content(record: RunRecord) -> dict[str, Any]:
+    """What is stored of `record`: fields that records did not always have only where they say something."""
+    content = asdict(record)
+    if record.final is None:
+        del content["final"]
+    for point in content["curve"]:
+        if point["processor_seconds"] is None:
+            del point["processor_seconds"]
+    return content
 
 
 def _hash(content: Mapping[str, Any]) -> str:

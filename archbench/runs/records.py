@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from archbench.errors import StoreError
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.consistency import belied_point, near
-from archbench.results.runs import CurvePoint, NoiseMeasurement, PrefixAudit, RunRecord, RunState
+from archbench.results.runs import CurvePoint, FinalEvaluation, NoiseMeasurement, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile
 from archbench.runs.imported import read_imported
@@ -36,14 +36,17 @@ _TIMINGS_REMEDY = (
     "delete the file, device seconds are then missing; `archbench runs rerun --damaged` measures them again"
 )
 
-_MEASURED = "device_seconds"
-"""The one field of a curve point that is measured, hence kept out of the record."""
+_MEASURED = ("device_seconds", "processor_seconds")
+"""Fields of a curve point that are measured, hence kept out of the record: by step, they stand in the timings."""
 
-_NOT_MEASURED: Mapping[int, float] = MappingProxyType({})
+Measured = Mapping[int, Mapping[str, float]]
+"""Step -> field of a curve point -> seconds."""
+
+_NOT_MEASURED: Measured = MappingProxyType({})
 _NOTHING_TIMED = (Sealed({}, FORMAT, protected=True), _NOT_MEASURED)
 
 _ALWAYS = ("run_id", "state", "reason", "curve", "prefix_audit", "identity", "facts")
-_KEYS = frozenset({*_ALWAYS, "arithmetic", "noise_scale", "other_losses_nats"})
+_KEYS = frozenset({*_ALWAYS, "arithmetic", "final", "noise_scale", "other_losses_nats"})
 """Keys of a record, beside format and digest."""
 
 _TIMED_OBJECTS = ("hardware", "versions", "plugins")
@@ -55,6 +58,7 @@ _POINT_SORTS: Mapping[str, tuple[type, ...]] = {
     "train_loss_nats": (int, float, NoneType),
     "bits_per_byte": (int, float, NoneType),
     "device_seconds": (int, float, NoneType),
+    "processor_seconds": (int, float, NoneType),
     "in_warmup": (bool,),
     "finished": (bool,),
 }
@@ -73,6 +77,8 @@ class Outcome:
     other_losses_nats: Mapping[str, float] = field(default_factory=dict)
     """Hash of another corpus -> validation loss on it at the end."""
     noise_scale: tuple[NoiseMeasurement, ...] = ()
+    final: FinalEvaluation | None = None
+    """On all held-out text, where that was asked for."""
     arithmetic: Mapping[str, Any] | None = None
     """What computed it (`archbench.results.arithmetic`); None where no step was taken, or nobody noted it."""
 
@@ -96,7 +102,8 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         raise ValueError(f"a record holds the end of a run, not the state {outcome.state.value!r}")
     curve = [asdict(point) for point in outcome.curve]
     for point in curve:
-        del point[_MEASURED]
+        for name in _MEASURED:
+            del point[name]
     content = {
         "run_id": plan.identity.run_id,
         "state": outcome.state.value,
@@ -109,14 +116,20 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         # Written where it was asked for; a record without it has the bytes that it always had.
         **({"noise_scale": [asdict(one) for one in outcome.noise_scale]} if outcome.noise_scale else {}),
         **({"other_losses_nats": dict(outcome.other_losses_nats)} if outcome.other_losses_nats else {}),
+        **({} if outcome.final is None else {"final": _final_content(outcome.final)}),
     }
     write_sealed(directory.record_file, content)
 
 
 def write_timings(directory: RunDirectory, curve: Sequence[CurvePoint], measured: Mapping[str, Any]) -> None:
-    """Stores `timings.json`: device seconds of each curve point, and `measured`: hardware, versions, memory, rates."""
-    seconds = [[point.step, point.device_seconds] for point in curve if point.device_seconds is not None]
-    write_sealed(directory.timings_file, {**measured, "device_seconds_by_step": seconds})
+    """Stores `timings.json`: the seconds of each curve point, and `measured`: hardware, versions, memory, rates."""
+    by_step = {
+        f"{name}_by_step": [[point.step, seconds] for point in curve if (seconds := getattr(point, name)) is not None]
+        for name in _MEASURED
+    }
+    # Device seconds are always there; processor seconds only where they were counted.
+    written = {name: pairs for name, pairs in by_step.items() if pairs or name == "device_seconds_by_step"}
+    write_sealed(directory.timings_file, {**measured, **written})
 
 
 def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None:
@@ -210,6 +223,7 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
         reason=outcome.reason,
         other_losses_nats=outcome.other_losses_nats,
         noise_scale=outcome.noise_scale,
+        final=outcome.final,
         details={
             "identity": stored.written_identity,
             "facts": stored.written_facts,
@@ -219,10 +233,8 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
     )
 
 
-def _parse_record(
-    directory: RunDirectory, seconds: Mapping[int, float] = _NOT_MEASURED, *, last_alone: bool = False
-) -> _Stored:
-    """The record in `directory` with device `seconds` by step; `last_alone`: of its curve the last point.
+def _parse_record(directory: RunDirectory, seconds: Measured = _NOT_MEASURED, *, last_alone: bool = False) -> _Stored:
+    """The record in `directory` with measured `seconds` by step; `last_alone`: of its curve the last point.
 
     Where no digest vouches for it the whole curve is read even so, since its points are held against each other.
     """
@@ -247,6 +259,7 @@ def _parse_record(
             reason=content["reason"],
             other_losses_nats=_other_losses(content.get("other_losses_nats", {})),
             noise_scale=tuple(noise_measurement(one) for one in content.get("noise_scale", [])),
+            final=_final_evaluation(content["final"]) if "final" in content else None,
             arithmetic=_arithmetic(content.get("arithmetic")),
         )
         if not isinstance(outcome.reason, str | None):
@@ -297,15 +310,15 @@ def _arithmetic(content: object) -> Mapping[str, Any] | None:
     return content
 
 
-def curve_point(content: Mapping[str, Any], seconds: Mapping[int, float] = _NOT_MEASURED) -> CurvePoint:
-    """A stored curve point, with device `seconds` by step where there are any.
+def curve_point(content: Mapping[str, Any], seconds: Measured = _NOT_MEASURED) -> CurvePoint:
+    """A stored curve point, with measured `seconds` by step where there are any.
 
     Raises KeyError, TypeError or ValueError for fields that are missing or of a wrong type.
     """
     if problem := _sort_problem(tuple(content), tuple(map(type, content.values()))):
         name, what = problem
         raise TypeError(f"{what} {name!r} of a curve point" + (f" is {content[name]!r}" if what == "field" else ""))
-    return CurvePoint(**{**content, _MEASURED: seconds.get(content["step"])} if seconds else content)
+    return CurvePoint(**{**content, **seconds.get(content["step"], {})} if seconds else content)
 
 
 @lru_cache(maxsize=256)
@@ -343,24 +356,56 @@ def _other_losses(content: Mapping[str, Any]) -> dict[str, float]:
     return dict(content)
 
 
-def _read_timings(path: Path) -> tuple[Sealed, Mapping[int, float]]:
-    """What was measured of a run, if anything, and of it the device seconds by step."""
+def _final_content(final: FinalEvaluation) -> dict[str, Any]:
+    """The stored form: columns over groups, and what follows from them for whoever reads the file alone."""
+    return {"loss_nats": final.loss_nats, "bits_per_byte": final.bits_per_byte, **asdict(final)}
+
+
+def _final_evaluation(content: Mapping[str, Any]) -> FinalEvaluation:
+    """A stored final evaluation. Raises KeyError, TypeError or ValueError for one that belies itself."""
+    columns: dict[str, Any] = {one.name: content[one.name] for one in fields(FinalEvaluation)}
+    if unknown := content.keys() - columns.keys() - {"loss_nats", "bits_per_byte"}:
+        raise ValueError(f"unknown field {min(unknown)!r} of the final evaluation")
+    if columns["utf8_bytes"] is None:
+        del columns["utf8_bytes"]
+    for name, column in columns.items():
+        sorts = (int, float) if name == "nats" else (int,)
+        if not isinstance(column, list) or not all(type(value) in sorts and value >= 0 for value in column):
+            raise TypeError(f"column {name!r} of the final evaluation is not one of numbers from 0 on")
+    if len({len(column) for column in columns.values()}) != 1 or not sum(columns["predictions"]):
+        raise ValueError("the final evaluation predicts nothing, or its columns differ in length")
+    final = FinalEvaluation(**{"utf8_bytes": None} | {name: tuple(column) for name, column in columns.items()})
+    if not near(final.loss_nats, content["loss_nats"]):
+        raise ValueError(f"the final loss is {content['loss_nats']:g} nats, its groups give {final.loss_nats:g}")
+    return final
+
+
+def _read_timings(path: Path) -> tuple[Sealed, Measured]:
+    """What was measured of a run, if anything, and of it the seconds by step."""
     if not path.exists():
         return _NOTHING_TIMED
     timings = read_sealed(path, _TIMINGS_REMEDY)
+    seconds: dict[int, dict[str, float]] = {}
     try:
-        seconds = {int(step): float(value) for step, value in timings.content.get("device_seconds_by_step", [])}
-        _require_sound(seconds, timings.content)
+        for name in _MEASURED:
+            pairs = [(int(step), float(value)) for step, value in timings.content.get(f"{name}_by_step", [])]
+            _require_rising(name, pairs)
+            for step, value in pairs:
+                seconds.setdefault(step, {})[name] = value
+        _require_sound(timings.content)
     except (TypeError, ValueError) as error:
         raise DamagedFile(f"{path}: is damaged: {_first_line(error)}; {_TIMINGS_REMEDY}") from error
     return timings, seconds
 
 
-def _require_sound(seconds: Mapping[int, float], timings: Mapping[str, Any]) -> None:
-    """Raises ValueError where timings are not what others expect who look into them."""
-    known = [value for _, value in sorted(seconds.items())]
+def _require_rising(name: str, pairs: Sequence[tuple[int, float]]) -> None:
+    known = [value for _, value in sorted(pairs)]
     if known != sorted(known) or (known and known[0] < 0.0):
-        raise ValueError("device_seconds_by_step: seconds fall while steps rise")
+        raise ValueError(f"{name}_by_step: seconds fall while steps rise")
+
+
+def _require_sound(timings: Mapping[str, Any]) -> None:
+    """Raises ValueError where timings are not what others expect who look into them."""
     for name in _TIMED_OBJECTS:
         if not isinstance(timings.get(name, {}), dict):
             raise ValueError(f"{name}: expected an object")

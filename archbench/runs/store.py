@@ -310,9 +310,7 @@ def damages_of(directory: RunDirectory) -> list[str]:
 
 def _ended_status(record: RunRecord) -> RunStatus:
     last = record.curve[-1] if record.curve else None
-    return RunStatus(
-        record.state, last.step if last else None, record.reason, last.validation_loss_nats if last else None
-    )
+    return RunStatus(record.state, last.step if last else None, record.reason, record.final_loss_nats)
 
 
 def directory_bytes(path: Path) -> int:

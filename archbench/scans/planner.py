@@ -13,8 +13,8 @@ from archbench.scans.environment import describe_environment
 from archbench.scans.planned_run import PendingRuns, PlannedRun
 from archbench.scans.run_planner import RunPlanner, require_whole_rows
 from archbench.scans.size_scan import ladder, size_scan
-from archbench.scans.studies.check import check_studies, study_warnings
-from archbench.scans.studies.expand import study_runs
+from archbench.scans.studies.check import check_evaluated_texts, check_studies, study_warnings
+from archbench.scans.studies.expand import evaluated_texts, study_runs
 from archbench.scans.texts import prepared_texts
 from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.models import Contender, Spec
@@ -75,7 +75,7 @@ def plan_scan(
     pending: list[PendingRuns] = []
     for contender in spec.contenders:
         for text, corpus in corpora.items():
-            planner = RunPlanner(spec, contender, corpus, host, store)
+            planner = RunPlanner(spec, contender, corpus, host, store, evaluated_texts(spec, corpora))
             planner.check_text()
             if text == spec.data.name:
                 known, waiting = _apart(_scan_of(planner))
@@ -140,6 +140,7 @@ def _check_protocol(spec: Spec) -> None:
     for contender in spec.contenders:
         _check_pairing(spec, contender)
         _check_stage(spec, contender)
+    check_evaluated_texts(spec)
     check_studies(spec)
 
 

@@ -10,6 +10,7 @@ from archbench.contracts.matching import shape_of
 from archbench.contracts.objective import trained_flops, trained_params
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
+from archbench.data.document_batches import DocumentBatches
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
 from archbench.host import Host
 from archbench.numerics import NUMERICS
@@ -100,6 +101,8 @@ class RunPlanner:
     """Where runs that have ended are found, for what depends on their outcome; None: as if none had."""
     numerics: int | None = None
     """Of archbench, where runs are planned as another version planned them; None: of this one."""
+    evaluated: tuple[Corpus, ...] = ()
+    """Of `evaluation.texts`: on their held-out text every run is evaluated at its end as well."""
 
     def plan(self, request: RunRequest) -> PlannedRun:
         """The run that `request` asks for. Raises SpecError, DataError or PluginError where it cannot be had."""
@@ -107,6 +110,7 @@ class RunPlanner:
         training = self._training(request, facts.non_embedding_params)
         unique_tokens = request.subset_tokens or self.corpus.unique_tokens
         start, start_dir = self._start(request)
+        also_validated = self._also_validated(request)
         identity = RunIdentity(
             architecture=dump(self.contender.architecture),
             dims=dims,
@@ -115,7 +119,7 @@ class RunPlanner:
                 corpus_hash=self.corpus.corpus_hash,
                 order=self.spec.data.order,
                 subset_tokens=request.subset_tokens,
-                also_validated=tuple(corpus.corpus_hash for corpus in request.also_validated),
+                also_validated=tuple(corpus.corpus_hash for corpus in also_validated),
             ),
             training=training,
             evaluation=self._evaluation(request, training.batch_tokens),
@@ -129,7 +133,7 @@ class RunPlanner:
         plan = RunPlan(
             identity=identity,
             facts=facts.model_copy(update={"unique_tokens": unique_tokens}),
-            execution=self._execution(request).model_copy(update={"start_dir": start_dir}),
+            execution=self._execution(request, also_validated).model_copy(update={"start_dir": start_dir}),
         )
         return PlannedRun(
             contender=self.contender.name,
@@ -203,10 +207,19 @@ class RunPlanner:
             unique_tokens=self.corpus.unique_tokens,
         )
 
+    def _also_validated(self, request: RunRequest) -> tuple[Corpus, ...]:
+        """What its study asks for, then the texts of the spec but the run's own, in an order that hangs on no name."""
+        asked = {one.corpus_hash: one for one in request.also_validated}
+        texts = {one.corpus_hash: one for one in self.evaluated if one.corpus_hash != self.corpus.corpus_hash}
+        return tuple({**asked, **dict(sorted(texts.items()))}.values())
+
     def _evaluation(self, request: RunRequest, batch_tokens: int) -> EvaluationSettings:
         asked: dict[str, Any] = {"spacing": request.spacing, "noise_scale_every": request.noise_scale_every}
-        changes = {name: value for name, value in asked.items() if value is not None}
-        settings = self.spec.evaluation.model_copy(update=changes) if changes else self.spec.evaluation
+        # Texts stand in the run's data, by their hashes.
+        changes: dict[str, Any] = {"texts": ()} | {name: value for name, value in asked.items() if value is not None}
+        if request.early_stopping is not None:
+            changes["final_tokens"] = None
+        settings = self.spec.evaluation.model_copy(update=changes)
         if settings.noise_scale_every and batch_tokens < 2 * self.spec.training.seq_len:
             raise self.spec.error(
                 request.loc if request.noise_scale_every else ("evaluation", "noise_scale_every"),
@@ -295,11 +308,11 @@ class RunPlanner:
         training = self.spec.training
         return given_batch(training.batch_tokens, size_index, size, training.seq_len)
 
-    def _execution(self, request: RunRequest) -> ExecutionSettings:
+    def _execution(self, request: RunRequest, also_validated: tuple[Corpus, ...]) -> ExecutionSettings:
         execution = self.spec.execution
         return ExecutionSettings(
             corpus_dir=str(self.corpus.directory.resolve()),
-            other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in request.also_validated},
+            other_corpora={one.corpus_hash: str(one.directory.resolve()) for one in also_validated},
             device=execution.device,
             threads=execution.threads,
             micro_batch_rows=execution.fixed_micro_batch_rows,
@@ -352,6 +365,16 @@ class RunPlanner:
             EvaluationBatches(
                 self.corpus, objective, seq_len=training.seq_len, rows=rows, tokens=evaluation.tokens, seed=0
             )
+            if evaluation.final_tokens is not None:
+                DocumentBatches(
+                    self.corpus,
+                    objective,
+                    seq_len=training.seq_len,
+                    rows=rows,
+                    tokens=evaluation.final_tokens,
+                    seed=0,
+                    carries_state=self.contender.architecture.carries_state,
+                )
         except DataError as error:
             raise DataError(f"{self.spec.file.where(('data', 'dataset'))}: data.dataset: {error}") from error
 

@@ -157,7 +157,7 @@ def _ending(planner: RunPlanner, run: PlannedRun) -> Trial | None:
     record = planner.record(run)
     if record is None or record.state not in (RunState.DONE, RunState.DIVERGED):
         return None
-    loss = record.curve[-1].validation_loss_nats if record.usable else None
+    loss = record.final_loss_nats if record.usable else None
     return Trial(run.plan.identity.training.peak_learning_rate, loss)
 
 

@@ -85,10 +85,16 @@ class TrainingSettings(Extended):
 class EvaluationSettings(Extended):
     """The fixed evaluation set and when it is used."""
 
-    added_later = frozenset({"spacing", "noise_scale_every"})
+    added_later = frozenset({"spacing", "noise_scale_every", "final_tokens", "texts"})
 
     tokens: PositiveInt = 65_536
-    """Validation text is taken in whole documents up to about this many tokens."""
+    """Of the learning curve: validation text is taken in whole documents up to about this many tokens."""
+    final_tokens: Literal["all"] | PositiveInt | None = None
+    """At its end a run is evaluated on all validation text (`all`), or whole documents up to about this many tokens,
+    document by document, and that is its loss as a finished run. None: the last point of its curve is. A run that stops
+    early, whose result is the best point of its curve, has no such evaluation."""
+    texts: tuple[str, ...] = ()
+    """Other texts of `data.texts` on whose validation text every run is evaluated at its end as well."""
     points: PositiveInt = Field(24, le=10_000)
     """Evaluations during a run; the last step is always one.
 

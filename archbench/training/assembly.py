@@ -24,7 +24,7 @@ from archbench.spec.identity import Role, RunIdentity, RunPlan
 from archbench.spec.versions import component_identity, installed_libraries
 from archbench.training.claims import check_claims
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
-from archbench.training.evaluation import EvaluationSet, load_evaluation_set
+from archbench.training.evaluation import DocumentSet, EvaluationSet, load_document_set, load_evaluation_set
 from archbench.training.noise_scale import NoiseMeter
 from archbench.training.parameters import ModuleParameters, table_names
 from archbench.training.randomness import Purpose, seed_generators
@@ -44,7 +44,9 @@ class Assembly:
     batches: TrainingBatches
     evaluation_set: EvaluationSet
     other_evaluation_sets: Mapping[str, EvaluationSet]
-    """Of other corpora, by hash: what else the final model is evaluated on."""
+    """Of other corpora, by hash: what else the final model is evaluated on, where it is not document by document."""
+    document_sets: Mapping[str, DocumentSet]
+    """Of the run's own corpus and of others, by hash: what the final model is evaluated on document by document."""
     engine: TrainingEngine
     settings: EngineSettings
     device: torch.device
@@ -99,18 +101,17 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     measured = identity.evaluation.noise_scale_every > 0
     noise_meter = NoiseMeter(module, settings.rows, device) if measured else None
 
-    def evaluation_set(corpus: Corpus) -> EvaluationSet:
-        return load_evaluation_set(
-            corpus,
-            objective,
-            identity.evaluation,
-            seq_len=identity.dims.seq_len,
-            rows=settings.rows,
-            rows_per_pass=settings.micro_batch_rows,
-            carries_state=architecture.carries_state,
-            device=device,
-        )
+    layout: dict[str, Any] = {
+        "seq_len": identity.dims.seq_len,
+        "rows": settings.rows,
+        "rows_per_pass": settings.micro_batch_rows,
+        "carries_state": architecture.carries_state,
+    }
 
+    def evaluation_set(corpus: Corpus) -> EvaluationSet:
+        return load_evaluation_set(corpus, objective, identity.evaluation, **layout, device=device)
+
+    by_document = identity.evaluation.final_tokens is not None
     return Assembly(
         plan=plan,
         architecture=architecture,
@@ -125,7 +126,11 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
             subset_tokens=identity.data.subset_tokens,
         ),
         evaluation_set=evaluation_set(corpus),
-        other_evaluation_sets={name: evaluation_set(other) for name, other in others.items()},
+        other_evaluation_sets={} if by_document else {name: evaluation_set(one) for name, one in others.items()},
+        document_sets={
+            one.corpus_hash: load_document_set(one, objective, identity.evaluation, **layout)
+            for one in ((corpus, *others.values()) if by_document else ())
+        },
         engine=TrainingEngine(module, partial(optimizer.build, parameters), settings, device),
         settings=settings,
         device=device,

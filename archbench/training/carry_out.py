@@ -343,6 +343,7 @@ def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Prog
         "training_seconds": round(seconds, 3),
         "processor_seconds": None if progress.processor_seconds is None else round(progress.processor_seconds, 3),
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
+        "final_evaluation_seconds": round(progress.final_evaluation_seconds, 3),
         "noise_scale_seconds": round(progress.noise_scale_seconds, 3),
         "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
         "energy_joules": None if progress.energy.joules is None else round(progress.energy.joules, 3),

@@ -9,17 +9,19 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+import torch
+
 from archbench.contracts.architecture import Attention
 from archbench.contracts.objective import IGNORE_TARGET, LossParts
 from archbench.errors import ArchbenchError
 from archbench.nn.language_model import State
-from archbench.results.runs import CurvePoint, RunState
+from archbench.results.runs import CurvePoint, FinalEvaluation, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
 from archbench.runs.records import Outcome
 from archbench.spec.identity import EarlyStopping
 from archbench.training.assembly import Assembly
-from archbench.training.evaluation import evaluate, row_slices, to_device
+from archbench.training.evaluation import evaluate, evaluate_documents, row_slices, to_device
 from archbench.training.measurement import Stopwatch
 from archbench.training.prefix_audit import audit_prefixes
 from archbench.training.progress import Progress, commit, joined_state, keep
@@ -89,6 +91,17 @@ class Upkeep:
             self.showed_life = now
             total_steps = assembly.plan.identity.training.total_steps
             self.report(Report(progress.step, total_steps, None, None, pause_seconds=pause_seconds))
+
+    def stop_if_asked(self, assembly: Assembly, progress: Progress) -> None:
+        """Called by all ranks between parts of the evaluation at the end, which takes no step and has no progress.
+
+        Raises Interrupted after a checkpoint of the last step: only the evaluation is done anew.
+        """
+        (stopping,) = assembly.ranks.any(self.stop.is_set())
+        if stopping:
+            self.before_storing(assembly, progress)
+            commit(self.directory, self.lease, assembly, progress)
+            raise Interrupted("stopped in the evaluation at its end; run the same command to go on")
 
     def before_storing(self, assembly: Assembly, progress: Progress) -> None:
         """Called before tensors are stored: a slow disk does not hang."""
@@ -184,12 +197,19 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
     finally:
         clock.stop()
         note_time(progress, clock)
+    by_document = _document_losses(assembly, progress, upkeep)
+    final = by_document.pop(identity.data.corpus_hash, None)
+    if assembly.document_sets and final is None:
+        problem = f"the loss of its last weights on all held-out text is not finite; {REMEDY}"
+        return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
+    others = {name: one.loss_nats for name, one in by_document.items()}
     return Outcome(
         RunState.DONE,
         tuple(progress.curve),
         prefix_audit=_audit(assembly),
-        other_losses_nats=_other_losses(assembly, alive),
+        other_losses_nats=others | _other_losses(assembly, alive),
         noise_scale=tuple(progress.noise_scale),
+        final=final,
     )
 
 
@@ -259,6 +279,7 @@ def measure(
             in_warmup=in_warmup(plan.identity.training.schedule, step),
             finished=step == plan.identity.training.total_steps,
             device_seconds=clock.seconds,
+            processor_seconds=_processor_seconds(assembly, clock),
         )
     )
     progress.forget_losses()
@@ -275,6 +296,13 @@ def measure(
 def note_time(progress: Progress, clock: Stopwatch) -> None:
     """What the stopped `clock` shows becomes the run's."""
     progress.device_seconds, progress.processor_seconds = clock.seconds, clock.processor_seconds
+
+
+def _processor_seconds(assembly: Assembly, clock: Stopwatch) -> float | None:
+    """Processor time of all ranks in training steps; None on accelerators, whose time it does not measure."""
+    if assembly.device.type != "cpu" or clock.processor_seconds is None:
+        return None
+    return float(assembly.ranks.summed(torch.tensor(clock.processor_seconds, dtype=torch.float64)))
 
 
 def measures_noise(assembly: Assembly, progress: Progress) -> bool:
@@ -319,6 +347,28 @@ def _other_losses(assembly: Assembly, alive: Callable[[], None]) -> dict[str, fl
         for name, one in assembly.other_evaluation_sets.items()
     }
     return {name: result.loss_nats for name, result in results.items() if result.finite}
+
+
+def _document_losses(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> dict[str, FinalEvaluation]:
+    """By hash of the corpus, the final model's loss on its held-out documents; those that are not finite are left out.
+
+    Empty where none is asked for. Raises Interrupted as `Upkeep.stop_if_asked`.
+    """
+    began = time.perf_counter()
+    assembly.engine.eval_mode()
+    results = {
+        name: evaluate_documents(
+            assembly.engine.module,
+            one,
+            assembly.device,
+            assembly.ranks,
+            after_batch=partial(upkeep.alive, assembly, progress),
+            after_round=partial(upkeep.stop_if_asked, assembly, progress),
+        )
+        for name, one in assembly.document_sets.items()
+    }
+    progress.final_evaluation_seconds = time.perf_counter() - began if results else 0.0
+    return {name: result for name, result in results.items() if result is not None}
 
 
 def _audit(assembly: Assembly) -> Any:

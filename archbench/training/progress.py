@@ -49,6 +49,9 @@ class Progress:
     processor_seconds: float | None = 0.0
     """Processor time of this process in them; None where an earlier attempt did not count it."""
     evaluation_seconds: float = 0.0
+    """Of the points of the curve, over all attempts."""
+    final_evaluation_seconds: float = 0.0
+    """Of the evaluation document by document at the end, in the attempt that finished it."""
     energy: EnergyCount = field(default_factory=lambda: EnergyCount(None))
     """Energy in training steps, over all attempts."""
     noise_scale_seconds: float = 0.0

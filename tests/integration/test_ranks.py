@@ -117,7 +117,8 @@ def group(logs: Path, plugin: Path) -> Iterator[LocalExecutor]:
 def plan(folder: Path, corpus: Corpus, host: Host, family: str, nproc: int, stage: int, **more: Any) -> RunDirectory:
     folder.mkdir(exist_ok=True)
     execution = {"nproc": nproc, "zero_stage": stage, **more.pop("execution", {})}
-    changes = {"total_steps": STEPS, "dims": DIMS, **FAMILIES.get(family, {}), **more}
+    evaluation = {"final_tokens": "all", **more.pop("evaluation", {})}
+    changes = {"total_steps": STEPS, "dims": DIMS, "evaluation": evaluation, **FAMILIES.get(family, {}), **more}
     return plan_small_run(folder, corpus, host.registry, execution=execution, **changes)
 
 
@@ -187,6 +188,11 @@ def test_two_ranks_have_the_losses_of_one_process(
 ) -> None:
     directory = plan(tmp_path, corpus, host, family, 2, stage)
     assert end_of(group, directory) == Ended(directory.path.name, RunState.DONE, None)
+    final, expected_final = record_of(directory).final, alone[family].final
+    assert final is not None
+    assert expected_final is not None
+    assert final.predictions == expected_final.predictions
+    assert final.loss_nats == pytest.approx(expected_final.loss_nats, abs=TOLERANCE_NATS)
     together, expected = record_of(directory).curve, alone[family].curve
     assert [point.step for point in together] == [point.step for point in expected]
     for mine, one in zip(together, expected, strict=True):

@@ -36,6 +36,7 @@ _AXIS_WORDS = {
     CostAxis.EXACT: "executed FLOPs",
     CostAxis.KAPLAN: "6ND without embeddings",
     CostAxis.DEVICE_SECONDS: "device seconds",
+    CostAxis.PROCESSOR_SECONDS: "processor seconds",
 }
 _RESAMPLES = 400
 """Of every row but the one as fitted, which is the study's own."""

@@ -23,6 +23,7 @@ class MeanCurve:
     """The learning curve of one size under one training plan: the mean over its seeds at the steps all of them share.
 
     The minimum over seeds would be biased downwards, and the more so the more seeds a size has; the mean is not.
+    Of runs that were evaluated on all held-out text at their end, the curve is scaled to end there (`_scale`).
     """
 
     size_index: int
@@ -39,7 +40,7 @@ class MeanCurve:
     finished: NDArray[np.bool_]
     """[points]: whether the schedule had ended."""
     final_losses_nats: Floats
-    """[runs]: each seed's loss at its last point."""
+    """[runs]: each seed's loss as a finished run, else at its last point."""
     seeds: tuple[int, ...] = ()
     """[runs]."""
 
@@ -116,7 +117,9 @@ def _mean_over_seeds(
         common = sorted(kept[0][1])
     left_out["step not shared by all seeds"] += sum(len(points) - len(common) for _, points in kept)
     cost = np.mean([[_cost(points[step], axis) for step in common] for _, points in kept], axis=0)
-    loss = np.mean([[points[step].validation_loss_nats for step in common] for _, points in kept], axis=0)
+    scales = np.array([_scale(run, points) for run, points in kept])
+    losses = np.array([[points[step].validation_loss_nats for step in common] for _, points in kept])
+    loss = np.mean(scales[:, None] * losses, axis=0)
     first = kept[0][1]
     # Mean measured times can tie or fall where the clock was coarse; a stable order keeps later steps behind.
     order = _thin(cost[np.argsort(cost, kind="stable")])
@@ -130,9 +133,22 @@ def _mean_over_seeds(
         loss_nats=loss[ranked],
         tokens=np.array([first[step].tokens for step in common], dtype=np.int64)[ranked],
         finished=np.array([all(points[step].finished for _, points in kept) for step in common])[ranked],
-        final_losses_nats=np.array([points[max(points)].validation_loss_nats for _, points in kept]),
+        final_losses_nats=scales * [points[max(points)].validation_loss_nats for _, points in kept],
         seeds=tuple(run.seed for run, _ in kept),
     )
+
+
+def _scale(run: RunRecord, points: Mapping[int, CurvePoint]) -> float:
+    """The run's loss on all held-out text over that at the end of its curve, which is on a part of the text; else 1.
+
+    A part of the text is harder or easier than the whole by much the same factor all along: scaled by it, points in
+    mid-schedule estimate the loss on the whole text (a ratio estimate; Cochran 1977, chapter 6), and stand in one
+    envelope with finished points without the offset between two texts.
+    """
+    last = points[max(points)]
+    if run.final is None or last.step != run.curve[-1].step:
+        return 1.0
+    return run.final.loss_nats / last.validation_loss_nats
 
 
 def _usable_points(run: RunRecord, axis: CostAxis, left_out: dict[str, int]) -> dict[int, CurvePoint]:

@@ -95,9 +95,9 @@ def joint_law(records: Sequence[RunRecord], contender: str) -> ScanFit:
 
 def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFit:
     rows = [
-        (number, run.non_embedding_params, point.tokens, point.validation_loss_nats)
+        (number, run.non_embedding_params, tokens, loss)
         for number, run in enumerate(runs)
-        for point in (run.curve[-1:] if finished_only else _thinned(run.curve))
+        for tokens, loss in (_end(run) if finished_only else _thinned(run.curve))
     ]
     number, size, tokens, loss = np.array(rows, dtype=float).reshape(-1, 4).T
     weights = 1.0 / np.bincount(number.astype(int), minlength=1)[number.astype(int)]
@@ -111,11 +111,17 @@ def _joint(law: Law, runs: Sequence[RunRecord], *, finished_only: bool) -> LawFi
     return fit
 
 
-def _thinned(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """The curve after warm-up, at most `_CURVE_POINTS` of it, log-spaced in tokens, the last among them."""
-    kept = [point for point in curve if point.tokens > 0 and not point.in_warmup]
+def _end(run: RunRecord) -> list[tuple[int, float]]:
+    """Tokens and loss of the finished run."""
+    loss = run.final_loss_nats
+    return [] if loss is None else [(run.curve[-1].tokens, loss)]
+
+
+def _thinned(curve: Sequence[CurvePoint]) -> list[tuple[int, float]]:
+    """Tokens and loss on the curve's own text after warm-up, at most `_CURVE_POINTS`, log-spaced, with the last."""
+    kept = [(point.tokens, point.validation_loss_nats) for point in curve if point.tokens > 0 and not point.in_warmup]
     if len(kept) <= _CURVE_POINTS:
         return kept
-    logs = np.log([point.tokens for point in kept])
+    logs = np.log([tokens for tokens, _ in kept])
     wanted = np.linspace(logs[0], logs[-1], _CURVE_POINTS)
     return [kept[index] for index in np.unique(np.append(np.searchsorted(logs, wanted[:-1]), len(kept) - 1))]

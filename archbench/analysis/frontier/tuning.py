@@ -216,7 +216,7 @@ def _trial_run(record: RunRecord) -> TrialRun:
         tokens=last.tokens if last else 0,
         exact_flops=last.exact_flops if last else 0.0,
         state=record.state,
-        loss_nats=last.validation_loss_nats if last and record.usable else None,
+        loss_nats=record.final_loss_nats if record.usable else None,
     )
 
 

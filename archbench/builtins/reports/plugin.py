@@ -20,6 +20,7 @@ from archbench.builtins.reports.study_sections import (
     SizeSection,
     StepSection,
 )
+from archbench.builtins.reports.text_section import EvaluationTextSection
 from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
@@ -28,7 +29,7 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit, back-test, tuning, steps, multipliers, curves, studies, runs, how to reproduce."""
+    """Frontiers, exponents, audit, back-test, tuning, steps, multipliers, curves, texts, studies, runs, provenance."""
     return [
         FrontierSection,
         ExponentSection,
@@ -38,6 +39,7 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         DecompositionSection,
         MultiplierSection,
         LearningCurveSection,
+        EvaluationTextSection,
         SizeSection,
         DataSection,
         GridSection,

@@ -319,7 +319,7 @@ class RunSection(ReportSection):
         last = run.curve[-1] if run.curve else None
         audit = run.prefix_audit
         seconds = last.device_seconds if last else None
-        bits = last.bits_per_byte if last else None
+        loss, bits = run.final_loss_nats, run.final_bits_per_byte
         return [
             run.contender,
             str(size_number(run.size_index)),
@@ -329,7 +329,7 @@ class RunSection(ReportSection):
             number(run.planned_tokens / run.unique_tokens, 2) if run.unique_tokens and epochs_known(run) else "-",
             number(last.exact_flops) if last else "-",
             human_seconds(seconds) if seconds is not None else "-",
-            number(last.validation_loss_nats, 4) if last else "-",
+            number(loss, 4) if loss is not None else "-",
             number(bits, 4) if bits is not None else "-",
             f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]" if audit else "-",
             f"`{run.run_id[:12]}`",

@@ -34,7 +34,7 @@ def note_run(record: RunRecord) -> None:
             "state": record.state.value,
             "reason": record.reason,
             "tokens": last.tokens if last else 0,
-            "validation_loss_nats": last.validation_loss_nats if last else None,
+            "validation_loss_nats": record.final_loss_nats,
         }
     )
 

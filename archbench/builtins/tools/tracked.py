@@ -47,15 +47,21 @@ def point_values(point: CurvePoint) -> dict[str, float]:
         "cost/kaplan_flops": point.kaplan_flops,
         "cost/exact_flops": point.exact_flops,
         "cost/device_seconds": point.device_seconds,
+        "cost/processor_seconds": point.processor_seconds,
     }
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def measured_values(record: RunRecord) -> dict[str, float]:
-    """Plain figures of `timings.json`: rates, memory, energy."""
+    """Plain figures of a run that has ended: rates, memory, energy, and its loss on all held-out text."""
     timings = record.details.get("timings", {})
     names = ("tokens_per_second", "peak_memory_bytes", "energy_joules", "model_flop_utilisation")
-    return {f"measured/{name}": float(timings[name]) for name in names if timings.get(name) is not None}
+    found = {f"measured/{name}": float(timings[name]) for name in names if timings.get(name) is not None}
+    if record.final is not None:
+        found["loss/final_nats"] = record.final.loss_nats
+        if record.final.bits_per_byte is not None:
+            found["loss/final_bits_per_byte"] = record.final.bits_per_byte
+    return found
 
 
 def _flat(prefix: str, content: Mapping[str, object]) -> dict[str, Value]:

@@ -43,6 +43,19 @@ def check_studies(spec: Spec) -> None:
             _check_names(spec, (*loc, "text"), study.text, texts)
 
 
+def check_evaluated_texts(spec: Spec) -> None:
+    """Whether `evaluation.texts` names other texts of the spec, each once. Raises SpecError where it does not."""
+    loc: Loc = ("evaluation", "texts")
+    for index, name in enumerate(spec.evaluation.texts):
+        if name == spec.data.name:
+            raise spec.error(
+                (*loc, index), f"{name!r} is the text of data.dataset, on which every run is evaluated anyway; drop it"
+            )
+        if name in spec.evaluation.texts[:index]:
+            raise spec.error((*loc, index), f"{name!r} stands there twice")
+    _check_names(spec, loc, spec.evaluation.texts, spec.data.texts)
+
+
 def _check_names(spec: Spec, loc: Loc, named: str | Sequence[str], known: Collection[str]) -> None:
     places = {loc: named} if isinstance(named, str) else {(*loc, index): one for index, one in enumerate(named)}
     what = "contender" if loc[-1] == "contenders" else "text of data"

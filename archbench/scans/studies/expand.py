@@ -34,8 +34,16 @@ def study_runs(
     """
     for name, study in spec.studies.items():
         for contender in contenders_of(spec, study):
-            planners = {text: RunPlanner(spec, contender, corpus, host, store) for text, corpus in corpora.items()}
+            planners = {
+                text: RunPlanner(spec, contender, corpus, host, store, evaluated_texts(spec, corpora))
+                for text, corpus in corpora.items()
+            }
             yield from expand(study, StudyGround(name, planners))
+
+
+def evaluated_texts(spec: Spec, corpora: Mapping[str, Corpus]) -> tuple[Corpus, ...]:
+    """The corpora of `evaluation.texts`."""
+    return tuple(corpora[name] for name in spec.evaluation.texts)
 
 
 def expand(study: Study, ground: StudyGround) -> Iterator[PlannedRun]:

@@ -1,0 +1,134 @@
+"""How far the result hangs on which held-out text it was measured on."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from archbench.contracts.report import Cell, DataTable, ReportSection, ScanResults
+from archbench.display import markdown_line, markdown_list
+from archbench.report.columns import data_table
+from archbench.report.labels import labels_of
+from archbench.report.plotting import markdown_table
+from archbench.report.words import multiplier_text, number
+from archbench.results.runs import size_number
+
+if TYPE_CHECKING:
+    from archbench.results.texts import TextError, TextStanding
+
+# The analysis is imported where it is asked for: registering sections must stay cheap.
+
+
+class EvaluationTextSection(ReportSection):
+    """The standard error of losses from the choice of documents, and each contender on each text."""
+
+    kind: Literal["evaluation_text"] = "evaluation_text"
+    title: str = "Does the result hang on the held-out text?"
+    order: int = 450
+    summary: ClassVar[str] = "Standard error from the choice of documents, paired with the baseline; ranks by text"
+
+    def render(self, results: ScanResults, figures_dir: Path) -> str | None:
+        """A table of errors, then one of texts; None where runs were evaluated on the points of their curves alone."""
+        errors, standings = _errors(results), _standings(results)
+        parts = [*_error_parts(errors, results), *_text_parts(standings, results)]
+        return "\n\n".join(parts) if parts else None
+
+    def tables(self, results: ScanResults) -> Sequence[DataTable]:
+        """The figures of both tables."""
+        errors = data_table(
+            "evaluation_errors",
+            "One contender's largest size on all held-out text, with standard errors from the choice of documents.",
+            ("contender", "size_index", "evaluated_documents", "document_groups", "loss_nats", "text_error_nats",
+             "difference_nats", "difference_text_error_nats"),
+            [
+                (
+                    one.contender, one.size_index, one.num_documents, one.num_groups, one.loss_nats, one.error_nats,
+                    one.difference_nats, one.difference_error_nats,
+                )
+                for one in _errors(results)
+            ],
+        )  # fmt: skip
+        header = ("text", "track", "contender", "size_index", "loss_nats", "rank", "multiplier", "low_95", "high_95")
+        standings = data_table(
+            "evaluation_texts",
+            "One contender on one held-out text; multipliers are over the baseline on executed FLOPs.",
+            header,
+            [_standing_row(one) for one in _standings(results)],
+        )
+        return [table for table in (errors, standings) if table.rows]
+
+
+def _standing_row(one: "TextStanding") -> tuple[Cell, ...]:
+    found = one.multiplier.multiplier if one.multiplier is not None else None
+    ends: tuple[Cell, ...] = (None, None, None) if found is None else (found.value, found.low, found.high)
+    return (one.text, one.track, one.contender, one.size_index, one.loss_nats, one.rank, *ends)
+
+
+def _errors(results: ScanResults) -> "tuple[TextError, ...]":
+    from archbench.report.contenders import evaluation_errors
+
+    return evaluation_errors(results)
+
+
+def _standings(results: ScanResults) -> "tuple[TextStanding, ...]":
+    from archbench.report.contenders import evaluation_standings
+
+    return evaluation_standings(results)
+
+
+def _error_parts(errors: "Sequence[TextError]", results: ScanResults) -> Iterator[str]:
+    if not errors:
+        return
+    unit = labels_of(results.records).nats
+    yield markdown_list(_error_words(one, results.baseline, unit) for one in errors)
+    yield (
+        "Standard errors from a bootstrap over groups of whole held-out documents, at each contender's largest size. "
+        "They are of the text alone: noise between runs is in the intervals of multipliers and exponents."
+    )
+
+
+def _error_words(one: "TextError", baseline: str | None, unit: str) -> str:
+    documents = f"{one.num_documents:,} documents"
+    if one.num_groups < one.num_documents:
+        documents += f" in {one.num_groups:,} groups"
+    where = f"{one.contender}, size {size_number(one.size_index)}: {number(one.loss_nats, 4)} {unit} per token"
+    if one.error_nats is None:
+        return f"{where}; evaluation text: {documents} are too few to tell an error from"
+    words = f"{where}; evaluation text: ± {number(one.error_nats, 2)} {unit} (bootstrap over {documents})"
+    if one.difference_nats is None or one.difference_error_nats is None:
+        return words
+    apart = f"{one.difference_nats:+.4f} ± {number(one.difference_error_nats, 2)} {unit}"
+    return f"{words}; difference to {baseline}: {apart}"
+
+
+def _text_parts(standings: "Sequence[TextStanding]", results: ScanResults) -> Iterator[str]:
+    from archbench.analysis.evaluation_texts import order_changes
+
+    for track in dict.fromkeys(one.track for one in standings):
+        mine = [one for one in standings if one.track == track]
+        texts = list(dict.fromkeys(one.text for one in mine))
+        names = list(dict.fromkeys(one.contender for one in mine))
+        at = {(one.contender, one.text): one for one in mine}
+        rows = [[name, *(_standing_cell(at.get((name, text)), results.baseline) for text in texts)] for name in names]
+        yield markdown_table(["contender", *texts], rows)
+        changes = order_changes(standings, track)
+        size = f"by the loss at size {size_number(mine[0].size_index)}"
+        if changes:
+            orders = "; ".join(f"on {text} {', '.join(order)}" for text, order in changes.items())
+            yield markdown_line(f"Ranks differ: {size}, from the lowest up, {orders}.")
+        elif len(names) > 1:
+            yield markdown_line(f"The order of contenders {size} is the same on every text.")
+    if standings:
+        unit = labels_of(results.records).nats
+        yield (
+            f"In each cell: mean loss ({unit} per token) of the largest size that all have, the rank by it, and the "
+            "multiplier over the baseline on that text with its 95 % interval. Order by loss alone is no test."
+        )
+
+
+def _standing_cell(one: "TextStanding | None", baseline: str | None) -> str:
+    if one is None:
+        return "-"
+    cell = f"{number(one.loss_nats, 4)} ({one.rank})"
+    if one.contender == baseline or one.multiplier is None:
+        return cell
+    return f"{cell}, {multiplier_text(one.multiplier)}"
