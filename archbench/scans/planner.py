@@ -8,6 +8,7 @@ from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.scans.controls import control_runs
 from archbench.scans.environment import describe_environment
 from archbench.scans.planned_run import PendingRuns, PlannedRun
 from archbench.scans.run_planner import RunPlanner, require_whole_rows
@@ -79,6 +80,9 @@ def plan_scan(
                 known, waiting = _apart(_scan_of(planner))
                 runs += known
                 pending += waiting
+    known, waiting = _apart(control_runs(spec, corpora[spec.data.name], host, store, tuple(runs)))
+    runs += known
+    pending += waiting
     known, waiting = _apart(study_runs(spec, corpora, host, store))
     runs += known
     pending += waiting

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from archbench.spec.identity import EvaluationSettings
+from archbench.spec.question import QuestionSection
 from archbench.spec.section import Section
 from archbench.spec.settings import (
     ContenderSection,
@@ -12,7 +13,6 @@ from archbench.spec.settings import (
     ExecutionSection,
     Name,
     ObjectiveSlot,
-    QuestionSection,
     ScanSection,
     TrainingSection,
     Unresolved,
@@ -41,7 +41,7 @@ class SpecDocument(Section):
     """Contenders in an order in which each differs from the one before in one thing: the report then says what each
     step does to exponent, cost and time."""
     question: QuestionSection | None = None
-    """What the scan is to answer: a margin, and the losses at which it is asked."""
+    """What the scan is to answer: a margin, where it is asked, and the controls of the answer."""
     training: TrainingSection
     evaluation: EvaluationSettings = EvaluationSettings()
     execution: ExecutionSection = ExecutionSection()

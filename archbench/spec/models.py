@@ -15,14 +15,15 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError, nearest
 from archbench.registry import Catalog, Registered, Registry, plugin_versions
+from archbench.spec.controls import control_contenders
 from archbench.spec.document import SpecDocument
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
+from archbench.spec.question import QuestionSection, asked_baseline
 from archbench.spec.settings import (
     DataSection,
     ExecutionSection,
-    QuestionSection,
     ScanSection,
     StatedSection,
     TrainingSection,
@@ -45,6 +46,8 @@ class Contender:
     """Distribution -> version, of the plug-ins that both come from."""
     start: tuple[Path, ...] = ()
     """Folders of models that runs begin from; none: runs begin freshly initialised."""
+    first_seed: int = 0
+    """Seed of its first run at each size; a control may have seeds of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Spec:
     decompose: tuple[str, ...]
     """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
     question: QuestionSection | None
+    controls: tuple[Contender, ...]
+    """What the question's answers are checked by, trained on the ladder beside the contenders and never ranked."""
     training: TrainingSection
     evaluation: EvaluationSettings
     execution: ExecutionSection
@@ -100,7 +105,7 @@ class Spec:
 
     def matched_to(self, contender: Contender) -> Contender | None:
         """The contender whose cost the models of `contender` have at each size; None where sizes are parameters."""
-        if self.scan.match == "parameters" or contender.name == self.baseline:
+        if self.scan.match == "parameters" or contender.name == self.baseline or contender in self.controls:
             return None
         return next((one for one in self.contenders if one.name == self.baseline), None)
 
@@ -171,9 +176,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     except ValidationError as error:
         raise spec_error(file, error, SpecDocument) from error
     refuse_flags(file, file.data, document, ())
-    if document.baseline is not None and document.baseline not in document.contenders:
-        hint = nearest(document.baseline, document.contenders)
-        raise file.error(("baseline",), f"there is no contender {document.baseline!r}{hint}")
+    baseline = asked_baseline(file, document)
     if not document.scan.trained and not document.studies:
         raise file.error(("scan",), "give either tokens or tokens_per_param; only a spec with studies needs neither")
     data = document.data
@@ -184,11 +187,12 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     executor = None
     if isinstance(execution.executor, Unresolved):
         executor = resolve(registry.executors, execution.executor, ("execution", "executor"))
+    contenders = tuple(_contender(name, document, registry, resolve) for name in document.contenders)
     return Spec(
         name=document.name,
         description=document.description,
-        baseline=document.baseline,
-        contenders=tuple(_contender(name, document, registry, resolve) for name in document.contenders),
+        baseline=baseline,
+        contenders=contenders,
         data=DataChoice(
             dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
             name=data.name,
@@ -205,6 +209,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         studies=document.studies,
         decompose=_chain(file, document),
         question=document.question,
+        controls=control_contenders(file, document, baseline, contenders),
         training=document.training,
         evaluation=document.evaluation,
         execution=execution,
