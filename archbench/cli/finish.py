@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from archbench.analysis.comparison.multiplier import asked_window
+from archbench.analysis.comparison.question import asked_question
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.analysis.studies import analyse_studies
 from archbench.cli.common import note, table_console, wrapped
@@ -86,7 +86,7 @@ def print_verdict(results: ScanResults) -> None:
 def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
     """The analysis of `records` under the names of `index`."""
     results = size_scan_results(records)
-    frontiers, comparisons = analyse_scan(results, baseline=index.baseline, window=asked_window(index.spec))
+    frontiers, comparisons = analyse_scan(results, baseline=index.baseline, question=asked_question(index.spec))
     return ScanResults(
         name=index.name,
         description=index.description,

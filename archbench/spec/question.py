@@ -45,8 +45,8 @@ class QuestionSection(Section):
     margin: FiniteFloat = Field(default=1.0, ge=1.0, le=100.0)
     """A contender is better if its compute multiplier over the baseline is above this: one-sided 95 % bound."""
     at: Place = None
-    """Where: losses in nats, the higher first, as in [2.9, 2.6]; executed FLOPs, as in 3e12; or a cost with its axis, as
-    in {cost: 3e12, axis: kaplan_flops}. Without it the middle half of the losses that both reach."""
+    """Where: losses in nats, the higher first, as in [2.9, 2.6]; executed FLOPs, as in 3e12; or a cost with its axis,
+    as in {cost: 3e12, axis: kaplan_flops}. Without it the middle half of the losses that both reach."""
     controls: tuple[ControlKind, ...] = ()
     """Ladders that check the answers: `baseline_again`, the baseline with other seeds, must not be told apart from it;
     `shuffled_targets`, the baseline trained on targets that its tokens say nothing of, must not be better."""
