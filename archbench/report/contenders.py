@@ -10,9 +10,11 @@ from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
+from archbench.analysis.frontier.collapse import analyse_collapse
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
+from archbench.results.controls import Collapse
 from archbench.results.runs import CostAxis
 
 T = TypeVar("T")
@@ -69,6 +71,12 @@ def audit_rows(results: ScanResults) -> tuple[FrontierAuditRow, ...]:
 def back_tests(results: ScanResults) -> tuple[FrontierBacktestRow, ...]:
     """Every window of every contender on the verdict's axis."""
     return tuple(row for one in contenders_of(results) for row in back_test_frontier(one))
+
+
+@once
+def collapse_of(results: ScanResults) -> tuple[Collapse, ...]:
+    """How far the normalised learning curves of every contender's ladder agree."""
+    return analyse_collapse(results.records)
 
 
 def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:

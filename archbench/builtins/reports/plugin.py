@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
 from archbench.builtins.reports.decomposition_section import DecompositionSection
+from archbench.builtins.reports.question_sections import CollapseSection, QuestionSection, RungSection
 from archbench.builtins.reports.sections import (
     EnvironmentSection,
     ExponentSection,
@@ -28,8 +29,9 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit, back-test, tuning, steps, multipliers, curves, studies, runs, how to reproduce."""
+    """Question, frontiers, exponents, audit, back-test, tuning, steps, multipliers, curves, studies, runs, spec."""
     return [
+        QuestionSection,
         FrontierSection,
         ExponentSection,
         AuditSection,
@@ -37,7 +39,9 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         TuningSection,
         DecompositionSection,
         MultiplierSection,
+        RungSection,
         LearningCurveSection,
+        CollapseSection,
         SizeSection,
         DataSection,
         GridSection,
