@@ -30,6 +30,13 @@ def spread_interval(value: float, samples: Floats, freedom: float, level: float 
     )
 
 
+def exp_of(interval: Interval) -> Interval:
+    """The interval of a figure whose logarithm has `interval`; infinite where that is."""
+    low = float(np.exp(interval.low)) if np.isfinite(interval.low) else -np.inf
+    high = float(np.exp(min(interval.high, 700.0))) if np.isfinite(interval.high) else np.inf
+    return Interval(float(np.exp(interval.value)), low, high, interval.level, interval.method)
+
+
 def p_value_of(interval: Interval, freedom: float, null: float = 0.0) -> float | None:
     """Two-sided p of `null` from a 95 % interval: below 0.05 exactly where the interval leaves `null` out.
 

@@ -14,12 +14,14 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
-from archbench.results.runs import RunRecord, distinct_axes, size_scan_results
+from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, distinct_axes, size_scan_results
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
     from archbench.analysis.comparison.multiplier import Window
+    from archbench.analysis.comparison.question import Question
     from archbench.report.labels import Labels
+    from archbench.results.controls import ControlOutcome
     from archbench.results.fits import Comparison, ComparisonAt
     from archbench.runs.store import RunStore, ScanIndex
 
@@ -59,6 +61,7 @@ def compare(
     # Imported now: the analysis is not loaded for `--help`.
     from archbench.analysis.frontier.scan import analyse_scan
     from archbench.contracts.report import ScanResults
+    from archbench.report.question_words import exponent_words
     from archbench.report.verdict import verdict
     from archbench.runs.store import RunStore
 
@@ -68,16 +71,17 @@ def compare(
     records, scans = _find(store, a, b, scan)
     _check_units(records, a, b)
     asked = _window(window)
-    frontiers, on_all_axes = analyse_scan(records, baseline=a, window=asked)
+    question, controls = _question(store, scans, a, asked)
+    frontiers, on_all_axes = analyse_scan(records, baseline=a, window=asked, question=question)
     axes = distinct_axes(records)
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
     told = mixed_arithmetic(records), unequal_choices(records), unlike_evaluations(records)
     mind = [words for words in told if words]
     if as_json:
-        print_json(CompareOutput(scans, list(comparisons), places, mind))
+        print_json(CompareOutput(scans, list(comparisons), places, mind, list(controls)))
         return
-    results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
+    results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {}, controls=controls)
     echo(wrapped(verdict(results)))
     for words in mind:
         echo(wrapped(f"- Mind: {words}."))
@@ -86,6 +90,8 @@ def compare(
         _print_table(comparisons, records)
         for line in dict.fromkeys(_read_from(pair) for pair in comparisons):
             echo(wrapped(f"- {line}"))
+        if said := next((words for pair in comparisons if (words := exponent_words(pair))), ""):
+            echo(wrapped(f"- {said}"))
         if others := _others(store, scans, a, b):
             echo(wrapped(f"- {others}"))
     if places:
@@ -94,6 +100,24 @@ def compare(
         echo("")
         for place in places:
             echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
+
+
+def _question(
+    store: "RunStore", scans: Sequence[str], a: str, window: "Window | None"
+) -> "tuple[Question | None, tuple[ControlOutcome, ...]]":
+    """The question that the one scan of both asks of its baseline A, and its controls; none over other losses."""
+    from archbench.analysis.comparison.controls import judge_controls
+    from archbench.analysis.comparison.question import asked_question
+
+    if len(scans) != 1 or window is not None:
+        return None, ()
+    index = store.scan(scans[0])
+    question = asked_question(index.spec)
+    if question is None or index.baseline != a:
+        return None, ()
+    stored, _ = store.records(index)
+    of_sizes = [record for record in stored if record.study == SIZE_SCAN and record.role in (RESULT, CONTROL)]
+    return question, judge_controls(of_sizes, index.spec, a)
 
 
 def _others(store: "RunStore", scans: Sequence[str], a: str, b: str) -> str:

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from archbench.analysis.comparison.multiplier import asked_window
+from archbench.analysis.comparison.controls import judge_controls
+from archbench.analysis.comparison.question import asked_question
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.analysis.studies import analyse_studies
 from archbench.cli.common import note, table_console, wrapped
@@ -22,7 +23,7 @@ from archbench.names import file_stem
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
-from archbench.results.runs import SIZE_SCAN, RunRecord, size_scan_results
+from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 
@@ -86,7 +87,13 @@ def print_verdict(results: ScanResults) -> None:
 def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
     """The analysis of `records` under the names of `index`."""
     results = size_scan_results(records)
-    frontiers, comparisons = analyse_scan(results, baseline=index.baseline, window=asked_window(index.spec))
+    # Judged first: what is fitted to the results stays at hand for the report.
+    controls = judge_controls(
+        [record for record in records if record.study == SIZE_SCAN and record.role in (RESULT, CONTROL)],
+        index.spec,
+        index.baseline,
+    )
+    frontiers, comparisons = analyse_scan(results, baseline=index.baseline, question=asked_question(index.spec))
     return ScanResults(
         name=index.name,
         description=index.description,
@@ -100,6 +107,8 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
         studies=analyse_studies(records, index.spec, index.environment, baseline=index.baseline),
         study_records=tuple(record for record in records if record.study != SIZE_SCAN),
         trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
+        controls=controls,
+        control_records=tuple(record for record in records if record.study == SIZE_SCAN and record.role == CONTROL),
     )
 
 

@@ -42,7 +42,8 @@ def report(
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.cli.finish import print_verdict, report_sections, scan_results
     from archbench.cli.status import records_of, scan_name
-    from archbench.report.verdict import reservations, verdict
+    from archbench.report.contenders import collapse_of
+    from archbench.report.verdict import answers, reservations, verdict
     from archbench.report.writer import PAGE_FILE, write_report
     from archbench.runs.store import RunStore
 
@@ -52,7 +53,17 @@ def report(
     path = write_report(results, reports_dir / file_stem(index.name), report_sections(host_with(plugin_files)))
     if as_json:
         page = str(path.with_name(PAGE_FILE))
-        print_json(ReportOutput(str(path), page, verdict(results).splitlines(), list(reservations(results))))
+        print_json(
+            ReportOutput(
+                report=str(path),
+                page=page,
+                verdict=verdict(results).splitlines(),
+                mind=list(reservations(results)),
+                answers={name: pair.answer for name, pair in answers(results).items() if pair.answer is not None},
+                controls=list(results.controls),
+                collapse=list(collapse_of(results)),
+            )
+        )
         return
     print_verdict(results)
     note(f"report  {path}")

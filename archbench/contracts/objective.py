@@ -114,6 +114,10 @@ class ObjectiveConfig(ComponentConfig):
     def examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
         """Arrays with the row as first axis: at least `tokens` and `targets`, each [rows, seq_len]."""
 
+    def training_examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
+        """As `examples`, in training alone; another text than it is evaluated on only where that is the point."""
+        return self.examples(windows, context)
+
     def build_head(self, dims: ModelDims) -> "nn.Module | None":
         """A module trained beside the model for an auxiliary loss; None without one."""
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archbench.contracts.config import ComponentConfig
+from archbench.results.controls import ControlOutcome
 from archbench.results.fits import Comparison, FrontierResult
 from archbench.results.runs import RunRecord
 
@@ -34,6 +35,10 @@ class ScanResults:
     """Runs that helped to choose learning rates and are no results."""
     study_records: tuple[RunRecord, ...] = ()
     """Every planned run of the studies beside the size scan, whatever its role, usable or not."""
+    controls: tuple[ControlOutcome, ...] = ()
+    """What the controls of the spec's question came to."""
+    control_records: tuple[RunRecord, ...] = ()
+    """Their runs, which are no results."""
 
 
 Cell = str | int | float | bool | None

@@ -87,7 +87,7 @@ class TrainingBatches:
         lay_out = self._stream_starts if self.order == "stream" else self._shuffled_starts
         starts = lay_out(step, row_numbers) % self.unique_tokens
         tokens = self.train.windows(starts, self._stride + self.objective.lookahead)
-        return self.objective.examples(Windows(tokens, starts, row_numbers, step, self.seed), self._context)
+        return self.objective.training_examples(Windows(tokens, starts, row_numbers, step, self.seed), self._context)
 
     @cached_property
     def _stride(self) -> int:

@@ -26,6 +26,8 @@ def _entry(results: ScanResults, name: str, records: list[RunRecord]) -> Leaderb
     if isinstance(plugins := environment.get("plugins"), Mapping):
         environment["plugins"] = {key: value for key, value in plugins.items() if key == name}
         plugin = plugins.get(name, {})
+    if results.controls:
+        environment["controls"] = {one.control: one.passed for one in results.controls}
     errors = back_test_errors(records)
     return LeaderboardEntry(
         scan=results.name,

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from archbench.analysis.comparison.compare import Contender
+from archbench.analysis.comparison.compare import Contender, read_pair
 from archbench.analysis.comparison.multiplier import Window, asked_window
+from archbench.analysis.comparison.question import answer_of, asked_question
 from archbench.analysis.comparison.ranking import Ranking, loss_at, rank
 from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, summarise
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
@@ -22,7 +23,7 @@ from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.names import free_name
 from archbench.report.words import bits_per_byte_factor
-from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval
+from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval, QuestionAnswer
 from archbench.results.kept import Kept, anew
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
 from archbench.runs.files import to_json
@@ -79,6 +80,14 @@ class Row:
     """How far its multiplier over the baseline hangs on conventions; in main tables, None for the baseline."""
     back_test: FrontierBacktestRow | None = None
     """Prediction of its dearest run by the cheaper ones; in main tables, None below four runs."""
+    answer: QuestionAnswer | None = None
+    """To the question that the specs of all entries ask; None for the reference, and where they ask none or several."""
+
+    @property
+    def control_failed(self) -> bool:
+        """Whether a control of its scan failed, so that no answer may be relied on."""
+        outcomes = self.entry.environment.get("controls") or {}
+        return any(passed is False for passed in outcomes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +289,7 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
         return None
     reference = baseline or min(one.name for one in contenders)
     ranking = rank(contenders, reference, _asked_window(named), kept)
+    by_name = {one.name: one for one in contenders}
     rows = [
         Row(
             name=one.name,
@@ -290,6 +300,7 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
             unranked=ranking.unranked.get(one.name, ""),
             multiplier=ranking.multipliers.get(one.name),
             audit=_audit(records_of[one.name]),
+            answer=_answer(named, by_name[reference], one, ranking, kept),
         )
         for one in sorted(contenders, key=lambda one: _order(one.name, ranking))
     ]
@@ -318,6 +329,22 @@ def _asked_window(named: dict[str, LeaderboardEntry]) -> Window | None:
     """The window that the specs of all entries fix; None where they fix none, or several."""
     asked = {asked_window(entry.spec) for entry in named.values()}
     return asked.pop() if len(asked) == 1 else None
+
+
+def _answer(
+    named: dict[str, LeaderboardEntry], base: Contender, one: Contender, ranking: Ranking, kept: Kept
+) -> QuestionAnswer | None:
+    """The answer of `one` to the question of all entries, by its multiplier over the table's window."""
+    asked = {asked_question(entry.spec) for entry in named.values()}
+    question = asked.pop() if len(asked) == 1 else None
+    if question is None or one is base or question.axis not in (None, base.finished.axis):
+        return None
+    place = (ranking.window.high_nats, ranking.window.low_nats, question.margin, question.cost or 0.0)
+    return kept(
+        QuestionAnswer,
+        ("answer", base.finished.fingerprint, one.finished.fingerprint, *place),
+        lambda: answer_of(question, ranking.multipliers.get(one.name), read_pair(base, one), (base, one)),
+    )
 
 
 def _order(name: str, ranking: Ranking) -> tuple[int, float]:

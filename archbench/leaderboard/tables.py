@@ -100,6 +100,9 @@ def main_table(table: Table, link: Link) -> str:
     audited = any(row.audit for row in table.rows)
     if audited:
         header.append("prefix audit (nats)")
+    asked = next((row.answer for row in table.rows if row.answer is not None), None)
+    if asked is not None:
+        header.append(f"better by {number(asked.margin)}?")
     rows = []
     for row in table.rows:
         cells = [
@@ -116,6 +119,8 @@ def main_table(table: Table, link: Link) -> str:
         ]
         if audited:
             cells.append(_audit(row))
+        if asked is not None:
+            cells.append(_answer(row))
         rows.append(cells)
     listed = markdown_list(f"{row.name} has no place: {row.unranked}." for row in table.rows if row.unranked)
     return "\n\n".join(part for part in (markdown_table(header, rows, right=(3, 4, 5, 7, 10)), listed) if part)
@@ -203,6 +208,13 @@ def _back_test(row: Row) -> str:
         return f"`{test.status.value}`"
     mark = " **!**" if test.covered is False else " (no test)" if test.covered is None else ""
     return f"{100 * test.error:+.1f} %{mark}"
+
+
+def _answer(row: Row) -> str:
+    """The answer to the question of all entries, marked where a control of its scan failed."""
+    if row.answer is None:
+        return "-"
+    return f"{row.answer.answer.value}{' (a control failed)' if row.control_failed else ''}"
 
 
 def _audit(row: Row) -> str:

@@ -11,9 +11,11 @@ from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.evaluation_texts import standings_by_text, text_errors
 from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
+from archbench.analysis.frontier.collapse import analyse_collapse
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
 from archbench.report.verdict import main_axis
+from archbench.results.controls import Collapse
 from archbench.results.runs import CostAxis
 from archbench.results.texts import TextError, TextStanding
 
@@ -88,6 +90,12 @@ def evaluation_standings(results: ScanResults) -> tuple[TextStanding, ...]:
     data = results.environment.get("data")
     own = names.pop(str(data.get("corpus_hash")) if isinstance(data, Mapping) else "", "main")
     return standings_by_text(results.records, names, own, main_axis(results), results.comparisons, results.baseline)
+
+
+@once
+def collapse_of(results: ScanResults) -> tuple[Collapse, ...]:
+    """How far the normalised learning curves of every contender's ladder agree."""
+    return analyse_collapse(results.records)
 
 
 def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from archbench.contracts.report import Cell, DataTable, ScanResults
 from archbench.report.columns import data_table
+from archbench.results.controls import Collapse, failed_controls
 from archbench.results.fits import FitResult, FrontierResult, Interval, SizeGain
 from archbench.results.runs import RunRecord, size_number
 
@@ -138,6 +139,83 @@ def headlines_table(results: ScanResults) -> DataTable:
         if (found := pair.headline) is not None
     ]  # fmt: skip
     return data_table("headlines", "One contender against the baseline on one cost axis.", header, rows)
+
+
+def answers_table(results: ScanResults) -> DataTable:
+    """The answer to the spec's question for each contender and axis."""
+    header = (
+        "baseline", "contender", "cost_axis", "answer", "margin", "multiplier", "low_95", "high_95", "bound_low",
+        "bound_high", "window_high_nats", "window_low_nats", "asked_cost", "status", "reason", "seeds_to_answer",
+        "further_cost", "control_failed",
+    )  # fmt: skip
+    failed = bool(failed_controls(results.controls))
+    rows: list[tuple[Cell, ...]] = [
+        (
+            pair.baseline, pair.contender, pair.cost_axis.value, found.answer.value, found.margin,
+            *_ends(found.multiplier), *(found.bounds or (None, None)), *(found.window_nats or (None, None)), found.cost,
+            found.status.value, found.reason or None, found.settlement.seeds if found.settlement else None,
+            found.settlement.further_cost if found.settlement else None, failed,
+        )
+        for pair in results.comparisons
+        if (found := pair.answer) is not None
+    ]  # fmt: skip
+    return data_table("answers", "The answer to the spec's question for one contender on one axis.", header, rows)
+
+
+def controls_table(results: ScanResults) -> DataTable:
+    """What each control came to."""
+    header = ("control", "passed", "baseline", "cost_axis", "multiplier", "low_95", "high_95", "p_value", "reason")
+    rows: list[tuple[Cell, ...]] = [
+        (
+            one.control,
+            one.passed,
+            results.baseline,
+            one.cost_axis.value,
+            *_ends(one.multiplier),
+            one.p_value,
+            one.reason,
+        )
+        for one in results.controls
+    ]
+    return data_table("controls", "One control of the spec's question.", header, rows)
+
+
+def rungs_table(results: ScanResults) -> DataTable:
+    """The multiplier of every contender at each of its sizes, on every cost axis."""
+    header = (
+        "baseline", "contender", "cost_axis", "size_index", "non_embedding_params", "cost", "loss_nats", "multiplier",
+        "low_95", "high_95", "extrapolated", "rung_slope", "rung_slope_low", "rung_slope_high", "rung_slope_p_value",
+        "rung_trend", "one_exponent",
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = [
+        (
+            pair.baseline, pair.contender, pair.cost_axis.value, rung.size_index, rung.non_embedding_params, rung.cost,
+            rung.loss_nats, *_ends(rung.multiplier), rung.extrapolated,
+            *_ends(pair.rung_trend.slope if pair.rung_trend else None),
+            pair.rung_trend.p_value if pair.rung_trend else None,
+            pair.rung_trend.trend.value if pair.rung_trend else None, pair.one_exponent,
+        )
+        for pair in results.comparisons
+        for rung in pair.rungs
+    ]  # fmt: skip
+    return data_table("rungs", "One size of one contender against the baseline's frontier.", header, rows)
+
+
+def collapse_table(found: Sequence[Collapse]) -> DataTable:
+    """How far the normalised learning curve of each size departs from the others'."""
+    header = (
+        "contender", "size_index", "non_embedding_params", "num_runs", "curve_residual", "curve_residual_error",
+        "largest_residual", "largest_residual_share", "departs",
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = [
+        (
+            one.contender, rung.size_index, rung.non_embedding_params, rung.num_runs, rung.residual,
+            rung.standard_error, rung.largest, rung.largest_at, rung.flagged,
+        )
+        for one in found
+        for rung in one.rungs
+    ]  # fmt: skip
+    return data_table("collapse", "One size of one contender: its normalised learning curve.", header, rows)
 
 
 def _ends(interval: Interval | None) -> tuple[Cell, Cell, Cell]:

@@ -6,12 +6,12 @@ from typing import get_args
 from archbench.analysis.comparison.compare import (
     Conclusion,
     CostConclusion,
-    answer,
     conclusion,
     cost_conclusion,
     is_resolved,
 )
 from archbench.analysis.comparison.tokens_apart import tokens_apart
+from archbench.analysis.frontier.collapse import analyse_collapse
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
@@ -19,6 +19,13 @@ from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
 from archbench.display import markdown_line, markdown_text
 from archbench.report.labels import Labels, labels_of
+from archbench.report.question_words import (
+    answer_words,
+    collapse_warnings,
+    control_lines,
+    marked,
+    rung_words,
+)
 from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
@@ -77,10 +84,13 @@ def headline(results: ScanResults) -> str:
         if frontier.cost_axis is axis:
             pair = against.get(frontier.contender)
             said = _cost_words(results, pair) if pair is not None else _fall_words(frontier)
+            doubtful = results.controls if pair is not None else ()
             sentences.append(
                 f"**{markdown_text(frontier.contender)}** "
-                + markdown_line(f"{said}; its frontier is {_tier_words(frontier)}.")
+                + markdown_line(marked(f"{said}; its frontier is {_tier_words(frontier)}.", doubtful))
             )
+    failed = [line for line in control_lines(results.controls, results.baseline) if "FAILED" in line]
+    sentences = [markdown_line(line) for line in failed] + sentences
     return "\n\n".join(sentences)
 
 
@@ -129,7 +139,8 @@ def _numbers(sizes: Sequence[SizeGain | SizeLeadership]) -> str:
 def verdict(results: ScanResults) -> str:
     """One sentence or two on each contender against the baseline, then on tiers; one a line, as Markdown list items."""
     axis = main_axis(results)
-    lines = [
+    lines = control_lines(results.controls, results.baseline) if results.records else []
+    lines += [
         _against_baseline(results, comparison)
         for comparison in results.comparisons
         if comparison.cost_axis is axis and comparison.baseline == results.baseline
@@ -181,6 +192,7 @@ def reservations(results: ScanResults) -> list[str]:
         *([f"{unlike}."] if (unlike := unlike_evaluations(results.records)) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
+        *(f"{warning}." for warning in collapse_warnings(analyse_collapse(results.records))),
         *(
             f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
             "must not see: its losses are too low by so much."
@@ -200,11 +212,12 @@ def _against_baseline(results: ScanResults, comparison: Comparison) -> str:
     needs = _multiplier_words(comparison, factor, labels)
     exponents = _exponent_words(comparison, factor, labels, alone=alone)
     text = f"{name} {needs} {exponents}"
+    text += f" {sized}" if (sized := rung_words(comparison)) else ""
     text += _training_words(records, comparison) + _answer_words(results, comparison)
     text += _time_words(results, comparison, labels)
     if comparison.crossover_cost is not None:
         text += f" The two frontiers cross at {crossover_text(comparison, labels.axis_names)}."
-    return text
+    return marked(text, results.controls)
 
 
 def _time_words(results: ScanResults, comparison: Comparison, labels: Labels) -> str:
@@ -255,17 +268,25 @@ def _multiplier_words(comparison: Comparison, factor: float | None, labels: Labe
     return f"{words}{_trend_words(comparison, found, factor)}"
 
 
+def answers(results: ScanResults) -> dict[str, Comparison]:
+    """The comparison with the baseline that answers the spec's question, by contender.
+
+    On the verdict's axis; a question at a cost is answered on the axis of that cost alone.
+    """
+    axis = main_axis(results)
+    found: dict[str, Comparison] = {}
+    for pair in sorted(results.comparisons, key=lambda pair: pair.cost_axis is not axis):
+        if pair.answer is not None and pair.baseline == results.baseline:
+            found.setdefault(pair.contender, pair)
+    return found
+
+
 def _answer_words(results: ScanResults, comparison: Comparison) -> str:
     """The answer to the spec's question, with the bounds that it rests on; empty where the spec asks none."""
-    question = results.spec.get("question")
-    if not question:
+    pair = answers(results).get(comparison.contender)
+    if pair is None or pair.answer is None:
         return ""
-    margin, found = float(question["margin"]), comparison.headline
-    bounds = ""
-    if found is not None and found.interval_90 is not None:
-        ends = f"{number(found.interval_90.low)} and {number(found.interval_90.high)}"
-        bounds = f" (one-sided 95 % bounds of the multiplier {ends})"
-    return f" Better by a margin of {number(margin)}? {answer(comparison, margin).value.capitalize()}{bounds}."
+    return f" {answer_words(pair.answer, labels_of(results.records).axis_names[pair.cost_axis])}"
 
 
 def _trend_words(comparison: Comparison, found: HeadlineMultiplier, factor: float | None) -> str:

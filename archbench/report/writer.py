@@ -88,7 +88,7 @@ def _tables(results: ScanResults) -> Sequence[DataTable]:
         laws_table(results),
         headlines_table(results),
         multipliers_table(results),
-        runs_table((*results.records, *results.trials, *results.study_records)),
+        runs_table((*results.records, *results.trials, *results.control_records, *results.study_records)),
         study_curves_table(results.study_records),
         *study_tables(results),
     )

@@ -213,6 +213,84 @@ class HeadlineMultiplier:
     """Corrected over the comparisons with the baseline on this axis (Holm 1979)."""
 
 
+class Answer(StrEnum):
+    """Whether a contender is better than the baseline by more than a margin."""
+
+    BETTER = "better"
+    """The one-sided 95 % lower bound of its multiplier is above the margin."""
+    NOT_BETTER = "not better"
+    """The one-sided 95 % upper bound is below the margin."""
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What would settle an inconclusive answer, at the multiplier seen."""
+
+    seeds: int | None
+    """Seeds at every size of both; None where no number up to 100 would."""
+    further_cost: float | None
+    """What those seeds cost beyond what is spent, in the axis's unit; without seeds, what further sizes would cost at
+    the present spacing of runs. None where nothing within 100 times the present cost would."""
+    reason: str
+    """Why seeds do not settle it, or what the number rests on; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAnswer:
+    """The answer for one contender on one cost axis."""
+
+    answer: Answer
+    margin: float
+    multiplier: Interval | None
+    """At the place that is asked for, with its 95 % interval."""
+    bounds: tuple[float, float] | None
+    """One-sided 95 % bounds of the multiplier, lower and upper."""
+    window_nats: tuple[float, float] | None
+    """The losses that it is asked at, the higher first; None where it is asked at a cost."""
+    cost: float | None
+    """The cost that it is asked at; None where it is asked at losses."""
+    status: FitStatus
+    reason: str
+    """Why there is no figure to answer by; empty where there is."""
+    settlement: Settlement | None = None
+    """None where it is settled, or no figure says how far it is from that."""
+
+
+class Trend(StrEnum):
+    """How a multiplier goes along the ladder."""
+
+    GROWS = "grows"
+    FALLS = "falls"
+    NOT_SHOWN = "no trend shown"
+
+
+@dataclass(frozen=True, slots=True)
+class RungMultiplier:
+    """The compute multiplier at one size of the contender: the baseline's cost at its loss, over its own cost."""
+
+    size_index: int
+    non_embedding_params: int
+    cost: float
+    """Of one run of the contender."""
+    loss_nats: float
+    """Mean over its seeds at the end."""
+    multiplier: Interval
+    extrapolated: bool
+    """Whether the baseline's runs do not reach that loss; such a rung enters no trend."""
+
+
+@dataclass(frozen=True, slots=True)
+class RungTrend:
+    """The slope of ln multiplier over ln cost along the rungs."""
+
+    slope: Interval
+    p_value: float | None
+    """Two-sided, of no slope."""
+    trend: Trend
+    num_rungs: int
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Contender X against baseline A on one cost axis."""
@@ -243,6 +321,14 @@ class Comparison:
     headline: HeadlineMultiplier | None = None
     """None where losses do not compare."""
     notes: tuple[str, ...] = field(default=())
+    answer: QuestionAnswer | None = None
+    """To the question of the spec; None where it asks none, or asks on another axis."""
+    rungs: tuple[RungMultiplier, ...] = ()
+    """The multiplier at each size of the contender, smallest first; empty where losses do not compare."""
+    rung_trend: RungTrend | None = None
+    """None with fewer than three rungs at losses that both reach."""
+    one_exponent: bool | None = None
+    """Whether both may share one exponent (Holm, at 5 %); None where no exponents compare or are resolved."""
 
 
 @dataclass(frozen=True, slots=True)

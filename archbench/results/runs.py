@@ -52,6 +52,9 @@ IMPORTED = "imported"
 RESULT = "result"
 """Role of a run whose loss is the study's result."""
 
+CONTROL = "control"
+"""Role of a run of the size scan by which the answers of its question are checked; it is ranked nowhere."""
+
 
 class _InStudy(Protocol):
     @property

@@ -9,6 +9,7 @@ from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.host import Host
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.scans.controls import control_runs
 from archbench.scans.environment import describe_environment
 from archbench.scans.planned_run import PendingRuns, PlannedRun
 from archbench.scans.run_planner import RunPlanner, require_whole_rows
@@ -75,12 +76,15 @@ def plan_scan(
     pending: list[PendingRuns] = []
     for contender in spec.contenders:
         for text, corpus in corpora.items():
-            planner = RunPlanner(spec, contender, corpus, host, store, evaluated_texts(spec, corpora))
+            planner = RunPlanner(spec, contender, corpus, host, store, evaluated=evaluated_texts(spec, corpora))
             planner.check_text()
             if text == spec.data.name:
                 known, waiting = _apart(_scan_of(planner))
                 runs += known
                 pending += waiting
+    known, waiting = _apart(control_runs(spec, corpora[spec.data.name], host, store, tuple(runs)))
+    runs += known
+    pending += waiting
     known, waiting = _apart(study_runs(spec, corpora, host, store))
     runs += known
     pending += waiting

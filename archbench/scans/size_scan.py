@@ -48,14 +48,14 @@ def size_scan(planner: RunPlanner) -> Iterator[PlannedRun]:
 
 def result_runs(planner: RunPlanner, rung: SizeRung, peak_learning_rate: float | None = None) -> Iterator[PlannedRun]:
     """The runs of one size; at the rate that the spec gives to it unless another one is named."""
-    for seed in range(planner.spec.scan.seeds.count(rung.size_index)):
+    for number in range(planner.spec.scan.seeds.count(rung.size_index)):
         runs = [
             planner.plan(
                 RunRequest(
                     size_index=rung.size_index,
                     size=rung.size,
                     tokens=tokens,
-                    seed=seed,
+                    seed=planner.contender.first_seed + number,
                     peak_learning_rate=peak_learning_rate,
                     budget_loc=budget_loc,
                 )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from archbench.contracts.common import CommonSettings
 from archbench.spec.identity import EvaluationSettings
+from archbench.spec.question import QuestionSection
 from archbench.spec.section import Section
 from archbench.spec.settings import (
     ContenderSection,
@@ -13,7 +14,6 @@ from archbench.spec.settings import (
     ExecutionSection,
     Name,
     ObjectiveSlot,
-    QuestionSection,
     ScanSection,
     TrainingSection,
     Unresolved,
@@ -44,7 +44,7 @@ class SpecDocument(Section):
     """Contenders in an order in which each differs from the one before in one thing: the report then says what each
     step does to exponent, cost and time."""
     question: QuestionSection | None = None
-    """What the scan is to answer: a margin, and the losses at which it is asked."""
+    """What the scan is to answer: a margin, where it is asked, and the controls of the answer."""
     training: TrainingSection
     evaluation: EvaluationSettings = EvaluationSettings()
     execution: ExecutionSection = ExecutionSection()

@@ -15,16 +15,17 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError, in_one_line, nearest
 from archbench.registry import Registered, Registry
+from archbench.spec.controls import control_contenders
 from archbench.spec.document import SpecDocument
 from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role
 from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
+from archbench.spec.question import QuestionSection, asked_baseline
 from archbench.spec.recipe import Recipe, own_recipe, shared_recipe
 from archbench.spec.resolve import Resolver
 from archbench.spec.settings import (
     DataSection,
     ExecutionSection,
-    QuestionSection,
     ScanSection,
     StatedSection,
     TrainingSection,
@@ -54,6 +55,8 @@ class Contender:
     """Whether its authors' settings stay where the spec's `common` has others."""
     not_kept: tuple[str, ...] = ()
     """Settings of `common` that the architecture cannot have."""
+    first_seed: int = 0
+    """Seed of its first run at each size; a control may have seeds of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ class Spec:
     decompose: tuple[str, ...]
     """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
     question: QuestionSection | None
+    controls: tuple[Contender, ...]
+    """What the question's answers are checked by, trained on the ladder beside the contenders and never ranked."""
     training: TrainingSection
     """What all contenders share. Rate, schedule and optimizer are each contender's own: see `Contender.recipe`."""
     recipe: Recipe
@@ -113,7 +118,7 @@ class Spec:
 
     def matched_to(self, contender: Contender) -> Contender | None:
         """The contender whose cost the models of `contender` have at each size; None where sizes are parameters."""
-        if self.scan.match == "parameters" or contender.name == self.baseline:
+        if self.scan.match == "parameters" or contender.name == self.baseline or contender in self.controls:
             return None
         return next((one for one in self.contenders if one.name == self.baseline), None)
 
@@ -187,9 +192,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     except ValidationError as error:
         raise spec_error(file, error, SpecDocument) from error
     refuse_flags(file, file.data, document, ())
-    if document.baseline is not None and document.baseline not in document.contenders:
-        hint = nearest(document.baseline, document.contenders)
-        raise file.error(("baseline",), f"there is no contender {document.baseline!r}{hint}")
+    baseline = asked_baseline(file, document)
     if not document.scan.trained and not document.studies:
         raise file.error(("scan",), "give either tokens or tokens_per_param; only a spec with studies needs neither")
     data = document.data
@@ -201,11 +204,12 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     executor = None
     if isinstance(execution.executor, Unresolved):
         executor = resolve(registry.executors, execution.executor, ("execution", "executor"))
+    contenders = tuple(_contender(name, document, registry, resolve, recipe) for name in document.contenders)
     return Spec(
         name=document.name,
         description=document.description,
-        baseline=document.baseline,
-        contenders=tuple(_contender(name, document, registry, resolve, recipe) for name in document.contenders),
+        baseline=baseline,
+        contenders=contenders,
         data=DataChoice(
             dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
             name=data.name,
@@ -222,6 +226,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
         studies=document.studies,
         decompose=_chain(file, document),
         question=document.question,
+        controls=control_contenders(file, document, baseline, contenders),
         training=document.training,
         recipe=recipe,
         common=document.common,

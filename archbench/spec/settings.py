@@ -153,22 +153,6 @@ class ContenderSection(Section):
     """Folders of models that transformers saved, from which runs begin; one for each size, in any order."""
 
 
-class QuestionSection(Section):
-    """What the scan is to answer, written down before it is trained."""
-
-    margin: FiniteFloat = Field(default=1.0, ge=1.0, le=100.0)
-    """A contender is better if its compute multiplier over the baseline is above this: one-sided 95 % bound."""
-    window: tuple[PositiveFloat, PositiveFloat] | None = None
-    """Losses in nats, the higher first, over which multipliers are averaged; without it the middle half of those that a
-    contender and the baseline both reach."""
-
-    @model_validator(mode="after")
-    def _falls(self) -> "QuestionSection":
-        if self.window is not None and not self.window[0] > self.window[1]:
-            raise ValueError(f"window: got {list(self.window)}, expected a higher loss, then a lower one: [2.9, 2.6]")
-        return self
-
-
 class StatedSection(Section):
     """What is known of texts before they are read: `archbench plan` counts by it where they cannot be had."""
 

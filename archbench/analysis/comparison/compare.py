@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from archbench.analysis.comparison.multiplier import Window, headline_multiplier, multiplier_curve
+from archbench.analysis.comparison.rungs import rung_multipliers
 from archbench.analysis.frontier.curves import CurveSet, Floats
 from archbench.analysis.frontier.finished import EqualRuns, FinishedRuns
 from archbench.analysis.frontier.noise import Noise
@@ -57,26 +58,6 @@ def cost_conclusion(comparison: Comparison, level: float = 0.05) -> CostConclusi
     return CostConclusion.LESS if headline.multiplier.value > 1.0 else CostConclusion.MORE
 
 
-class Answer(StrEnum):
-    """What a comparison answers to the question whether a contender is better by a margin."""
-
-    BETTER = "better"
-    """The one-sided 95 % lower bound of its multiplier is above the margin."""
-    NOT_BETTER = "not better"
-    """The one-sided 95 % upper bound is below the margin."""
-    INCONCLUSIVE = "inconclusive"
-
-
-def answer(comparison: Comparison, margin: float) -> Answer:
-    """Whether the contender is better than the baseline by more than `margin`; inconclusive without a figure."""
-    headline = comparison.headline
-    if headline is None or headline.status is not FitStatus.OK or headline.interval_90 is None:
-        return Answer.INCONCLUSIVE
-    if headline.interval_90.low > margin:
-        return Answer.BETTER
-    return Answer.NOT_BETTER if headline.interval_90.high < margin else Answer.INCONCLUSIVE
-
-
 class Conclusion(StrEnum):
     """What a comparison says about two exponents."""
 
@@ -101,6 +82,12 @@ def conclusion(comparison: Comparison, level: float = 0.05) -> Conclusion:
     if p_value >= level:
         return Conclusion.NOT_TOLD_APART
     return Conclusion.STEEPER if difference.value > 0 else Conclusion.FLATTER
+
+
+def may_share_exponent(comparison: Comparison) -> bool | None:
+    """Whether the runs allow one exponent for both, by the corrected test of their difference; None without a test."""
+    told = conclusion(comparison)
+    return None if told is Conclusion.REFUSED else told is Conclusion.NOT_TOLD_APART
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +139,15 @@ def compare(
     if not pair.comparable_loss:
         return pair
     crossover, note = _crossover(reading)
-    return replace(pair, multipliers=multiplier_curve(reading), crossover_cost=crossover, crossover_note=note)
+    rungs, trend = rung_multipliers(reading, contender.finished, np.random.default_rng((seed, 1)))
+    return replace(
+        pair,
+        multipliers=multiplier_curve(reading),
+        crossover_cost=crossover,
+        crossover_note=note,
+        rungs=rungs,
+        rung_trend=trend,
+    )
 
 
 def compare_by(

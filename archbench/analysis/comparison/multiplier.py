@@ -3,7 +3,7 @@
 Legend: A the baseline, X the contender, C cost, L loss (nats), m = C_A/C_X at equal loss, R resamples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from archbench.analysis.frontier.curves import Floats
 from archbench.analysis.frontier.reading import Reading
-from archbench.analysis.significance import p_value_of, spread_interval
+from archbench.analysis.significance import exp_of, p_value_of, spread_interval
 from archbench.results.fits import FitStatus, HeadlineMultiplier, Interval, MultiplierPoint
 
 ALLOWED_EXTRAPOLATION = 0.05
@@ -38,8 +38,9 @@ class Window:
 
 def asked_window(spec: Mapping[str, Any]) -> Window | None:
     """The window that the question of a spec (as plain data) fixes; None where it fixes none."""
-    ends = (spec.get("question") or {}).get("window")
-    return Window(float(ends[0]), float(ends[1])) if ends else None
+    question = spec.get("question") or {}
+    place = question.get("at") or question.get("window")  # scans of old say `window`
+    return Window(float(place[0]), float(place[1])) if isinstance(place, Sequence) else None
 
 
 def log_multipliers(reading: Reading, log_losses: Floats, baseline: int = 0, contender: int = 1) -> Floats:
@@ -129,8 +130,8 @@ def headline_multiplier(
     ninety = spread_interval(value, mean[1:], reading.freedom, 0.90)
     status, reason = _judge(reading, chosen, interval, grid, baseline, contender)
     return HeadlineMultiplier(
-        multiplier=_exp(interval) if np.isfinite(value) else None,
-        interval_90=_exp(ninety) if np.isfinite(value) else None,
+        multiplier=exp_of(interval) if np.isfinite(value) else None,
+        interval_90=exp_of(ninety) if np.isfinite(value) else None,
         p_value=p_value_of(interval, reading.freedom),
         at=tuple(
             multiplier_point(reading, float(loss), baseline, contender)
@@ -188,7 +189,7 @@ def _trend(reading: Reading, window: Window, baseline: int, contender: int) -> I
         change = logs[:, 1] - logs[:, 0]
     if not np.isfinite(change[0]):
         return None
-    return _exp(spread_interval(float(change[0]), change[1:], reading.freedom))
+    return exp_of(spread_interval(float(change[0]), change[1:], reading.freedom))
 
 
 def multiplier_point(reading: Reading, log_loss: float, baseline: int = 0, contender: int = 1) -> MultiplierPoint:
@@ -200,8 +201,8 @@ def multiplier_point(reading: Reading, log_loss: float, baseline: int = 0, conte
         beyond |= not low - _TOLERANCE <= log_loss <= high + _TOLERANCE
     return MultiplierPoint(
         loss_nats=float(np.exp(log_loss)),
-        multiplier=_exp(spread_interval(float(logs[0]), logs[1:], reading.freedom)),
-        interval_90=_exp(spread_interval(float(logs[0]), logs[1:], reading.freedom, 0.90)),
+        multiplier=exp_of(spread_interval(float(logs[0]), logs[1:], reading.freedom)),
+        interval_90=exp_of(spread_interval(float(logs[0]), logs[1:], reading.freedom, 0.90)),
         extrapolated=beyond,
     )
 
@@ -226,9 +227,3 @@ def loss_gap(reading: Reading, log_cost: float, baseline: int = 0, contender: in
     spans = [reading.spans[side] for side in (baseline, contender)]
     beyond = not all(low - _TOLERANCE <= log_cost <= high + _TOLERANCE for low, high in spans)
     return spread_interval(float(gap[0]), gap[1:], reading.freedom), beyond
-
-
-def _exp(interval: Interval) -> Interval:
-    low = float(np.exp(interval.low)) if np.isfinite(interval.low) else -np.inf
-    high = float(np.exp(min(interval.high, 700.0))) if np.isfinite(interval.high) else np.inf
-    return Interval(float(np.exp(interval.value)), low, high, interval.level, interval.method)

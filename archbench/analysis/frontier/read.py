@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from archbench.analysis.fitting.fit import Floor
+from archbench.analysis.frontier.curves import Floats
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read_hull import hull_reading
 from archbench.analysis.frontier.read_joint import joint_reading
@@ -96,8 +97,15 @@ def side_by_side(readings: Sequence[Reading], why: str = "") -> Reading:
         freedom=min(one.freedom for one in readings),
         exponents=np.concatenate(exponents, axis=1) if len(exponents) == len(readings) else None,
         own_floors=tuple(floors) if len(floors) == len(readings) else None,
+        deviation=_deviation(readings),
         without_each=lambda: _without_each(readings),
     )
+
+
+def _deviation(readings: Sequence[Reading]) -> Floats | None:
+    """[R]: root mean square of the deviations of a further cell; None where one of them has none."""
+    known = [one.deviation for one in readings if one.deviation is not None]
+    return np.sqrt(np.mean(np.square(known), axis=0)) if len(known) == len(readings) else None
 
 
 def _without_each(readings: Sequence[Reading]) -> Iterator[tuple[str, Reading]]:

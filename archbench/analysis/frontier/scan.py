@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from archbench.analysis.comparison.compare import Contender, compare, compared_with
+from archbench.analysis.comparison.compare import Contender, compare, compared_with, may_share_exponent, read_pair
 from archbench.analysis.comparison.multiplier import Window
+from archbench.analysis.comparison.question import Question, answered
 from archbench.analysis.frontier.compute_law import MIN_CELLS, fit_compute_law, resample_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
 from archbench.analysis.frontier.finished import EqualRuns, FinishedRuns
@@ -49,13 +50,15 @@ def analyse_scan(
     seed: int = 0,
     options: StudyOptions | None = None,
     window: Window | None = None,
+    question: Question | None = None,
 ) -> tuple[tuple[FrontierResult, ...], tuple[Comparison, ...]]:
     """Frontiers of all contenders on all cost axes, and on each axis their comparisons with `baseline`.
 
     Without a baseline every pair is compared. Holm's correction runs over the comparisons of an axis.
     Runs that are not done enter nothing. A contender without a usable run has no frontier; an axis that its runs do
     not have (times not measured) is left out. The same `seed` gives the same intervals. window: the losses over which
-    multipliers are averaged, in place of the middle half of those that both sides reach.
+    multipliers are averaged, in place of the window of the `question`, or of the middle half of those that both sides
+    reach.
     """
     settings = options or StudyOptions()
     frontiers: list[FrontierResult] = []
@@ -64,7 +67,14 @@ def analyse_scan(
         contenders = study_contenders(records, axis, baseline=baseline, seed=seed, options=settings)
         frontiers.extend(contender.result for contender in contenders)
         comparisons.extend(
-            compare_all(contenders, baseline, window=window, seed=seed, num_resamples=settings.num_resamples)
+            compare_all(
+                contenders,
+                baseline,
+                window=window,
+                question=question,
+                seed=seed,
+                num_resamples=settings.num_resamples,
+            )
         )
     return tuple(frontiers), tuple(comparisons)
 
@@ -242,19 +252,23 @@ def compare_all(
     baseline: str | None = None,
     *,
     window: Window | None = None,
+    question: Question | None = None,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
 ) -> list[Comparison]:
     """Every other one of `contenders`, which share a cost axis, against the `baseline`; every pair where there is none.
 
-    Holm's correction runs over these comparisons. window: as `compare` has it.
+    Holm's correction runs over these comparisons. window: as `compare` has it; that of the `question` if None.
     """
-    return holm_corrected(
-        [
-            compare(one, other, window=window, seed=seed, num_resamples=num_resamples)
-            for one, other in compared_with(contenders, baseline)
-        ]
-    )
+    chosen = window or (question.window if question else None)
+    pairs = []
+    for one, other in compared_with(contenders, baseline):
+        pair = compare(one, other, window=chosen, seed=seed, num_resamples=num_resamples)
+        if question:
+            reading = read_pair(one, other, seed=seed, num_resamples=num_resamples)
+            pair = answered(question, pair, reading, (one, other))
+        pairs.append(pair)
+    return holm_corrected(pairs)
 
 
 def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
@@ -267,7 +281,7 @@ def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
             if pair.headline is not None and pair.headline.p_value is not None
         }
     )
-    return [
+    corrected = [
         replace(
             pair,
             holm_p_value=exponents.get(index),
@@ -275,3 +289,4 @@ def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
         )
         for index, pair in enumerate(pairs)
     ]
+    return [replace(pair, one_exponent=may_share_exponent(pair)) for pair in corrected]

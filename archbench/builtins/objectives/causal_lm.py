@@ -1,10 +1,11 @@
 """Prediction of the next token from those before it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from archbench.contracts.architecture import Attention
 from archbench.contracts.objective import IGNORE_TARGET, ExampleContext, LossParts, ObjectiveConfig, Windows
@@ -29,12 +30,39 @@ class CausalLmConfig(ObjectiveConfig):
     lookahead: ClassVar[int] = 1
     predicts_every_token: ClassVar[bool] = True
 
+    shuffle_targets: bool = False
+    """Trains on targets that its tokens say nothing of, so that only their frequencies can be learnt: a control."""
+
+    @model_serializer(mode="wrap")
+    def _unless_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The option is written where it is set: runs without it keep their ids."""
+        return {key: value for key, value in dump(self).items() if key != "shuffle_targets" or value}
+
     def examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
         """`tokens` and `targets`: [rows, seq_len] each, the targets one token further."""
         return {
             "tokens": np.ascontiguousarray(windows.tokens[:, :-1]),
             "targets": np.ascontiguousarray(windows.tokens[:, 1:]),
         }
+
+    def training_examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
+        """As `examples`; with `shuffle_targets` those of a row are the tokens of another place, in random order.
+
+        The place and the order are drawn by (seed, step, row). Tokens of the row itself, in whatever order, would still
+        tell which tokens a text repeats.
+        """
+        examples = self.examples(windows, context)
+        if self.shuffle_targets:
+            examples["targets"] = np.stack(
+                [self._from_elsewhere(windows.generator(row), context) for row in range(len(windows.rows))]
+            )
+        return examples
+
+    @staticmethod
+    def _from_elsewhere(generator: np.random.Generator, context: ExampleContext) -> NDArray[np.int64]:
+        """[seq_len]: the tokens of a random window of the text, in random order."""
+        start = int(generator.integers(context.source.num_tokens))
+        return generator.permutation(context.source.window(start, context.seq_len))
 
     def loss(
         self, model: "LanguageModel", head: "nn.Module | None", batch: Mapping[str, "Tensor"], state: "State | None"

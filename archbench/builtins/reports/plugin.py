@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
 from archbench.builtins.reports.decomposition_section import DecompositionSection
+from archbench.builtins.reports.question_sections import CollapseSection, QuestionSection, RungSection
 from archbench.builtins.reports.sections import (
     EnvironmentSection,
     ExponentSection,
@@ -29,8 +30,9 @@ from archbench.hookspecs import hookimpl
 
 @hookimpl
 def register_report_sections() -> Sequence[type[ReportSection]]:
-    """Frontiers, exponents, audit, back-test, tuning, steps, multipliers, curves, texts, studies, runs, provenance."""
+    """All sections, in the order of the report."""
     return [
+        QuestionSection,
         FrontierSection,
         ExponentSection,
         AuditSection,
@@ -38,8 +40,10 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         TuningSection,
         DecompositionSection,
         MultiplierSection,
+        RungSection,
         LearningCurveSection,
         EvaluationTextSection,
+        CollapseSection,
         SizeSection,
         DataSection,
         GridSection,

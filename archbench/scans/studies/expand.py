@@ -35,7 +35,7 @@ def study_runs(
     for name, study in spec.studies.items():
         for contender in contenders_of(spec, study):
             planners = {
-                text: RunPlanner(spec, contender, corpus, host, store, evaluated_texts(spec, corpora))
+                text: RunPlanner(spec, contender, corpus, host, store, evaluated=evaluated_texts(spec, corpora))
                 for text, corpus in corpora.items()
             }
             yield from expand(study, StudyGround(name, planners))

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archbench.analysis.comparison.compare import Answer, answer
 from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.results.fits import Comparison, FitStatus, FrontierResult
@@ -260,18 +259,3 @@ def test_headline_over_a_window_that_is_asked_for_carries_it() -> None:
     found = pair(CostAxis.KAPLAN, comparisons, "b").headline
     assert found is not None
     assert found.window_nats == (4.1, 3.9)
-
-
-def test_answers_to_a_question_rest_on_one_sided_bounds() -> None:
-    records = synthetic_records("a", SyntheticLaw(noise_std=0.001)) + synthetic_records(
-        "b", SyntheticLaw(A=11.5, noise_std=0.001), seed=1
-    )
-    _, comparisons = analyse_scan(records, baseline="a", options=FEW)
-    found = pair(CostAxis.KAPLAN, comparisons, "b")
-    assert found.headline is not None
-    assert found.headline.interval_90 is not None
-    low, high = found.headline.interval_90.low, found.headline.interval_90.high
-    assert low > 1.0
-    assert answer(found, low * 0.999) is Answer.BETTER
-    assert answer(found, (low + high) / 2) is Answer.INCONCLUSIVE
-    assert answer(found, high * 1.001) is Answer.NOT_BETTER

@@ -162,3 +162,36 @@ def test_tracks_keep_losses_apart_that_do_not_compare() -> None:
     for objective in objectives:
         assert objective.comparisons.endswith(".")
         assert objective.comparisons.count("compare") >= 1
+
+
+def test_shuffled_targets_are_those_of_another_place_and_a_function_of_seed_step_and_row() -> None:
+    objective = CausalLmConfig(shuffle_targets=True)
+    starts = np.arange(ROWS) * SEQ_LEN
+    tokens = SOURCE.windows(starts, SEQ_LEN + 1)
+    windows = Windows(tokens, starts, np.arange(ROWS), 3, 7)
+    made, true = (
+        objective.training_examples(windows, context_of(objective)),
+        objective.examples(windows, context_of(objective)),
+    )
+    assert np.array_equal(made["tokens"], true["tokens"])
+    assert made["targets"].shape == true["targets"].shape
+    # A chance window overlaps the row's own in about 2 · 128 / 60,000 of rows.
+    own = [bool(np.isin(made["targets"][row], tokens[row]).any()) for row in range(ROWS)]
+    assert np.mean(own) < 0.02
+    part = objective.training_examples(
+        Windows(tokens[10:20], starts[10:20], np.arange(10, 20), 3, 7), context_of(objective)
+    )
+    assert np.array_equal(part["targets"], made["targets"][10:20])
+    for step, seed in ((4, 7), (3, 8)):
+        other = objective.training_examples(Windows(tokens, starts, np.arange(ROWS), step, seed), context_of(objective))
+        assert not np.array_equal(other["targets"], made["targets"])
+
+
+def test_evaluation_sees_the_true_text_whatever_training_sees() -> None:
+    shuffled, plain = CausalLmConfig(shuffle_targets=True), CausalLmConfig()
+    assert np.array_equal(examples_of(shuffled)["targets"], examples_of(plain)["targets"])
+    windows = Windows(SOURCE.windows(np.arange(4), SEQ_LEN + 1), np.arange(4), np.arange(4), 0, 0)
+    assert np.array_equal(
+        plain.training_examples(windows, context_of(plain))["targets"],
+        plain.examples(windows, context_of(plain))["targets"],
+    )

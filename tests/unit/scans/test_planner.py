@@ -8,6 +8,7 @@ import pytest
 
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import default_host
+from archbench.results.runs import CONTROL, RESULT
 from archbench.scans.planner import ScanPlan
 from archbench.scans.scheduler import label
 
@@ -178,3 +179,29 @@ def test_runs_that_differ_in_their_budget_alone_are_named_by_it(planned: Plan) -
 def test_budgets_must_rise(planned: Plan) -> None:
     with pytest.raises(SpecError, match=r"scan\.tokens: got 10000 after 20000; entries must rise"):
         planned(("tokens: 40000", "tokens: [2e4, 1e4]"))
+
+
+def test_controls_are_planned_on_the_baselines_ladder_under_ids_of_their_own(planned: Plan) -> None:
+    plain = planned()
+    plan = planned(("data:\n", "question: {controls: [baseline_again, shuffled_targets]}\ndata:\n"))
+    own = [run for run in plan.runs if run.role == RESULT]
+    controls = [run for run in plan.runs if run.role == CONTROL]
+    assert [run.run_id for run in own] == [run.run_id for run in plain.runs]
+    assert len({run.run_id for run in plan.runs}) == 15
+    again, shuffled = controls[:5], controls[5:]
+    assert {run.contender for run in again} == {"baseline_again"}
+    assert [run.seed for run in again] == [1000, 1001, 1000, 1001, 1000]
+    for base, one, other in zip(own, again, shuffled, strict=True):
+        mine = base.plan.identity
+        assert one.plan.identity.model_copy(update={"seed": mine.seed}) == mine
+        assert other.plan.identity.model_copy(update={"objective": mine.objective}) == mine
+        assert other.plan.identity.objective == {"kind": "causal_lm", "shuffle_targets": True}
+
+
+def test_controls_of_a_tuned_scan_wait_for_the_baselines_rates(planned: Plan) -> None:
+    tuned = ("learning_rate: 3e-3", "learning_rate: {tune: {around: 3e-3, trials: 3, span: 4}}")
+    plan = planned(tuned, ("data:\n", "question: {controls: [baseline_again]}\ndata:\n"))
+    assert not [run for run in plan.runs if run.role == CONTROL]
+    waiting = next(one for one in plan.pending if one.what.startswith("baseline_again"))
+    assert waiting.count == 5
+    assert waiting.exact_flops > 0
