@@ -33,12 +33,12 @@ def text_errors(records: Sequence[RunRecord], baseline: str | None, *, seed: int
     for name, runs in largest.items():
         final, size_index = _mean_over_seeds(runs), runs[0].size_index
         others = [] if baseline in (None, name) else _cell(records, str(baseline), size_index)
-        against = _mean_over_seeds(others) if others else None
-        if against is not None and not _paired(final, against):
-            against = None
+        alike = bool(others) and others[0].track == runs[0].track
+        against = _mean_over_seeds(others) if alike and _paired(final, _mean_over_seeds(others)) else None
         drawn = _resampled(final, seed)
         difference = None if against is None else final.loss_nats - against.loss_nats
-        apart = None if against is None or drawn is None else drawn - _resampled(against, seed)
+        rivals = None if against is None else _resampled(against, seed)
+        apart = None if drawn is None or rivals is None else drawn - rivals
         found.append(
             TextError(
                 contender=name,

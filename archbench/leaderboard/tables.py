@@ -142,7 +142,7 @@ def axes_table(tables: Sequence[Table]) -> str:
             cells.append(
                 f"{_rank(row)}, {_short_alpha(row)}, {_multiplier(row, table.reference, short=True)}"
                 if row
-                else "not timed, or on another machine"
+                else _untimed(table.axis)
             )
         rows.append(cells)
     listed = "The same on each compute axis:\n\n" + markdown_table(header, rows)
@@ -153,6 +153,11 @@ _TIMES = (
     "\n\nThe wall-clock multiplier on CPUs is that on processor seconds: all threads together, which other work on the "
     "machine hardly changes. Device seconds are the time that passed."
 )
+
+
+def _untimed(axis: CostAxis) -> str:
+    """Why an entry has no row on `axis`."""
+    return "not timed, or other machine" if axis is CostAxis.PROCESSOR_SECONDS else "other machine"
 
 
 def _rank(row: Row) -> str:

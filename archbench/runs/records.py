@@ -363,18 +363,18 @@ def _final_content(final: FinalEvaluation) -> dict[str, Any]:
 
 def _final_evaluation(content: Mapping[str, Any]) -> FinalEvaluation:
     """A stored final evaluation. Raises KeyError, TypeError or ValueError for one that belies itself."""
-    columns: dict[str, Any] = {one.name: content[one.name] for one in fields(FinalEvaluation)}
+    columns = {one.name: content[one.name] for one in fields(FinalEvaluation)}
     if unknown := content.keys() - columns.keys() - {"loss_nats", "bits_per_byte"}:
         raise ValueError(f"unknown field {min(unknown)!r} of the final evaluation")
-    if columns["utf8_bytes"] is None:
-        del columns["utf8_bytes"]
-    for name, column in columns.items():
+    given = {name: column for name, column in columns.items() if column is not None or name != "utf8_bytes"}
+    for name, column in given.items():
         sorts = (int, float) if name == "nats" else (int,)
         if not isinstance(column, list) or not all(type(value) in sorts and value >= 0 for value in column):
             raise TypeError(f"column {name!r} of the final evaluation is not one of numbers from 0 on")
-    if len({len(column) for column in columns.values()}) != 1 or not sum(columns["predictions"]):
+    if len({len(column) for column in given.values()}) != 1 or not sum(given["predictions"]):
         raise ValueError("the final evaluation predicts nothing, or its columns differ in length")
-    final = FinalEvaluation(**{"utf8_bytes": None} | {name: tuple(column) for name, column in columns.items()})
+    values: dict[str, Any] = {name: None if column is None else tuple(column) for name, column in columns.items()}
+    final = FinalEvaluation(**values)
     if not near(final.loss_nats, content["loss_nats"]):
         raise ValueError(f"the final loss is {content['loss_nats']:g} nats, its groups give {final.loss_nats:g}")
     return final

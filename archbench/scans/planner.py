@@ -22,12 +22,17 @@ from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate, given_batch
 from archbench.spec.yaml_loader import Loc
 from archbench.training.zero_stage import unserved_stage
-from archbench.units import counted
+from archbench.units import counted, human_count
 
 MANY_EPOCHS = 4.0
 """Up to about four epochs, repeated text serves nearly as well as new text (Muennighoff et al. 2023, section 5)."""
 
 MIN_SIZES_FOR_A_LAW = 4
+
+DEAR_EVALUATION = 0.1
+"""Share of a run's compute from which on an evaluation at its end is worth a word."""
+_AFFORDABLE = 0.1
+"""Tokens of it over those of the smallest run, of whose compute it then takes a thirtieth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ def plan_scan(
         runs=tuple(run.indexed() for run in runs),
         spec=spec.resolved(),
         environment=describe_environment(spec, host, corpora),
-        warnings=tuple(_warnings(spec, runs)),
+        warnings=(*_warnings(spec, runs), *_dear_evaluations(runs, corpora)),
     )
     return ScanPlan(index, tuple(runs), corpora, tuple(pending))
 
@@ -242,6 +247,25 @@ def _check_pairing(spec: Spec, contender: Contender) -> None:
             ("training", "seq_len"),
             f"got {spec.training.seq_len}, which leaves no room for text beside the special tokens of "
             f"{objective.kind!r}; choose a larger one",
+        )
+
+
+def _dear_evaluations(runs: list[PlannedRun], corpora: Mapping[str, Corpus]) -> Iterator[str]:
+    """That the evaluation at the end takes more than its share; a forward pass is a third of a training step."""
+    held_out = {corpus.corpus_hash: corpus.statistics.validation_tokens for corpus in corpora.values()}
+    shares = []
+    for run in runs:
+        identity = run.plan.identity
+        final_tokens = identity.evaluation.final_tokens
+        if final_tokens is not None:
+            texts = (identity.data.corpus_hash, *identity.data.also_validated)
+            read = sum(held_out[one] if final_tokens == "all" else min(final_tokens, held_out[one]) for one in texts)
+            shares.append(read / (3.0 * run.tokens))
+    if shares and max(shares) > DEAR_EVALUATION:
+        yield (
+            f"the evaluation at the end takes {100 * max(shares):.0f} % of the compute of a run's training; a smaller "
+            f"evaluation.final_tokens, of as little as {human_count(_AFFORDABLE * min(run.tokens for run in runs))}, "
+            "takes less and leaves a larger error from the choice of text"
         )
 
 

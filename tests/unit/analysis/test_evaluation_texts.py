@@ -102,10 +102,11 @@ def test_a_joint_law_is_of_final_losses_or_of_curves_and_never_of_both() -> None
 
 
 def texts_of(records: Sequence[RunRecord], factors: dict[str, float]) -> list[RunRecord]:
-    return [
-        replace(run, other_losses_nats={name: factor * run.curve[-1].validation_loss_nats for name, factor in factors.items()})
-        for run in records
-    ]  # fmt: skip
+    found = []
+    for run in records:
+        own = run.curve[-1].validation_loss_nats
+        found.append(replace(run, other_losses_nats={name: factor * own for name, factor in factors.items()}))
+    return found
 
 
 def test_ranks_that_turn_with_the_text_are_shown() -> None:

@@ -12,10 +12,11 @@ from archbench.analysis.frontier.scan import analyse_scan
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import write_entry
+from archbench.leaderboard.entry import read_entry, write_entry
+from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.page_cache import PageCache
-from archbench.leaderboard.standings import ComputeTier, make_standings
-from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
+from archbench.leaderboard.standings import ComputeTier, _evaluated, make_standings
+from archbench.results.runs import CostAxis, FinalEvaluation, PrefixAudit, RunRecord
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
 
@@ -222,3 +223,55 @@ def test_a_table_of_runs_that_other_arithmetic_computed_says_so(
         write_entry(tmp_path, entry)
     text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
     assert "Mind: runs were computed by different arithmetic: kernels kernels-1 (9), torch (18): " in text
+
+
+def on_processors(record: RunRecord) -> RunRecord:
+    curve = tuple(replace(point, processor_seconds=point.exact_flops / 1e9) for point in record.curve)
+    return replace(record, curve=curve, details={**record.details, "timings": {"hardware": {"cpu": "fast"}}})
+
+
+def test_processor_seconds_are_an_axis_of_entries_that_state_them(
+    results: ScanResults, tmp_path: Path, kept: PageCache
+) -> None:
+    """One entry is from before there were any: it keeps its bytes, and has no row on that axis."""
+    timed = [
+        on_processors(record) if record.contender != "twin" else record
+        for record in results.records
+        if record.track == "causal"
+    ]
+    entries = make_entries(scan("timed", timed))
+    for entry in entries:
+        path = write_entry(tmp_path, entry)
+        assert (b"processor_seconds" in path.read_bytes()) is (entry.contender != "twin")
+        assert read_entry(path) == entry
+        assert check_figures(entry) == []
+    (standing,) = make_standings(entries)
+    rows = {table.axis: {row.name for row in table.rows} for table in standing.tables}
+    assert rows[CostAxis.PROCESSOR_SECONDS] == {"gpt2", "reformer"}
+    assert rows[CostAxis.EXACT] == {"gpt2", "reformer", "twin"}
+    text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
+    assert re.search(r"\| twin \|.*\| not timed, or other machine \|", text)
+    assert "The wall-clock multiplier on CPUs is that on processor seconds" in text
+
+
+def test_an_entry_holds_the_loss_on_all_held_out_text_and_is_read_by_it(results: ScanResults, tmp_path: Path) -> None:
+    def harder(record: RunRecord) -> RunRecord:
+        nats = 1.05 * record.curve[-1].validation_loss_nats
+        return replace(record, final=FinalEvaluation((60 * nats, 40 * nats), (60, 40), (2, 1), (200, 150)))
+
+    (plain,) = make_entries(scan("demo", [one for one in results.records if one.contender == "gpt2"]))
+    records = [harder(one) for one in results.records if one.contender == "gpt2"]
+    (entry,) = make_entries(scan("demo", records))
+    stored = read_entry(write_entry(tmp_path, entry))
+    for record, read in zip(sorted(records, key=lambda one: one.run_id),
+                            sorted(stored.records(), key=lambda one: one.run_id), strict=True):  # fmt: skip
+        assert read.final_loss_nats == pytest.approx(record.final_loss_nats, rel=1e-15)
+        assert read.final_bits_per_byte == pytest.approx(record.final_bits_per_byte, rel=1e-15)
+        assert read.final is not None
+        assert read.final.num_documents == 3
+        assert read.curve == record.curve
+    assert check_figures(stored) == []
+    assert b'"final"' not in write_entry(tmp_path / "plain", plain).read_bytes()
+    settings = {"tokens": 65536}
+    assert _evaluated(settings) == 65536
+    assert _evaluated({**settings, "final_tokens": "all"}) == [65536, "all"]

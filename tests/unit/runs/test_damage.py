@@ -66,6 +66,18 @@ def test_no_single_damage_changes_what_is_told_in_silence(store: RunStore, name:
         files(store)[name].write_bytes(whole)
 
 
+def test_fields_that_records_did_not_always_have_change_no_id_of_an_imported_run(tmp_path: Path) -> None:
+    (record,) = synthetic_records("theirs", SyntheticLaw(), SyntheticScan(sizes=(10_000,), seeds=(1,), points=8))
+    record = replace(record, run_id=imported_run_id(record))
+    directory = RunDirectory(tmp_path / record.run_id[:16])
+    write_imported(directory, record)
+    content = (directory.path / IMPORTED_FILE).read_bytes()
+    assert b"processor_seconds" not in content
+    assert b'"final"' not in content
+    timed = replace(record, curve=tuple(replace(point, processor_seconds=1.0) for point in record.curve))
+    assert imported_run_id(timed) != record.run_id
+
+
 @pytest.mark.parametrize("count", COUNTS)
 def test_no_single_damage_of_an_imported_run_is_silent(tmp_path: Path, count: int) -> None:
     (record,) = synthetic_records("theirs", SyntheticLaw(), SyntheticScan(sizes=(10_000,), seeds=(1,), points=8))

@@ -174,3 +174,14 @@ def test_last_point_alone_changes_nothing_but_the_curve(directory: RunDirectory,
     whole, last = read(directory), read_last(directory, contender="a", size_index=2)
     assert last == replace(whole, curve=whole.curve[-1:])
     assert len(whole.curve) == len(CURVE)
+
+
+def test_processor_seconds_stand_in_the_timings_by_step(directory: RunDirectory) -> None:
+    timed = tuple(replace(point, processor_seconds=float(point.step)) for point in CURVE)
+    write_record(directory, PLAN, Outcome(RunState.DONE, timed))
+    write_timings(directory, timed, {})
+    assert b"processor_seconds" not in directory.record_file.read_bytes()
+    assert read(directory).curve == timed
+    write_timings(directory, CURVE, {})
+    assert b"processor_seconds" not in directory.timings_file.read_bytes()
+    assert [point.processor_seconds for point in read(directory).curve] == [None, None]

@@ -9,6 +9,7 @@ import pytest
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import default_host
 from archbench.results.runs import CONTROL, RESULT
+from archbench.planning.estimate import Rates, estimate_run, held_out_tokens
 from archbench.scans.planner import ScanPlan
 from archbench.scans.scheduler import label
 
@@ -205,3 +206,22 @@ def test_controls_of_a_tuned_scan_wait_for_the_baselines_rates(planned: Plan) ->
     waiting = next(one for one in plan.pending if one.what.startswith("baseline_again"))
     assert waiting.count == 5
     assert waiting.exact_flops > 0
+
+
+def test_a_dear_evaluation_at_the_end_is_warned_of_and_counted(planned: Plan) -> None:
+    whole = planned(("{tokens: 2000,", "{final_tokens: all, tokens: 2000,"))
+    (corpus,) = whole.corpora.values()
+    share = corpus.statistics.validation_tokens / (3 * whole.runs[0].tokens)
+    assert share > 0.05
+    few = planned(("{tokens: 2000,", "{final_tokens: 1000, tokens: 2000,"))
+    said = [warning for warning in whole.warnings if "the evaluation at the end takes" in warning]
+    assert len(said) == (share > 0.1)
+    longer = planned(("{tokens: 2000,", "{final_tokens: all, tokens: 2000,"), ("tokens: 40000", "tokens: 20000"))
+    assert any(f"takes {200 * share:.0f} % of the compute" in warning for warning in longer.warnings)
+    assert not any("the evaluation at the end" in warning for warning in few.warnings)
+    held_out = held_out_tokens(whole.corpora.values())
+    rates = Rates({"gpt2": [(10_000, 1e9)]})
+    seconds = [estimate_run(plan.runs[0], rates, held_out).seconds for plan in (planned(), few, whole)]
+    per_token = whole.runs[0].plan.facts.exact_flops_per_token / 3 / 1e9
+    assert seconds[1] - seconds[0] == pytest.approx(1000 * per_token)
+    assert seconds[2] - seconds[0] == pytest.approx(corpus.statistics.validation_tokens * per_token)

@@ -288,3 +288,45 @@ def test_fine_tuning_tries_rates_of_its_own_but_as_many(planned: Plan) -> None:
     unequal = factors.replace("[0.1, 0.3]", "[0.1]")
     with pytest.raises(SpecError, match="give as many of each"):
         planned(*with_studies(TRANSFER.replace("min_tokens", unequal), texts=True))
+
+
+def test_every_run_is_evaluated_on_the_texts_of_the_spec_and_names_change_no_id(planned: Plan) -> None:
+    one = ("evaluation: {tokens: 2000,", "evaluation: {final_tokens: all, texts: [other], tokens: 2000,")
+    plan = planned(*with_studies(DATA_SCAN, size_scan=True, texts=True), one)
+    other = plan.corpora["other"].corpus_hash
+    for run in plan.runs:
+        identity = run.plan.identity
+        assert identity.data.also_validated == (other,)
+        assert identity.evaluation.texts == ()
+        assert other in run.plan.execution.other_corpora
+        # A run that stops early has its best point for a result, not its last weights.
+        assert identity.evaluation.final_tokens == (None if identity.training.early_stopping else "all")
+    named = planned(
+        *[(old, new.replace("other", "elsewhere")) for old, new in with_studies(DATA_SCAN, size_scan=True, texts=True)],
+        (one[0], one[1].replace("other", "elsewhere")),
+    )
+    assert [run.run_id for run in named.runs] == [run.run_id for run in plan.runs]
+    plain = planned(*with_studies(DATA_SCAN, size_scan=True, texts=True))
+    assert {run.run_id for run in plain.runs}.isdisjoint(run.run_id for run in plan.runs)
+    assert "final_tokens" not in plain.runs[0].plan.identity.canonical_json()
+
+
+def test_a_run_on_another_text_is_not_evaluated_on_it_twice(planned: Plan) -> None:
+    plan = planned(*with_studies(TRANSFER, texts=True), ("{tokens: 2000,", "{texts: [other], tokens: 2000,"))
+    hashes = {name: corpus.corpus_hash for name, corpus in plan.corpora.items()}
+    also = {run.role: run.plan.identity.data.also_validated for run in plan.runs}
+    assert also == {"pretraining": (hashes["other"],), "scratch": (), "finetune": (hashes["main"],)}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("[othr]", "evaluation.texts[0]: there is no text of data 'othr'; did you mean 'other'?"),
+        ("[other, other]", "evaluation.texts[1]: 'other' stands there twice"),
+        ("[main]", "'main' is the text of data.dataset, on which every run is evaluated anyway"),
+    ],
+)
+def test_texts_that_cannot_be_evaluated_on_are_told_with_their_place(planned: Plan, texts: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        planned(("  tokenizer", OTHER_TEXT), ("{tokens: 2000,", f"{{texts: {texts}, tokens: 2000,"))
+    assert message in str(caught.value)

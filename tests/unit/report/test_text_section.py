@@ -1,0 +1,78 @@
+"""What the report says of the held-out text: errors in words, ranks that turn, and nothing where nothing was asked."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
+from archbench.builtins.reports.text_section import EvaluationTextSection
+from archbench.contracts.report import ScanResults
+from archbench.report.verdict import reservations, verdict
+from archbench.results.runs import FinalEvaluation, RunRecord
+from archbench.testing.synthetic import SyntheticLaw, synthetic_records
+
+LAW = SyntheticLaw(noise_std=0.003)
+TEXTS = {
+    "data": {"corpus_hash": "a" * 64},
+    "texts": {"prose": {"corpus_hash": "a" * 64}, "code": {"corpus_hash": "b" * 64}},
+}
+
+
+def evaluated(run: RunRecord) -> RunRecord:
+    own = run.curve[-1].validation_loss_nats
+    nats = tuple(100 * own * (0.9 + 0.02 * place) for place in range(11))
+    final = FinalEvaluation(nats, (100,) * 11, (2,) * 11, (250,) * 11)
+    on_code = own * (0.9 if run.contender == "gpt2" else 1.2)
+    return replace(run, final=final, other_losses_nats={"b" * 64: on_code})
+
+
+def results_of(records: list[RunRecord], environment: dict[str, object]) -> ScanResults:
+    frontiers, pairs = analyse_scan(records, baseline="gpt2", options=StudyOptions(num_resamples=100))
+    return ScanResults("demo", "", "gpt2", tuple(records), frontiers, pairs, {}, environment)
+
+
+@pytest.fixture(scope="module")
+def plain() -> list[RunRecord]:
+    return [*synthetic_records("gpt2", LAW), *synthetic_records("xl", replace(LAW, A=11.0), seed=1)]
+
+
+def test_errors_and_ranks_are_said_in_words(plain: list[RunRecord], tmp_path: Path) -> None:
+    text = EvaluationTextSection().render(results_of([evaluated(run) for run in plain], TEXTS), tmp_path)
+    assert text is not None
+    assert "nats (bootstrap over 22 documents in 11 groups)" in text
+    assert "difference to gpt2: -" in text
+    assert "| contender | prose | code | macro average |" in text
+    assert "Ranks differ: by the loss at size 5, from the lowest up, on prose xl, gpt2; on code gpt2, xl." in text
+
+
+def test_nothing_is_said_where_runs_have_their_curves_alone(plain: list[RunRecord], tmp_path: Path) -> None:
+    results = results_of(plain, TEXTS)
+    assert EvaluationTextSection().render(results, tmp_path) is None
+    assert EvaluationTextSection().tables(results) == []
+
+
+def test_the_verdict_on_time_takes_the_processors_where_all_have_it(plain: list[RunRecord]) -> None:
+    def timed(run: RunRecord) -> RunRecord:
+        share = 1.0 if run.contender == "gpt2" else 2.0
+        curve = tuple(replace(point, processor_seconds=share * (point.device_seconds or 0.0)) for point in run.curve)
+        return replace(run, curve=curve)
+
+    assert " In device time (seconds) it needs " in verdict(results_of(plain, {}))
+    words = verdict(results_of([timed(run) for run in plain], {}))
+    assert " In processor time (seconds) it needs " in words
+    assert "device time" not in words
+    some = [timed(run) if run.contender == "gpt2" else run for run in plain]
+    assert " In device time (seconds) it needs " in verdict(results_of(some, {}))
+
+
+def test_runs_that_were_evaluated_on_different_text_are_minded(plain: list[RunRecord]) -> None:
+    def told(run: RunRecord, final_tokens: object) -> RunRecord:
+        evaluation = {"tokens": 65536} | ({"final_tokens": final_tokens} if final_tokens else {})
+        return replace(run, details={"identity": {"evaluation": evaluation}})
+
+    unlike = [told(run, "all" if run.contender == "xl" else None) for run in plain]
+    (line,) = [one for one in reservations(results_of(unlike, {})) if "held-out" in one]
+    assert line.endswith("gpt2 on 65,536 tokens of it, as the curve; xl on all of it.")
+    alike = [told(run, 1000) for run in plain]
+    assert not [one for one in reservations(results_of(alike, {})) if "held-out" in one]
