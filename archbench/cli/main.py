@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
     "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
+    "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),
     "status": ("archbench.cli.status:status", "Show which runs are done, running or failed, and why."),
     "report": ("archbench.cli.report:report", "Write the report of a scan again."),
     "compare": ("archbench.cli.compare:compare", "Compare two architectures in the store."),

@@ -1,8 +1,9 @@
 """What datasets and tokenizers offer. Importing this loads neither torch nor datasets."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -41,6 +42,10 @@ class FilesRead:
     documents: int = 0
 
 
+def _unheard(line: str) -> None:
+    """Tells nobody."""
+
+
 @dataclass(slots=True)
 class ReadingLog:
     """What a dataset read and what it left out, in the order in which it came upon it."""
@@ -49,6 +54,10 @@ class ReadingLog:
     """By ending."""
     left_out: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
     """By what it is and why."""
+    say: Callable[[str], None] = field(default=_unheard, compare=False, repr=False)
+    """Tells the user at once what goes on, where that takes long."""
+    cache_dir: Path | None = field(default=None, compare=False)
+    """Where a dataset may keep what it fetches, in a folder of its own; None: in the user's cache folder."""
 
     def note_file(self, ending: str, documents: int) -> None:
         """Counts one file of `ending` that was read and gave `documents`."""

@@ -175,7 +175,7 @@ class _Builder:
         self._cache_dir = cache_dir
         self._request = request
         self._report = report
-        self._logs = {name: ReadingLog() for name in sides}
+        self._logs = {name: ReadingLog(say=self._labelled_report(name), cache_dir=cache_dir) for name in sides}
 
     def build(self) -> tuple[Sequence[Corpus], Sequence[str]]:
         """The corpora in the order of the sides, and remarks about them."""
@@ -198,6 +198,9 @@ class _Builder:
             return made, remarks
         finally:
             shutil.rmtree(working, ignore_errors=True)
+
+    def _labelled_report(self, name: str) -> Report:
+        return lambda line: self._report(f"{name}: {line}" if name else line)
 
     def _with_logs(self, corpora: Sequence[Corpus]) -> list[Corpus]:
         """`corpora`, in the order of the sides, with what was read and left out this time."""

@@ -15,13 +15,15 @@ from archbench.builtins.text.hub_datasets import (
 from archbench.builtins.text.huggingface import HuggingFaceConfig
 from archbench.builtins.text.installed import InstalledCodeConfig, InstalledDocsConfig
 from archbench.builtins.text.mixture import MixtureConfig
+from archbench.builtins.text.standard.config import StandardTextConfig
 from archbench.builtins.text.text_files import TextFilesConfig
 
 
 @hookimpl
 def register_datasets() -> Sequence[type[DatasetConfig]]:
-    """Text of the installed packages, of the user's files, and of the Hugging Face hub."""
+    """The standard text, text of the installed packages, of the user's files, and of the Hugging Face hub."""
     return [
+        StandardTextConfig,
         InstalledDocsConfig,
         InstalledCodeConfig,
         TextFilesConfig,

@@ -22,6 +22,7 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "plan": ("one", "archbench.cli.outputs.plans:PlanOutput"),
     "plan-next": ("one", "archbench.cli.outputs.analysis:NextOutput"),
     "data": ("one", "archbench.cli.outputs.plans:DataOutput"),
+    "text-list": ("one", "archbench.cli.outputs.plans:StandardTextOutput"),
     "compare": ("one", "archbench.cli.outputs.comparisons:CompareOutput"),
     "fit": ("one", "archbench.cli.outputs.analysis:FitOutput"),
     "fit-allocation": ("one", "archbench.cli.outputs.analysis:AllocationOutput"),

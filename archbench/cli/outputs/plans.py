@@ -1,4 +1,4 @@
-"""What `--json` prints of plans and prepared text: plan, data."""
+"""What `--json` prints of plans and text: plan, data, text."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -132,3 +132,29 @@ class DataOutput:
     texts: dict[str, TextRow]
     """By name."""
     tokenizer: TokenizerRow
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRow:
+    """An archive of the standard text."""
+
+    name: str
+    version: str
+    licence: str
+    archive_sha256: str
+    archive_bytes: int
+    text_sha256: str
+    """Of the stored form of the documents taken from it."""
+    text_bytes: int
+    documents: int
+    is_fetched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StandardTextOutput:
+    """`archbench text list`."""
+
+    size: str
+    folder: str
+    """Where the text is, or will be."""
+    archives: list[ArchiveRow]
