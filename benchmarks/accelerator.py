@@ -32,6 +32,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
+import psutil
 from accelerator_parts.child import Setting
 from accelerator_parts.driver import drive
 from accelerator_parts.ladder import REPORT
@@ -43,8 +44,8 @@ from archbench.errors import ArchbenchError
 
 ROOT = Path(__file__).parents[1]
 PREPARATION = "preparation"
-LAST_SECONDS = 2.0
-"""Kept for the last writing."""
+LAST_SECONDS = 3.0
+"""Kept for the last writing, and for removing what the parts wrote."""
 MOST_MINUTES = 24 * 60.0
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -169,7 +170,8 @@ def source() -> str:
 def begin(arguments: argparse.Namespace, work: Path) -> Measurement:
     """Makes the folder of results. Raises Refused where it cannot be, or holds other results."""
     out: Path = arguments.out or Path(f"accelerator-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    began = time.monotonic()
+    # Imports count: the minutes are those of the command.
+    began = time.monotonic() - (time.time() - psutil.Process().create_time())
     if (out / JSON_FILE).exists():
         raise Refused(f"--out {out}: holds results already; name another folder")
     results = Results(
@@ -185,7 +187,7 @@ def begin(arguments: argparse.Namespace, work: Path) -> Measurement:
         raise Refused(f"--out {out}: cannot be written: {error.strerror}; name another folder") from error
     end = began + 60.0 * arguments.minutes - LAST_SECONDS
     setting = Setting(part="", device=arguments.device, seconds=0.0, folder=str(work))
-    return Measurement(results, Writer(results, out), log, work, out, began, end, setting)
+    return Measurement(results, Writer(results, out, began), log, work, out, began, end, setting)
 
 
 def minutes(text: str) -> float:
@@ -246,6 +248,10 @@ def measure(measurement: Measurement, arguments: argparse.Namespace) -> int:
         results.ended = True
     except Refused as error:
         print(f"accelerator.py: {error}", file=sys.stderr)
+        if LOG_FILE not in str(error):
+            (measurement.out / LOG_FILE).unlink()
+            with contextlib.suppress(OSError):
+                measurement.out.rmdir()  # holds nothing of somebody else's
         return EXIT_USAGE
     except KeyboardInterrupt:
         measurement.interrupted()

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from accelerator_parts.child import Cell, Records, Setting, carry_out
-from accelerator_parts.steps import Job, dims_of, objective_of
+from accelerator_parts.jobs import Job, dims_of, objective_of
 from accelerator_parts.utilisation import COMPILED, EAGER, measure_job
 from archbench.host import default_host
 

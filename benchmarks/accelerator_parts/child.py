@@ -129,13 +129,18 @@ def carry_out(cells: Sequence[Cell], setting: Setting, records: Records) -> None
             traceback.print_exc()
             exhausted = is_exhaustion(error)
             measured = {"status": "out of memory" if exhausted else f"failed: {in_one_line(error, 200)}"}
-            retires = setting.device == "cuda" and not exhausted
+            retires = not exhausted and is_of_device(in_one_line(error, 4000))
         records.row(cell.what, {**cell.row, **measured})
         longest[cell.sort] = max(longest.get(cell.sort, 0.0), time.monotonic() - began)
         if retires:
             # An error of a kernel stays with its process, and would be every later cell's too.
             raise Retired
         gc.collect()
+
+
+def is_of_device(error: str) -> bool:
+    """Whether an error says that the device is out of order for this process."""
+    return any(words in error for words in ("CUDA error", "AcceleratorError", "CUBLAS_", "CUDNN_", "NCCL error"))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from accelerator_parts.child import Records, Retired, Setting
+from accelerator_parts.child import Records, Retired, Setting, is_of_device
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 120.0
@@ -70,7 +70,7 @@ class Watcher:
         self._longest = max(self._longest, seconds)
         self._records.row(report.nodeid, {**self._outcomes.pop(report.nodeid), "seconds": round(seconds, 2)})
         # A kernel's error stays with the process, and would fail every later test.
-        self.retires = "CUDA error" in row.get("reason", "") or "AcceleratorError" in row.get("reason", "")
+        self.retires = is_of_device(row.get("reason", ""))
 
 
 def _last_line(text: str) -> str:

@@ -3,12 +3,13 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from accelerator_parts.child import Records, Setting
 from accelerator_parts.scale import Scale
 from accelerator_parts.scans import ENDING_SECONDS, Scan, figures
+from archbench.errors import ArchbenchError
 
 NAME = "accelerator-ladder"
 REPORT = "ladder_report.html"
@@ -34,7 +35,7 @@ training:
   seq_len: {seq_len}
   batch_tokens: {batch_tokens}
   learning_rate: {learning_rate}
-  schedule: {{kind: cosine, warmup_steps: 20}}
+  schedule: {{kind: cosine, warmup_steps: {warmup_steps}}}
   precision: {precision}
 evaluation: {{tokens: 16384, points: 6, prefix_audit_positions: 0}}
 execution:
@@ -78,20 +79,22 @@ def run(setting: Setting, records: Records) -> None:
         shutil.copyfile(scan.report, Path(setting.folder) / REPORT)
         records.conditions(report=REPORT)
         records.say("made", what=_LAW)
-    if scan.exit_code and not ended:
-        raise RuntimeError(f"archbench run ended with exit code {scan.exit_code} and no run; see the log")
+    if scan.problem is not None:
+        raise ArchbenchError(scan.problem)
 
 
-def ladder_spec(setting: Setting, name: str, sizes: tuple[float, ...], tokens: float, *, zero_stage: int) -> str:
+def ladder_spec(setting: Setting, name: str, sizes: Sequence[float], tokens: float, *, zero_stage: int) -> str:
     """The spec of GPT-2 at `sizes`."""
     scale = setting.scale
+    batch_tokens = scale.ladder_rows * scale.ladder_seq_len
     return _SPEC.format(
         name=name,
         dataset=json.dumps(dict(setting.dataset)),
         sizes=json.dumps(list(sizes)),
         tokens=tokens,
         seq_len=scale.ladder_seq_len,
-        batch_tokens=scale.ladder_rows * scale.ladder_seq_len,
+        batch_tokens=batch_tokens,
+        warmup_steps=min(20, int(tokens / batch_tokens) // 4),
         learning_rate="kaplan" if min(sizes) >= 1e6 else "3e-3",
         precision=scale.precision,
         device=setting.device,

@@ -108,10 +108,10 @@ class Results:
 class Writer:
     """Writes results into a folder, whole or not at all, again and again."""
 
-    def __init__(self, results: Results, folder: Path) -> None:
+    def __init__(self, results: Results, folder: Path, began: float) -> None:
         self._results = results
         self._folder = folder
-        self._began = time.monotonic()
+        self._began = began
         self._written = float("-inf")
 
     def write(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore
 
+EXIT_INTERRUPTED = 130
+"""Of `archbench run`."""
 ENDING_SECONDS = 5.0
 """What is kept for the end of a scan that ran out of time."""
 
@@ -26,9 +28,11 @@ class Scan:
         self.report = folder / "reports" / name / "report.html"
         places = [f"--{place}={folder / place}" for place in ("runs", "reports", "leaderboard")]
         command = [sys.executable, "-m", "archbench.cli.main", "run", str(spec_file), *options, *places]
-        self._process = subprocess.Popen(
-            [*command, f"--cache={folder.parent / 'cache'}"], stdin=subprocess.DEVNULL, stdout=sys.stderr
-        )
+        self._log = folder / f"{name}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, f"--cache={folder.parent / 'cache'}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         self._said: set[str] = set()
 
     def records(self, until: float) -> Iterator[RunRecord]:
@@ -42,16 +46,17 @@ class Scan:
                 self._process.wait(ENDING_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
+        sys.stderr.write(self._log.read_text(errors="replace"))
         yield from self._ended()
 
     @property
-    def exit_code(self) -> int | None:
-        """None while it goes on."""
-        return self._process.poll()
-
-    def planned(self) -> int:
-        """Runs of the scan; 0 before it is planned."""
-        return len(self._store.scan(self._name).runs) if self._name in self._store.scan_names() else 0
+    def problem(self) -> str | None:
+        """How it ended, with its last line, where it ended by itself and not well."""
+        code = self._process.poll()
+        if not code or code == EXIT_INTERRUPTED:
+            return None
+        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        return f"archbench run ended with exit code {code}: {lines[-1] if lines else 'it said nothing'}"
 
     def _ended(self) -> Iterator[RunRecord]:
         if self._name not in self._store.scan_names():

@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from accelerator_parts.child import Records, Setting
-from accelerator_parts.steps import WARM_UP_STEPS, Job, assembled, dims_of, synchronise
+from accelerator_parts.jobs import Job, dims_of
 
 
 def run(setting: Setting, records: Records) -> None:
@@ -91,6 +91,9 @@ class Side:
 
 def serve(link: Connection, job: Job, corpus: str, folder: Path) -> None:
     """Trains for as many seconds as `link` asks for, and answers tokens per second."""
+    # Here alone: who starts these processes waits for them, and needs no torch.
+    from accelerator_parts.steps import WARM_UP_STEPS, assembled, synchronise
+
     with assembled(job, corpus, folder) as (assembly, step):
         for _ in range(WARM_UP_STEPS):
             step()

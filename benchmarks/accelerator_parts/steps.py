@@ -6,13 +6,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from archbench.contracts.architecture import Attention, ModelDims
+from accelerator_parts.jobs import Job, objective_of
 from archbench.data.corpus import open_corpus
 from archbench.errors import ArchbenchError
 from archbench.host import default_host
@@ -26,31 +25,6 @@ from archbench.training.progress import resume
 WARM_UP_STEPS = 2
 CHUNKS = 3
 """A figure is the median of so many."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A model and how it is trained."""
-
-    architecture: str
-    dims: ModelDims
-    rows: int
-    """Of an optimiser step."""
-    micro_rows: int
-    precision: str
-    device: str
-
-
-def dims_of(architecture: str, size: float, *, vocab_size: int, seq_len: int) -> ModelDims:
-    """The rung nearest to `size` parameters. Raises ValueError where no shape comes near."""
-    config = default_host().registry.architectures[architecture].config.model_validate({"kind": architecture})
-    return config.sized_for(size, vocab_size=vocab_size, seq_len=seq_len)
-
-
-def objective_of(architecture: str) -> str:
-    """The objective that suits what it attends to."""
-    config = default_host().registry.architectures[architecture].config
-    return "causal_lm" if Attention.CAUSAL in config.attention_modes else "masked_lm"
 
 
 @contextmanager

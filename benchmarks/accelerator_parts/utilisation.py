@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from accelerator_parts.child import Cell, Records, Setting, carry_out
-from accelerator_parts.steps import Job, assembled, timed, utilisation
+from accelerator_parts.jobs import Job
+from accelerator_parts.steps import assembled, timed, utilisation
 from archbench.contracts.architecture import ModelDims
 
 EAGER, COMPILED, UNORDERED = "eager", "compiled", "eager, sums in any order"

@@ -43,6 +43,6 @@ def run(setting: Setting, records: Records) -> None:
         for record in scan.records(time.monotonic() + records.seconds_left - ENDING_SECONDS):
             found = True
             records.row(what, {**row, **figures(record)})
-        if not found and records.seconds_left > ENDING_SECONDS:
-            records.row(what, {**row, "status": f"failed: archbench run ended with exit code {scan.exit_code}"})
+        if not found and scan.problem is not None:
+            records.row(what, {**row, "status": f"failed: {scan.problem}"})
         longest = max(longest, time.monotonic() - began)
