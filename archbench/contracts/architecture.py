@@ -4,13 +4,14 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from archbench.contracts.config import ComponentConfig
 
 if TYPE_CHECKING:
+    from archbench.contracts.common import CommonSettings
     from archbench.nn.language_model import LanguageModel
 
 
@@ -173,6 +174,31 @@ class ArchitectureConfig(ComponentConfig):
 
         Raises ValueError, saying what is possible, where no shape comes near.
         """
+
+    def with_common(self, common: "CommonSettings") -> tuple[Self, tuple[str, ...]]:
+        """This architecture with what `common` asks of all, and the names of the settings that it does not keep.
+
+        A setting is kept by a field of its name: see `archbench.contracts.common.KeepsCommonSettings`. What the spec
+        says of this architecture itself stays, and is named where it differs.
+        """
+        kept, others = self, []
+        for name, wanted in common.model_dump(exclude_none=True).items():
+            said = getattr(self, name) if name in self.model_fields_set else None
+            if said in (None, wanted) and kept._takes(name, wanted):
+                kept = kept.model_copy(update={name: wanted})
+            else:
+                others.append(name)
+        return kept, tuple(others)
+
+    def _takes(self, name: str, value: object) -> bool:
+        """Whether there is a field `name`, and it may have this value."""
+        if name not in type(self).model_fields:
+            return False
+        try:
+            type(self).model_validate({**self.model_dump(), name: value})
+        except ValidationError:
+            return False
+        return True
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """How a model that transformers saved with `config` (its config.json) becomes one of this architecture.
