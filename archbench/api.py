@@ -10,6 +10,7 @@ from archbench.contracts.architecture import (
     Source,
     require_settings,
 )
+from archbench.contracts.common import BuiltWith, CommonSettings, KeepsCommonSettings
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
@@ -66,7 +67,9 @@ __all__ = [
     "ArchbenchError",
     "ArchitectureConfig",
     "Attention",
+    "BuiltWith",
     "Column",
+    "CommonSettings",
     "Comparison",
     "ComponentConfig",
     "CostAxis",
@@ -90,6 +93,7 @@ __all__ = [
     "HistoryRow",
     "Interval",
     "Job",
+    "KeepsCommonSettings",
     "LadderConfig",
     "LossParts",
     "Lost",

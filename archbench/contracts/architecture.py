@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from archbench.contracts.common import CommonSettings
 from archbench.contracts.config import ComponentConfig
 
 if TYPE_CHECKING:
+    from archbench.contracts.common import CommonSettings
     from archbench.nn.language_model import LanguageModel
 
 
@@ -176,19 +177,29 @@ class ArchitectureConfig(ComponentConfig):
         """
 
     def with_common(self, common: CommonSettings) -> tuple[Self, tuple[str, ...]]:
-        """This architecture with what `common` asks for, and the names of what it cannot have.
+        """This architecture with what `common` asks of all, and the names of the settings that it does not keep.
 
-        A setting is kept where the config has a field of that name which takes the value.
+        A setting is kept by a field of its name: see `archbench.contracts.common.KeepsCommonSettings`. What the spec
+        says of this architecture itself stays, and is named where it differs.
         """
-        config, not_kept = self, []
-        for name, value in common.model_dump(exclude_none=True).items():
-            try:
-                if name not in type(self).model_fields:
-                    raise ValueError(f"{self.kind} has no setting {name}")
-                config = type(self).model_validate({**config.model_dump(), name: value})
-            except ValueError:
-                not_kept.append(name)
-        return config, tuple(not_kept)
+        kept, others = self, []
+        for name, wanted in common.model_dump(exclude_none=True).items():
+            said = getattr(self, name) if name in self.model_fields_set else None
+            if said in (None, wanted) and kept._takes(name, wanted):
+                kept = kept.model_copy(update={name: wanted})
+            else:
+                others.append(name)
+        return kept, tuple(others)
+
+    def _takes(self, name: str, value: object) -> bool:
+        """Whether there is a field `name`, and it may have this value."""
+        if name not in type(self).model_fields:
+            return False
+        try:
+            type(self).model_validate({**self.model_dump(), name: value})
+        except ValidationError:
+            return False
+        return True
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """How a model that transformers saved with `config` (its config.json) becomes one of this architecture.

@@ -65,9 +65,13 @@ class EncoderConfig(TransformerConfig):
         prediction_transform = dims.d_model**2 + dims.d_model + layer_norm
         embeddings = dims.vocab_size + dims.seq_len + self.num_token_types
         return ParamCount(
-            embedding=embeddings * dims.d_model + dims.vocab_size,
+            embedding=embeddings * dims.d_model + self.output_params(dims),
             non_embedding=layer_norm + dims.n_layers * block_params(dims) + prediction_transform,
         )
+
+    def output_params(self, dims: ModelDims) -> int:
+        """Parameters of the output beside the token embeddings; as published a bias, since the matrix is theirs."""
+        return dims.vocab_size
 
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
         """See `ArchitectureConfig.forward_flops_per_token`; the same for all modes, as a dense kernel runs them."""

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from archbench.nn.output import Output
 from archbench.nn.relative_attention import RelativeAttention
 
 
@@ -12,6 +13,8 @@ def draw_normal(model: nn.Module, std: float) -> None:
             nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+        if isinstance(module, Output):
+            module.initialise(std)
         if isinstance(module, RelativeAttention):
             nn.init.normal_(module.content_bias, std=std)
             nn.init.normal_(module.position_bias, std=std)

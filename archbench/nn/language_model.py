@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 State = tuple[Tensor, ...]
 """Memory carried from one segment of a stream to the next: tensors with the batch row as first axis, detached."""
@@ -19,8 +20,22 @@ class Encoded(NamedTuple):
     """Memory for the next segment; None for an architecture that carries none."""
 
 
+class Projection(NamedTuple):
+    """What makes logits of what comes before them: `linear(x, weight, bias)`."""
+
+    weight: Tensor
+    """[vocab_size, width]; the table of the token embeddings itself where the two are tied."""
+    bias: Tensor | None
+    """[vocab_size], or None."""
+
+
 class LanguageModel(nn.Module, ABC):
-    """A trunk and an output projection, apart so that an objective projects only the positions that it predicts."""
+    """A trunk and an output projection, apart so that an objective projects only the positions that it predicts.
+
+    A model says what makes its logits by `output_weights`, and by `before_output` where something stands between that
+    and the trunk. Losses then never hold the logits of all positions. One that makes logits in another way overrides
+    `logits` alone.
+    """
 
     @abstractmethod
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
@@ -39,9 +54,27 @@ class LanguageModel(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no prefix attention")
 
-    @abstractmethod
+    def output_weights(self) -> Projection:
+        """The output matrix and the bias of the logits, as they are now, for `before_output(hidden)`.
+
+        Raises NotImplementedError in a model that has `logits` of its own.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} hands out no output projection; define `output_weights` or `logits`"
+        )
+
+    def before_output(self, hidden: Tensor) -> Tensor:
+        """What the output matrix multiplies, [..., width], position by position; usually `hidden` itself."""
+        return hidden
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities, [..., vocab_size], of hidden states [..., d_model]."""
+        return linear(self.before_output(hidden), *self.output_weights())
+
+    @property
+    def derives_logits(self) -> bool:
+        """Whether `logits` are those of `output_weights`: no class and no function set on the model says others."""
+        return type(self).logits is LanguageModel.logits and "logits" not in vars(self)
 
     def recomputing(self) -> Sequence[nn.Module]:
         """Submodules whose backward pass runs parts of them again by itself (reversible layers); usually none.

@@ -11,6 +11,7 @@ from archbench.nn.attention import attend
 
 if TYPE_CHECKING:
     from archbench.contracts.architecture import ModelDims
+    from archbench.contracts.common import BuiltWith
 
 ATTENTION = "archbench"
 """Name of archbench's attention in transformers: a config's `attn_implementation`."""
@@ -49,7 +50,7 @@ ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
 ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
 
 
-def encoder_settings(dims: "ModelDims", *, dropout: float, num_token_types: int) -> dict[str, Any]:
+def encoder_settings(dims: "ModelDims", built: "BuiltWith", *, dropout: float, num_token_types: int) -> dict[str, Any]:
     """Keyword arguments that the library's configs of BERT and its kin have in common, for a model of `dims`."""
     return {
         "vocab_size": dims.vocab_size,
@@ -59,6 +60,8 @@ def encoder_settings(dims: "ModelDims", *, dropout: float, num_token_types: int)
         "num_attention_heads": dims.n_heads,
         "intermediate_size": dims.d_ff,
         "type_vocab_size": num_token_types,
+        "tie_word_embeddings": built.tie_output,
+        "initializer_range": built.initial_std,
         "hidden_dropout_prob": dropout,
         "attention_probs_dropout_prob": dropout,
         # The library's special ids would be letters here; its padding token would never be learnt.
@@ -67,3 +70,13 @@ def encoder_settings(dims: "ModelDims", *, dropout: float, num_token_types: int)
         "eos_token_id": None,
         "attn_implementation": ATTENTION,
     }
+
+
+def settle_output_bias(head: nn.Module, built: "BuiltWith") -> None:
+    """Has a prediction head's `bias` and its decoder's be one and the same, or none; the library has one untied twice.
+
+    Its state keeps the library's names.
+    """
+    if not built.output_bias:
+        head.decoder.bias = None
+    head.bias = head.decoder.bias

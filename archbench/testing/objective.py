@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archbench.api import IGNORE_TARGET, Attention, ExampleContext, LossParts, ModelDims, ObjectiveConfig
 from archbench.contracts.objective import model_vocab_size, special_token_ids
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.testing.text import RandomText
 from archbench.testing.torch_free import torch_libraries_loaded_by
 
@@ -37,11 +37,14 @@ class TableModel(LanguageModel):
         """See `LanguageModel.encode_prefixed`; no position sees another one, in a prefix or not."""
         return self.encode(tokens, token_types=token_types)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `LanguageModel.logits`."""
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return Projection(self.output.weight, self.output.bias)
+
+    def before_output(self, hidden: Tensor) -> Tensor:
+        """See `LanguageModel.before_output`; counts the positions."""
         self.projected += hidden[..., 0].numel()
-        logits: Tensor = self.output(hidden)
-        return logits
+        return hidden
 
 
 class ObjectiveConformance:

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from archbench.contracts.architecture import ModelDims
 from archbench.errors import PluginError
-from archbench.nn.language_model import Encoded, LanguageModel
+from archbench.nn.language_model import Encoded, LanguageModel, Projection
 
 
 @contextmanager
 def checked_shapes(model: LanguageModel, dims: ModelDims, kind: str) -> Iterator[None]:
-    """Within, what `encode` and `logits` of `model` return is looked at, and nothing is computed beside it.
+    """Within, what `encode` and `output_weights` or `logits` of `model` return is looked at, and nothing else computed.
 
     Raises PluginError, naming the architecture `kind`, for a shape other than `LanguageModel` promises: a column of
     logits too many would lower no loss and yet be an answer to another question.
     """
-    encode, logits = model.encode, model.logits
+    encode, logits, output = model.encode, model.logits, model.output_weights
 
     def checked_encode(tokens: Tensor, **more: Any) -> Encoded:
         encoded = encode(tokens, **more)
@@ -37,13 +37,28 @@ def checked_shapes(model: LanguageModel, dims: ModelDims, kind: str) -> Iterator
         _require(found, (*hidden.shape[:-1], dims.vocab_size), "logits", kind)
         return found
 
+    def checked_output() -> Projection:
+        found = output()
+        if not isinstance(found, Projection):
+            raise PluginError(
+                f"architecture {kind!r}: output_weights returned {type(found).__name__}, "
+                f"expected Projection(weight, bias); {_REMEDY}"
+            )
+        _require(found.weight, (dims.vocab_size, *found.weight.shape[1:]), "weights of the output", kind)
+        if found.bias is not None:
+            _require(found.bias, (dims.vocab_size,), "biases of the logits", kind)
+        return found
+
+    # Logits that are made of the output are checked by it; another function in their place would hide that they are.
+    checks = {"output_weights": checked_output} if model.derives_logits else {"logits": checked_logits}
+    replaced: dict[str, Any] = {"encode": checked_encode, **checks}
     # A plug-in may have set functions of its own on the module.
-    own: dict[str, Any] = {name: vars(model)[name] for name in ("encode", "logits") if name in vars(model)}
-    vars(model).update(encode=checked_encode, logits=checked_logits)
+    own: dict[str, Any] = {name: vars(model)[name] for name in replaced if name in vars(model)}
+    vars(model).update(replaced)
     try:
         yield
     finally:
-        for name in ("encode", "logits"):
+        for name in replaced:
             del vars(model)[name]
         vars(model).update(own)
 

@@ -1,13 +1,15 @@
 """ALBERT's hyperparameters, sizes and costs. Importing this loads no torch."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import PositiveInt
 
 from archbench.api import (
     Attention,
+    CommonSettings,
     ForwardFlops,
+    KeepsCommonSettings,
     ModelDims,
     ParamCount,
     SavedModel,
@@ -34,7 +36,7 @@ _VOCABULARY_TABLES = frozenset(
 )
 
 
-class AlbertConfig(TransformerConfig):
+class AlbertConfig(KeepsCommonSettings, TransformerConfig):
     """BERT's network with one block that all layers share, and embeddings narrower than the model.
 
     N counts the shared block once, as the paper's tables do, while every layer executes it: 6·N·D is about `n_layers`
@@ -51,6 +53,8 @@ class AlbertConfig(TransformerConfig):
     """Segments told apart."""
     has_token_types: ClassVar[bool] = True
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.BIDIRECTIONAL})
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = True
     source: ClassVar[Source] = Source(
         paper="Lan et al. 2019, ALBERT: A Lite BERT for Self-supervised Learning of Language Representations"
         " (arXiv 1909.11942)",
@@ -74,10 +78,26 @@ class AlbertConfig(TransformerConfig):
         self.require_buildable(dims, attention)
         return Albert(
             dims,
+            self.built_with(dims),
             embedding_size=self.embedding_width(dims),
             dropout=self.dropout,
             num_token_types=self.num_token_types,
         )
+
+    def with_common(self, common: CommonSettings) -> tuple[Self, tuple[str, ...]]:
+        """See `ArchitectureConfig.with_common`; `tie_output` is never kept as others keep it.
+
+        The output matrix is tied or not, as asked, but it is as narrow as the factorised embeddings, and has a fraction
+        of the others' parameters.
+        """
+        config, others = super().with_common(common)
+        if common.tie_output is None or "tie_output" in others:
+            return config, others
+        return config, ("tie_output", *others)
+
+    def output_width(self, dims: ModelDims) -> int:
+        """Columns of the output matrix: the embeddings'."""
+        return self.embedding_width(dims)
 
     def embedding_width(self, dims: ModelDims) -> int:
         """E: columns of the embeddings' tables at `dims`."""
@@ -93,7 +113,7 @@ class AlbertConfig(TransformerConfig):
         projections = (inner + 1) * width + (width + 1) * inner
         tables = dims.vocab_size + dims.seq_len + self.num_token_types
         return ParamCount(
-            embedding=tables * inner + dims.vocab_size,
+            embedding=tables * inner + self.output_params(dims),
             non_embedding=block_params(dims) + projections + 2 * layer_norm_params(inner),
         )
 
@@ -114,6 +134,7 @@ class AlbertConfig(TransformerConfig):
         """See `ArchitectureConfig.saved_model`; AlbertForMaskedLM, AlbertForPreTraining and AlbertModel."""
         published = ModelDims(vocab_size=30000, seq_len=512, d_model=4096, n_layers=12, n_heads=64, d_ff=16384)
         dims = saved_encoder_dims(config, published)
+        self.require_saved_output(config)
         require_settings({"embedding_size": 128, **config}, {"embedding_size": (self.embedding_width(dims),)})
         require_settings(
             config,
@@ -126,7 +147,6 @@ class AlbertConfig(TransformerConfig):
                 "num_hidden_groups": (1,),
                 "inner_group_num": (1,),
                 "position_embedding_type": ("absolute",),
-                "tie_word_embeddings": (True,),
             },
         )
         return SavedModel(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archbench.api import (
     Attention,
     EncoderConfig,
+    KeepsCommonSettings,
     ModelDims,
     SavedModel,
     Source,
@@ -26,7 +27,7 @@ _VOCABULARY_TABLES = frozenset(
 )
 
 
-class BertConfig(EncoderConfig):
+class BertConfig(KeepsCommonSettings, EncoderConfig):
     """An encoder with learned positions and segments, layer norm after each block, and BERT's prediction head."""
 
     kind: Literal["bert"] = "bert"
@@ -38,6 +39,8 @@ class BertConfig(EncoderConfig):
     num_token_types: ClassVar[int] = 2
     """Segments told apart: the first and the second sentence."""
     has_token_types: ClassVar[bool] = True
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = True
     source: ClassVar[Source] = Source(
         paper="Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers (arXiv 1810.04805)",
         implementation="transformers, BertForMaskedLM and BertLMHeadModel, with torch's scaled_dot_product_attention",
@@ -56,10 +59,17 @@ class BertConfig(EncoderConfig):
         from archbench_bert.model import Bert
 
         self.require_buildable(dims, attention)
-        return Bert(dims, attention, dropout=self.dropout, num_token_types=self.num_token_types)
+        return Bert(
+            dims,
+            attention,
+            self.built_with(dims),
+            dropout=self.dropout,
+            num_token_types=self.num_token_types,
+        )
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; BertForMaskedLM, BertLMHeadModel, BertForPreTraining and BertModel."""
+        self.require_saved_output(config)
         require_settings(
             config,
             {
@@ -69,7 +79,6 @@ class BertConfig(EncoderConfig):
                 "type_vocab_size": (self.num_token_types,),
                 "position_embedding_type": ("absolute",),
                 "add_cross_attention": (False,),
-                "tie_word_embeddings": (True,),
             },
         )
         published = ModelDims(vocab_size=30522, seq_len=512, d_model=768, n_layers=12, n_heads=12, d_ff=3072)

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt, model_validator
 
-from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
+from archbench.api import (
+    Attention,
+    ForwardFlops,
+    KeepsCommonSettings,
+    LadderConfig,
+    ModelDims,
+    ParamCount,
+    Source,
+    layer_norm_params,
+)
 from archbench_controlled.costs import Mixing, mixing
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ _USED_BY: Mapping[str, frozenset[str]] = {
 """Settings that some mixers alone have -> these mixers."""
 
 
-class ControlledConfig(LadderConfig):
+class ControlledConfig(KeepsCommonSettings, LadderConfig):
     """GPT-2's network by default; every setting changes one thing, and leaves the rest of the backbone as it is."""
 
     kind: Literal["controlled"] = "controlled"
@@ -44,28 +53,29 @@ class ControlledConfig(LadderConfig):
 
     norm: Literal["pre", "post"] = "pre"
     """Whether layers normalise what goes into a branch, or the sum that comes out."""
+    norm_kind: Literal["layer", "rms"] = "layer"
+    """All norms of the backbone: layer norm, with a bias, or RMSNorm (Zhang and Sennrich 2019), without."""
     activation: Literal["gelu_tanh", "gelu", "relu", "squared_relu", "swiglu"] = "gelu_tanh"
     """Of the feed-forward layer; `swiglu` has three matrices, each two thirds as wide."""
     positions: Literal["learned", "rotary", "sinusoidal", "none"] = "learned"
     """How the model knows where a token stands; `recurrence_memory` has relative positions beside it."""
-    embeddings: Literal["tied", "untied"] = "tied"
-    """Whether the output matrix is that of the token embeddings, or one of its own."""
     residual: Literal["plain", "reversible"] = "plain"
     """`reversible`: two streams, whose activations are recomputed; their mean is the output."""
     initial_scale: Literal["by_depth", "same"] = "by_depth"
-    """Standard deviation of projections into the residual stream: 0.02/sqrt(2·n_layers) as in GPT-2, or 0.02."""
+    """Of projections into the residual stream: over sqrt(2·n_layers) as in GPT-2, or the same as of all matrices."""
     qkv_bias: bool = True
     """Of queries, keys and values."""
-    output_bias: bool = False
-    """Of the logits."""
 
     summary: ClassVar[str] = "one backbone (GPT-2's) in which the mixing mechanism or one other thing is changed"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = False
     family: ClassVar[str | None] = "controlled"
     source: ClassVar[Source] = Source(
         paper="Radford et al. 2019 (backbone); Vaswani et al. 2017 (softmax), Beltagy et al. 2020 (local_window),"
         " Kitaev et al. 2020 (shared_qk, lsh, reversible), Dai et al. 2019 (recurrence_memory), Katharopoulos et al."
-        " 2020 (linear), Yang et al. 2024 and Dao and Gu 2024 (gated_linear)",
+        " 2020 (linear), Yang et al. 2024 and Dao and Gu 2024 (gated_linear), Su et al. 2021"
+        " (rotary), Shazeer 2020 (swiglu), Zhang and Sennrich 2019 (rms)",
         implementation="archbench's own torch code: archbench.nn.mixers and the blocks beside it",
         faithful="by default GPT-2's network, weight for weight; each mixer by the equations of its paper",
         differs="mixers stand in GPT-2's backbone and not in that of their papers: no short convolutions, output gates,"
@@ -105,13 +115,12 @@ class ControlledConfig(LadderConfig):
             feed_forward = 3 * width * inner + 2 * inner + width
         else:
             feed_forward = 2 * width * inner + inner + width
-        layer = self._mixing(dims).num_params + feed_forward + 4 * width
-        final_norm = 2 * width if self.norm == "pre" else 0
-        tables = dims.vocab_size * (2 if self.embeddings == "untied" else 1)
-        tables += dims.seq_len if self.positions == "learned" else 0
+        norm = width if self.norm_kind == "rms" else layer_norm_params(width)
+        layer = self._mixing(dims).num_params + feed_forward + 2 * norm
+        tables = dims.vocab_size + (dims.seq_len if self.positions == "learned" else 0)
         return ParamCount(
-            embedding=tables * width + (dims.vocab_size if self.output_bias else 0),
-            non_embedding=dims.n_layers * layer + final_norm,
+            embedding=tables * width + self.output_params(dims),
+            non_embedding=dims.n_layers * layer + (norm if self.norm == "pre" else 0),
         )
 
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:

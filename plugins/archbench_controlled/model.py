@@ -6,24 +6,24 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from archbench.api import ModelDims
 from archbench.nn.feed_forward import FeedForward, SwiGLU
 from archbench.nn.initial_weights import draw_normal
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.lsh_attention import Buckets
 from archbench.nn.mixers.base import Mixer
 from archbench.nn.mixers.linear import GatedLinearAttention, LinearAttention, initialise_gates
 from archbench.nn.mixers.recurrence_memory import RecurrenceMemory
 from archbench.nn.mixers.shared_qk import HashedAttention, SharedQueryKeyAttention
 from archbench.nn.mixers.softmax import SoftmaxAttention, WindowAttention
+from archbench.nn.output import Output
 from archbench.nn.positions import Rotation, Sinusoids
 from archbench.nn.reversible import ReversibleLayer, ReversibleStack
 from archbench_controlled.config import ControlledConfig
 
-INIT_STD = 0.02
-"""Standard deviation of all initial matrices and embeddings, as in GPT-2; biases start at 0."""
+NORM_EPS = 1e-5
+"""As in GPT-2 and in Llama."""
 
 
 class Controlled(LanguageModel):
@@ -32,14 +32,15 @@ class Controlled(LanguageModel):
     def __init__(self, config: ControlledConfig, dims: ModelDims) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
-        self.position_embedding = _position_embedding(config, dims)
+        built = config.built_with(dims)
+        self.position_embedding = _position_embedding(config, dims, built.initial_std)
         self.layers = _layers(config, dims)
-        self.norm = nn.LayerNorm(dims.d_model) if config.norm == "pre" else nn.Identity()
-        self.output = nn.Linear(dims.d_model, dims.vocab_size, bias=False) if config.embeddings == "untied" else None
-        self.output_bias = nn.Parameter(torch.zeros(dims.vocab_size)) if config.output_bias else None
+        self.norm = _norm(config, dims) if config.norm == "pre" else nn.Identity()
+        self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
         # None: each layer's memory is of the layer inputs that came before, and there is none.
         self.mem_len = config.memory_length(dims) if config.carries_state else None
-        self._initialise(INIT_STD / math.sqrt(2 * dims.n_layers) if config.initial_scale == "by_depth" else INIT_STD)
+        into_residual = 1.0 / math.sqrt(2 * dims.n_layers) if config.initial_scale == "by_depth" else 1.0
+        self._initialise(built.initial_std, built.initial_std * into_residual)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored.
@@ -61,17 +62,16 @@ class Controlled(LanguageModel):
             x = layer(x, memory)
         return Encoded(self.norm(x), tuple(memories) or None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `LanguageModel.logits`."""
-        table = self.token_embedding if self.output is None else self.output
-        return functional.linear(hidden, table.weight, self.output_bias)
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return self.output.weights(self.token_embedding)
 
     def recomputing(self) -> Sequence[nn.Module]:
         """The reversible stack, if there is one."""
         return (self.layers,) if isinstance(self.layers, ReversibleStack) else ()
 
-    def _initialise(self, into_residual_std: float) -> None:
-        draw_normal(self, INIT_STD)
+    def _initialise(self, std: float, into_residual_std: float) -> None:
+        draw_normal(self, std)
         for module in self.modules():
             if isinstance(module, Mixer | FeedForward | SwiGLU):
                 nn.init.normal_(module.output.weight, std=into_residual_std)
@@ -96,10 +96,10 @@ class _Attention(nn.Module):
 class _PreNormLayer(nn.Module):
     """Branches see normalised inputs, and are added to what is not (GPT-2)."""
 
-    def __init__(self, dims: ModelDims, mixer: Mixer, feed_forward: nn.Module) -> None:
+    def __init__(self, attention_norm: nn.Module, mixer: Mixer, norm: nn.Module, feed_forward: nn.Module) -> None:
         super().__init__()
-        self.attention = _Attention(nn.LayerNorm(dims.d_model), mixer)
-        self.feed_forward = nn.Sequential(nn.LayerNorm(dims.d_model), feed_forward)
+        self.attention = _Attention(attention_norm, mixer)
+        self.feed_forward = nn.Sequential(norm, feed_forward)
 
     def forward(self, x: Tensor, memory: Tensor | None) -> Tensor:
         x = x + self.attention(x, memory=memory)
@@ -109,12 +109,12 @@ class _PreNormLayer(nn.Module):
 class _PostNormLayer(nn.Module):
     """The sum of input and branch is normalised (Vaswani et al. 2017)."""
 
-    def __init__(self, dims: ModelDims, mixer: Mixer, feed_forward: nn.Module) -> None:
+    def __init__(self, mixer_norm: nn.Module, mixer: Mixer, norm: nn.Module, feed_forward: nn.Module) -> None:
         super().__init__()
         self.mixer = mixer
-        self.mixer_norm = nn.LayerNorm(dims.d_model)
+        self.mixer_norm = mixer_norm
         self.feed_forward = feed_forward
-        self.feed_forward_norm = nn.LayerNorm(dims.d_model)
+        self.feed_forward_norm = norm
 
     def forward(self, x: Tensor, memory: Tensor | None) -> Tensor:
         x = self.mixer_norm(x + self.mixer(x, memory=memory))
@@ -127,14 +127,21 @@ def _layers(config: ControlledConfig, dims: ModelDims) -> nn.ModuleList | Revers
         return ReversibleStack(
             [
                 ReversibleLayer(
-                    attention=_Attention(nn.LayerNorm(dims.d_model), mixer),
-                    feed_forward=nn.Sequential(nn.LayerNorm(dims.d_model), feed_forward),
+                    attention=_Attention(_norm(config, dims), mixer),
+                    feed_forward=nn.Sequential(_norm(config, dims), feed_forward),
                 )
                 for mixer, feed_forward in branches
             ]
         )
     layer = _PreNormLayer if config.norm == "pre" else _PostNormLayer
-    return nn.ModuleList([layer(dims, mixer, feed_forward) for mixer, feed_forward in branches])
+    return nn.ModuleList(
+        [layer(_norm(config, dims), mixer, _norm(config, dims), feed_forward) for mixer, feed_forward in branches]
+    )
+
+
+def _norm(config: ControlledConfig, dims: ModelDims) -> nn.Module:
+    kind = nn.RMSNorm if config.norm_kind == "rms" else nn.LayerNorm
+    return kind(dims.d_model, eps=NORM_EPS)
 
 
 def _mixer(config: ControlledConfig, dims: ModelDims) -> Mixer:
@@ -163,11 +170,13 @@ def _feed_forward(config: ControlledConfig, dims: ModelDims) -> FeedForward | Sw
     return FeedForward(dims.d_model, dims.d_ff, config.activation)
 
 
-def _position_embedding(config: ControlledConfig, dims: ModelDims) -> nn.Embedding | Sinusoids | None:
+def _position_embedding(
+    config: ControlledConfig, dims: ModelDims, initial_std: float
+) -> nn.Embedding | Sinusoids | None:
     match config.positions:
         case "learned":
             return nn.Embedding(dims.seq_len, dims.d_model)
         case "sinusoidal":
-            return Sinusoids(dims.d_model, dims.seq_len, scale=INIT_STD)
+            return Sinusoids(dims.d_model, dims.seq_len, scale=initial_std)
         case _:
             return None

@@ -62,7 +62,7 @@ class DetectionHead(nn.Module):
 
 
 def sampled(logits: Tensor, draws: Tensor) -> Tensor:
-    """Tokens [rows, places] from softmax(`logits` [rows, places, vocab_size]) by `draws`, numbers in [0, 1).
+    """Tokens [...] from softmax(`logits` [..., vocab_size]) by `draws` [...], numbers in [0, 1).
 
     By the inverse of the distribution function and not by torch's generator: each place has a draw of its own, so that
     a token does not depend on how the batch was cut.

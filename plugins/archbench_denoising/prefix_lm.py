@@ -33,6 +33,10 @@ class PrefixLmConfig(ObjectiveConfig):
     )
     lookahead: ClassVar[int] = 1
 
+    def predicted_fraction(self, seq_len: int) -> float:
+        """Predicted positions over all positions, on average: a prefix of p leaves seq_len + 1 - p."""
+        return (seq_len + 1) / (2 * seq_len)
+
     def examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
         """`tokens` and `targets` [rows, seq_len], the targets one token further; `prefix_len` [rows], 1 to seq_len."""
         seq_len = context.seq_len
@@ -49,8 +53,6 @@ class PrefixLmConfig(ObjectiveConfig):
     def loss(
         self, model: "LanguageModel", head: "nn.Module | None", batch: Mapping[str, "Tensor"], state: "State | None"
     ) -> LossParts:
-        """Cross entropy in nats, summed over the tokens behind the prefixes.
-
-        Logits are computed at all positions: where a row's prefix ends differs from row to row.
-        """
-        return loss_behind_prefix(model, batch, first=0)
+        """Cross entropy in nats, summed over the tokens behind the prefixes; positions inside get no logits."""
+        share = self.predicted_fraction(batch["tokens"].shape[1])
+        return loss_behind_prefix(model, batch, first=0, predicted_share=share)

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
 
 
-def loss_behind_prefix(model: "LanguageModel", batch: Mapping[str, "Tensor"], *, first: int) -> LossParts:
-    """Cross entropy in nats, summed over the targets at positions from `first` on; those before get no logits."""
-    from archbench.nn.loss import summed_cross_entropy
+def loss_behind_prefix(
+    model: "LanguageModel", batch: Mapping[str, "Tensor"], *, first: int, predicted_share: float = 1.0
+) -> LossParts:
+    """Cross entropy in nats, summed over the targets at positions from `first` on; those before get no logits.
+
+    `predicted_share`: as of `archbench.nn.loss.token_nats`.
+    """
+    from archbench.nn.loss import token_nats
 
     encoded = model.encode_prefixed(batch["tokens"], batch["prefix_len"])
-    logits = model.logits(encoded.hidden[:, first:]).flatten(0, 1)
-    targets = batch["targets"][:, first:].flatten()
-    nats = summed_cross_entropy(logits, targets, ignored=IGNORE_TARGET)
+    hidden, targets = encoded.hidden[:, first:], batch["targets"][:, first:]
+    nats = token_nats(model, hidden, targets, ignored=IGNORE_TARGET, predicted_share=predicted_share)
     return LossParts(nats, (targets != IGNORE_TARGET).sum(), None, encoded.state)

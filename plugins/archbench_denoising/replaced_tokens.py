@@ -126,19 +126,25 @@ class ReplacedTokenDetectionConfig(ObjectiveConfig):
         The paper's sum of the generator's loss and lambda times the model's is thus divided by lambda, which Adam does
         not notice.
         """
+        import torch
         from torch.nn.functional import binary_cross_entropy_with_logits
 
-        from archbench.nn.loss import summed_cross_entropy
+        from archbench.nn.loss import token_nats
         from archbench_denoising.generator import DetectionHead, sampled
 
         if not isinstance(head, DetectionHead):
             raise ValueError("replaced_token_detection needs the module of build_head for its generator")
-        logits = model.logits(head.generator(batch["tokens"], batch["positions"]))
-        answers = batch["position_targets"].flatten()
-        generator_nats = summed_cross_entropy(logits.flatten(0, 1), answers, ignored=IGNORE_TARGET)
-        # No gradient crosses a sampled token.
-        filled = sampled(logits.detach(), batch["draws"].double() * 2.0**-_DRAW_BITS)
-        shown = batch["tokens"].scatter(1, batch["positions"], filled)
+        answers = batch["position_targets"]
+        draws = batch["draws"].flatten().double() * 2.0**-_DRAW_BITS
+        filled = torch.empty_like(draws, dtype=torch.int64)
+
+        def fill(places: slice, logits: "Tensor") -> None:
+            # No gradient crosses a sampled token.
+            filled[places] = sampled(logits, draws[places])
+
+        proposals = head.generator(batch["tokens"], batch["positions"])
+        generator_nats = token_nats(model, proposals, answers, ignored=IGNORE_TARGET, on_logits=fill)
+        shown = batch["tokens"].scatter(1, batch["positions"], filled.view_as(answers))
         encoded = model.encode(shown, state=state)
         replaced = shown != batch["targets"]
         scores = head(encoded.hidden).float()

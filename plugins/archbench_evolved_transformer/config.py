@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
+from archbench.api import Attention, ForwardFlops, KeepsCommonSettings, LadderConfig, ModelDims, ParamCount, Source
 
 if TYPE_CHECKING:
     from archbench_evolved_transformer.model import EvolvedTransformer
@@ -11,13 +11,15 @@ WIDE_KERNEL, NARROW_KERNEL = 11, 7
 """Positions that the separable convolutions see: the left branch's, and both others'."""
 
 
-class EvolvedTransformerConfig(LadderConfig):
+class EvolvedTransformerConfig(KeepsCommonSettings, LadderConfig):
     """The decoder cell that evolution found: two attentions around a pair of convolution branches, and swish."""
 
     kind: Literal["evolved_transformer"] = "evolved_transformer"
 
     summary: ClassVar[str] = "Evolved Transformer decoder: wide separable convolutions between two attentions, swish"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = False
     source: ClassVar[Source] = Source(
         paper="So et al. 2019, The Evolved Transformer (arXiv 1901.11117)",
         implementation="archbench's own, on torch: no kept library has it. The authors' code is in tensor2tensor, which"
@@ -37,7 +39,7 @@ class EvolvedTransformerConfig(LadderConfig):
         from archbench_evolved_transformer.model import EvolvedTransformer
 
         self.require_buildable(dims, attention)
-        return EvolvedTransformer(dims, many_heads=many_heads(dims))
+        return EvolvedTransformer(dims, self.built_with(dims), many_heads=many_heads(dims))
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`; sinusoids are not learned."""
@@ -49,7 +51,7 @@ class EvolvedTransformerConfig(LadderConfig):
         feed_forward = 2 * width * inner + inner + width
         norms = 2 * (4 * width + 2 * width + inner)  # of the four blocks, of the joined branches, of the inner layer
         return ParamCount(
-            embedding=dims.vocab_size * width,
+            embedding=dims.vocab_size * width + self.output_params(dims),
             non_embedding=dims.n_layers * (attentions + left + right + behind + feed_forward + norms) + 2 * width,
         )
 

@@ -7,30 +7,34 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad, relu, silu
+from torch.nn.functional import pad, relu, silu
 
-from archbench.api import ModelDims
+from archbench.api import BuiltWith, ModelDims
 from archbench.nn.attention import attend
 from archbench.nn.causal_convolution import CausalDepthwiseConv
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
+from archbench.nn.output import Output
 from archbench.nn.positions import Sinusoids
 from archbench_evolved_transformer.config import NARROW_KERNEL, WIDE_KERNEL
 
-INIT_STD = 0.02
-"""Standard deviation of the initial embeddings. Matrices start by Glorot's rule, as in the authors' code."""
-
 
 class EvolvedTransformer(LanguageModel):
-    """Token embeddings and sinusoids, decoder cells, a final norm; the output matrix is that of the embeddings."""
+    """Token embeddings and sinusoids, decoder cells, a final norm, an output matrix.
 
-    def __init__(self, dims: ModelDims, *, many_heads: int) -> None:
+    Embeddings, and an output matrix that is not theirs, start from a normal distribution; the other matrices by
+    Glorot's rule, as in the authors' code.
+    """
+
+    def __init__(self, dims: ModelDims, built: BuiltWith, *, many_heads: int) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
         # A sine has a root mean square of √½.
         self.positions = Sinusoids(dims.d_model, dims.seq_len, scale=math.sqrt(0.5))
         self.cells = nn.ModuleList(Cell(dims, many_heads) for _ in range(dims.n_layers))
         self.norm = nn.LayerNorm(dims.d_model)
-        nn.init.normal_(self.token_embedding.weight, std=INIT_STD)
+        self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
+        self.output.initialise(built.initial_std)
+        nn.init.normal_(self.token_embedding.weight, std=built.initial_std)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -46,9 +50,9 @@ class EvolvedTransformer(LanguageModel):
             hidden = cell(hidden)
         return Encoded(self.norm(hidden), None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits by the token embeddings."""
-        return linear(hidden, self.token_embedding.weight)
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return self.output.weights(self.token_embedding)
 
 
 class Cell(nn.Module):

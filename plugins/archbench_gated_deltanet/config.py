@@ -7,6 +7,7 @@ from pydantic import PositiveFloat, PositiveInt
 from archbench.api import (
     Attention,
     ForwardFlops,
+    KeepsCommonSettings,
     LadderConfig,
     ModelDims,
     ParamCount,
@@ -30,7 +31,7 @@ class Widths(NamedTuple):
     values: int
 
 
-class GatedDeltaNetConfig(LadderConfig):
+class GatedDeltaNetConfig(KeepsCommonSettings, LadderConfig):
     """Layers whose state fades and in which each token first corrects what its key recalls; then SwiGLU."""
 
     kind: Literal["gated_deltanet"] = "gated_deltanet"
@@ -45,6 +46,8 @@ class GatedDeltaNetConfig(LadderConfig):
 
     summary: ClassVar[str] = "Gated DeltaNet: a fading state corrected by the delta rule in place of attention, SwiGLU"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    published_tie_output: ClassVar[bool] = False
+    published_output_bias: ClassVar[bool] = False
     source: ClassVar[Source] = Source(
         paper="Yang et al. 2024, Gated Delta Networks: Improving Mamba2 with Delta Rule (arXiv 2412.06464)",
         implementation="archbench's own, on torch, in the chunked form of the paper; held against the mixer of"
@@ -61,7 +64,9 @@ class GatedDeltaNetConfig(LadderConfig):
         from archbench_gated_deltanet.model import GatedDeltaNet
 
         self.require_buildable(dims, attention)
-        return GatedDeltaNet(dims, self.widths(dims), conv_size=self.conv_size, chunk_size=self.chunk_size)
+        return GatedDeltaNet(
+            dims, self.built_with(dims), self.widths(dims), conv_size=self.conv_size, chunk_size=self.chunk_size
+        )
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`."""
@@ -71,7 +76,7 @@ class GatedDeltaNetConfig(LadderConfig):
         decay_and_norm = 2 * dims.n_heads + heads.value
         layer = projections + convolutions + decay_and_norm + 3 * width * dims.d_ff + 2 * width
         return ParamCount(
-            embedding=2 * dims.vocab_size * width,
+            embedding=dims.vocab_size * width + self.output_params(dims),
             non_embedding=dims.n_layers * layer + width,
         )
 

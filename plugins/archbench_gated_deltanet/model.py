@@ -7,16 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from archbench.api import ModelDims
+from archbench.api import BuiltWith, ModelDims
 from archbench.nn.causal_convolution import CausalDepthwiseConv
 from archbench.nn.feed_forward import SwiGLU
 from archbench.nn.gated_delta_rule import gated_delta_rule
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.initial_weights import draw_normal
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
+from archbench.nn.output import Output
 from archbench.nn.selective_decay import SelectiveDecay
 from archbench_gated_deltanet.config import Widths
-
-INIT_STD = 0.02
-"""Standard deviation of all initial matrices and embeddings."""
 
 NORM_EPS = 1e-5
 UNIT_EPS = 1e-6
@@ -24,9 +23,12 @@ UNIT_EPS = 1e-6
 
 
 class GatedDeltaNet(LanguageModel):
-    """Token embeddings, layers of a delta rule and SwiGLU, a final norm and an output matrix of its own."""
+    """Token embeddings, layers of a delta rule and SwiGLU, a final norm and an output matrix.
 
-    def __init__(self, dims: ModelDims, widths: Widths, *, conv_size: int, chunk_size: int) -> None:
+    All matrices and embeddings start from one normal distribution.
+    """
+
+    def __init__(self, dims: ModelDims, built: BuiltWith, widths: Widths, *, conv_size: int, chunk_size: int) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
         self.layers = nn.ModuleList()
@@ -35,10 +37,8 @@ class GatedDeltaNet(LanguageModel):
             for block in (mixer, SwiGLU(dims.d_model, dims.d_ff, bias=False)):
                 self.layers.append(nn.Sequential(nn.RMSNorm(dims.d_model, NORM_EPS), block))
         self.norm = nn.RMSNorm(dims.d_model, NORM_EPS)
-        self.output = nn.Linear(dims.d_model, dims.vocab_size, bias=False)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=INIT_STD)
+        self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
+        draw_normal(self, built.initial_std)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried from segment to segment."""
@@ -47,10 +47,9 @@ class GatedDeltaNet(LanguageModel):
             hidden = hidden + layer(hidden)
         return Encoded(self.norm(hidden), None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `LanguageModel.logits`."""
-        logits: Tensor = self.output(hidden)
-        return logits
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return self.output.weights(self.token_embedding)
 
 
 class DeltaRuleMixer(nn.Module):

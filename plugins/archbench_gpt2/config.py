@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archbench.api import (
     Attention,
     ForwardFlops,
+    KeepsCommonSettings,
     ModelDims,
     ParamCount,
     SavedModel,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from archbench_gpt2.model import Gpt2
 
 
-class Gpt2Config(TransformerConfig):
+class Gpt2Config(KeepsCommonSettings, TransformerConfig):
     """A decoder with learned positions, layer norm before each block, and the token embedding as output matrix."""
 
     kind: Literal["gpt2"] = "gpt2"
@@ -29,6 +30,8 @@ class Gpt2Config(TransformerConfig):
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "GPT-2: decoder with learned positions, pre-norm, tied embeddings"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL, Attention.PREFIX})
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = False
     source: ClassVar[Source] = Source(
         paper="Radford et al. 2019, Language Models are Unsupervised Multitask Learners",
         implementation="transformers, GPT2LMHeadModel, with torch's scaled_dot_product_attention",
@@ -44,12 +47,12 @@ class Gpt2Config(TransformerConfig):
         from archbench_gpt2.model import Gpt2
 
         self.require_buildable(dims, attention)
-        return Gpt2(dims, attention, dropout=self.dropout)
+        return Gpt2(dims, attention, self.built_with(dims), dropout=self.dropout)
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`."""
         return ParamCount(
-            embedding=(dims.vocab_size + dims.seq_len) * dims.d_model,
+            embedding=(dims.vocab_size + dims.seq_len) * dims.d_model + self.output_params(dims),
             non_embedding=dims.n_layers * block_params(dims) + layer_norm_params(dims.d_model),
         )
 
@@ -59,6 +62,7 @@ class Gpt2Config(TransformerConfig):
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; GPT2LMHeadModel and GPT2Model."""
+        self.require_saved_output(config)
         require_settings(
             config,
             {
@@ -69,7 +73,6 @@ class Gpt2Config(TransformerConfig):
                 "scale_attn_weights": (True,),
                 "scale_attn_by_inverse_layer_idx": (False,),
                 "add_cross_attention": (False,),
-                "tie_word_embeddings": (True,),
             },
         )
         return SavedModel(

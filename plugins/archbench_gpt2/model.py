@@ -1,20 +1,21 @@
 """GPT-2 as an archbench language model. Imports torch and transformers."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from transformers.models.gpt2.configuration_gpt2 import GPT2Config as LibraryConfig
 from transformers.models.gpt2.modeling_gpt2 import GPT2LMHeadModel
 
-from archbench.api import Attention, ModelDims
+from archbench.api import Attention, BuiltWith, ModelDims
 from archbench.nn.attention import prefix_mask
 from archbench.nn.gelu import GeluTanh
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.transformers_models import ATTENTION
 
 
 class Gpt2(LanguageModel):
     """GPT-2 of transformers; attention is causal, but for a prefix where the objective has one."""
 
-    def __init__(self, dims: ModelDims, attention: Attention, *, dropout: float) -> None:
+    def __init__(self, dims: ModelDims, attention: Attention, built: BuiltWith, *, dropout: float) -> None:
         super().__init__()
         self.model = GPT2LMHeadModel(
             LibraryConfig(
@@ -33,11 +34,14 @@ class Gpt2(LanguageModel):
                 bos_token_id=None,
                 eos_token_id=None,
                 use_cache=False,
+                tie_word_embeddings=built.tie_output,
+                initializer_range=built.initial_std,
                 attn_implementation=ATTENTION,
             )
         )
         for block in self.model.transformer.h:
             block.mlp.act = GeluTanh()
+        self.output_bias = nn.Parameter(torch.zeros(dims.vocab_size)) if built.output_bias else None
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""
@@ -50,7 +54,6 @@ class Gpt2(LanguageModel):
         hidden: Tensor = self.model.transformer(tokens, attention_mask=mask).last_hidden_state
         return Encoded(hidden, None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `LanguageModel.logits`."""
-        logits: Tensor = self.model.lm_head(hidden)
-        return logits
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return Projection(self.model.lm_head.weight, self.output_bias)

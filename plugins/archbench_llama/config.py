@@ -8,6 +8,7 @@ from pydantic import PositiveFloat, PositiveInt
 from archbench.api import (
     Attention,
     ForwardFlops,
+    KeepsCommonSettings,
     LadderConfig,
     ModelDims,
     ParamCount,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from archbench_llama.model import Llama
 
 
-class LlamaConfig(LadderConfig):
+class LlamaConfig(KeepsCommonSettings, LadderConfig):
     """A decoder with rotary positions, RMSNorm before each block, SwiGLU and keys shared by groups of heads."""
 
     kind: Literal["llama"] = "llama"
@@ -38,6 +39,8 @@ class LlamaConfig(LadderConfig):
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "Llama: rotary positions, RMSNorm, SwiGLU, grouped-query attention"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    published_tie_output: ClassVar[bool] = False
+    published_output_bias: ClassVar[bool] = False
     source: ClassVar[Source] = Source(
         paper="Touvron et al. 2023, Llama 2 (arXiv 2307.09288); Ainslie et al. 2023, GQA (arXiv 2305.13245)",
         implementation="transformers, LlamaForCausalLM, with torch's scaled_dot_product_attention",
@@ -56,14 +59,20 @@ class LlamaConfig(LadderConfig):
         from archbench_llama.model import Llama
 
         self.require_buildable(dims, attention)
-        return Llama(dims, n_kv_heads=self._kv_heads(dims), rope_theta=self.rope_theta, norm_eps=self.norm_eps)
+        return Llama(
+            dims,
+            self.built_with(dims),
+            n_kv_heads=self._kv_heads(dims),
+            rope_theta=self.rope_theta,
+            norm_eps=self.norm_eps,
+        )
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`; rotary positions are not learned."""
         attention = 2 * dims.d_model**2 + 2 * dims.d_model * self._kv_width(dims)
         feed_forward = 3 * dims.d_model * dims.d_ff
         return ParamCount(
-            embedding=2 * dims.vocab_size * dims.d_model,
+            embedding=dims.vocab_size * dims.d_model + self.output_params(dims),
             non_embedding=dims.n_layers * (attention + feed_forward + 2 * dims.d_model) + dims.d_model,
         )
 
@@ -88,6 +97,7 @@ class LlamaConfig(LadderConfig):
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; LlamaForCausalLM and LlamaModel with plain rotary positions."""
+        self.require_saved_output(config)
         dims = ModelDims(
             vocab_size=config.get("vocab_size", 32000),
             seq_len=config.get("max_position_embeddings", 2048),
@@ -119,7 +129,6 @@ class LlamaConfig(LadderConfig):
                 "head_dim": (dims.d_model // dims.n_heads,),
                 "attention_bias": (False,),
                 "mlp_bias": (False,),
-                "tie_word_embeddings": (False,),
             },
         )
         return SavedModel(

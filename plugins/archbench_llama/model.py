@@ -3,19 +3,21 @@
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.llama.configuration_llama import LlamaConfig as LibraryConfig
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-from archbench.api import ModelDims
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.api import BuiltWith, ModelDims
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.transformers_models import ATTENTION
 
 
 class Llama(LanguageModel):
     """Llama of transformers."""
 
-    def __init__(self, dims: ModelDims, *, n_kv_heads: int, rope_theta: float, norm_eps: float) -> None:
+    def __init__(
+        self, dims: ModelDims, built: BuiltWith, *, n_kv_heads: int, rope_theta: float, norm_eps: float
+    ) -> None:
         super().__init__()
         self.model = LlamaForCausalLM(
             LibraryConfig(
@@ -32,9 +34,12 @@ class Llama(LanguageModel):
                 bos_token_id=None,
                 eos_token_id=None,
                 use_cache=False,
+                tie_word_embeddings=built.tie_output,
+                initializer_range=built.initial_std,
                 attn_implementation=ATTENTION,
             )
         )
+        self.output_bias = nn.Parameter(torch.zeros(dims.vocab_size)) if built.output_bias else None
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried."""
@@ -46,6 +51,6 @@ class Llama(LanguageModel):
             hidden = layer(hidden, attention_mask=None, position_embeddings=positions)
         return Encoded(cast(Tensor, trunk.norm(hidden)), None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `LanguageModel.logits`."""
-        return cast(Tensor, self.model.lm_head(hidden))
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return Projection(self.model.lm_head.weight, self.output_bias)

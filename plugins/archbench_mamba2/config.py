@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
+from archbench.api import Attention, ForwardFlops, KeepsCommonSettings, LadderConfig, ModelDims, ParamCount, Source
 from archbench.nn.costs import chunk_shares
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LARGEST_STATE = 128
 
 
-class Mamba2Config(LadderConfig):
+class Mamba2Config(KeepsCommonSettings, LadderConfig):
     """Layers of a selective state space alone: no attention and no feed-forward layer.
 
     In `ModelDims`, `d_ff` is the inner width that the paper calls `expand` times d_model, and `n_heads` divides it.
@@ -30,6 +30,8 @@ class Mamba2Config(LadderConfig):
 
     summary: ClassVar[str] = "Mamba-2: selective state space with a scalar decay per head, in place of attention"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = False
     source: ClassVar[Source] = Source(
         paper="Dao and Gu 2024, Transformers are SSMs (arXiv 2405.21060)",
         implementation="archbench's own, on torch, in the chunked form of the paper; held against transformers'"
@@ -47,7 +49,13 @@ class Mamba2Config(LadderConfig):
         from archbench_mamba2.model import Mamba2
 
         self.require_buildable(dims, attention)
-        return Mamba2(dims, d_state=self._state(dims), d_conv=self.d_conv, chunk_size=self.chunk_size)
+        return Mamba2(
+            dims,
+            self.built_with(dims),
+            d_state=self._state(dims),
+            d_conv=self.d_conv,
+            chunk_size=self.chunk_size,
+        )
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`."""
@@ -56,7 +64,10 @@ class Mamba2Config(LadderConfig):
         projections = width * (inner + convolved + dims.n_heads) + inner * width
         decay_and_skip = 3 * dims.n_heads
         layer = projections + (self.d_conv + 1) * convolved + decay_and_skip + inner + width
-        return ParamCount(embedding=dims.vocab_size * width, non_embedding=dims.n_layers * layer + width)
+        return ParamCount(
+            embedding=dims.vocab_size * width + self.output_params(dims),
+            non_embedding=dims.n_layers * layer + width,
+        )
 
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
         """See `ArchitectureConfig.forward_flops_per_token`; masked halves of chunks count."""

@@ -7,27 +7,29 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, silu
+from torch.nn.functional import silu
 
-from archbench.api import ModelDims
+from archbench.api import BuiltWith, ModelDims
 from archbench.nn.causal_convolution import CausalDepthwiseConv
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
+from archbench.nn.output import Output
 from archbench.nn.selective_decay import SelectiveDecay
 from archbench.nn.state_space import state_space
-
-INIT_STD = 0.02
-"""Standard deviation of the initial embeddings. Matrices start as torch's linear layers, as in the authors' code."""
 
 NORM_EPS = 1e-5
 
 
 class Mamba2(LanguageModel):
-    """Token embeddings, state-space layers, a final norm; the output matrix is that of the embeddings."""
+    """Token embeddings, state-space layers, a final norm, an output matrix.
 
-    def __init__(self, dims: ModelDims, *, d_state: int, d_conv: int, chunk_size: int) -> None:
+    Embeddings, and an output matrix that is not theirs, start from a normal distribution; the other matrices as torch's
+    linear layers, as in the authors' code.
+    """
+
+    def __init__(self, dims: ModelDims, built: BuiltWith, *, d_state: int, d_conv: int, chunk_size: int) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
-        nn.init.normal_(self.token_embedding.weight, std=INIT_STD)
+        nn.init.normal_(self.token_embedding.weight, std=built.initial_std)
         self.layers = nn.ModuleList()
         for _ in range(dims.n_layers):
             mixer = StateSpaceMixer(dims, d_state=d_state, d_conv=d_conv, chunk_size=chunk_size)
@@ -36,6 +38,8 @@ class Mamba2(LanguageModel):
                 mixer.to_out.weight.div_(math.sqrt(dims.n_layers))
             self.layers.append(nn.Sequential(nn.RMSNorm(dims.d_model, NORM_EPS), mixer))
         self.norm = nn.RMSNorm(dims.d_model, NORM_EPS)
+        self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
+        self.output.initialise(built.initial_std)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """See `LanguageModel.encode`; token types are ignored and no state is carried from segment to segment."""
@@ -44,9 +48,9 @@ class Mamba2(LanguageModel):
             hidden = hidden + layer(hidden)
         return Encoded(self.norm(hidden), None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits by the token embeddings."""
-        return linear(hidden, self.token_embedding.weight)
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return self.output.weights(self.token_embedding)
 
 
 class StateSpaceMixer(nn.Module):

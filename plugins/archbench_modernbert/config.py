@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 from archbench.api import (
     Attention,
     ForwardFlops,
+    KeepsCommonSettings,
     ModelDims,
     ParamCount,
     SavedModel,
@@ -27,7 +28,7 @@ GLOBAL_ROPE_BASE, LOCAL_ROPE_BASE = 160_000.0, 10_000.0
 """Of the rotary positions in layers that see the whole context, and in those that see a window."""
 
 
-class ModernBertConfig(TransformerConfig):
+class ModernBertConfig(KeepsCommonSettings, TransformerConfig):
     """An encoder with rotary positions, pre-norm, gated feed-forward layers, no biases, and mostly local attention."""
 
     kind: Literal["modernbert"] = "modernbert"
@@ -39,6 +40,8 @@ class ModernBertConfig(TransformerConfig):
     libraries: ClassVar[tuple[str, ...]] = ("transformers",)
     summary: ClassVar[str] = "ModernBERT: encoder with rotary positions, GeGLU, no biases, two layers in three local"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.BIDIRECTIONAL})
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = True
     source: ClassVar[Source] = Source(
         paper="Warner et al. 2024, Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder (arXiv 2412.13663)",
         implementation="transformers, ModernBertForMaskedLM, with torch's scaled_dot_product_attention",
@@ -60,7 +63,11 @@ class ModernBertConfig(TransformerConfig):
 
         self.require_buildable(dims, attention)
         return ModernBert(
-            dims, dropout=self.dropout, local_attention=self.local_attention, layer_types=self.layer_types(dims)
+            dims,
+            self.built_with(dims),
+            dropout=self.dropout,
+            local_attention=self.local_attention,
+            layer_types=self.layer_types(dims),
         )
 
     def layer_types(self, dims: ModelDims) -> list[str]:
@@ -79,7 +86,7 @@ class ModernBertConfig(TransformerConfig):
         block = 4 * width**2 + 3 * width * dims.d_ff
         norms = (2 * dims.n_layers + 2) * width
         return ParamCount(
-            embedding=dims.vocab_size * width + dims.vocab_size,
+            embedding=dims.vocab_size * width + self.output_params(dims),
             non_embedding=dims.n_layers * block + norms + width**2,
         )
 
@@ -107,6 +114,7 @@ class ModernBertConfig(TransformerConfig):
         """See `ArchitectureConfig.saved_model`; ModernBertForMaskedLM and ModernBertModel."""
         published = ModelDims(vocab_size=50368, seq_len=8192, d_model=768, n_layers=22, n_heads=12, d_ff=1152)
         dims = saved_encoder_dims(config, published)
+        self.require_saved_output(config)
         require_settings(
             {**config, **self._attention_settings(config, dims)},
             {
@@ -122,7 +130,6 @@ class ModernBertConfig(TransformerConfig):
                 "mlp_bias": (False,),
                 "classifier_bias": (False,),
                 "decoder_bias": (True,),
-                "tie_word_embeddings": (True,),
             },
         )
         return SavedModel(

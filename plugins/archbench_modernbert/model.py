@@ -8,13 +8,13 @@ from transformers.initialization import no_init_weights
 from transformers.models.modernbert.configuration_modernbert import ModernBertConfig as LibraryConfig
 from transformers.models.modernbert.modeling_modernbert import ModernBertForMaskedLM
 
-from archbench.api import ModelDims
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.api import BuiltWith, ModelDims
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.transformers_models import ATTENTION
 from archbench_modernbert.config import GLOBAL_ROPE_BASE, LOCAL_ROPE_BASE
 
-INIT_STD, INIT_CUTOFF = 0.02, 2.0
-"""Of the initial matrices before they are cut off, and where that is, in standard deviations."""
+INIT_CUTOFF = 2.0
+"""Where the normal distribution of initial matrices is cut off, in standard deviations."""
 
 
 class RotaryAngles(nn.Module):
@@ -39,7 +39,9 @@ class RotaryAngles(nn.Module):
 class ModernBert(LanguageModel):
     """ModernBERT of transformers; `layer_types` says which layers see the whole context."""
 
-    def __init__(self, dims: ModelDims, *, dropout: float, local_attention: int, layer_types: list[str]) -> None:
+    def __init__(
+        self, dims: ModelDims, built: BuiltWith, *, dropout: float, local_attention: int, layer_types: list[str]
+    ) -> None:
         super().__init__()
         # The library draws again where a number was cut off; tensors without data, on which FLOPs are counted, cannot
         # say where.
@@ -57,6 +59,8 @@ class ModernBert(LanguageModel):
                     embedding_dropout=dropout,
                     attention_dropout=dropout,
                     mlp_dropout=dropout,
+                    tie_word_embeddings=built.tie_output,
+                    decoder_bias=built.output_bias,
                     # No id of the tokenizer means anything special to the model.
                     pad_token_id=None,
                     bos_token_id=None,
@@ -68,9 +72,9 @@ class ModernBert(LanguageModel):
             )
         self.model.tie_weights()
         self.model.model.rotary_emb = RotaryAngles(dims.d_model // dims.n_heads)
-        self._initialise(dims.n_layers)
+        self._initialise(built.initial_std, dims.n_layers)
 
-    def _initialise(self, n_layers: int) -> None:
+    def _initialise(self, initial_std: float, n_layers: int) -> None:
         """Truncated normal matrices; those into the residual stream, and the head's, smaller by 1/sqrt(2·n_layers)."""
         limit = math.erf(INIT_CUTOFF / math.sqrt(2.0))
         for name, parameter in self.named_parameters():
@@ -78,7 +82,7 @@ class ModernBert(LanguageModel):
                 nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
                 continue
             smaller = name.endswith(("Wo.weight", "head.dense.weight"))
-            std = INIT_STD / math.sqrt(2.0 * n_layers) if smaller else INIT_STD
+            std = initial_std / math.sqrt(2.0 * n_layers) if smaller else initial_std
             # By the inverse of the distribution function.
             with torch.no_grad():
                 parameter.uniform_(-limit, limit).erfinv_().mul_(std * math.sqrt(2.0))
@@ -88,7 +92,11 @@ class ModernBert(LanguageModel):
         hidden: Tensor = self.model.model(tokens).last_hidden_state
         return Encoded(hidden, None)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `LanguageModel.logits`: the prediction head, then the output matrix and its bias."""
-        logits: Tensor = self.model.decoder(self.model.head(hidden))
-        return logits
+    def before_output(self, hidden: Tensor) -> Tensor:
+        """See `LanguageModel.before_output`: the prediction head."""
+        transformed: Tensor = self.model.head(hidden)
+        return transformed
+
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return Projection(self.model.decoder.weight, self.model.decoder.bias)

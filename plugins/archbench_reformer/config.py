@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
+from archbench.api import Attention, ForwardFlops, KeepsCommonSettings, LadderConfig, ModelDims, ParamCount, Source
 from archbench.nn.costs import lsh_flops, lsh_problems, sorting_and_gathering
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
 
 
-class ReformerConfig(LadderConfig):
+class ReformerConfig(KeepsCommonSettings, LadderConfig):
     """Attention within buckets of a locality-sensitive hash, and layers whose activations are recomputed."""
 
     kind: Literal["reformer"] = "reformer"
@@ -24,6 +24,8 @@ class ReformerConfig(LadderConfig):
 
     libraries: ClassVar[tuple[str, ...]] = ("reformer-pytorch",)
     summary: ClassVar[str] = "LSH attention and reversible layers (Kitaev et al. 2020)"
+    published_tie_output: ClassVar[bool] = False
+    published_output_bias: ClassVar[bool] = True
     source: ClassVar[Source] = Source(
         paper="Kitaev et al. 2020, Reformer: The Efficient Transformer, arXiv 2001.04451",
         implementation="reformer-pytorch (shared-QK projections, feed-forward, norms) with an LSH attention of our own,"
@@ -44,6 +46,7 @@ class ReformerConfig(LadderConfig):
         self.require_buildable(dims, attention)
         return Reformer(
             dims,
+            self.built_with(dims),
             causal=attention is Attention.CAUSAL,
             bucket_size=self.bucket_size,
             n_hashes=self.n_hashes,
@@ -57,7 +60,7 @@ class ReformerConfig(LadderConfig):
         feed_forward = 2 * width * inner + inner + width
         norms = 4 * width
         return ParamCount(
-            embedding=(2 * dims.vocab_size + dims.seq_len) * width + dims.vocab_size,
+            embedding=(dims.vocab_size + dims.seq_len) * width + self.output_params(dims),
             non_embedding=dims.n_layers * (attention + feed_forward + norms) + 2 * width,
         )
 

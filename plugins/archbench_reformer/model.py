@@ -8,14 +8,12 @@ import torch
 from reformer_pytorch.reformer_pytorch import Chunk, FeedForward, LSHSelfAttention, PreNorm
 from torch import Tensor, nn
 
-from archbench.api import ModelDims
+from archbench.api import BuiltWith, ModelDims
 from archbench.nn.initial_weights import draw_normal
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.lsh_attention import Buckets, LSHAttention
+from archbench.nn.output import Output
 from archbench.nn.reversible import ReversibleLayer, ReversibleStack
-
-INIT_STD = 0.02
-"""Standard deviation of all initial matrices and embeddings."""
 
 
 class _LibraryLSHAttention(LSHAttention):
@@ -42,9 +40,14 @@ class _LibraryLayer(ReversibleLayer):
 
 
 class Reformer(LanguageModel):
-    """Token and learned position embeddings, reversible layers, a final norm and an untied output matrix."""
+    """Token and learned position embeddings, reversible layers, a final norm and an output matrix.
 
-    def __init__(self, dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int, ff_chunks: int) -> None:
+    All matrices and embeddings start from one normal distribution.
+    """
+
+    def __init__(
+        self, dims: ModelDims, built: BuiltWith, *, causal: bool, bucket_size: int, n_hashes: int, ff_chunks: int
+    ) -> None:
         super().__init__()
         self.block_len = 2 * bucket_size
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
@@ -60,8 +63,8 @@ class Reformer(LanguageModel):
             ]
         )
         self.norm = nn.LayerNorm(dims.d_model)
-        self.output = nn.Linear(dims.d_model, dims.vocab_size)
-        draw_normal(self, INIT_STD)
+        self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
+        draw_normal(self, built.initial_std)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """Hidden states; hash rotations are drawn from torch's global generator.
@@ -79,9 +82,9 @@ class Reformer(LanguageModel):
         """The reversible stack."""
         return (self.layers,)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits by a matrix of their own, with a bias."""
-        return cast(Tensor, self.output(hidden))
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return self.output.weights(self.token_embedding)
 
 
 def _attention(dims: ModelDims, *, causal: bool, bucket_size: int, n_hashes: int) -> LSHSelfAttention:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from archbench.api import (
     Attention,
     EncoderConfig,
+    KeepsCommonSettings,
     ModelDims,
     SavedModel,
     Source,
@@ -26,7 +27,7 @@ _VOCABULARY_TABLES = frozenset(
 )
 
 
-class RobertaConfig(EncoderConfig):
+class RobertaConfig(KeepsCommonSettings, EncoderConfig):
     """BERT's network with one segment: learned positions, layer norm after each block, and a prediction head."""
 
     kind: Literal["roberta"] = "roberta"
@@ -35,6 +36,8 @@ class RobertaConfig(EncoderConfig):
     summary: ClassVar[str] = "RoBERTa: BERT's network without segments; bidirectional or under a causal mask"
     num_token_types: ClassVar[int] = 1
     """RoBERTa keeps BERT's segment embedding with one row, added to every position."""
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = True
     source: ClassVar[Source] = Source(
         paper="Liu et al. 2019, RoBERTa: A Robustly Optimized BERT Pretraining Approach (arXiv 1907.11692)",
         implementation=(
@@ -56,10 +59,17 @@ class RobertaConfig(EncoderConfig):
         from archbench_roberta.model import Roberta
 
         self.require_buildable(dims, attention)
-        return Roberta(dims, attention, dropout=self.dropout, num_token_types=self.num_token_types)
+        return Roberta(
+            dims,
+            attention,
+            self.built_with(dims),
+            dropout=self.dropout,
+            num_token_types=self.num_token_types,
+        )
 
     def saved_model(self, config: Mapping[str, Any]) -> SavedModel:
         """See `ArchitectureConfig.saved_model`; RobertaForMaskedLM, RobertaForCausalLM and RobertaModel."""
+        self.require_saved_output(config)
         require_settings(
             config,
             {
@@ -67,7 +77,6 @@ class RobertaConfig(EncoderConfig):
                 "hidden_act": ("gelu",),
                 "position_embedding_type": ("absolute",),
                 "add_cross_attention": (False,),
-                "tie_word_embeddings": (True,),
             },
         )
         # The library's own defaults are BERT's; what RoBERTa is published with stands in its config.

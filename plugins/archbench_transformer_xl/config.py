@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from archbench.api import Attention, ForwardFlops, LadderConfig, ModelDims, ParamCount, Source
+from archbench.api import Attention, ForwardFlops, KeepsCommonSettings, LadderConfig, ModelDims, ParamCount, Source
 from archbench.nn.costs import position_projection, relative_attention_flops
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
 
 
-class TransformerXLConfig(LadderConfig):
+class TransformerXLConfig(KeepsCommonSettings, LadderConfig):
     """Segment recurrence with relative attention: each segment attends to a memory of the segments before it."""
 
     kind: Literal["transformer_xl"] = "transformer_xl"
@@ -20,6 +20,8 @@ class TransformerXLConfig(LadderConfig):
 
     libraries: ClassVar[tuple[str, ...]] = ("x-transformers",)
     summary: ClassVar[str] = "segment recurrence with relative attention (Dai et al. 2019)"
+    published_tie_output: ClassVar[bool] = True
+    published_output_bias: ClassVar[bool] = True
     source: ClassVar[Source] = Source(
         paper="Dai et al. 2019, Transformer-XL: Attentive Language Models Beyond a Fixed-Length Context,"
         " arXiv 1901.02860",
@@ -40,7 +42,7 @@ class TransformerXLConfig(LadderConfig):
         from archbench_transformer_xl.model import TransformerXL
 
         self.require_buildable(dims, attention)
-        return TransformerXL(dims, self._memory(dims))
+        return TransformerXL(dims, self.built_with(dims), self._memory(dims))
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """Exact counts; the relative sinusoids are not learned, so there is no table of positions."""
@@ -49,7 +51,7 @@ class TransformerXLConfig(LadderConfig):
         feed_forward = 2 * width * inner + inner + width
         norms = 2 * width
         return ParamCount(
-            embedding=dims.vocab_size * width + dims.vocab_size,
+            embedding=dims.vocab_size * width + self.output_params(dims),
             non_embedding=dims.n_layers * (attention + feed_forward + norms),
         )
 

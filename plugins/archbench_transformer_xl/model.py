@@ -2,19 +2,15 @@
 
 import math
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from x_transformers import Decoder, TransformerWrapper
 from x_transformers.attend import Intermediates
 
-from archbench.api import ModelDims
+from archbench.api import BuiltWith, ModelDims
 from archbench.nn.initial_weights import draw_normal
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
+from archbench.nn.output import Output
 from archbench.nn.relative_attention import RelativeAttention, RelativeSinusoids
-
-INIT_STD = 0.02
-"""Standard deviation of all initial matrices and of the biases u and v, as in the authors' code."""
 
 
 class ScaledEmbedding(nn.Embedding):
@@ -36,9 +32,12 @@ class _AttentionLayer(RelativeAttention):
 
 
 class TransformerXL(LanguageModel):
-    """Post-norm layers that attend to the segment and to a memory: the hidden states of the segments before it."""
+    """Post-norm layers that attend to the segment and to a memory: the hidden states of the segments before it.
 
-    def __init__(self, dims: ModelDims, mem_len: int) -> None:
+    All matrices and the biases u and v start from one normal distribution, as in the authors' code.
+    """
+
+    def __init__(self, dims: ModelDims, built: BuiltWith, mem_len: int) -> None:
         super().__init__()
         self.trunk = TransformerWrapper(
             num_tokens=dims.vocab_size,
@@ -49,8 +48,8 @@ class TransformerXL(LanguageModel):
             return_only_embed=True,
             attn_layers=_decoder(dims, mem_len),
         )
-        self.output_bias = nn.Parameter(torch.zeros(dims.vocab_size))
-        draw_normal(self, INIT_STD)
+        self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
+        draw_normal(self, built.initial_std)
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
         """Hidden states of a segment, and the memory for the next one: the inputs of each layer, [rows, mem_len, D].
@@ -61,9 +60,9 @@ class TransformerXL(LanguageModel):
         hidden, new_memory = self.trunk(tokens, mems=memory, return_mems=True)
         return Encoded(hidden=hidden, state=tuple(new_memory))
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits by the token embeddings, to which the output matrix is tied."""
-        return functional.linear(hidden, self.trunk.token_emb.weight, self.output_bias)
+    def output_weights(self) -> Projection:
+        """See `LanguageModel.output_weights`."""
+        return self.output.weights(self.trunk.token_emb)
 
 
 def _decoder(dims: ModelDims, mem_len: int) -> Decoder:

@@ -34,7 +34,8 @@ FACTORS: tuple[dict[str, Any], ...] = (
     {"positions": "rotary"},
     {"positions": "sinusoidal"},
     {"positions": "none"},
-    {"embeddings": "untied", "output_bias": True},
+    {"norm_kind": "rms"},
+    {"tie_output": False, "output_bias": True},
     {"output_bias": True},
     {"residual": "reversible"},
     {"initial_scale": "same"},
@@ -47,8 +48,10 @@ PAIRED: tuple[dict[str, Any], ...] = (
     {"mixer": "shared_qk", "residual": "reversible"},
     {"mixer": "gated_linear", "residual": "reversible", "activation": "swiglu"},
     {"mixer": "linear", "norm": "post", "chunk_size": 12},
+    {"norm": "post", "norm_kind": "rms"},
+    {"mixer": "lsh", "bucket_size": 8, "residual": "reversible", "norm_kind": "rms"},
     {"mixer": "local_window", "window": 12, "positions": "rotary"},
-    {"mixer": "recurrence_memory", "norm": "post", "mem_len": 20, "embeddings": "untied"},
+    {"mixer": "recurrence_memory", "norm": "post", "mem_len": 20, "tie_output": False},
 )
 """Settings that meet in one computation: repeated branches, padded chunks, memories shorter than a segment."""
 
@@ -92,13 +95,20 @@ class TestGatedLinear(ArchitectureConformance):
 
 class TestReversibleHashed(ArchitectureConformance):
     config = ControlledConfig(
-        mixer="lsh", **MIXERS["lsh"], residual="reversible", embeddings="untied", output_bias=True, qkv_bias=False
+        mixer="lsh", **MIXERS["lsh"], residual="reversible", tie_output=False, output_bias=True, qkv_bias=False
     )
     flops_tolerance = 0.0
 
 
 class TestPostNormSwiglu(ArchitectureConformance):
-    config = ControlledConfig(norm="post", activation="swiglu", positions="rotary", embeddings="untied")
+    config = ControlledConfig(norm="post", activation="swiglu", positions="rotary", tie_output=False)
+    flops_tolerance = 0.0
+
+
+class TestLlamasParts(ArchitectureConformance):
+    """Rotary positions, SwiGLU and RMSNorm, each of which is one setting."""
+
+    config = ControlledConfig(norm_kind="rms", activation="swiglu", positions="rotary", qkv_bias=False)
     flops_tolerance = 0.0
 
 
@@ -223,7 +233,7 @@ REFORMER = {
     "bucket_size": 8,
     "n_hashes": 2,
     "activation": "gelu",
-    "embeddings": "untied",
+    "tie_output": False,
     "output_bias": True,
     "qkv_bias": False,
     "initial_scale": "same",
@@ -252,7 +262,7 @@ def test_reformers_settings_give_reformers_network_weight_for_weight() -> None:
             "norm.weight": "norm.weight",
             "norm.bias": "norm.bias",
             "output.weight": "output.weight",
-            "output_bias": "output.bias",
+            "output.bias": "output.bias",
         }.items()
     }
     for layer in range(dims.n_layers):

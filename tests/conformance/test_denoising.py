@@ -8,6 +8,8 @@ from archbench_denoising.span_corruption import SpanCorruptionConfig
 
 class TestPrefixLm(ObjectiveConformance):
     config = PrefixLmConfig()
+    # Prefixes are uniform: what they leave scatters by 0.29 of a row, over these rows by 0.009.
+    rows = 1024
 
 
 class TestSpanCorruption(ObjectiveConformance):

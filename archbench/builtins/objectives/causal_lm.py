@@ -68,10 +68,9 @@ class CausalLmConfig(ObjectiveConfig):
         self, model: "LanguageModel", head: "nn.Module | None", batch: Mapping[str, "Tensor"], state: "State | None"
     ) -> LossParts:
         """Cross entropy in nats, summed over the targets, with the softmax in fp32 whatever the model's precision."""
-        from archbench.nn.loss import summed_cross_entropy
+        from archbench.nn.loss import token_nats
 
         encoded = model.encode(batch["tokens"], token_types=batch.get("token_types"), state=state)
-        logits = model.logits(encoded.hidden).flatten(0, 1)
-        targets = batch["targets"].flatten()
-        nats = summed_cross_entropy(logits, targets, ignored=IGNORE_TARGET)
+        targets = batch["targets"]
+        nats = token_nats(model, encoded.hidden, targets, ignored=IGNORE_TARGET)
         return LossParts(nats, (targets != IGNORE_TARGET).sum(), None, encoded.state)

@@ -87,10 +87,9 @@ def num_predicted_of(length: int, mask_probability: float) -> int:
 
 def masked_nats(model: "LanguageModel", hidden: "Tensor", batch: Mapping[str, "Tensor"]) -> tuple["Tensor", "Tensor"]:
     """Cross entropy in nats summed over the predicted positions, and their number; other positions get no logits."""
-    from archbench.nn.loss import summed_cross_entropy
+    from archbench.nn.loss import token_nats
 
     where = batch["positions"].unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
-    logits = model.logits(hidden.gather(1, where)).flatten(0, 1)
-    targets = batch["position_targets"].flatten()
-    nats = summed_cross_entropy(logits, targets, ignored=IGNORE_TARGET)
+    targets = batch["position_targets"]
+    nats = token_nats(model, hidden.gather(1, where), targets, ignored=IGNORE_TARGET)
     return nats, (targets != IGNORE_TARGET).sum()

@@ -8,8 +8,8 @@ import pytest
 
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import default_host
-from archbench.results.runs import CONTROL, RESULT
 from archbench.planning.estimate import Rates, estimate_run, held_out_tokens
+from archbench.results.runs import CONTROL, RESULT
 from archbench.scans.planner import ScanPlan
 from archbench.scans.scheduler import label
 
