@@ -10,7 +10,8 @@ from archbench.contracts.architecture import (
     Source,
     require_settings,
 )
-from archbench.contracts.common import BuiltWith, CommonSettings, KeepsCommonSettings
+from archbench.contracts.common import BuiltWith, KeepsCommonSettings
+from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from archbench.contracts.common import CommonSettings
+from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.config import ComponentConfig
 
 if TYPE_CHECKING:
-    from archbench.contracts.common import CommonSettings
     from archbench.nn.language_model import LanguageModel
 
 

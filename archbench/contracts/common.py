@@ -1,36 +1,20 @@
-"""What a protocol asks of every architecture alike, because it is not under test. Importing this loads no torch."""
+"""Architectures that keep the settings which a protocol asks of all alike. Importing this loads no torch."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from archbench.contracts.architecture import ArchitectureConfig, ModelDims, require_settings
+from archbench.contracts.common_settings import CommonSettings
 
 PUBLISHED_STD = 0.02
 """Standard deviation of the initial matrices and embeddings of GPT-2, BERT and most that came after them."""
 
 _PUBLISHED_WIDTH = 768
 """Of GPT-2 small and BERT base."""
-
-
-class CommonSettings(BaseModel):
-    """The same for all contenders of a scan; None leaves a setting to each architecture, as its authors published it.
-
-    In a small model the output matrix is most of the parameters, and the spread of initial weights was chosen for wide
-    ones: contenders that differ in these are compared in them, and not in what they are known for.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tie_output: bool | None = None
-    """Whether the output matrix is that of the token embeddings."""
-    output_bias: bool | None = None
-    """Whether logits have a bias."""
-    initialisation: Literal["by_width"] | None = None
-    """`by_width`: normal with standard deviation 0.02·sqrt(768/d_model) wherever GPT-2 has 0.02."""
 
 
 @dataclass(frozen=True, slots=True)

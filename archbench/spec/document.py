@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from archbench.contracts.common import CommonSettings
+from archbench.contracts.common_settings import CommonSettings
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.question import QuestionSection
 from archbench.spec.section import Section

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from archbench.contracts.architecture import ArchitectureConfig
-from archbench.contracts.common import CommonSettings
+from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig

@@ -7,7 +7,7 @@ import pytest
 
 from archbench.api import Attention, LadderConfig, ModelDims
 from archbench.cli.plan import contender_lines
-from archbench.contracts.common import CommonSettings
+from archbench.contracts.common_settings import CommonSettings
 from archbench.errors import SpecError
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import ScanIndex
