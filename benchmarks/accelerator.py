@@ -43,7 +43,7 @@ from accelerator_parts.texts import require_texts
 from archbench.errors import ArchbenchError
 
 ROOT = Path(__file__).parents[1]
-PREPARATION = "preparation"
+PREPARATION = "accelerator_parts.preparation"
 LAST_SECONDS = 3.0
 """Kept for the last writing, and for removing what the parts wrote."""
 MOST_MINUTES = 24 * 60.0
@@ -125,7 +125,9 @@ class Measurement:
         try:
             folder = str(self.work)
             tokens = self.results.gpt2_tokens_per_s()
-            setting = replace(self.setting, part=part.name, seconds=seconds, folder=folder, tokens_per_s=tokens)
+            setting = replace(
+                self.setting, part=f"accelerator_parts.{part.name}", seconds=seconds, folder=folder, tokens_per_s=tokens
+            )
             drive(setting, self.log, hear)
         finally:
             result.seconds = round(time.monotonic() - began, 1)

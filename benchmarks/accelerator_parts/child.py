@@ -29,6 +29,7 @@ class Setting:
     """What a part is told."""
 
     part: str
+    """Its module; `run(setting, records)` carries it out."""
     device: str
     """`cuda` or `cpu`; before that is known also `auto`."""
     seconds: float
@@ -77,6 +78,10 @@ class Records:
     def conditions(self, **conditions: Any) -> None:
         """How the figures that follow were made; later ones are added to earlier ones."""
         self.say("conditions", conditions=conditions)
+
+    def close(self) -> None:
+        """Says nothing more."""
+        self._stream.close()
 
     def plan(self, whats: Iterable[str]) -> None:
         """What is to come, if the time suffices: what is then neither a row nor left out in words, is left out."""
@@ -160,7 +165,7 @@ def main() -> None:
     records = Records(answers, setting.seconds)
     code = 0
     try:
-        importlib.import_module(f"accelerator_parts.{setting.part}").run(setting, records)
+        importlib.import_module(setting.part).run(setting, records)
         records.say("done")
     except Retired:
         pass

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from archbench.builtins.execution.processes import end_processes
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore
 
@@ -45,7 +46,9 @@ class Scan:
             try:
                 self._process.wait(ENDING_SECONDS)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                # With its workers, which would go on writing for a while.
+                end_processes(self._process.pid)
+                self._process.wait()
         sys.stderr.write(self._log.read_text(errors="replace"))
         yield from self._ended()
 

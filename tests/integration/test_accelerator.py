@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def wait_for_children(process: psutil.Process, number: int) -> list[psutil.Proce
     return children
 
 
+@pytest.mark.slow
 def test_a_part_is_measured_within_its_time_and_shown_by_three_files(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         output, _ = process.communicate(timeout=300)
@@ -101,6 +102,7 @@ def test_a_part_is_measured_within_its_time_and_shown_by_three_files(tmp_path: P
     assert again.stderr.endswith("holds results already; name another folder\n")
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_the_results_and_no_process(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         content = wait_for(tmp_path / "out" / "accelerator.json")
@@ -114,6 +116,7 @@ def test_a_kill_leaves_the_results_and_no_process(tmp_path: Path) -> None:
     assert "goes on, or was killed" in (tmp_path / "out" / "accelerator.md").read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_names_what_was_not_measured(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         wait_for(tmp_path / "out" / "accelerator.json")
@@ -163,12 +166,14 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     )
 
 
+@pytest.mark.slow
 def test_utilisation_is_exact_flops_by_the_peak_and_what_finds_no_time_is_not_begun(
     setting: Setting, tmp_path: Path
 ) -> None:
     said = tmp_path / "said"
     # Too little for anything that compiles.
-    utilisation.run(setting, Records(os.open(said, os.O_WRONLY | os.O_CREAT), 22.0))
+    with closing(Records(os.open(said, os.O_WRONLY | os.O_CREAT), 22.0)) as records:
+        utilisation.run(setting, records)
     events = [json.loads(line) for line in said.read_text().splitlines()]
     rows = [event["row"] for event in events if event["event"] == "row"]
     (planned,) = [event["whats"] for event in events if event["event"] == "plan"]
@@ -181,20 +186,91 @@ def test_utilisation_is_exact_flops_by_the_peak_and_what_finds_no_time_is_not_be
         assert row["share_of_measured_peak"] == pytest.approx(flops / 1e11, rel=2e-3)  # four digits each
 
 
-def test_a_process_that_dies_costs_one_row_and_another_one_goes_on(setting: Setting, tmp_path: Path) -> None:
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended, at once or within seconds; nobody may have asked yet how."""
+    end = time.monotonic() + 10.0
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+MISBEHAVING = """
+import os, signal, subprocess, time
+
+WHATS = ["good", "dies", "hangs", "good again"]
+
+def run(setting, records):
+    records.plan(WHATS)
+    for what in WHATS:
+        if what in setting.begun:
+            continue
+        records.begin(what, {"name": what}, limit_s=1.0 if what == "hangs" else 60.0)
+        if what == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "hangs":
+            time.sleep(600.0)
+        records.row(what, {"name": what, "status": "measured"})
+"""
+
+ENDLESS = """
+import subprocess, time
+
+def run(setting, records):
+    records.plan(["never"])
+    other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    records.begin("never", {"pid": other.pid}, limit_s=600.0)
+    time.sleep(600.0)
+"""
+
+
+def driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, seconds: float) -> list[Mapping[str, Any]]:
+    """What a part of that source said, within `seconds`."""
+    (tmp_path / "some_part.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     events: list[Mapping[str, Any]] = []
-
-    def hear(event: Mapping[str, Any]) -> None:
-        events.append(event)
-        if event["event"] == "begin" and len([one for one in events if one["event"] == "begin"]) == 1:
-            (child,) = [one for one in psutil.Process().children() if "accelerator_parts.child" in one.cmdline()]
-            child.kill()
-
     with (tmp_path / "log").open("wb") as log:
-        drive(setting, log, hear)
+        drive(Setting("some_part", "cpu", seconds, str(tmp_path)), log, events.append)
+    return events
+
+
+def test_what_dies_or_hangs_costs_one_row_and_another_process_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = driven(tmp_path, monkeypatch, MISBEHAVING, PATIENCE_SECONDS)
     rows = [event["row"] for event in events if event["event"] == "row"]
-    counts = [count for count in SCALES["cpu"].processes if count <= len(os.sched_getaffinity(0))]
-    assert [row["processes"] for row in rows] == counts
-    assert rows[0]["status"] == "failed: its process was killed by SIGKILL"
-    assert all(row["status"] == "measured" for row in rows[1:])
+    assert {row["name"]: row["status"] for row in rows} == {
+        "good": "measured",
+        "dies": "failed: its process was killed by SIGKILL",
+        "hangs": "failed: it took longer than 1 s, and was ended",
+        "good again": "measured",
+    }
+    assert len(rows) == 4
     assert events[-1] == {"event": "ended", "why": "done"}
+
+
+def test_a_part_ends_with_its_time_and_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    events = driven(tmp_path, monkeypatch, ENDLESS, 20.0)
+    assert time.monotonic() - began < 40.0
+    (begun,) = [event for event in events if event["event"] == "begin"]
+    assert is_gone(begun["row"]["pid"])
+    assert [(event["event"], event.get("why")) for event in events[-2:]] == [
+        ("left_out", "the time was over before it was measured"),
+        ("ended", "time"),
+    ]
+
+
+def test_a_part_that_cannot_begin_has_failed_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = driven(tmp_path, monkeypatch, "raise ImportError('no such library')", PATIENCE_SECONDS)
+    assert [event["event"] for event in events] == ["failed", "ended"]
+    assert events[0]["reason"] == "ImportError: no such library; see accelerator.log"
+    assert "no such library" in (tmp_path / "log").read_text()
