@@ -21,9 +21,11 @@ from archbench.cli.common import (
     print_json,
     runs_option,
     table_console,
+    wrapped,
 )
 from archbench.cli.outputs.plans import PendingRow, PlannedContender, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
+from archbench.cli.plan_power import power_lines, power_rows
 from archbench.cli.plan_sizes import size_table
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError
@@ -35,7 +37,8 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
-from archbench.results.runs import SIZE_SCAN, RunState, purpose
+from archbench.planning.power import PlannedPower, planned_power
+from archbench.results.runs import CONTROL, SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planned_run import PlannedRun
@@ -158,10 +161,13 @@ def plan(
     texts = stated_texts if stated else texts_to_plan_by
     scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, store=store, report=note, texts=texts)
     costed = cost_plan(loaded, scan_plan, store)
+    power = planned_power(loaded, scan_plan, store)
     if as_json:
-        print_json(_as_json(costed))
-    else:
-        print_plan(costed)
+        print_json(_as_json(costed, power))
+        return
+    print_plan(costed)
+    for line in power_lines(power):
+        echo(wrapped(line))
 
 
 def _longest_warmup(spec: Spec) -> int:
@@ -178,7 +184,8 @@ def print_plan(costed: CostedPlan) -> None:
     """Prints the plan as a table, study by study, with a summary below."""
     console = table_console()
     console.print(_plan_table(costed, console.width))
-    sizes = size_table(costed.plan.runs, costed.plan.index.baseline)
+    own = [run for run in costed.plan.runs if run.role != CONTROL]
+    sizes = size_table(own, costed.plan.index.baseline)
     if sizes is not None:
         console.print("", sizes, sep="\n")
     lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
@@ -281,6 +288,7 @@ def _summary(costed: CostedPlan) -> list[str]:
         f"{counted(len(distinct), 'run')}, {len(missing)} to train: {flops} FLOPs, about {left}, "
         f"{human_bytes(costed.disk_bytes_left)}",
         *([tuning] if trials else []),
+        *_control_lines(list(distinct.values())),
         *later,
         *contender_lines(plan.index),
         *_text_lines(costed),
@@ -320,6 +328,13 @@ def _contenders(index: ScanIndex) -> list[PlannedContender]:
     ]
 
 
+def _control_lines(runs: Sequence[CostedRun]) -> list[str]:
+    """What of the runs are controls of the question."""
+    controls = [one for one in runs if one.run.role == CONTROL]
+    flops = human_count(sum(one.run.exact_flops for one in controls))
+    return [f"of them {counted(len(controls), 'run')} of controls, {flops} FLOPs"] if controls else []
+
+
 def _text_lines(costed: CostedPlan) -> list[str]:
     """What text the plan rests on; where it was not read, that its counts are only stated."""
     data = costed.plan.index.environment["data"]
@@ -334,7 +349,7 @@ def _text_lines(costed: CostedPlan) -> list[str]:
     ]
 
 
-def _as_json(costed: CostedPlan) -> PlanOutput:
+def _as_json(costed: CostedPlan, power: Sequence[PlannedPower]) -> PlanOutput:
     return PlanOutput(
         name=costed.plan.index.name,
         baseline=costed.plan.index.baseline,
@@ -373,4 +388,5 @@ def _as_json(costed: CostedPlan) -> PlanOutput:
             )
             for one in costed.runs
         ],
+        power=power_rows(power),
     )

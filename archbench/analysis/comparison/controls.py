@@ -6,11 +6,9 @@ baseline, losses are not what they seem.
 """
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.comparison.question import Question, asked_question
 from archbench.analysis.frontier.scan import StudyOptions, compare_all, fit_contenders
 from archbench.results.controls import ControlOutcome
@@ -38,23 +36,24 @@ def judge_controls(
 
 def _judged(name: str, records: Sequence[RunRecord], baseline: str, question: Question, seed: int) -> ControlOutcome:
     axis = question.axis or CostAxis.EXACT
-    own = [one for one in records if one.role == CONTROL and one.contender == name]
-    runs = [*(one for one in records if one.role != CONTROL and one.contender == baseline), *own]
-    sides = fit_contenders(runs, axis, baseline=baseline, seed=seed, options=StudyOptions(floor="none"))
-    if [one.name for one in sides] != [baseline, name]:
-        missing = baseline if all(one.name != baseline for one in sides) else name
-        return ControlOutcome(name, None, axis, None, None, f"no run of {missing} has finished")
-    pair = compare_all(sides, baseline, question=question, seed=seed)[0]
-    return _again(name, pair) if name == BASELINE_AGAIN else _shuffled(name, pair, sides)
+    own = [one for one in records if one.role == CONTROL and one.contender == name and one.usable]
+    base = [one for one in records if one.role != CONTROL and one.contender == baseline and one.usable]
+    if not own or not base:
+        return ControlOutcome(name, None, axis, None, None, f"no run of {name if base else baseline} has finished")
+    options = StudyOptions(floor="none")
+    sides = fit_contenders([*base, *own], axis, baseline=baseline, seed=seed, options=options)
+    both = [one.name for one in sides] == [baseline, name]
+    pair = compare_all(sides, baseline, question=question, seed=seed)[0] if both else None
+    if name == BASELINE_AGAIN:
+        return _again(name, pair, axis)
+    return _shuffled(name, pair, axis, (_losses(base), _losses(own)))
 
 
-def _again(name: str, pair: Comparison) -> ControlOutcome:
-    found, axis = pair.headline, pair.cost_axis
+def _again(name: str, pair: Comparison | None, axis: CostAxis) -> ControlOutcome:
+    found = pair.headline if pair is not None else None
     if found is None or found.status is not FitStatus.OK or found.multiplier is None:
-        why = found.reason if found is not None else "there is no multiplier"
-        return ControlOutcome(
-            name, None, axis, None, None, f"its multiplier over {pair.baseline} may not be read: {why}"
-        )
+        why = found.reason if found is not None else "none of its runs enters a comparison"
+        return ControlOutcome(name, None, axis, None, None, f"its multiplier may not be read: {why}")
     if found.p_value is None:
         return ControlOutcome(name, None, axis, found.multiplier, None, "nothing tells the scatter")
     same = found.p_value >= _LEVEL
@@ -62,29 +61,40 @@ def _again(name: str, pair: Comparison) -> ControlOutcome:
     return ControlOutcome(name, same, axis, found.multiplier, found.p_value, words)
 
 
-def _shuffled(name: str, pair: Comparison, sides: Sequence[Contender]) -> ControlOutcome:
-    found = pair.headline
+def _shuffled(
+    name: str, pair: Comparison | None, axis: CostAxis, losses: tuple[dict[int, float], dict[int, float]]
+) -> ControlOutcome:
+    """losses: of baseline and control, by size."""
+    found = pair.headline if pair is not None else None
     multiplier = found.multiplier if found is not None and found.status is FitStatus.OK else None
-    p_value = found.p_value if multiplier is not None and found is not None else None
-    base, own = ({int(size): loss for size, loss in _losses(one).items()} for one in sides)
+    p_value = found.p_value if found is not None and multiplier is not None else None
+    base, own = losses
     both = sorted(base.keys() & own.keys())
     below = [size for size in both if own[size] < base[size]]
-    if pair.answer is not None and pair.answer.answer is Answer.BETTER:
-        return ControlOutcome(name, False, pair.cost_axis, multiplier, p_value, "called better than the baseline")
+    if pair is not None and pair.answer is not None and pair.answer.answer is Answer.BETTER:
+        return ControlOutcome(name, False, axis, multiplier, p_value, "called better than the baseline")
     if below:
         size = below[0]
-        losses = f"{np.exp(own[size]):.4g} nats against {np.exp(base[size]):.4g}"
-        words = f"its loss at size {size_number(size)} is below the baseline's ({losses})"
-        return ControlOutcome(name, False, pair.cost_axis, multiplier, p_value, words)
+        words = f"its loss at size {size_number(size)} is below the baseline's ({own[size]:.4g} nats, {base[size]:.4g})"
+        return ControlOutcome(name, False, axis, multiplier, p_value, words)
     if not both:
-        return ControlOutcome(name, None, pair.cost_axis, multiplier, p_value, "no size of both has finished")
+        return ControlOutcome(name, None, axis, multiplier, p_value, "no size of both has finished")
     words = "not better, and its loss is above the baseline's at every size"
-    return ControlOutcome(name, True, pair.cost_axis, multiplier, p_value, words)
+    return ControlOutcome(name, True, axis, multiplier, p_value, words)
 
 
-def _losses(one: Contender) -> dict[int, float]:
-    """Size index -> mean ln L at the largest budget."""
-    runs = one.finished
+def _losses(runs: Sequence[RunRecord]) -> dict[int, float]:
+    """Size index -> mean loss in nats at the end, of the longest runs."""
+    longest = {size: max(run.planned_tokens for run in runs if run.size_index == size) for size in _sizes(runs)}
     return {
-        int(runs.size_index[cell]): float(runs.log_loss[cell]) for cell in np.argsort(runs.log_tokens, kind="stable")
+        size: fmean(
+            run.curve[-1].validation_loss_nats
+            for run in runs
+            if run.size_index == size and run.planned_tokens == longest[size]
+        )
+        for size in longest
     }
+
+
+def _sizes(runs: Sequence[RunRecord]) -> list[int]:
+    return sorted({run.size_index for run in runs})

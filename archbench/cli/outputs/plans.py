@@ -56,6 +56,24 @@ class PlannedContender:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerRow:
+    """How likely the scan is to call a contender better that is."""
+
+    contender: str
+    margin: float
+    true_multiplier: float
+    seed_std_nats: float
+    """Standard deviation of the final loss between seeds."""
+    power: float
+    seeds_for_80_percent: int | None
+    """At every size of contender and baseline; null where none up to 1,000 are enough."""
+    flops_for_80_percent: float | None
+    """Of all runs of both with so many seeds."""
+    source: str
+    """Where noise and slope of the loss come from."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanOutput:
     """`archbench plan`."""
 
@@ -73,6 +91,8 @@ class PlanOutput:
     """Runs that go on at once."""
     contenders: list[PlannedContender]
     runs: list[PlannedRow]
+    power: list[PowerRow]
+    """Of the spec's question; empty where it asks none of a baseline."""
 
 
 @dataclass(frozen=True, slots=True)

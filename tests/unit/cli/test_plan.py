@@ -98,3 +98,39 @@ def test_specs_for_accelerators_are_planned_without_a_network(
     found = as_json(CliRunner().invoke(cli, ["plan", str(path), "--stated", "--json", *where]))
     assert found["text_is_stated"]
     assert found["runs"]
+
+
+LADDER = ("-o", "scan.sizes=[1e4, 2e4, 4e4, 8e4]", "-o", "contenders.llama={architecture: {kind: llama}}")
+
+
+def test_a_question_has_its_power_by_assumptions_that_are_stated(folder: Path) -> None:
+    asked = (*LADDER, "-o", "question={baseline: gpt2, margin: 1.1}")
+    text = " ".join(planned(folder, *asked).stdout.split())
+    assert "question: better by 1.1? Power, assumed: loss falls as C^-0.057 (Kaplan et al. 2020) to 2.2 nats" in text
+    assert "llama, seed SD 0.01 nats:" in text
+    assert "llama, seed SD 0.04 nats:" in text
+    assert "80 % takes" in text
+    rows = as_json(planned(folder, *asked, "--json"))["power"]
+    assert [row["true_multiplier"] for row in rows] == pytest.approx([1.32, 1.43, 1.65] * 2)
+    quiet, noisy = rows[:3], rows[3:]
+    assert [row["power"] for row in quiet] == sorted(row["power"] for row in quiet)
+    assert all(one["power"] > other["power"] for one, other in zip(quiet, noisy, strict=True))
+
+
+def test_power_grows_with_seeds_and_a_stated_noise_is_taken(folder: Path) -> None:
+    powers = []
+    for seeds in (1, 4):
+        asked = (*LADDER, "-o", "question={baseline: gpt2, margin: 1.1, seed_std_nats: 0.03}", "-o",
+                 f"scan.seeds={{default: {seeds}, smallest_two: {seeds}}}")  # fmt: skip
+        rows = as_json(planned(folder, *asked, "--json"))["power"]
+        assert {row["seed_std_nats"] for row in rows} == {0.03}
+        assert "noise as the question states" in rows[0]["source"]
+        powers.append(rows[0]["power"])
+    assert powers[0] < powers[1]
+
+
+def test_controls_are_counted_and_without_a_question_there_is_no_power(folder: Path) -> None:
+    controls = ("-o", "question={baseline: gpt2, controls: [baseline_again]}")
+    assert "of them 7 runs of controls" in planned(folder, *controls).stdout
+    assert "power" not in planned(folder).stdout.lower()
+    assert as_json(planned(folder, "--json"))["power"] == []

@@ -1,0 +1,198 @@
+"""How likely a planned scan is to answer its question, from what the store knows of such runs or from assumptions."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archbench.analysis.comparison.multiplier import Window
+from archbench.analysis.comparison.power import (
+    MIN_SIZES,
+    Assumed,
+    PlannedCell,
+    Power,
+    lower_bound,
+    power_of,
+)
+from archbench.analysis.comparison.question import Question, asked_question
+from archbench.analysis.frontier.curves import mean_curves
+from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.noise import ENOUGH_FREEDOM
+from archbench.results.runs import CONTROL, SIZE_SCAN, CostAxis, RunRecord, size_scan_results
+from archbench.runs.files import DamagedFile
+from archbench.runs.store import RunStore
+from archbench.scans.planner import ScanPlan
+from archbench.spec.models import Contender, Spec
+
+ASSUMED_STD_NATS = (0.01, 0.04)
+"""Between seeds, where nothing tells it: .006 to .011 nats at 197 thousand parameters (Gundlach et al. 2025, arXiv
+2511.21622), and four times as much for smaller models and shorter runs."""
+ASSUMED_EXPONENT = 0.057
+"""Of loss against compute as trained (Kaplan et al. 2020, naive L(C))."""
+ASSUMED_SHARE = 0.4
+"""Loss of small models in parts of ln V, the loss of one that knows nothing: 2.2 nats over bytes, 4.3 over 50 thousand
+ids."""
+_LEAST_EXPONENT = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPower:
+    """The power of a planned scan to call one contender better."""
+
+    contender: str
+    margin: float
+    seed_std_nats: float
+    source: str
+    """Where noise and slope of the loss come from, in words."""
+    powers: tuple[Power, ...]
+    """For several true multipliers; empty where none can be given."""
+    reason: str = ""
+    """Why none can be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What runs of the store say, or what is assumed."""
+
+    exponent: float
+    loss_nats: float
+    stds_nats: tuple[float, ...]
+    source: str
+    law_is_known: bool
+
+
+def planned_power(spec: Spec, plan: ScanPlan, store: RunStore) -> tuple[PlannedPower, ...]:
+    """The power for each contender of the baseline's track; nothing where the spec asks no question of a baseline."""
+    question = asked_question(spec.resolved())
+    base = next((one for one in spec.contenders if one.name == spec.baseline), None)
+    if question is None or base is None or not spec.scan.trained:
+        return ()
+    ladder = _cells(spec, plan, base, question)
+    if len(ladder) < MIN_SIZES:
+        return ()
+    known = _known(spec, plan, store, base, max(cell.cost for cell in ladder))
+    others = [one for one in spec.contenders if one is not base and one.objective.track == base.objective.track]
+    made: dict[tuple[tuple[float, int], ...], list[PlannedPower]] = {}
+    found: list[PlannedPower] = []
+    for one in others:
+        side = _cells(spec, plan, one, question)
+        # Ladders of one shape have one answer, whoever they are of: costs within some per cent of each other.
+        shape = tuple((round(math.log(cell.cost), 1), cell.seeds) for cell in side)
+        if shape not in made:
+            made[shape] = _of_pair(one.name, (ladder, side), question, known)
+        found += [PlannedPower(one.name, *_rest(row)) for row in made[shape]]
+    return tuple(found)
+
+
+def _rest(row: PlannedPower) -> tuple[float, float, str, tuple[Power, ...], str]:
+    return row.margin, row.seed_std_nats, row.source, row.powers, row.reason
+
+
+def _of_pair(
+    name: str, sides: tuple[Sequence[PlannedCell], Sequence[PlannedCell]], question: Question, known: _Known
+) -> list[PlannedPower]:
+    place: Window | float | None = None
+    source = known.source
+    if question.cost is not None and question.axis is not CostAxis.DEVICE_SECONDS:
+        place = question.cost
+    elif question.window is not None and known.law_is_known:
+        place = question.window
+    elif question.window is not None or question.cost is not None:
+        source += "; over the middle half of the losses, not where it is asked"
+    first = known.stds_nats[0]
+    bound = lower_bound(sides, Assumed(known.exponent, known.loss_nats, first), place=place)
+    if bound is None:
+        why = "it is asked beyond the planned runs" if place is not None else "fewer than three sizes"
+        return [PlannedPower(name, question.margin, first, source, (), why)]
+    return [
+        PlannedPower(
+            name, question.margin, std, source, tuple(power_of(sides, question.margin, bound.scaled(std / first)))
+        )
+        for std in known.stds_nats
+    ]
+
+
+def _cells(spec: Spec, plan: ScanPlan, contender: Contender, question: Question) -> list[PlannedCell]:
+    """The sizes of one contender with their longest budget, whether their rates are known or still to be tuned."""
+    cells: dict[int, PlannedCell] = {}
+    for run in plan.runs:
+        if run.contender != contender.name or run.study != SIZE_SCAN or run.role == CONTROL:
+            continue
+        facts = run.plan.facts
+        tokens = spec.scan.budgets(facts.non_embedding_params)[-1][0]
+        kaplan = question.axis is CostAxis.KAPLAN
+        per_token = facts.kaplan_flops_per_token if kaplan else facts.exact_flops_per_token
+        cells[run.size_index] = PlannedCell(
+            size_index=run.size_index,
+            num_params=float(facts.non_embedding_params),
+            tokens=tokens,
+            cost=per_token * tokens,
+            seeds=spec.scan.seeds.count(run.size_index),
+        )
+    return [cells[index] for index in sorted(cells)]
+
+
+def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: Contender, end: float) -> _Known:
+    """Noise and slope of the loss: from finished runs of the baseline's architecture on that text, else assumed."""
+    corpus = plan.corpora[spec.data.name]
+    ladders = _stored(store, corpus.corpus_hash, base)
+    law = _stored_law(ladders, end)
+    if law is not None:
+        exponent, loss = law
+        source = f"loss falls as C^-{exponent:.2g} to {loss:.3g} nats by runs of the store"
+    else:
+        exponent, loss = ASSUMED_EXPONENT, ASSUMED_SHARE * math.log(corpus.text_vocab_size)
+        source = f"assumed: loss falls as C^-{exponent:g} (Kaplan et al. 2020) to {loss:.2g} nats"
+    asked = spec.question.seed_std_nats if spec.question else None
+    squares, freedom = _stored_noise(ladders)
+    if freedom >= ENOUGH_FREEDOM and law is not None:
+        stds: tuple[float, ...] = (math.sqrt(squares / freedom) * loss,)
+        source += f"; noise by {freedom} degrees of freedom of their seeds"
+    elif asked is not None:
+        stds, source = (asked,), f"{source}; noise as the question states"
+    else:
+        stds, source = ASSUMED_STD_NATS, f"{source}; noise assumed"
+    return _Known(exponent, loss, stds, source, law is not None)
+
+
+def _stored(store: RunStore, corpus_hash: str, base: Contender) -> list[FinishedRuns]:
+    """Ladders of the baseline's architecture and objective on the text `corpus_hash`, each run counted once."""
+    seen: set[str] = set()
+    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for name in store.scan_names():
+        try:
+            index = store.scan(name)
+        except DamagedFile:
+            continue
+        data = index.environment.get("data")
+        if not isinstance(data, dict) or data.get("corpus_hash") != corpus_hash:
+            continue
+        for run in size_scan_results(store.records(index)[0]):
+            same = (run.architecture, run.objective) == (base.architecture.kind, base.objective.kind)
+            if same and run.usable and run.run_id not in seen:
+                seen.add(run.run_id)
+                groups[name, run.contender].append(run)
+    sets = [mean_curves(contender, runs, CostAxis.EXACT) for (_, contender), runs in groups.items()]
+    return [FinishedRuns.of(one) for one in sets if one.curves]
+
+
+def _stored_law(ladders: Sequence[FinishedRuns], end: float) -> tuple[float, float] | None:
+    """Exponent of the loss, and loss at the cost `end`, by the ladder of most sizes; None where none has three."""
+    found = max(ladders, key=lambda one: one.num_sizes, default=None)
+    if found is None or found.num_sizes < MIN_SIZES:
+        return None
+    cells, _ = found.on_frontier()
+    if len(cells) < MIN_SIZES:
+        return None
+    slope, level = np.polyfit(cells.log_cost, cells.log_loss, 1)
+    if -slope < _LEAST_EXPONENT:
+        return None
+    return float(-slope), float(np.exp(level + slope * math.log(end)))
+
+
+def _stored_noise(ladders: Sequence[FinishedRuns]) -> tuple[float, int]:
+    """Sum of squares of ln L about the means of sizes, and its degrees of freedom."""
+    freedom = sum(one.seed_freedom for one in ladders)
+    return sum(one.seed_variance * one.seed_freedom for one in ladders), freedom

@@ -1,0 +1,181 @@
+"""What a report, `compare` and the leaderboard say of a question, its controls and the multipliers of each size."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from archbench.builtins.reports.plugin import register_report_sections
+from archbench.cli.finish import scan_results
+from archbench.cli.main import cli
+from archbench.contracts.report import ScanResults
+from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.standings import make_standings
+from archbench.leaderboard.tables import main_table
+from archbench.report.verdict import headline, reservations, verdict
+from archbench.report.writer import write_report
+from archbench.results.fits import Answer
+from archbench.results.runs import CONTROL, RESULT, CostAxis, RunRecord
+from archbench.runs.store import RunStore, ScanIndex
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+from archbench.testing.synthetic_store import store_records
+
+LAW = SyntheticLaw(noise_std=0.003)
+PLAN = SyntheticScan(seeds=(3, 3, 3, 3, 3))
+QUESTION = {"margin": 1.1, "controls": ["baseline_again", "shuffled_targets"]}
+
+
+def runs(name: str, law: SyntheticLaw, seed: int, *, control: bool = False) -> list[RunRecord]:
+    made = synthetic_records(name, law, PLAN, seed=seed)
+    return [replace(run, seed=run.seed + 1000, role=CONTROL) for run in made] if control else made
+
+
+def records(again: SyntheticLaw = LAW) -> list[RunRecord]:
+    return [
+        *runs("gpt2", LAW, 0),
+        *runs("better", replace(LAW, A=11.0), 1),
+        *runs("baseline_again", again, 2, control=True),
+        *runs("shuffled_targets", SyntheticLaw(E=4.9, A=0.5, noise_std=0.003), 3, control=True),
+    ]
+
+
+def analysed(made: list[RunRecord], question: dict[str, object] | None = None) -> ScanResults:
+    spec = {"question": question or QUESTION, "data": {"dataset": {"kind": "installed_docs"}}}
+    index = ScanIndex(name="asked", description="", baseline="gpt2", runs=(), spec=spec, environment={})
+    return scan_results(index, made)
+
+
+@pytest.fixture(scope="module")
+def passed() -> ScanResults:
+    return analysed(records())
+
+
+@pytest.fixture(scope="module")
+def failed() -> ScanResults:
+    return analysed(records(again=replace(LAW, A=11.0)))
+
+
+def test_controls_enter_no_comparison_no_frontier_and_no_entry(passed: ScanResults) -> None:
+    assert {one.contender for one in passed.frontiers} == {"gpt2", "better"}
+    assert {pair.contender for pair in passed.comparisons} == {"better"}
+    assert [entry.contender for entry in make_entries(passed)] == ["gpt2", "better"]
+    assert {run.contender for run in passed.control_records} == {"baseline_again", "shuffled_targets"}
+
+
+def test_the_verdict_begins_with_controls_and_answers_the_question(passed: ScanResults) -> None:
+    lines = verdict(passed).splitlines()
+    assert lines[0].startswith(
+        "- Control baseline_again passed: not told apart from the baseline (multiplier over gpt2"
+    )
+    assert lines[1].startswith("- Control shuffled_targets passed: not better")
+    (said,) = [line for line in lines if line.startswith("- better ")]
+    assert "Better by a margin of 1.10? Better (one-sided 95 % bounds of the multiplier" in said
+    assert "Size by size the multiplier is " in said
+    assert "control failed" not in verdict(passed) + headline(passed)
+
+
+def test_a_failed_control_is_said_first_and_marks_every_verdict(failed: ScanResults) -> None:
+    lines = verdict(failed).splitlines()
+    assert lines[0].startswith("- Control baseline_again FAILED: told apart from the baseline, which it is")
+    (said,) = [line for line in lines if line.startswith("- better ")]
+    assert said.endswith("(a control failed: see the first lines)")
+    first, *rest = headline(failed).split("\n\n")
+    assert "FAILED" in first
+    assert sum("a control failed" in one for one in rest) == 1
+
+
+def test_the_report_holds_answers_controls_rungs_and_collapse(failed: ScanResults, tmp_path: Path) -> None:
+    report = write_report(failed, tmp_path, [section() for section in register_report_sections()])
+    text, html = report.read_text(), (tmp_path / "report.html").read_text()
+    for title in ("The question and its controls", "Multipliers at each size", "Normalised learning curves"):
+        assert f"## {title}" in text
+        assert title in html
+    assert "better; a control failed" in text
+    tables = {name: json.loads((tmp_path / "data" / f"{name}.json").read_text()) for name in ("answers", "rungs")}
+    columns = [one["name"] for one in tables["answers"]["columns"]]
+    rows = [dict(zip(columns, row, strict=True)) for row in tables["answers"]["rows"]]
+    assert {row["answer"] for row in rows} == {"better"}
+    assert all(row["control_failed"] for row in rows)
+    assert len(tables["rungs"]["rows"]) == 5 * len(rows)
+    assert (tmp_path / "data" / "controls.csv").exists()
+    assert (tmp_path / "data" / "collapse.csv").exists()
+
+
+def test_a_size_whose_curve_departs_is_minded() -> None:
+    slow = [
+        replace(
+            run,
+            curve=tuple(
+                replace(point, validation_loss_nats=LAW.loss(run.non_embedding_params, max(point.tokens / 10, 1000.0)))
+                for point in run.curve
+            ),
+        )
+        if run.size_index == 2
+        else run
+        for run in runs("gpt2", LAW, 0)
+    ]
+    results = analysed([*slow, *runs("better", LAW, 1)], {"margin": 1.1})
+    assert any("gpt2: the normalised learning curve of size 3" in line for line in reservations(results))
+    clean = analysed([*runs("gpt2", LAW, 0), *runs("better", LAW, 1)], {"margin": 1.1})
+    assert not any("normalised" in line for line in reservations(clean))
+
+
+def test_an_open_answer_says_what_would_settle_it() -> None:
+    noisy = replace(LAW, noise_std=0.012)
+    results = analysed(
+        [*runs("gpt2", noisy, 0), *runs("near", replace(noisy, A=11.75), 1)], {"margin": 1.15, "at": [3.85, 3.6]}
+    )
+    pair = next(one for one in results.comparisons if one.cost_axis is CostAxis.EXACT)
+    assert pair.answer is not None
+    assert pair.answer.answer is Answer.INCONCLUSIVE
+    assert pair.answer.window_nats == (3.85, 3.6)
+    assert "Better by a margin of 1.15? Inconclusive" in verdict(results)
+    assert "would settle it" in verdict(results)
+
+
+def test_the_leaderboard_answers_the_question_and_marks_a_failed_control(
+    passed: ScanResults, failed: ScanResults
+) -> None:
+    for results, cell in ((passed, "| better |"), (failed, "| better (a control failed) |")):
+        table = make_standings(make_entries(results))[0].main
+        row = next(row for row in table.rows if row.name == "better")
+        assert row.answer is not None
+        assert row.answer.answer is Answer.BETTER
+        text = main_table(table, lambda entry: "x")
+        assert "better by 1.10?" in text
+        assert cell in text
+
+
+def test_entries_of_several_questions_answer_none(passed: ScanResults) -> None:
+    one, other = make_entries(passed)
+    asked = other.model_copy(update={"spec": {**other.spec, "question": {"margin": 1.3}}})
+    table = make_standings([one, asked])[0].main
+    assert all(row.answer is None for row in table.rows)
+
+
+def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs")
+    made = records(again=replace(LAW, A=11.0))
+    store_records(store, "asked", made)
+    index = store.scan("asked")
+    roles = [
+        run.model_copy(update={"role": CONTROL if run.contender in QUESTION["controls"] else RESULT})
+        for run in index.runs
+    ]
+    store.save_scan(index.model_copy(update={"runs": tuple(roles), "spec": {**index.spec, "question": QUESTION}}))
+    arguments = ("compare", "gpt2", "better", "--runs", str(store.root))
+    said = " ".join(CliRunner().invoke(cli, arguments, catch_exceptions=False).output.split())
+    assert "Control baseline_again FAILED" in said
+    assert "Better by a margin of 1.10? Better" in said
+    assert "exponent" in said.lower()
+    found = json.loads(CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False).stdout)
+    answers = [pair["answer"]["answer"] for pair in found["comparisons"] if pair["answer"]]
+    assert set(answers) == {"better"}
+    assert [one["passed"] for one in found["controls"]] == [False, True]
+    assert all(len(pair["rungs"]) == 5 for pair in found["comparisons"])
+    over = json.loads(
+        CliRunner().invoke(cli, [*arguments, "--json", "--window", "3.85", "3.6"], catch_exceptions=False).stdout
+    )
+    assert all(pair["answer"] is None for pair in over["comparisons"])
