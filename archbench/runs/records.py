@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from archbench.errors import StoreError
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.consistency import belied_point, near
+from archbench.results.reference_lines import lines_problem
 from archbench.results.runs import CurvePoint, NoiseMeasurement, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile
@@ -43,7 +44,7 @@ _NOT_MEASURED: Mapping[int, float] = MappingProxyType({})
 _NOTHING_TIMED = (Sealed({}, FORMAT, protected=True), _NOT_MEASURED)
 
 _ALWAYS = ("run_id", "state", "reason", "curve", "prefix_audit", "identity", "facts")
-_KEYS = frozenset({*_ALWAYS, "arithmetic", "noise_scale", "other_losses_nats"})
+_KEYS = frozenset({*_ALWAYS, "arithmetic", "noise_scale", "other_losses_nats", "reference_lines"})
 """Keys of a record, beside format and digest."""
 
 _TIMED_OBJECTS = ("hardware", "versions", "plugins")
@@ -75,6 +76,8 @@ class Outcome:
     noise_scale: tuple[NoiseMeasurement, ...] = ()
     arithmetic: Mapping[str, Any] | None = None
     """What computed it (`archbench.results.arithmetic`); None where no step was taken, or nobody noted it."""
+    reference_lines: Mapping[str, float] = field(default_factory=dict)
+    """Losses of n-gram models of its training text, in nats per predicted token; empty where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         # Written where it was asked for; a record without it has the bytes that it always had.
         **({"noise_scale": [asdict(one) for one in outcome.noise_scale]} if outcome.noise_scale else {}),
         **({"other_losses_nats": dict(outcome.other_losses_nats)} if outcome.other_losses_nats else {}),
+        **({"reference_lines": dict(outcome.reference_lines)} if outcome.reference_lines else {}),
     }
     write_sealed(directory.record_file, content)
 
@@ -210,6 +214,7 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
         reason=outcome.reason,
         other_losses_nats=outcome.other_losses_nats,
         noise_scale=outcome.noise_scale,
+        reference_lines=outcome.reference_lines,
         details={
             "identity": stored.written_identity,
             "facts": stored.written_facts,
@@ -248,6 +253,7 @@ def _parse_record(
             other_losses_nats=_other_losses(content.get("other_losses_nats", {})),
             noise_scale=tuple(noise_measurement(one) for one in content.get("noise_scale", [])),
             arithmetic=_arithmetic(content.get("arithmetic")),
+            reference_lines=_reference_lines(content.get("reference_lines", {})),
         )
         if not isinstance(outcome.reason, str | None):
             raise TypeError(f"its reason is {outcome.reason!r}")
@@ -340,6 +346,12 @@ def _other_losses(content: Mapping[str, Any]) -> dict[str, float]:
     for name, value in content.items():
         if type(value) not in (int, float):
             raise TypeError(f"the loss on corpus {name[:12]!r} is {value!r}")
+    return dict(content)
+
+
+def _reference_lines(content: object) -> dict[str, float]:
+    if not isinstance(content, dict) or (problem := lines_problem(content)):
+        raise ValueError(f"its reference lines are {content!r}" if not isinstance(content, dict) else problem)
     return dict(content)
 
 
