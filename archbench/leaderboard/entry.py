@@ -4,9 +4,18 @@ import datetime
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.bounds import (
@@ -37,6 +46,7 @@ from archbench.names import could_be_file_name, file_stem
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.consistency import belied_point
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
+from archbench.results.reference_lines import lines_problem
 from archbench.results.runs import CostAxis, CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_bytes, to_json, write_atomically
 from archbench.runs.sealed import opened, seal
@@ -139,6 +149,23 @@ class EntryRun(_Model):
     curve: EntryCurve
     curve_sha256: str | None = None
     """Of the curve's columns; entries of formats 1 and 2 do not state it."""
+    reference_lines: dict[Word, Loss] = {}
+    """Losses of n-gram models of its training text; of runs that noted none an entry has the bytes that it always had.
+    """
+
+    @field_validator("reference_lines")
+    @classmethod
+    def _are_lines(cls, lines: dict[str, float]) -> dict[str, float]:
+        if problem := lines_problem(lines):
+            raise ValueError(problem)
+        return lines
+
+    @model_serializer(mode="wrap")
+    def _without_unknown_lines(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialise(self)
+        if not self.reference_lines:
+            content.pop("reference_lines", None)
+        return content
 
 
 class EntryFigure(_Model):
@@ -261,6 +288,7 @@ class LeaderboardEntry(_Model):
                 curve=run.curve.points(),
                 prefix_audit=PrefixAudit(**run.prefix_audit.model_dump()) if run.prefix_audit else None,
                 reason=run.reason,
+                reference_lines=run.reference_lines,
                 origin=self.origin,
                 details={ARITHMETIC: run.arithmetic} if run.arithmetic else {"timings": run.hardware},
             )

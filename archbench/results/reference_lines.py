@@ -45,6 +45,17 @@ def is_on_plateau(loss_nats: float, lines: Mapping[str, float]) -> bool | None:
     return None if found is None else loss_nats >= found[1]
 
 
+def mean_lines(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each line over those of `several` that are known; empty where none is, or where they differ in kind.
+
+    Runs that differ in the seed alone have the same lines, unless one of them stopped early.
+    """
+    known = [lines for lines in several if lines]
+    if not known or any(lines.keys() != known[0].keys() for lines in known):
+        return {}
+    return {name: sum(lines[name] for lines in known) / len(known) for name in known[0]}
+
+
 def place_words(loss_nats: float, lines: Mapping[str, float]) -> str:
     """`24 % of the way from pairs to triples`, `past triples`, `unknown`: where a loss stands between its lines."""
     if not lines:
