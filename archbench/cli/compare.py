@@ -8,7 +8,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
-from archbench.cli.outputs.comparisons import CompareOutput
+from archbench.cli.outputs.comparisons import CompareOutput, RunPlace
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
@@ -58,6 +58,7 @@ def compare(
     # Imported now: the analysis is not loaded for `--help`.
     from archbench.analysis.frontier.scan import analyse_scan
     from archbench.contracts.report import ScanResults
+    from archbench.report.reference_lines import places_text
     from archbench.report.verdict import verdict
     from archbench.runs.store import RunStore
 
@@ -73,12 +74,15 @@ def compare(
     places = _places(records, a, b, at_cost, at_loss)
     mind = [words for words in (mixed_arithmetic(records), unequal_choices(records)) if words]
     if as_json:
-        print_json(CompareOutput(scans, list(comparisons), places, mind))
+        runs = [RunPlace.of(run) for run in records if run.usable]
+        print_json(CompareOutput(scans, list(comparisons), places, mind, runs))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {})
     echo(wrapped(verdict(results)))
     for words in mind:
         echo(wrapped(f"- Mind: {words}."))
+    for words in places_text(records):
+        echo(wrapped(f"- {words[0].upper()}{words[1:]}." if words.startswith("reference") else f"- {words}."))
     if comparisons:
         echo("")
         _print_table(comparisons, records)

@@ -124,8 +124,8 @@ class FinishedRuns:
         which = "all" if on == len(self) else f"{on} of the"
         return (
             f"{which} {counted(len(self), cells)} of {self.contender} end on or above the {self.line} line of their "
-            f"text ({highest:.3g} nats), where no more is learnt than {_LEARNT[self.line]}; {_LEAST_BEYOND} beyond it are "
-            "needed"
+            f"text ({highest:.3g} nats), where no more is learnt than {_LEARNT[self.line]}; it takes {_LEAST_BEYOND} "
+            "beyond it"
         )
 
     @property

@@ -193,7 +193,10 @@ def _judged(one: Contender) -> Contender:
             tiers=found.tiers,
             gains=found.gains,
             ladder_note=found.note,
-            warnings=_warnings(one.curves, one.result.points, found.warning),
+            warnings=(
+                *filter(None, [one.result.plateau_note]),
+                *_warnings(one.curves, one.result.points, found.warning),
+            ),
         ),
     )
 
