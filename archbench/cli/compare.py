@@ -8,7 +8,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import json_option, note, print_json, runs_option, table_console, wrapped
-from archbench.cli.outputs.comparisons import CompareOutput
+from archbench.cli.outputs.comparisons import CompareOutput, RunPlace
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
@@ -62,6 +62,7 @@ def compare(
     from archbench.analysis.frontier.scan import analyse_scan
     from archbench.contracts.report import ScanResults
     from archbench.report.question_words import exponent_words
+    from archbench.report.reference_lines import places_text
     from archbench.report.verdict import verdict
     from archbench.runs.store import RunStore
 
@@ -79,12 +80,15 @@ def compare(
     told = mixed_arithmetic(records), unequal_choices(records), unlike_evaluations(records)
     mind = [words for words in told if words]
     if as_json:
-        print_json(CompareOutput(scans, list(comparisons), places, mind, list(controls)))
+        runs = [RunPlace.of(run) for run in records if run.usable]
+        print_json(CompareOutput(scans, list(comparisons), places, mind, list(controls), runs))
         return
     results = ScanResults(f"{b} against {a}", "", a, tuple(records), frontiers, comparisons, {}, {}, controls=controls)
     echo(wrapped(verdict(results)))
     for words in mind:
         echo(wrapped(f"- Mind: {words}."))
+    for words in places_text(records):
+        echo(wrapped(f"- {words[0].upper()}{words[1:]}." if words.startswith("reference") else f"- {words}."))
     if comparisons:
         echo("")
         _print_table(comparisons, records)

@@ -14,6 +14,7 @@ from archbench.cli.status import unprotected_words
 from archbench.cli.terminal import echo
 from archbench.errors import StoreError
 from archbench.results.arithmetic import arithmetic_of
+from archbench.results.reference_lines import end_place, plateau_share, share_words
 from archbench.results.runs import origin_text
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import read_end, read_record
@@ -117,6 +118,9 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
         arithmetic=dict(arithmetic_of(record)),
         plugins={what: dict(origin) for what, origin in record.plugin_origins.items()},
         disk_bytes_by_part={path.name: directory_bytes(path) for path in _parts(directory)},
+        reference_lines=dict(record.reference_lines),
+        place=end_place(record),
+        plateau_share=plateau_share(record.curve, record.reference_lines),
     )
     if as_json:
         print_json(shown)
@@ -128,6 +132,10 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
             name, value = "protected by a digest", "yes" if value else "no: version 0.1.0 wrote it, which had none"
         if name == "arithmetic":
             value = ", ".join(f"{what} {one}" for what, one in value.items()) or "unknown"
+        if name == "reference_lines":
+            value = ", ".join(f"{line} {loss:.4f} nats" for line, loss in value.items()) or "unknown"
+        if name == "plateau_share":
+            value = share_words(value) or "unknown"
         if name == "disk_bytes":
             value = human_bytes(value)
         elif name == "disk_bytes_by_part":

@@ -65,6 +65,7 @@ def _run(record: RunRecord) -> EntryRun:
         unique_tokens=record.unique_tokens,
         state=record.state,
         reason=record.reason,
+        reference_lines=dict(record.reference_lines),
         identity=record.details.get("identity"),
         arithmetic=dict(record.details.get(ARITHMETIC, {})),
         hardware={key: timings[key] for key in ("hardware", "versions") if key in timings},

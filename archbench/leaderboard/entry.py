@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -46,6 +47,7 @@ from archbench.names import could_be_file_name, file_stem
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.consistency import belied_point
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
+from archbench.results.reference_lines import lines_problem
 from archbench.results.runs import CostAxis, CurvePoint, FinalEvaluation, PrefixAudit, RunRecord, RunState
 from archbench.runs.files import read_bytes, to_json, write_atomically
 from archbench.runs.sealed import opened, seal
@@ -190,12 +192,24 @@ class EntryRun(_Model):
     """Of the curve's columns; entries of formats 1 and 2 do not state it."""
     final: EntryFinal | None = None
     """Where the run was evaluated on held-out text at its end; not written where it was not."""
+    reference_lines: dict[Word, Loss] = {}
+    """Losses of n-gram models of its training text; of runs that noted none an entry has the bytes that it always had.
+    """
+
+    @field_validator("reference_lines")
+    @classmethod
+    def _are_lines(cls, lines: dict[str, float]) -> dict[str, float]:
+        if problem := lines_problem(lines):
+            raise ValueError(problem)
+        return lines
 
     @model_serializer(mode="wrap")
-    def _without_absent_final(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = dump(self)
+    def _without_what_is_not_known(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialise(self)
         if self.final is None:
-            del content["final"]
+            content.pop("final", None)
+        if not self.reference_lines:
+            content.pop("reference_lines", None)
         return content
 
     @property
@@ -339,6 +353,7 @@ class LeaderboardEntry(_Model):
                 prefix_audit=PrefixAudit(**run.prefix_audit.model_dump()) if run.prefix_audit else None,
                 reason=run.reason,
                 final=run.final.evaluation() if run.final is not None else None,
+                reference_lines=run.reference_lines,
                 origin=self.origin,
                 details={ARITHMETIC: run.arithmetic} if run.arithmetic else {"timings": run.hardware},
             )

@@ -7,6 +7,7 @@ from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
 from archbench.names import file_stem
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import number
+from archbench.results.reference_lines import place_words
 from archbench.results.runs import CostAxis, size_number
 from archbench.units import human_count
 
@@ -88,7 +89,15 @@ def _runs(entry: LeaderboardEntry) -> str:
         ]
         for run in entry.runs
     ]
+    if any(run.reference_lines for run in entry.runs):
+        header.append("place between n-gram lines")
+        rows = [[*row, _place(run)] for row, run in zip(rows, entry.runs, strict=True)]
     return markdown_table(header, rows, right=(1, 2, 3, 4, 5))
+
+
+def _place(run: EntryRun) -> str:
+    losses = run.curve.validation_loss_nats
+    return place_words(losses[-1], run.reference_lines) if losses else "-"
 
 
 def _final_loss(run: EntryRun) -> str:

@@ -12,7 +12,7 @@ from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.leaderboard.evidence import evidence
 from archbench.leaderboard.standings import Standing
 from archbench.report.charts import loss_chart
-from archbench.report.html.charts import Chart, Line, Span, charts_json
+from archbench.report.html.charts import Chart, Level, Line, Span, charts_json
 from archbench.report.html.page import Page, image_address, render_page
 
 TITLE = "archbench leaderboard"
@@ -81,8 +81,9 @@ def chart_of(content: Mapping[str, Any]) -> Chart:
     """The chart that `chart_content` gave."""
     lines = tuple(Line(**line) for line in content["lines"])
     spans = tuple(Span(**span) for span in content["spans"])
+    levels = tuple(Level(**level) for level in content["levels"])
     lists = {key: tuple(content[key]) for key in ("hidden", "groups")}
-    return Chart(**{**content, **lists, "lines": lines, "spans": spans})
+    return Chart(**{**content, **lists, "lines": lines, "spans": spans, "levels": levels})
 
 
 def _all_charts(charts: Mapping[str, Mapping[str, Any]]) -> dict[str, Chart]:

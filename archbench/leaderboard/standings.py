@@ -104,7 +104,8 @@ class Table:
     reference_cost: float
     """Of the reference's dearest run."""
     reference: str
-    """The baseline where it is among the entries, else the first by name: what the window is taken from."""
+    """What the window is taken from: the baseline where it is among the entries and not on the plateau, else the first
+    such by name."""
     window_nats: tuple[float, float]
     """The losses over which multipliers are averaged, the higher first."""
     protocol: str
@@ -287,7 +288,7 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
     contenders = study_contenders(records, axis, baseline=baseline, options=_WITHOUT_FLOOR)
     if len(contenders) < len({record.contender for record in records if record.usable}):
         return None
-    reference = baseline or min(one.name for one in contenders)
+    reference = _reference(contenders, baseline)
     ranking = rank(contenders, reference, _asked_window(named), kept)
     by_name = {one.name: one for one in contenders}
     rows = [
@@ -323,6 +324,12 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
         rows=tuple(rows),
         contenders=tuple(contenders),
     )
+
+
+def _reference(contenders: Sequence[Contender], baseline: str | None) -> str:
+    """The one that window and multipliers come from: nothing is read over one whose runs end on the plateau."""
+    readable = [one.name for one in contenders if not one.finished.refusal] or [one.name for one in contenders]
+    return baseline if baseline in readable else min(readable)
 
 
 def _asked_window(named: dict[str, LeaderboardEntry]) -> Window | None:

@@ -10,9 +10,10 @@ from archbench.contracts.report import ScanResults
 from archbench.names import file_stem
 from archbench.report.contenders import by_track, contenders_by_axis, contenders_of, drawn_of
 from archbench.report.envelopes import envelope_line, law_line
-from archbench.report.html.charts import Chart, Line, Span
+from archbench.report.html.charts import Chart, Level, Line, Span
 from archbench.report.labels import labels_of
 from archbench.report.plotting import AXIS_LABELS, LOSS_LABEL
+from archbench.report.reference_lines import drawn_lines, line_label
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison
 from archbench.results.runs import CostAxis, size_number
@@ -36,16 +37,18 @@ def charts_of(results: ScanResults) -> dict[str, Chart]:
         mine = tuple(line for name in names for line in lines[name])
         curves = tuple(line for line in mine if line.layer == _CURVES)
         charts[f"overview_{file_stem(track)}"] = Chart(
-            "Loss against cost", axes, loss, mine, hidden=(_CURVES,), groups=names
-        )
+            "Loss against cost", axes, loss, mine, hidden=(_CURVES,), groups=names,
+            levels=_levels([one for one in members if one.name in names]),
+        )  # fmt: skip
         if any(one.curves.has_curves for one in members):
             charts[f"learning_curves_{file_stem(track)}"] = Chart(
-                "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names
-            )
+                "Learning curves", {_TOKENS: "tokens seen", **axes}, loss, curves, groups=names,
+                levels=_levels([one for one in members if one.name in names]),
+            )  # fmt: skip
         for name in names:
             charts[f"frontier_{file_stem(name)}"] = Chart(
                 f"{name}: compute-efficient frontier", axes, loss, tuple(lines[name]), tuple(spans[name]),
-                groups=names,
+                groups=names, levels=_levels([one for one in members if one.name == name]),
             )  # fmt: skip
     return charts | _multipliers(results)
 
@@ -54,7 +57,16 @@ def loss_chart(contenders: Mapping[str, Mapping[CostAxis, Contender]]) -> Chart:
     """Loss against cost of `contenders`: name -> axis -> its frontier on it; the first one's first axis is shown."""
     lines = tuple(line for name, on in contenders.items() for line in contender_lines(name, on))
     axes = {axis.value: AXIS_LABELS[axis] for on in contenders.values() for axis in on}
-    return Chart("Loss against cost", axes, LOSS_LABEL, lines, hidden=(_CURVES,), groups=tuple(contenders))
+    levels = _levels([one for on in contenders.values() for one in on.values()])
+    return Chart(
+        "Loss against cost", axes, LOSS_LABEL, lines, hidden=(_CURVES,), groups=tuple(contenders), levels=levels
+    )
+
+
+def _levels(contenders: Sequence[Contender]) -> tuple[Level, ...]:
+    """The reference lines of the one that saw most tokens."""
+    lines = drawn_lines([curve for one in contenders for curve in one.curves.curves])
+    return tuple(Level(line_label(name, loss), loss) for name, loss in lines.items())
 
 
 def _lines(results: ScanResults, name: str) -> Iterator[Line]:

@@ -62,6 +62,16 @@ _KNOWN: dict[str, tuple[str, str]] = {
     "loss_nats": ("nats per token", "validation loss"),
     "final_loss_nats": ("nats per token", "mean over seeds of the loss at the end"),
     "bits_per_byte": ("bits per byte", "the same loss; empty where not every token is predicted"),
+    "unigram_nats": ("nats per token", "reference line: loss of a model of single tokens of the text that the run saw"),
+    "bigram_nats": ("nats per token", "reference line: of a model of pairs; on or above it a loss is on the plateau"),
+    "trigram_nats": ("nats per token", "reference line: of a model of triples"),
+    "neighbours_nats": (
+        "nats per token",
+        "reference line of masked runs: p(token | left, right); that of their plateau",
+    ),
+    "place": ("", "of the last loss between the reference lines; unknown where none were noted"),
+    "on_plateau": ("", "whether the last loss lies on or above the line of pairs; empty where that is not known"),
+    "plateau_share": ("", "share of its tokens within a tenth of a step about the line of pairs"),
     "in_warmup": ("", "whether the learning rate was still rising; such points enter no fit"),
     "finished": ("", "whether the schedule had ended there"),
     # Sizes, tiers, laws

@@ -13,9 +13,11 @@ from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.labels import OWN, Labels
 from archbench.report.plotting import log_axes, new_figure, placed_figure, plain, style_of, styled
+from archbench.report.reference_lines import draw_reference_lines, drawn_lines
 from archbench.report.size_marks import mark_sizes
 from archbench.report.words import known, number
 from archbench.results.fits import Comparison, FitStatus
+from archbench.results.reference_lines import plateau_line
 from archbench.units import human_count
 
 _MANY = 8
@@ -44,6 +46,7 @@ def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
             markerfacecolor="white",
         )
         _law(axes, one, cost, style.color)
+    draw_reference_lines(axes, [curve for one in contenders for curve in one.curves.curves])
     log_axes(axes, labels.axis_labels[contenders[0].result.cost_axis], labels.loss_label)
     axes.set_title("Loss against compute: lower envelope of each size scan")
     axes.legend(title="envelope (line), runs' ends (marker), law and 95 % band (thin)", title_fontsize=8)
@@ -64,6 +67,7 @@ def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
     _tiers(axes, one)
     if dominated:
         axes.plot([], [], "x", color="0.4", linestyle=(0, (2, 2)), linewidth=0.9, label="dominated size")
+    draw_reference_lines(axes, curves)
     log_axes(axes, labels.axis_labels[one.result.cost_axis], labels.loss_label)
     axes.minorticks_off()
     axes.set_title(f"{plain(one.name)}: compute-efficient frontier")
@@ -172,6 +176,8 @@ def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Fi
     rows = -(-len(contenders) // columns)
     figure, panels = placed_figure(2.3 + 2.3 * columns, 2.8 * rows, rows, columns)
     losses = [loss for one in contenders for curve in one.curves.curves for loss in curve.loss_nats]
+    plateaus = [plateau_line(drawn_lines(one.curves.curves)) for one in contenders]
+    losses += [line[1] for line in plateaus if line is not None]
     for panel, one in zip(panels, contenders, strict=False):
         curves = one.curves.curves
         for number_, curve in enumerate(curves):
@@ -179,6 +185,7 @@ def learning_curves(contenders: Sequence[Contender], labels: Labels = OWN) -> Fi
             label = f"N {human_count(curve.non_embedding_params)}" if len(curves) <= _MANY else None
             marker = "." if len(curve.tokens) == 1 else ""
             panel.plot(curve.tokens, curve.loss_nats, marker=marker, color=str(grey), linewidth=1.1, label=label)
+        draw_reference_lines(panel, curves)
         log_axes(panel, "tokens seen", labels.loss_label)
         panel.minorticks_off()
         panel.set_ylim(min(losses) * 0.97, max(losses) * 1.03)

@@ -6,6 +6,7 @@ from typing import Any
 
 from archbench.data.corpus import Corpus
 from archbench.report.plotting import markdown_table
+from archbench.results.reference_lines import end_place
 from archbench.results.runs import RunRecord
 from archbench.spec.identity import RunPlan
 from archbench.spec.yaml_writer import to_yaml
@@ -89,6 +90,7 @@ def _results(record: RunRecord) -> str:
     rows = [
         ["validation loss", f"{loss:.4f} nats per predicted token"],
         *([["bits per byte", f"{bits:.4f}"]] if bits is not None else []),
+        *([["beside n-gram models of its text", end_place(record)]] if record.reference_lines else []),
         ["steps", f"{last.step:,}"],
         ["tokens seen", f"{last.tokens:,}"],
         ["training compute", f"{last.exact_flops:.4g} FLOPs executed, {last.kaplan_flops:.4g} by 6ND"],

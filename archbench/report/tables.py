@@ -7,6 +7,7 @@ from archbench.contracts.report import Cell, DataTable, ScanResults
 from archbench.report.columns import data_table
 from archbench.results.controls import Collapse, failed_controls
 from archbench.results.fits import FitResult, FrontierResult, Interval, SizeGain
+from archbench.results.reference_lines import end_place, is_on_plateau, plateau_share
 from archbench.results.runs import RunRecord, size_number
 
 _CURVE_COLUMNS = (
@@ -52,7 +53,7 @@ def sizes_table(results: ScanResults) -> DataTable:
     header = (
         "contender", "cost_axis", "size_index", "non_embedding_params", "lead_from_cost", "lead_to_cost", "dominated",
         "reason", "tier", "tier_p_value", "gain_outcome", "gain_over_size", "gain_nats", "gain_at_least_nats",
-        "gain_at_most_nats", "expected_gain_nats", "gain_p_value", "seeds_to_settle", "seeds_at_every_size",
+        "gain_at_most_nats", "expected_gain_nats", "gain_p_value", "seeds_to_settle", "seeds_at_every_size", "status",
     )  # fmt: skip
     rows = [row for frontier in results.frontiers for row in _size_rows(frontier)]
     return data_table("sizes", "One size of one contender on one cost axis.", header, rows)
@@ -65,7 +66,7 @@ def _size_rows(frontier: FrontierResult) -> list[tuple[Cell, ...]]:
         (
             frontier.contender, frontier.cost_axis.value, size.size_index, size.non_embedding_params,
             size.lead_from_cost, size.lead_to_cost, size.dominated, size.reason or None, tiers.get(size.size_index),
-            *_gain_cells(gains.get(size.size_index)),
+            *_gain_cells(gains.get(size.size_index)), size.status.value,
         )
         for size in frontier.sizes
     ]  # fmt: skip
@@ -228,7 +229,8 @@ def runs_table(records: Sequence[RunRecord]) -> DataTable:
         "study", "role", "labels", "contender", "track", "size", "size_index", "non_embedding_params",
         "embedding_params", "seed", "batch_tokens", "unique_tokens", "planned_tokens", "run_id", "state", "reason",
         "steps", "tokens", "exact_flops", "device_seconds", "processor_seconds", "final_loss_nats", "bits_per_byte",
-        "evaluated_documents",
+        "evaluated_documents", "unigram_nats", "bigram_nats", "trigram_nats", "neighbours_nats", "place",
+        "on_plateau", "plateau_share",
     )  # fmt: skip
     rows = []
     for run in records:
@@ -243,10 +245,17 @@ def runs_table(records: Sequence[RunRecord]) -> DataTable:
             (
                 run.study, run.role, labels_text(run), run.contender, run.track, size_number(run.size_index),
                 run.size_index, run.non_embedding_params, run.embedding_params, run.seed, run.batch_tokens,
-                run.unique_tokens, run.planned_tokens, run.run_id, run.state.value, run.reason, *end,
+                run.unique_tokens, run.planned_tokens, run.run_id, run.state.value, run.reason, *end, *_line_cells(run),
             )
         )  # fmt: skip
     return data_table("runs", "One planned run, usable or not.", header, rows)
+
+
+def _line_cells(run: RunRecord) -> tuple[Cell, ...]:
+    """The lines of a run, its last loss' place between them, and what of its tokens it spent on the plateau."""
+    lines = [run.reference_lines.get(name) for name in ("unigram", "bigram", "trigram", "neighbours")]
+    on = is_on_plateau(run.curve[-1].validation_loss_nats, run.reference_lines) if run.curve else None
+    return (*lines, end_place(run), on, plateau_share(run.curve, run.reference_lines))
 
 
 def labels_text(run: RunRecord) -> str:

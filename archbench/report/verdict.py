@@ -115,7 +115,7 @@ def _tier_words(frontier: FrontierResult) -> str:
     if frontier.tiered:
         words = f"tiered (sizes {tiers_text(frontier)})"
     elif not frontier.gains:
-        words = "not one of a ladder of sizes"
+        words = "not one of a ladder of sizes" if not frontier.plateau_note else "on the plateau: no tier is read"
     elif unresolved_gains(frontier):
         unresolved = unresolved_gains(frontier)
         are = "are" if len(unresolved) > 1 else "is"

@@ -24,6 +24,8 @@ class FitStatus(StrEnum):
     """The figure would rest on losses or costs beyond the runs."""
     HANGS_ON_ONE_RUN = "hangs_on_one_run"
     """Without one of the runs the figure lies outside its own interval."""
+    ON_PLATEAU = "on_plateau"
+    """The losses lie on or above the line of pairs: no more is learnt there than which token follows which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class SizeLeadership:
     """Whether at each of its points a smaller size was better for less, by more than the noise."""
     reason: str
     """Why it is dominated, in words; empty otherwise."""
+    status: FitStatus = FitStatus.OK
+    """`on_plateau` where its finished runs end there; `ok` otherwise, and where their lines are not known."""
 
 
 class GainOutcome(StrEnum):
@@ -170,6 +174,8 @@ class FrontierResult:
     """Each size of the ladder but the smallest; empty where the sizes are no ladder."""
     ladder_note: str = ""
     """Why its sizes, or some of them, are no ladder, or what stands in for unknown noise; empty otherwise."""
+    plateau_note: str = ""
+    """Which of its sizes end on the plateau, and what is not read for it; empty where none does, or nobody knows."""
 
     @property
     def tiered(self) -> bool:

@@ -230,6 +230,9 @@ class RunRecord:
     """What else its study tells its runs apart by."""
     other_losses_nats: Mapping[str, float] = field(default_factory=dict)
     """Hash of another corpus -> validation loss on it at the end of the run, in nats per predicted token."""
+    reference_lines: Mapping[str, float] = field(default_factory=dict)
+    """Name of an n-gram model of the training text -> its loss on what the run's evaluation predicts, in nats per
+    predicted token (`archbench.results.reference_lines`); empty where that is not known."""
     origin: str = "archbench"
     """`archbench` for its own runs, the source's name for imported ones."""
     details: Mapping[str, Any] = field(default_factory=dict)

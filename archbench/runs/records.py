@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from archbench.errors import StoreError
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.consistency import belied_point, near
+from archbench.results.reference_lines import lines_problem
 from archbench.results.runs import CurvePoint, FinalEvaluation, NoiseMeasurement, PrefixAudit, RunRecord, RunState
 from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile
@@ -46,7 +47,7 @@ _NOT_MEASURED: Measured = MappingProxyType({})
 _NOTHING_TIMED = (Sealed({}, FORMAT, protected=True), _NOT_MEASURED)
 
 _ALWAYS = ("run_id", "state", "reason", "curve", "prefix_audit", "identity", "facts")
-_KEYS = frozenset({*_ALWAYS, "arithmetic", "final", "noise_scale", "other_losses_nats"})
+_KEYS = frozenset({*_ALWAYS, "arithmetic", "final", "noise_scale", "other_losses_nats", "reference_lines"})
 """Keys of a record, beside format and digest."""
 
 _TIMED_OBJECTS = ("hardware", "versions", "plugins")
@@ -81,6 +82,8 @@ class Outcome:
     """On all held-out text, where that was asked for."""
     arithmetic: Mapping[str, Any] | None = None
     """What computed it (`archbench.results.arithmetic`); None where no step was taken, or nobody noted it."""
+    reference_lines: Mapping[str, float] = field(default_factory=dict)
+    """Losses of n-gram models of its training text, in nats per predicted token; empty where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ def write_record(directory: RunDirectory, plan: RunPlan, outcome: Outcome) -> No
         **({"noise_scale": [asdict(one) for one in outcome.noise_scale]} if outcome.noise_scale else {}),
         **({"other_losses_nats": dict(outcome.other_losses_nats)} if outcome.other_losses_nats else {}),
         **({} if outcome.final is None else {"final": _final_content(outcome.final)}),
+        **({"reference_lines": dict(outcome.reference_lines)} if outcome.reference_lines else {}),
     }
     write_sealed(directory.record_file, content)
 
@@ -224,6 +228,7 @@ def _join(stored: _Stored, contender: str, size_index: int, details: Mapping[str
         other_losses_nats=outcome.other_losses_nats,
         noise_scale=outcome.noise_scale,
         final=outcome.final,
+        reference_lines=outcome.reference_lines,
         details={
             "identity": stored.written_identity,
             "facts": stored.written_facts,
@@ -261,6 +266,7 @@ def _parse_record(directory: RunDirectory, seconds: Measured = _NOT_MEASURED, *,
             noise_scale=tuple(noise_measurement(one) for one in content.get("noise_scale", [])),
             final=_final_evaluation(content["final"]) if "final" in content else None,
             arithmetic=_arithmetic(content.get("arithmetic")),
+            reference_lines=_reference_lines(content.get("reference_lines", {})),
         )
         if not isinstance(outcome.reason, str | None):
             raise TypeError(f"its reason is {outcome.reason!r}")
@@ -378,6 +384,12 @@ def _final_evaluation(content: Mapping[str, Any]) -> FinalEvaluation:
     if not near(final.loss_nats, content["loss_nats"]):
         raise ValueError(f"the final loss is {content['loss_nats']:g} nats, its groups give {final.loss_nats:g}")
     return final
+
+
+def _reference_lines(content: object) -> dict[str, float]:
+    if not isinstance(content, dict) or (problem := lines_problem(content)):
+        raise ValueError(f"its reference lines are {content!r}" if not isinstance(content, dict) else problem)
+    return dict(content)
 
 
 def _read_timings(path: Path) -> tuple[Sealed, Measured]:

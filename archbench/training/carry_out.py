@@ -25,7 +25,7 @@ from archbench.runs.records import Outcome, read_outcome, write_record, write_ti
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly, assemble, components_of
-from archbench.training.loop import Interrupted, Report, Upkeep, train
+from archbench.training.loop import UNREMARKABLE_SECONDS, Interrupted, Report, Upkeep, train
 from archbench.training.measurement import arithmetic, hardware, peak_memory_bytes, reset_peak_memory, versions
 from archbench.training.memory import (
     MicroBatch,
@@ -40,6 +40,7 @@ from archbench.training.memory import (
 )
 from archbench.training.progress import Progress, commit, resume
 from archbench.training.ranks import ALONE, Ranks
+from archbench.training.reference_lines import lines_of, longest_seconds
 from archbench.training.weights import keep_weights
 
 log = logging.getLogger(__name__)
@@ -262,13 +263,20 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
             lease.check()
             keep_weights(directory, plan.identity.run_id, weights, lease.held)
         components = components_of(plan.identity, attempt.registry)
+        lines: dict[str, float] = {}
+        lines_seconds = 0.0
+        if outcome.state is RunState.DONE:
+            if (seconds := longest_seconds(assembly, progress)) > UNREMARKABLE_SECONDS:
+                upkeep.alive(assembly, progress, seconds)
+            lines, lines_seconds = lines_of(assembly, progress)
         measured = _measured(plan, cut, assembly, progress) | {
             "plugins": {role: component.origin() for role, component in components.items()},
             "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
+            "reference_lines_seconds": round(lines_seconds, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),
         }
-        outcome = replace(outcome, arithmetic=arithmetic(assembly.device, plan.execution))
+        outcome = replace(outcome, arithmetic=arithmetic(assembly.device, plan.execution), reference_lines=lines)
         with lease.held():
             write_timings(directory, outcome.curve, measured)
             write_record(directory, plan, outcome)

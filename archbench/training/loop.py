@@ -39,7 +39,7 @@ _STORED_BYTES_PER_PARAM = 16
 _SLOWEST_BYTES_PER_S = 10e6
 """Of a disk that is slow and not broken."""
 
-_UNREMARKABLE_SECONDS = 10.0
+UNREMARKABLE_SECONDS = 10.0
 """A pause that nobody needs to know of before."""
 
 DIVERGED_MARGIN_NATS = 1.0
@@ -107,7 +107,7 @@ class Upkeep:
         """Called before tensors are stored: a slow disk does not hang."""
         num_params = assembly.plan.facts.non_embedding_params + assembly.plan.facts.embedding_params
         seconds = _STORED_BYTES_PER_PARAM * num_params / _SLOWEST_BYTES_PER_S
-        if seconds > _UNREMARKABLE_SECONDS:
+        if seconds > UNREMARKABLE_SECONDS:
             self.alive(assembly, progress, seconds)
 
     def after_step(self, assembly: Assembly, progress: Progress, clock: Stopwatch) -> str | None:

@@ -19,12 +19,16 @@ def compare_at_cost(baseline: Contender, contender: Contender, cost: float) -> C
     reading = read_pair(baseline, contender)
     log_cost = float(np.log(cost))
     axis = baseline.result.cost_axis
+    if refusal := reading.refusal(0, 1):
+        return ComparisonAt(axis, cost, None, None, None, False, FitStatus.ON_PLATEAU, refusal)
     reason = _beyond(reading, log_cost)
     refused = _refusal(reading, log_cost, reason)
     log_loss = float(reading.frontiers[0].log_loss_at(np.array([log_cost]))[0, 0])
     if refused or not np.isfinite(log_loss):
         why = refused or f"{baseline.name} has no run as cheap as that"
         return ComparisonAt(axis, cost, None, None, None, bool(reason), FitStatus.EXTRAPOLATED, why)
+    if on := _on_plateau(reading, log_loss):
+        return ComparisonAt(axis, cost, float(np.exp(log_loss)), None, None, False, FitStatus.ON_PLATEAU, on)
     point = multiplier_point(reading, log_loss)
     gap, beyond = loss_gap(reading, log_cost)
     if not 0.0 < point.multiplier.value < np.inf:
@@ -41,6 +45,8 @@ def compare_at_loss(baseline: Contender, contender: Contender, loss_nats: float)
     """Multiplier at `loss_nats`; refused where a side needs more than ten times its runs, or never gets there."""
     reading = read_pair(baseline, contender)
     axis, log_loss = baseline.result.cost_axis, float(np.log(loss_nats))
+    if on := reading.refusal(0, 1) or _on_plateau(reading, log_loss):
+        return ComparisonAt(axis, None, loss_nats, None, None, False, FitStatus.ON_PLATEAU, on)
     costs = [float(frontier.log_cost_at(np.array([log_loss]))[0, 0]) for frontier in reading.frontiers]
     for side, log_cost in enumerate(costs):
         if not np.isfinite(log_cost):
@@ -57,6 +63,14 @@ def compare_at_loss(baseline: Contender, contender: Contender, loss_nats: float)
 
 
 _REACH = float(np.log(CROSSOVER_REACH))
+
+
+def _on_plateau(reading: Reading, log_loss: float) -> str:
+    """That a loss lies on or above the line of pairs; empty where it does not, or nobody knows."""
+    ceiling = reading.ceiling(0, 1)
+    if log_loss < ceiling:
+        return ""
+    return f"{float(np.exp(log_loss)):.4g} nats lie on or above the line of pairs, {float(np.exp(ceiling)):.4g} nats"
 
 
 def _beyond(reading: Reading, log_cost: float) -> str:

@@ -138,7 +138,7 @@ def compare(
     pair = compare_by(reading, baseline, contender, window=window)
     if not pair.comparable_loss:
         return pair
-    crossover, note = _crossover(reading)
+    crossover, note = (None, "on the plateau") if reading.refusal(0, 1) else _crossover(reading)
     rungs, trend = rung_multipliers(reading, contender.finished, np.random.default_rng((seed, 1)))
     return replace(
         pair,
@@ -194,15 +194,18 @@ def _reading(
 def _exponents(baseline: Contender, contender: Contender, reading: Reading) -> Comparison:
     comparable = baseline.track == contender.track
     notes = [reading.why] if reading.why else []
+    notes += [f"{one.name}: {one.result.plateau_note}" for one in (baseline, contender) if one.result.plateau_note]
+    refusal = reading.refusal(0, 1)
     if not comparable:
         notes.append(f"losses of the tracks {baseline.track} and {contender.track} do not compare, exponents do")
     difference, within = None, None
-    if reading.exponents is not None:
+    if reading.exponents is not None and not refusal:
         both = reading.exponents
         samples = both[:, 1] - both[:, 0]
         difference = spread_interval(float(samples[0]), samples[1:], reading.freedom)
         within = bool(abs(difference.value) <= MARGIN * np.abs(both[0]).max())
     status = FitStatus.OK if difference is not None or comparable else FitStatus.TOO_FEW_SIZES
+    status = FitStatus.ON_PLATEAU if refusal else status
     return Comparison(
         baseline=baseline.name,
         contender=contender.name,

@@ -98,9 +98,10 @@ class _Way:
         return _Way(contenders, reading, {name: place for place, name in enumerate(names)})
 
     def ends(self) -> tuple[float, float]:
-        """ln L of the highest and the lowest loss that all reach."""
+        """ln L of the highest and the lowest loss that all reach, below the line of pairs."""
         reached = [self.reading.reached(place)[0] for place in self.places.values()]
-        return min(float(one[0]) for one in reached), max(float(one[1]) for one in reached)
+        high = min(self.reading.ceiling(*self.places.values()), *(float(one[0]) for one in reached))
+        return high, max(float(one[1]) for one in reached)
 
 
 def _common_window(ways: Sequence[_Way]) -> Window | None:
@@ -119,6 +120,8 @@ def _alpha(step: _Step, way: _Way | None, axis: CostAxis, missing: "_Missing") -
     if way.reading.exponents is None:
         return _unread(step, Figure.ALPHA, axis, FitStatus.TOO_FEW_SIZES, way.reading.why)
     before, after = (way.places[name] for name in step[1:])
+    if refusal := way.reading.refusal(before, after):
+        return _unread(step, Figure.ALPHA, axis, FitStatus.ON_PLATEAU, refusal)
     samples = way.reading.exponents[:, after] - way.reading.exponents[:, before]
     found = spread_interval(float(samples[0]), samples[1:], way.reading.freedom)
     return _read(step, Figure.ALPHA, axis, (found, p_value_of(found, way.reading.freedom), way.reading.why))
@@ -127,7 +130,11 @@ def _alpha(step: _Step, way: _Way | None, axis: CostAxis, missing: "_Missing") -
 def _multiplier(
     step: _Step, way: _Way | None, axis: CostAxis, window: Window | None, missing: "_Missing"
 ) -> StepEffect:
-    if way is None or window is None or any(name not in way.places for name in step[1:]):
+    if way is None or any(name not in way.places for name in step[1:]):
+        return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, missing(step))
+    if refusal := way.reading.refusal(*(way.places[name] for name in step[1:])):
+        return _unread(step, Figure.MULTIPLIER, axis, FitStatus.ON_PLATEAU, refusal)
+    if window is None:
         return _unread(step, Figure.MULTIPLIER, axis, FitStatus.INVALID_DATA, missing(step))
     before, after = step[1:]
     tracks = [way.contenders[name].track for name in (before, after)]

@@ -43,6 +43,12 @@ def asked_window(spec: Mapping[str, Any]) -> Window | None:
     return Window(float(place[0]), float(place[1])) if isinstance(place, Sequence) else None
 
 
+def below_plateau(window: Window, ceiling: float) -> Window | None:
+    """What of `window` lies below the line of pairs, whose ln is `ceiling`; None where nothing does."""
+    high = min(window.high_nats, float(np.exp(ceiling)))
+    return Window(high, window.low_nats) if high > window.low_nats else None
+
+
 def log_multipliers(reading: Reading, log_losses: Floats, baseline: int = 0, contender: int = 1) -> Floats:
     """ln m at each log loss, [1 + R, M]: the data first."""
     with np.errstate(invalid="ignore"):
@@ -52,9 +58,13 @@ def log_multipliers(reading: Reading, log_losses: Floats, baseline: int = 0, con
 
 
 def common_range(reading: Reading, baseline: int = 0, contender: int = 1) -> tuple[float, float] | None:
-    """ln L of the highest and lowest loss that both reach within the costs of their runs; None where there is none."""
+    """ln L of the highest and lowest loss that both reach within the costs of their runs, below the line of pairs.
+
+    None where there is none.
+    """
     ends = [reading.reached(side)[0] for side in (baseline, contender)]
     high, low = min(float(end[0]) for end in ends), max(float(end[1]) for end in ends)
+    high = min(high, reading.ceiling(baseline, contender))
     return (high, low) if high > low + _FLAT else None
 
 
@@ -104,24 +114,23 @@ def headline_multiplier(
 ) -> HeadlineMultiplier:
     """The geometric mean of m over `window`, else over the middle half of the losses that both reach.
 
-    Its status refuses it where there is no such loss, where more than 5 % of the resamples leave a side's data, where
-    one cell carries it (without that cell it lies outside its interval), or where its interval says nothing.
+    What of a window lies above the line of pairs is cut off. Its status refuses it on the plateau, where there is no
+    such loss, where more than 5 % of the resamples leave a side's data, where one cell carries it (without that cell it
+    lies outside its interval), or where its interval says nothing.
     """
-    chosen = window or middle_half(reading, baseline, contender)
     form = reading.form.value
-    if chosen is None:
-        return HeadlineMultiplier(
-            None,
-            None,
-            None,
-            (),
-            None,
-            None,
-            FitStatus.NO_COMMON_RANGE,
-            _nothing_in_common(reading, baseline, contender),
-            form,
-            reading.why,
+    if refusal := reading.refusal(baseline, contender):
+        return _no_headline(reading, FitStatus.ON_PLATEAU, refusal)
+    ceiling = reading.ceiling(baseline, contender)
+    if window is not None and below_plateau(window, ceiling) is None:
+        return _no_headline(
+            reading,
+            FitStatus.ON_PLATEAU,
+            f"the losses of the window lie on or above the line of pairs ({np.exp(ceiling):.3g} nats)",
         )
+    chosen = below_plateau(window, ceiling) if window is not None else middle_half(reading, baseline, contender)
+    if chosen is None:
+        return _no_headline(reading, FitStatus.NO_COMMON_RANGE, _nothing_in_common(reading, baseline, contender))
     grid = chosen.logs(_WINDOW_POINTS)
     logs = log_multipliers(reading, grid, baseline, contender)
     mean = logs.mean(axis=1)
@@ -144,6 +153,10 @@ def headline_multiplier(
         form=form,
         why=reading.why,
     )
+
+
+def _no_headline(reading: Reading, status: FitStatus, reason: str) -> HeadlineMultiplier:
+    return HeadlineMultiplier(None, None, None, (), None, None, status, reason, reading.form.value, reading.why)
 
 
 def _places(reading: Reading, window: Window, baseline: int, contender: int) -> list[float]:
@@ -209,7 +222,7 @@ def multiplier_point(reading: Reading, log_loss: float, baseline: int = 0, conte
 
 def multiplier_curve(reading: Reading, baseline: int = 0, contender: int = 1) -> tuple[MultiplierPoint, ...]:
     """m over the losses that both reach, from high to low."""
-    both = common_range(reading, baseline, contender)
+    both = None if reading.refusal(baseline, contender) else common_range(reading, baseline, contender)
     if both is None:
         return ()
     return tuple(

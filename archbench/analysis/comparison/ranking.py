@@ -2,7 +2,8 @@
 
 Every pair is read as a comparison reads it, over one window of losses for the whole table, and Holm's correction runs
 over all pairs. A place is one plus the number of those that are significantly better: overlapping intervals are no
-test. A contender whose multiplier cannot be read over that window is listed without a place.
+test. A contender whose multiplier cannot be read over that window is listed without a place, and so is one whose runs
+end on the plateau.
 
 Legend: C cost, L loss (nats).
 """
@@ -13,7 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.comparison.compare import Contender, read_pair
-from archbench.analysis.comparison.multiplier import Window, headline_multiplier, mean_log_multiplier
+from archbench.analysis.comparison.multiplier import (
+    Window,
+    below_plateau,
+    headline_multiplier,
+    mean_log_multiplier,
+)
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.tiers import holm
@@ -57,8 +63,13 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
     """
     by_name = {one.name: one for one in contenders}
     base = by_name[reference]
+    multipliers: dict[str, HeadlineMultiplier] = {}
+    unranked = {
+        one.name: f"{FitStatus.ON_PLATEAU.value}: {one.finished.refusal}" for one in contenders if one.finished.refusal
+    }
     chosen = window or table_window(base)
-    multipliers, unranked = {}, {}
+    ceilings = [one.finished.ceiling for one in contenders if one.name not in unranked]
+    chosen = below_plateau(chosen, min(ceilings, default=float("inf"))) or chosen
     for name, one in by_name.items():
         if name == reference:
             continue

@@ -213,7 +213,9 @@ def _by_learning_curves(pair: _Pair) -> Reading | str:
         return "there are no points in mid-schedule"
     spans = [(float(np.log(one.result.points[0].cost)), float(np.log(one.result.points[-1].cost))) for one in pair]
     reading = learning_reading([one.name for one in pair], laws, spans)
-    return reading or "the law of learning curves may not be read"
+    if reading is None:
+        return "the law of learning curves may not be read"
+    return reading.below_plateau([one.finished for one in pair])
 
 
 def _rows(

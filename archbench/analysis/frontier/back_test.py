@@ -52,8 +52,10 @@ def back_test_frontier(
 ) -> tuple[FrontierBacktestRow, ...]:
     """Windows of rising cost, by a law with each of `floors` in turn; empty below 4 runs on the frontier.
 
-    A window that no law can be read from gives a row with its status and no prediction.
+    A window that no law can be read from gives a row with its status and no prediction. Empty on the plateau.
     """
+    if one.finished.refusal:
+        return ()
     targets, _ = one.finished.on_frontier()
     numbers = range(max(MIN_RUNS, len(targets) - MAX_WINDOWS), len(targets))
     rows = [

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from archbench.results.reference_lines import is_on_plateau, mean_lines
 from archbench.results.runs import CostAxis, CurvePoint, RunRecord
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,8 @@ class MeanCurve:
     """[runs]: each seed's loss as a finished run, else at its last point."""
     seeds: tuple[int, ...] = ()
     """[runs]."""
+    reference_lines: Mapping[str, float] = field(default_factory=dict)
+    """The lines of its runs (`archbench.results.reference_lines`), their mean; empty where none is known."""
 
     @property
     def num_runs(self) -> int:
@@ -53,6 +56,11 @@ class MeanCurve:
     def final_loss_nats(self) -> float:
         """The mean over seeds of the loss at the end."""
         return float(self.final_losses_nats.mean())
+
+    @property
+    def on_plateau(self) -> bool:
+        """Whether it ends on the plateau; not where its lines are not known."""
+        return is_on_plateau(self.final_loss_nats, self.reference_lines) is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,7 @@ def _mean_over_seeds(
         finished=np.array([all(points[step].finished for _, points in kept) for step in common])[ranked],
         final_losses_nats=scales * [points[max(points)].validation_loss_nats for _, points in kept],
         seeds=tuple(run.seed for run, _ in kept),
+        reference_lines=mean_lines([run.reference_lines for run, _ in kept]),
     )
 
 

@@ -4,19 +4,26 @@ Legend: n cells, m runs, N parameters without embeddings, D tokens, C cost, L lo
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archbench.analysis.frontier.curves import CurveSet, Floats
+from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
+from archbench.results.reference_lines import plateau_line
 from archbench.results.runs import CostAxis, size_number
+from archbench.units import counted
 
 Ints = NDArray[np.intp]
 
 _SAME_COST = 0.1
 """Costs within 10 % of each other are one budget."""
+_LEAST_BEYOND = 2
+"""Cells beyond the plateau from which on others are left out: between two points a frontier goes on."""
+_LEARNT = {"bigram": "which token follows which", "neighbours": "which tokens stand beside which"}
 _FAILS_BY = 3.0
 """Standard deviations of run-to-run noise by which a size must lie above a cheaper one to count as failed."""
 
@@ -39,13 +46,23 @@ class FinishedRuns:
     """[n] arrays of ln L of each seed."""
     seeds: tuple[tuple[int, ...], ...]
     """[n]: which seeds these are."""
+    log_line: Floats | None = None
+    """[n]: ln of the line of pairs of the text that each saw; infinite where it is not known. None where none is."""
+    line: str = ""
+    """Name of that line: `bigram`, or `neighbours` of a masked objective."""
+    aside: tuple[int, ...] = ()
+    """Sizes of the cells that were left out because they lie on the plateau; those of `of` alone."""
 
     @staticmethod
     def of(curves: CurveSet) -> "FinishedRuns":
-        """The ends of `curves`; of a contender without any finished curve all ends, since nothing else is known."""
+        """The ends of `curves`; of a contender without any finished curve all ends, since nothing else is known.
+
+        Cells on the plateau are left out, unless fewer than two lie beyond it: then all are kept, and `refusal` says
+        that nothing may be read from them.
+        """
         finished = [curve for curve in curves.curves if curve.finished[-1]] or list(curves.curves)
         ranked = sorted(finished, key=lambda curve: (float(curve.cost[-1]), curve.size_index))
-        return FinishedRuns(
+        found = FinishedRuns(
             contender=curves.contender,
             axis=curves.axis,
             size_index=np.array([curve.size_index for curve in ranked], dtype=np.intp),
@@ -54,7 +71,12 @@ class FinishedRuns:
             log_cost=np.log([float(curve.cost[-1]) for curve in ranked]),
             losses=tuple(np.log(curve.final_losses_nats) for curve in ranked),
             seeds=tuple(curve.seeds for curve in ranked),
+            **_lines_of(ranked),
         )
+        beyond = ~found.on_plateau
+        if beyond.all() or beyond.sum() < _LEAST_BEYOND:
+            return found
+        return replace(found.take(beyond), aside=tuple(int(size) for size in np.unique(found.size_index[~beyond])))
 
     def __len__(self) -> int:
         """Number of cells."""
@@ -76,7 +98,35 @@ class FinishedRuns:
         digest = hashlib.sha256(repr((self.contender, self.seeds)).encode())
         for part in (self.size_index, self.log_params, self.log_tokens, self.log_cost, *self.losses):
             digest.update(part.tobytes())
+        if self.log_line is not None:
+            digest.update(repr((self.line, self.aside)).encode() + self.log_line.tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def on_plateau(self) -> NDArray[np.bool_]:
+        """[n]: whether the mean loss of each cell lies on or above its line; not where that is not known."""
+        if self.log_line is None:
+            return np.zeros(len(self), dtype=bool)
+        return np.array([np.log(np.exp(one).mean()) for one in self.losses]) >= self.log_line
+
+    @property
+    def ceiling(self) -> float:
+        """ln of the highest loss that may be read: the line of the cell that saw least; infinite where not known."""
+        return float("inf") if self.log_line is None else float(self.log_line.max())
+
+    @property
+    def refusal(self) -> str:
+        """Why no multiplier and no law may be read from these cells, in a sentence; empty where they may."""
+        if not (on := int(self.on_plateau.sum())):
+            return ""
+        cells = "size" if self.num_sizes == len(self) else "cell"
+        highest = float(np.exp(self.ceiling))
+        which = "all" if on == len(self) else f"{on} of the"
+        return (
+            f"{which} {counted(len(self), cells)} of {self.contender} end on or above the {self.line} line of their "
+            f"text ({highest:.3g} nats), where no more is learnt than {_LEARNT[self.line]}; it takes {_LEAST_BEYOND} "
+            "beyond it"
+        )
 
     @property
     def num_sizes(self) -> int:
@@ -112,6 +162,9 @@ class FinishedRuns:
             self.log_cost[chosen],
             tuple(self.losses[cell] for cell in chosen),
             tuple(self.seeds[cell] for cell in chosen),
+            None if self.log_line is None else self.log_line[chosen],
+            self.line,
+            self.aside,
         )
 
     def on_frontier(self) -> "tuple[FinishedRuns, str]":
@@ -161,6 +214,15 @@ class FinishedRuns:
 
     def _falls(self, before: int, after: int) -> bool:
         return bool(self.log_loss[after] < self.log_loss[before])
+
+
+def _lines_of(curves: Sequence[MeanCurve]) -> dict[str, Any]:
+    """`log_line` and `line` of cells that are the ends of `curves`."""
+    found = [plateau_line(curve.reference_lines) for curve in curves]
+    known = [one for one in found if one is not None]
+    if not known:
+        return {}
+    return {"log_line": np.array([np.inf if one is None else np.log(one[1]) for one in found]), "line": known[0][0]}
 
 
 @dataclass(frozen=True, slots=True)

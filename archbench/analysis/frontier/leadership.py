@@ -6,8 +6,9 @@ from scipy.special import stdtrit
 from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.envelope import led_intervals, lower_envelope
 from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.plateau import ends_on_plateau
 from archbench.analysis.frontier.resamples import Frontiers
-from archbench.results.fits import SizeLeadership
+from archbench.results.fits import FitStatus, SizeLeadership
 from archbench.results.runs import size_number
 from archbench.units import human_count
 
@@ -43,6 +44,7 @@ def leaderships(curves: CurveSet, frontiers: Frontiers, noise: Noise | None) -> 
                 lead_to_cost=float(np.exp(max(high for _, high in spans))) if spans else None,
                 dominated=dominated,
                 reason=_reason(frontiers, mine[-1], better[-1]) if better[-1] is not None and dominated else "",
+                status=FitStatus.ON_PLATEAU if ends_on_plateau(curves, size) else FitStatus.OK,
             )
         )
     return tuple(results)

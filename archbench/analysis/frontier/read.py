@@ -37,8 +37,20 @@ def read_frontiers(
     floor_nats: pins the common floor.
     The order is: a joint law where every one is a grid that identifies it; a law of cost above a common floor, which
     may be zero, where every one has three sizes or more whose loss falls, or above a floor of each where the runs
-    contradict a common one; else the hull of finished runs.
+    contradict a common one; else the hull of finished runs. What the plateau forbids stands in the reading.
     """
+    found = _read_frontiers(group, num_resamples=num_resamples, generator=generator, form=form, floor_nats=floor_nats)
+    return found.below_plateau(group)
+
+
+def _read_frontiers(
+    group: Sequence[FinishedRuns],
+    *,
+    num_resamples: int,
+    generator: np.random.Generator,
+    form: Form | None = None,
+    floor_nats: float | None = None,
+) -> Reading:
     names = tuple(one.contender for one in group)
     if form in (None, Form.JOINT_LAW):
         joint, refusal = joint_reading(group, names, num_resamples, generator)
@@ -56,7 +68,7 @@ def read_frontiers(
         form = Form.OWN_FLOORS if contradicted else None
     if form is Form.OWN_FLOORS:
         alone = [
-            read_frontiers((one,), num_resamples=num_resamples, generator=generator, form=Form.COMMON_FLOOR)
+            _read_frontiers((one,), num_resamples=num_resamples, generator=generator, form=Form.COMMON_FLOOR)
             for one in group
         ]
         return side_by_side(alone, "; ".join(part for part in (refusal, contradicted) if part))

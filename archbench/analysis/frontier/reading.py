@@ -57,6 +57,10 @@ class Reading:
     """[1 + R]: the common floor in nats; None where there is none."""
     own_floors: tuple[float, ...] | None = None
     """Floor of each contender in nats, where each has one of its own."""
+    ceilings: tuple[float, ...] = ()
+    """ln L above which each is not read: its line of pairs; infinite where that is not known, nothing where none is."""
+    refusals: tuple[str, ...] = ()
+    """Why each is not read at all, in a sentence: too few of its runs lie beyond the plateau; empty where it is."""
     deviation: Floats | None = None
     """[R]: standard deviation of ln L of one further cell about its law; None where nothing tells it."""
     without_each: Callable[[], "Iterable[tuple[str, Reading]]"] = field(default=tuple, repr=False, compare=False)
@@ -77,8 +81,22 @@ class Reading:
             spans=self.spans[::-1],
             exponents=None if self.exponents is None else self.exponents[:, ::-1],
             own_floors=None if self.own_floors is None else self.own_floors[::-1],
+            ceilings=self.ceilings[::-1],
+            refusals=self.refusals[::-1],
             without_each=lambda: ((words, other.turned()) for words, other in self.without_each()),
         )
+
+    def below_plateau(self, group: Sequence[FinishedRuns]) -> "Reading":
+        """The same reading with what the lines of its contenders, `group`, forbid."""
+        return replace(self, ceilings=tuple(one.ceiling for one in group), refusals=tuple(one.refusal for one in group))
+
+    def ceiling(self, *sides: int) -> float:
+        """ln L above which none of `sides` is read; infinite where no line is known."""
+        return min((self.ceilings[side] for side in sides if self.ceilings), default=float("inf"))
+
+    def refusal(self, *sides: int) -> str:
+        """Why one of `sides` is not read at all; empty where all are."""
+        return "; ".join(self.refusals[side] for side in sides if self.refusals and self.refusals[side])
 
     def reached(self, side: int) -> Floats:
         """ln L of one contender at the cheapest and the dearest run that it was read from, [1 + R, 2]."""

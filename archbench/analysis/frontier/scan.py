@@ -18,10 +18,11 @@ from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
 from archbench.analysis.frontier.noise import Noise, noise_of
+from archbench.analysis.frontier.plateau import beyond_plateau, plateau_note
 from archbench.analysis.frontier.read_joint import joint_fit
 from archbench.analysis.frontier.resampled_laws import PowerLaws
 from archbench.analysis.frontier.resamples import Frontiers, draw
-from archbench.analysis.frontier.tiers import find_tiers, holm
+from archbench.analysis.frontier.tiers import SizeTiers, find_tiers, holm
 from archbench.analysis.seeding import contender_generator
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
 from archbench.results.runs import CostAxis, RunRecord
@@ -175,14 +176,25 @@ def fit_curves(
         law=law,
         law_with_floor=floor,
         learning_law=learning_law(frontiers, points, draws, curves.axis)[0] if mid_schedule else None,
-        joint_law=joint_fit(finished).result if finished.is_grid else None,
+        joint_law=_joint_law(finished),
+        plateau_note=plateau_note(finished),
     )
     return Contender(track, curves, finished, frontiers, result, draws, lines, noise, floors)
 
 
+def _joint_law(finished: FinishedRuns) -> FitResult | None:
+    if not finished.is_grid:
+        return None
+    found = joint_fit(finished).result
+    if not finished.refusal:
+        return found
+    return replace(found, status=FitStatus.ON_PLATEAU, reason=finished.refusal, params={}, intervals={})
+
+
 def _judged(one: Contender) -> Contender:
     """`one` with what its sizes contribute, its tiers, and what its design cannot see."""
-    found = find_tiers(one.curves, one.noise)
+    beyond = beyond_plateau(one.curves)
+    found = find_tiers(beyond, one.noise) if beyond.curves else SizeTiers((), (), "", None)
     return replace(
         one,
         result=replace(
@@ -191,7 +203,10 @@ def _judged(one: Contender) -> Contender:
             tiers=found.tiers,
             gains=found.gains,
             ladder_note=found.note,
-            warnings=_warnings(one.curves, one.result.points, found.warning),
+            warnings=(
+                *filter(None, [one.result.plateau_note]),
+                *_warnings(one.curves, one.result.points, found.warning),
+            ),
         ),
     )
 
@@ -208,7 +223,18 @@ def finished_law(
     Every run is a point: the fit that a table of these runs gets.
     """
     fit, laws = _law_of(EqualRuns.of(finished), floor, num_resamples, seed)
+    if reason := finished.refusal or _too_few_beyond(finished):
+        return replace(fit, cost_axis=curves.axis, status=FitStatus.ON_PLATEAU, reason=reason, params={}), None
     return replace(fit, cost_axis=curves.axis, left_out={**curves.left_out, **fit.left_out}), laws
+
+
+def _too_few_beyond(finished: FinishedRuns) -> str:
+    """Why the sizes beyond the plateau give no law, where those on it would have made enough; empty otherwise."""
+    if not finished.aside or finished.num_sizes >= MIN_SIZES:
+        return ""
+    return (
+        f"{counted(finished.num_sizes, 'size')} beyond the {finished.line} line; a frontier needs at least {MIN_SIZES}"
+    )
 
 
 @lru_cache(maxsize=_LAWS)

@@ -10,6 +10,7 @@ from archbench.display import fenced, folded, json_text, markdown_heading, markd
 from archbench.names import file_stem
 from archbench.report.labels import OWN, Labels, epochs_known, labels_of
 from archbench.report.plotting import markdown_table, save
+from archbench.report.reference_lines import unknown_text
 from archbench.report.run_tables import state_text, study_runs
 from archbench.report.words import (
     alpha_text,
@@ -21,12 +22,14 @@ from archbench.report.words import (
     window_text,
     with_interval,
 )
-from archbench.results.fits import Comparison, FitStatus, SizeGain
+from archbench.results.fits import Comparison, FitStatus, SizeGain, SizeLeadership
+from archbench.results.reference_lines import end_place, place_words, plateau_share
 from archbench.results.runs import CostAxis, RunRecord, origin_text, size_number
 from archbench.units import counted, human_count, human_seconds
 
 if TYPE_CHECKING:
     from archbench.analysis.comparison.compare import Contender
+    from archbench.analysis.frontier.curves import MeanCurve
 
 # Figures and laws are imported where they are drawn: registering sections must stay cheap.
 
@@ -102,10 +105,21 @@ class FrontierSection(ReportSection):
         leads = f"leads ({labels.axis_names[one.result.cost_axis]})"
         header = ["size", "N", "seeds", f"final loss ({labels.nats})", leads, f"gain ({labels.nats})",
                   "law expects", "gains?", "p of gain (Holm)", "p of none (Holm)", "dominated"]  # fmt: skip
+        known_lines = any(curve.reference_lines for curve in finals.values())
+        if known_lines:
+            header.append("place between the lines")
+            for row, size in zip(rows, one.result.sizes, strict=True):
+                row.append(_size_place(size, finals[size.size_index]))
         noise = one.result.noise_std_nats
         known = f"{number(noise, 2)} {labels.nats}" if noise is not None else "unknown (one seed at each size)"
         words = [f"Run-to-run noise {known}; tiers: {tiers_text(one.result)}", *filter(None, [one.result.ladder_note])]
         return markdown_table(header, rows, right=(0, 1, 2, 3, 5, 6, 8, 9)) + f"\n\n{'; '.join(words)}."
+
+
+def _size_place(size: SizeLeadership, end: "MeanCurve") -> str:
+    """The place of a size's mean last loss, marked where it is on the plateau."""
+    words = place_words(end.final_loss_nats, end.reference_lines)
+    return words if size.status is FitStatus.OK else f"`{size.status.value}`: {words}"
 
 
 def _gain_cells(one: SizeGain | None) -> list[str]:
@@ -305,17 +319,19 @@ class RunSection(ReportSection):
         words = f"{counted(len(results.records), 'run')}, {len(results.records) - len(left_out)} of them used."
         if left_out:
             words += f" {len(left_out)} {'enters' if len(left_out) == 1 else 'enter'} no fit: see the last column."
-        rows = [self._row(run) for run in sorted(results.records, key=lambda r: (r.contender, r.size_index, r.seed))]
+        runs = sorted(results.records, key=lambda run: (run.contender, run.size_index, run.seed))
+        lines = any(run.reference_lines for run in runs)
+        rows = [self._row(run, _line_cells(run) if lines else []) for run in runs]
         labels = labels_of(results.records)
         if labels.params != OWN.params:
             words += f" N counts parameters {labels.params}."
         header = ["contender", "size", "N", "seed", "tokens", "epochs", labels.flops_column, "time",
-                  f"final loss ({labels.nats})", "bits per byte", "prefix audit gain (nats)", "run",
-                  "state"]  # fmt: skip
+                  f"final loss ({labels.nats})", "bits per byte", *(_LINE_HEADERS if lines else ()),
+                  "prefix audit gain (nats)", "run", "state"]  # fmt: skip
         table = markdown_table(header, rows, right=(1, 2, 3, 4, 5, 6, 7, 8, 9))
-        return "\n\n".join([words, *_gate_words(results), table])
+        return "\n\n".join([words, *_gate_words(results), *_line_words(results), table])
 
-    def _row(self, run: RunRecord) -> list[str]:
+    def _row(self, run: RunRecord, line_cells: Sequence[str]) -> list[str]:
         last = run.curve[-1] if run.curve else None
         audit = run.prefix_audit
         seconds = last.device_seconds if last else None
@@ -331,6 +347,7 @@ class RunSection(ReportSection):
             human_seconds(seconds) if seconds is not None else "-",
             number(loss, 4) if loss is not None else "-",
             number(bits, 4) if bits is not None else "-",
+            *line_cells,
             f"{audit.mean_gain_nats:.2g} [{audit.low_nats:.2g}, {audit.high_nats:.2g}]" if audit else "-",
             f"`{run.run_id[:12]}`",
             state_text(run),
@@ -396,6 +413,35 @@ def _gate_words(results: ScanResults) -> list[str]:
         return []
     lines = [f"{arch}: {line}" for arch, own in gates.items() for line in own]
     return ["Rows of the table:", markdown_list(lines)] if lines else []
+
+
+_LINE_HEADERS = ("place between the lines", "tokens on the plateau")
+
+
+def _line_cells(run: RunRecord) -> list[str]:
+    """Where a run's last loss stands between its reference lines, and what of its tokens it spent on the plateau."""
+    share = plateau_share(run.curve, run.reference_lines)
+    return [end_place(run), "-" if share is None else f"{100.0 * share:.0f} %"]
+
+
+def _line_words(results: ScanResults) -> list[str]:
+    """The reference lines of the runs, and of which contenders none are known."""
+    used = [run for run in results.records if run.usable]
+    unknown = [
+        name for name in _contenders(used) if not any(run.reference_lines for run in used if run.contender == name)
+    ]
+    words = [f"R{unknown_text(unknown)[1:]}."] if unknown else []
+    if len(unknown) < len(_contenders(used)):
+        words.insert(
+            0,
+            "Places are those of last losses between the losses of n-gram models of the text that each run saw; on the "
+            "plateau a loss lies within a tenth of a step about the line of pairs (masked: of both neighbours).",
+        )
+    return [markdown_line(line) for line in words]
+
+
+def _contenders(records: Sequence[RunRecord]) -> list[str]:
+    return list(dict.fromkeys(run.contender for run in records))
 
 
 def _named(contenders: Sequence["Contender"]) -> str:

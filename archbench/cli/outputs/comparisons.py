@@ -4,6 +4,37 @@ from dataclasses import dataclass, field
 
 from archbench.results.controls import Collapse, ControlOutcome
 from archbench.results.fits import Comparison, ComparisonAt, QuestionAnswer
+from archbench.results.reference_lines import end_place, is_on_plateau, plateau_share
+from archbench.results.runs import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where the last loss of a run stands between the losses of n-gram models of the text that it saw."""
+
+    contender: str
+    size_index: int
+    """Rung of the ladder, 0 for the smallest."""
+    seed: int
+    run_id: str
+    loss_nats: float
+    reference_lines: dict[str, float]
+    """unigram, bigram, trigram; of masked runs unigram, neighbours; empty where they are not known."""
+    place: str
+    """In words, as `24 % of the way from pairs to triples`; unknown without lines."""
+    on_plateau: bool | None
+    """Whether it lies on or above the line of pairs; null where that is not known."""
+    plateau_share: float | None
+    """Share of its tokens within a tenth of a step about that line."""
+
+    @staticmethod
+    def of(run: RunRecord) -> "RunPlace":
+        """The place of a run that is usable."""
+        loss, lines = run.curve[-1].validation_loss_nats, run.reference_lines
+        on, share = is_on_plateau(loss, lines), plateau_share(run.curve, lines)
+        return RunPlace(
+            run.contender, run.size_index, run.seed, run.run_id, loss, dict(lines), end_place(run), on, share
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +50,9 @@ class CompareOutput:
     """What they must be read with: runs that different arithmetic computed, or the best of unequal sweeps."""
     controls: list[ControlOutcome] = field(default_factory=list)
     """What the controls of the scan's question came to; where one failed, no answer may be relied on."""
+
+    runs: list[RunPlace] = field(default_factory=list)
+    """Every run that is used."""
 
 
 @dataclass(frozen=True, slots=True)

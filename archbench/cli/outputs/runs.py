@@ -1,6 +1,6 @@
 """What `--json` prints of runs: status, runs, export."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from archbench.results.runs import CurvePoint
@@ -82,6 +82,12 @@ class RunOutput(RunRow):
     """architecture, objective -> plug-in, distribution, version, source_sha256 of the code that trained it."""
     disk_bytes_by_part: dict[str, int]
     """weights, kept, checkpoints: those that are there."""
+    reference_lines: dict[str, float] = field(default_factory=dict)
+    """Losses of n-gram models of the text that it saw, in nats per token; empty where they are not known."""
+    place: str = "unknown"
+    """Where its last loss stands between them, in words."""
+    plateau_share: float | None = None
+    """Share of its tokens within a tenth of a step about the line of pairs; null where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

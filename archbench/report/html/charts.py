@@ -45,6 +45,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """A thin line across the chart, with its name at its end."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A chart and what a reader may choose in it."""
 
@@ -64,6 +72,8 @@ class Chart:
     """Whether the x axis falls from left to right."""
     level: float | None = None
     """A level line, as 1 for a multiplier."""
+    levels: tuple[Level, ...] = ()
+    """Named lines, as the losses of n-gram models; those outside of what is shown are left out."""
 
 
 def charts_json(charts: Mapping[str, Chart]) -> str:
@@ -97,6 +107,7 @@ def _chart(chart: Chart, places: Mapping[int, int]) -> dict[str, Any]:
         "logY": chart.log_y,
         "fallingX": chart.falling_x,
         "level": chart.level,
+        "levels": [{"name": one.name, "value": _short(one.value)} for one in chart.levels],
     }  # fmt: skip
 
 

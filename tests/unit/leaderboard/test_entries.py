@@ -242,3 +242,45 @@ def test_entries_of_0_1_0_are_opened_and_written_anew_in_the_format_of_today(tmp
         new = read_entry(write_entry(tmp_path, upgraded(entry)))
         assert (new.format, new.runs) == (4, entry.runs)
         assert check_figures(entry) == check_figures(new) == []
+
+
+LINES = {"unigram": 5.0, "bigram": 4.0, "trigram": 3.5}
+
+
+def with_lines(records: Any, lines: dict[str, float]) -> list[Any]:
+    return [identified(replace(record, reference_lines=lines)) for record in records]
+
+
+def test_reference_lines_travel_in_an_entry_and_one_without_them_keeps_its_bytes(tmp_path: Path) -> None:
+    records = synthetic_records("gpt2", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)))
+    (bare,) = make_entries(scan("demo", [identified(record) for record in records]))
+    assert b"reference_lines" not in write_entry(tmp_path, bare).read_bytes()
+    (entry,) = make_entries(scan("demo", with_lines(records, LINES)))
+    found = read_entry(write_entry(tmp_path, entry))
+    assert [record.reference_lines for record in found.records()] == [LINES] * 5
+    assert check_figures(found) == []
+
+
+def test_lines_that_are_none_are_refused(tmp_path: Path) -> None:
+    records = synthetic_records("gpt2", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)))
+    (entry,) = make_entries(scan("demo", with_lines(records, LINES)))
+    path = write_entry(tmp_path, entry)
+    edit(path, "runs", 0, "reference_lines", value={"bigram": 4.0})
+    with pytest.raises(SpecError, match="expected unigram, bigram, trigram or unigram, neighbours"):
+        read_entry(path)
+
+
+def test_entries_on_the_plateau_are_listed_and_unranked_with_the_reason(tmp_path: Path) -> None:
+    plan = SyntheticScan(seeds=(1, 1, 1, 1, 1))
+    records = [
+        *with_lines(synthetic_records("gpt2", LAW, plan), {"unigram": 3.0, "bigram": 2.5, "trigram": 2.0}),
+        *with_lines(synthetic_records("reformer", LAW, plan, seed=1), {"unigram": 9.0, "bigram": 8.0, "trigram": 2.0}),
+    ]
+    for entry in make_entries(scan("demo", records)):
+        assert read_entry(write_entry(tmp_path, entry)).contender == entry.contender
+    text = page.render(tmp_path)[tmp_path / "README.md"].decode()
+    row = next(line for line in text.splitlines() if "demo--gpt2" in line)
+    assert row.startswith("| - |")
+    assert "`on_plateau`" in row
+    assert "gpt2 has no place: on_plateau: all 5 sizes of gpt2 end on or above the bigram line" in text
+    assert "multipliers over reformer" in text

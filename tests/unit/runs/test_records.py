@@ -185,3 +185,36 @@ def test_processor_seconds_stand_in_the_timings_by_step(directory: RunDirectory)
     write_timings(directory, CURVE, {})
     assert b"processor_seconds" not in directory.timings_file.read_bytes()
     assert [point.processor_seconds for point in read(directory).curve] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "lines", [{"unigram": 3.4, "bigram": 2.75, "trigram": 2.15}, {"unigram": 3.4, "neighbours": 1.7}]
+)
+def test_reference_lines_come_back_and_cost_a_run_without_them_no_byte(
+    directory: RunDirectory, lines: dict[str, float]
+) -> None:
+    outcome = Outcome(RunState.DONE, CURVE)
+    write_record(directory, PLAN, outcome)
+    without = directory.record_file.read_bytes()
+    assert b"reference_lines" not in without
+    assert read(directory).reference_lines == {}
+    write_record(directory, PLAN, replace(outcome, reference_lines=lines))
+    assert read(directory).reference_lines == lines
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ({"bigram": 2.0}, "expected unigram, bigram, trigram or unigram, neighbours"),
+        ({"unigram": 3.4, "neighbours": "1.7"}, "neighbours is '1.7'"),
+        ({"unigram": 3.4, "neighbours": -1.0}, "neighbours is -1.0"),
+        ([3.4, 1.7], "its reference lines are"),
+    ],
+)
+def test_reference_lines_that_are_none_are_damage(directory: RunDirectory, lines: Any, told: str) -> None:
+    write_record(directory, PLAN, Outcome(RunState.DONE, CURVE))
+    content = json.loads(directory.record_file.read_text())
+    stated = {key: value for key, value in content.items() if key not in ("format", "digest")}
+    directory.record_file.write_bytes(seal({**stated, "reference_lines": lines}))
+    with pytest.raises(StoreError, match=told):
+        read(directory)

@@ -53,6 +53,36 @@ def test_repeated_and_interrupted_runs_leave_the_same_record(
     assert not interrupted.checkpoints_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "objective", "names"),
+    [
+        ({"kind": "gpt2"}, None, ["unigram", "bigram", "trigram"]),
+        ({"kind": "bert"}, {"kind": "masked_lm"}, ["unigram", "neighbours"]),
+        ({"kind": "bert"}, {"kind": "replaced_token_detection"}, []),
+    ],
+)
+def test_a_run_records_the_lines_of_its_text(
+    plan: Any, train_to_end: Any, architecture: dict[str, Any], objective: dict[str, Any] | None, names: list[str]
+) -> None:
+    directory = plan(architecture=architecture, objective=objective)
+    outcome = train_to_end(directory)
+    lines = read_record(directory, contender="x", size_index=0).reference_lines
+    assert sorted(lines) == sorted(names)
+    assert lines == outcome.reference_lines
+    # 12 steps of 128 tokens: few, and enough to know letters from the other bytes.
+    assert all(0.5 < line < 5.6 for line in lines.values())
+
+
+def test_lines_that_fail_cost_no_run(plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any) -> None:
+        raise MemoryError("no room to count")
+
+    monkeypatch.setattr("archbench.training.reference_lines.reference_lines", fails)
+    directory = plan()
+    assert train_to_end(directory).state is RunState.DONE
+    assert read_record(directory, contender="x", size_index=0).reference_lines == {}
+
+
 def test_curve_counts_tokens_and_flops_and_ends_finished(plan: Any, train_to_end: Any) -> None:
     directory = plan()
     outcome = train_to_end(directory)

@@ -175,7 +175,7 @@
       return words;
     }
 
-    // Bands, tiers and the level line, below all lines.
+    // Bands, tiers, the level line and reference lines, below all lines.
     drawUnder(chart) {
       const { ctx, chartArea: area, scales: { x, y } } = chart;
       ctx.save();
@@ -200,6 +200,20 @@
       if (this.content.level !== null) {
         ctx.fillStyle = css("--muted");
         ctx.fillRect(area.left, y.getPixelForValue(this.content.level), area.width, 1);
+      }
+      // Reference lines carry their names; those outside of the scale are not drawn.
+      ctx.fillStyle = ctx.strokeStyle = css("--muted");
+      ctx.font = `11px ${Chart.defaults.font.family}`;
+      ctx.textAlign = "right";
+      ctx.setLineDash([5, 3]);
+      for (const { name, value } of this.content.levels) {
+        if (value < y.min || value > y.max) continue;
+        const height = y.getPixelForValue(value);
+        ctx.beginPath();
+        ctx.moveTo(area.left, height);
+        ctx.lineTo(area.right, height);
+        ctx.stroke();
+        ctx.fillText(name, area.right - 4, height - 3);
       }
       ctx.restore();
     }

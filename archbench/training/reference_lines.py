@@ -1,0 +1,50 @@
+"""The reference lines of a run, by the text that it saw and the evaluation set that it was measured on."""
+
+import logging
+import time
+
+from archbench.data.ngrams import MAX_TOKENS, predicted_tokens, reference_lines
+from archbench.training.assembly import Assembly
+from archbench.training.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_SLOWEST_TOKENS_PER_S = 2e5
+"""Counted on a busy machine."""
+
+
+def lines_of(assembly: Assembly, progress: Progress) -> tuple[dict[str, float], float]:
+    """Name of each line -> nats per predicted token, and the seconds that it took.
+
+    None where the objective predicts no hidden tokens of the text, and where something went wrong, which is logged: a
+    line is nothing that a run may fail of.
+    """
+    began = time.perf_counter()
+    try:
+        lines = _lines_of(assembly, progress)
+    except Exception as error:  # whatever it is: the run itself is done
+        log.warning("no reference lines: %s: %s", type(error).__name__, error)
+        lines = {}
+    return lines, time.perf_counter() - began
+
+
+def longest_seconds(assembly: Assembly, progress: Progress) -> float:
+    """How long `lines_of` may take."""
+    return _tokens_seen(assembly, progress) / _SLOWEST_TOKENS_PER_S
+
+
+def _lines_of(assembly: Assembly, progress: Progress) -> dict[str, float]:
+    batches = [
+        {name: batch[name].cpu().numpy() for name in ("tokens", "targets")} for batch in assembly.evaluation_set.batches
+    ]
+    corpus = assembly.batches.corpus
+    predicted = predicted_tokens(batches, assembly.objective, corpus.text_vocab_size)
+    if predicted is None:
+        return {}
+    return reference_lines(corpus, assembly.batches.train, predicted, _tokens_seen(assembly, progress))
+
+
+def _tokens_seen(assembly: Assembly, progress: Progress) -> int:
+    """Tokens of the text that the run saw, each counted once, as far as they are counted."""
+    seen = progress.step * assembly.batches.tokens_per_step
+    return min(seen, assembly.batches.unique_tokens, MAX_TOKENS)
