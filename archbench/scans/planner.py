@@ -45,11 +45,13 @@ class ScanPlan:
     """By the name of the text."""
     pending: tuple[PendingRuns, ...] = ()
     """What another plan, made when these runs have ended, will add."""
+    dear: tuple[str, ...] = ()
+    """What costs more than it need; no matter for a reader of the results."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader of the results should know."""
-        return self.index.warnings
+        """What whoever has it carried out should know: what a reader of the results should, and what is dear."""
+        return *self.index.warnings, *self.dear
 
     def distinct_runs(self) -> tuple[PlannedRun, ...]:
         """The runs, each once: those that contenders or studies share leave behind what each of them needs."""
@@ -100,9 +102,9 @@ def plan_scan(
         runs=tuple(run.indexed() for run in runs),
         spec=spec.resolved(),
         environment=describe_environment(spec, host, corpora),
-        warnings=(*_warnings(spec, runs), *_dear_evaluations(runs, corpora)),
+        warnings=tuple(_warnings(spec, runs)),
     )
-    return ScanPlan(index, tuple(runs), corpora, tuple(pending))
+    return ScanPlan(index, tuple(runs), corpora, tuple(pending), tuple(_dear_evaluations(runs, corpora)))
 
 
 def _scan_of(planner: RunPlanner) -> Iterable[PlannedRun | PendingRuns]:

@@ -219,6 +219,7 @@ def test_a_dear_evaluation_at_the_end_is_warned_of_and_counted(planned: Plan) ->
     longer = planned(("{tokens: 2000,", "{final_tokens: all, tokens: 2000,"), ("tokens: 40000", "tokens: 20000"))
     assert any(f"takes {200 * share:.0f} % of the compute" in warning for warning in longer.warnings)
     assert not any("the evaluation at the end" in warning for warning in few.warnings)
+    assert longer.index.warnings == few.index.warnings, "of no matter for a reader of the results"
     held_out = held_out_tokens(whole.corpora.values())
     rates = Rates({"gpt2": [(10_000, 1e9)]})
     seconds = [estimate_run(plan.runs[0], rates, held_out).seconds for plan in (planned(), few, whole)]
