@@ -13,7 +13,7 @@ from archbench.contracts.common_settings import CommonSettings
 PUBLISHED_STD = 0.02
 """Standard deviation of the initial matrices and embeddings of GPT-2, BERT and most that came after them."""
 
-_PUBLISHED_WIDTH = 768
+PUBLISHED_WIDTH = 768
 """Of GPT-2 small and BERT base."""
 
 
@@ -67,7 +67,7 @@ class KeepsCommonSettings(ArchitectureConfig):
 
     def built_with(self, dims: ModelDims) -> BuiltWith:
         """The settings of a module of `dims`."""
-        scale = math.sqrt(_PUBLISHED_WIDTH / dims.d_model) if self.initialisation == "by_width" else 1.0
+        scale = math.sqrt(PUBLISHED_WIDTH / dims.d_model) if self.initialisation == "by_width" else 1.0
         return BuiltWith(self.ties_output, self.has_output_bias, PUBLISHED_STD * scale)
 
     def output_params(self, dims: ModelDims) -> int:

@@ -11,11 +11,15 @@ from torch.nn.functional import cross_entropy
 
 from archbench.nn.language_model import LanguageModel, Projection
 
-BLOCK_ROWS = 128
-"""Positions whose logits exist at a time on a CPU: few enough for its caches, enough for its matrix products."""
+_LEAST_ROWS, _MOST_ROWS = 64, 512
+"""Positions whose logits exist at a time on a CPU: enough for matrix products that do not read the output matrix and
+its gradient for the sake of a few of them, and few enough for the caches."""
 
-_BLOCK_ELEMENTS = 2**25
-"""Logits that exist at a time elsewhere: 128 MiB in fp32, so that kernels are long enough to keep a device busy."""
+_ELEMENTS_ON_CPU = 2**20
+"""Logits that exist at a time: 4 MiB in fp32. Measured by benchmarks/bench_head.py."""
+
+_ELEMENTS_ELSEWHERE = 2**25
+"""128 MiB in fp32, so that kernels are long enough to keep a device busy."""
 
 OnLogits = Callable[[slice, Tensor], None]
 """Is shown the logits [rows, vocab_size] of each block of positions, without gradient; they are overwritten later."""
@@ -143,12 +147,19 @@ class _Softmax:
         return self._exponentials.mul_(counted / self._sums).scatter_add_(1, self._places, -counted)
 
 
+def block_rows(vocab_size: int, device_type: str) -> int:
+    """How many positions' logits exist at a time on a device of this type."""
+    if device_type == "cpu":
+        return max(_LEAST_ROWS, min(_MOST_ROWS, _ELEMENTS_ON_CPU // vocab_size))
+    return max(_LEAST_ROWS, _ELEMENTS_ELSEWHERE // vocab_size)
+
+
 def _blocks(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, on_logits: OnLogits | None
 ) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of positions with their logits in fp32 or wider, which each block may overwrite."""
     positions, vocab_size = len(hidden), len(weight)
-    rows = BLOCK_ROWS if hidden.device.type == "cpu" else max(BLOCK_ROWS, _BLOCK_ELEMENTS // vocab_size)
+    rows = block_rows(vocab_size, hidden.device.type)
     held = hidden.new_empty(min(rows, positions), vocab_size)
     for first in range(0, positions, rows):
         block = slice(first, min(first + rows, positions))

@@ -8,11 +8,24 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archbench.nn import loss
 from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
-from archbench.nn.loss import BLOCK_ROWS, projected_cross_entropy, token_nats
+from archbench.nn.loss import block_rows, projected_cross_entropy, token_nats
 
 IGNORED = -100
-WIDTH, CLASSES = 12, 50
+WIDTH, CLASSES, BLOCK_ROWS = 12, 50, 16
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "block_rows", lambda vocab_size, device_type: BLOCK_ROWS)
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "device", "rows"), [(256, "cpu", 512), (4096, "cpu", 256), (50_000, "cpu", 64), (4096, "cuda", 8192)]
+)
+def test_a_block_fits_the_caches(vocab_size: int, device: str, rows: int) -> None:
+    assert block_rows(vocab_size, device) == rows
 
 
 def drawn(positions: int, dtype: torch.dtype = torch.float64, *, bias: bool = True) -> tuple[list[Tensor], Tensor]:
@@ -51,7 +64,7 @@ def test_value_and_gradients_are_torchs(positions: int, bias: bool) -> None:
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_fp32_is_as_near_to_the_exact_value_as_torchs(scale: float) -> None:
     """With a scale of 300 most probabilities are too small for a float, and their logarithms are not."""
-    tensors, targets = drawn(BLOCK_ROWS + 9)
+    tensors, targets = drawn(137)
     with torch.no_grad():
         tensors[1].mul_(scale)
     exact = torch.autograd.grad(torchs(tensors, targets), tensors)
@@ -83,7 +96,7 @@ def test_bf16_sums_over_positions_in_fp32() -> None:
 
 
 def test_bf16_gradients_are_those_of_torch_to_its_bits() -> None:
-    tensors, targets = drawn(2 * BLOCK_ROWS + 3, torch.bfloat16)
+    tensors, targets = drawn(259, torch.bfloat16)
     gradients = torch.autograd.grad(projected(tensors, targets), tensors)
     wide = [tensor.detach().float().requires_grad_() for tensor in tensors]
     for mine, right in zip(gradients, torch.autograd.grad(torchs(wide, targets), wide), strict=True):
