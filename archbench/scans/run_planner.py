@@ -201,6 +201,7 @@ class RunPlanner:
                 for name, count in flops.components.items()
             },
             unique_tokens=self.corpus.unique_tokens,
+            optimizer_bytes_per_param=self.contender.recipe.optimizer.config.state_bytes_per_param,
         )
 
     def _evaluation(self, request: RunRequest, batch_tokens: int) -> EvaluationSettings:
