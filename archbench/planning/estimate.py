@@ -28,9 +28,8 @@ _GPU_FLOP_PER_S_MAX = 2e14
 _START_SECONDS = 15.0
 """Loading torch and the architecture's library, once per worker."""
 
-_TRAINING_BYTES_PER_PARAM = 12
-"""A checkpoint holds the weights and the two moments of AdamW, four bytes each."""
 _WEIGHT_BYTES_PER_PARAM = 4
+"""A checkpoint holds the weights and what the optimizer keeps."""
 _CHECKPOINTS_KEPT = 2
 _RECORD_BYTES = 64 * 1024
 
@@ -97,10 +96,11 @@ def estimate_run(run: PlannedRun, rates: Rates, validation_tokens: Mapping[str, 
     evaluation_flops = _evaluated_tokens(run.plan.identity, validation_tokens) * facts.exact_flops_per_token / 3.0
     params = facts.non_embedding_params + facts.embedding_params
     weights = _WEIGHT_BYTES_PER_PARAM * params if run.plan.execution.keep_weights else 0
+    training_bytes = _WEIGHT_BYTES_PER_PARAM + facts.optimizer_bytes_per_param
     return RunEstimate(
         seconds=(run.own_flops + evaluation_flops) / rate,
         measured=measured,
-        disk_bytes=_CHECKPOINTS_KEPT * _TRAINING_BYTES_PER_PARAM * params + _RECORD_BYTES + weights,
+        disk_bytes=_CHECKPOINTS_KEPT * training_bytes * params + _RECORD_BYTES + weights,
     )
 
 

@@ -5,8 +5,8 @@ from archbench.spec.identity import RunPlan
 PROCESS_BYTES = 450_000_000
 """Of a worker before its first model: Python, torch, transformers and DeepSpeed. Measured on Linux: 0.44 GB."""
 
-_STATE_BYTES_PER_PARAM = 16
-"""fp32 weights, gradients, and Adam's two moments; bf16 with its fp32 master copy takes as much."""
+_WEIGHT_BYTES_PER_PARAM = 8
+"""fp32 weights and gradients; bf16 with its fp32 master copy takes as much. What the optimizer keeps comes to it."""
 
 _FLOATS_PER_LAYER = 16
 """Activations of the width d_model that a layer keeps for its backward pass: norms, projections, residuals."""
@@ -22,5 +22,6 @@ def expected_memory_bytes(plan: RunPlan) -> int:
     tokens = (plan.execution.micro_batch_rows or rows) * dims.seq_len
     per_layer = _FLOATS_PER_LAYER * dims.d_model + 3 * dims.d_ff + 2 * dims.n_heads * dims.seq_len
     activations = 4 * tokens * (dims.n_layers * per_layer + 3 * dims.vocab_size)
-    state = _STATE_BYTES_PER_PARAM * (facts.non_embedding_params + facts.embedding_params)
+    bytes_per_param = _WEIGHT_BYTES_PER_PARAM + facts.optimizer_bytes_per_param
+    state = bytes_per_param * (facts.non_embedding_params + facts.embedding_params)
     return PROCESS_BYTES + state + activations

@@ -205,6 +205,7 @@ class RunPlanner:
                 for name, count in flops.components.items()
             },
             unique_tokens=self.corpus.unique_tokens,
+            optimizer_bytes_per_param=self.contender.recipe.optimizer.config.state_bytes_per_param,
         )
 
     def _also_validated(self, request: RunRequest) -> tuple[Corpus, ...]:

@@ -225,8 +225,10 @@ def _canonical_json(identity: Mapping[str, Any]) -> str:
     return json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-class RunFacts(_Frozen):
+class RunFacts(Extended):
     """What follows from the identity without training; stored beside it so that readers need no plug-in."""
+
+    added_later = frozenset({"optimizer_bytes_per_param"})
 
     track: str
     non_embedding_params: PositiveInt
@@ -238,6 +240,8 @@ class RunFacts(_Frozen):
     exact_flops_by_component: Mapping[str, float]
     """Forward FLOPs per input token, `per_prediction` components already scaled."""
     unique_tokens: PositiveInt
+    optimizer_bytes_per_param: NonNegativeInt = 8
+    """What the optimizer keeps for each parameter, at most."""
 
 
 class Branch(_Frozen):

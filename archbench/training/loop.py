@@ -33,8 +33,8 @@ from archbench.training.soundness import CHECK_STEPS, REMEDY, unsound_weights
 REPORT_SECONDS = 0.5
 """Least time between two progress reports; each reads the loss from the device."""
 
-_STORED_BYTES_PER_PARAM = 16
-"""Weights, both moments of Adam, and a master copy under bf16."""
+_STORED_BYTES_PER_PARAM = 8
+"""Weights, and a master copy under bf16; what the optimizer keeps comes to it."""
 
 _SLOWEST_BYTES_PER_S = 10e6
 """Of a disk that is slow and not broken."""
@@ -105,8 +105,9 @@ class Upkeep:
 
     def before_storing(self, assembly: Assembly, progress: Progress) -> None:
         """Called before tensors are stored: a slow disk does not hang."""
-        num_params = assembly.plan.facts.non_embedding_params + assembly.plan.facts.embedding_params
-        seconds = _STORED_BYTES_PER_PARAM * num_params / _SLOWEST_BYTES_PER_S
+        facts = assembly.plan.facts
+        bytes_per_param = _STORED_BYTES_PER_PARAM + facts.optimizer_bytes_per_param
+        seconds = bytes_per_param * (facts.non_embedding_params + facts.embedding_params) / _SLOWEST_BYTES_PER_S
         if seconds > UNREMARKABLE_SECONDS:
             self.alive(assembly, progress, seconds)
 

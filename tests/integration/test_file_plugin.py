@@ -66,7 +66,7 @@ def test_a_file_and_the_module_beside_it_are_scanned_reported_and_told_apart_whe
     run_id = first[0]["run_id"]
 
     record = next((tmp_path / "runs").glob(f"{run_id[:16]}*/record.json")).read_text()
-    assert re.search(r'"file": "sha256:[0-9a-f]{16}"', record)
+    assert re.search(r'"distribution": "file",\s+"numerics": 1,\s+"version": "sha256:[0-9a-f]{16}"', record)
     assert "mine.py" not in record
     shown = archbench(tmp_path, "runs", "show", run_id[:12])
     assert re.search(r"architecture plug-in: mine.py \(file sha256:[0-9a-f]{16}\), source [0-9a-f]{12}", shown.stdout)
