@@ -2,13 +2,13 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from archbench.contracts.data import Tokenizer, TokenizerConfig
 from archbench.errors import DataError
@@ -58,6 +58,8 @@ class BpeTokenizerConfig(TokenizerConfig):
 
     vocab_size: int = Field(4096, gt=_NUM_BYTES + 1)
     """Most ids, bytes and end-of-text included; a small text yields fewer."""
+    sample_bytes: PositiveInt | None = None
+    """Trains on the first documents that hold so many UTF-8 bytes; None: on the whole training text."""
 
     def prepare(self, training_texts: Iterable[str]) -> Tokenizer:
         """The trained tokenizer; the same texts give the same one. End-of-text is its last id."""
@@ -72,7 +74,7 @@ class BpeTokenizerConfig(TokenizerConfig):
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
-        inner.train_from_iterator(training_texts, trainer)
+        inner.train_from_iterator(_first(training_texts, self.sample_bytes), trainer)
         end_of_text = inner.get_vocab_size()
         return LibraryTokenizer(
             inner,
@@ -84,6 +86,16 @@ class BpeTokenizerConfig(TokenizerConfig):
     def cache_key(self) -> str:
         """A constant: the texts and the size decide."""
         return "bpe"
+
+
+def _first(texts: Iterable[str], num_bytes: int | None) -> Iterator[str]:
+    """Whole texts until `num_bytes` are reached; all for None."""
+    total = 0
+    for text in texts:
+        yield text
+        total += len(text.encode())
+        if num_bytes is not None and total >= num_bytes:
+            return
 
 
 class PretrainedTokenizerConfig(TokenizerConfig):

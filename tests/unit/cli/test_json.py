@@ -101,6 +101,7 @@ CASES = {
     "report": ("report", "demo"),
     "leaderboard": ("leaderboard",),
     "leaderboard-check": ("leaderboard", "check"),
+    "text-list": ("text", "list"),
     "plugins-list": ("plugins", "list"),
     "plugins-show": ("plugins", "show", "gpt2"),
     "plugins-check": ("plugins", "check", "./empty.py", "--no-train"),
