@@ -6,8 +6,11 @@ baseline, losses are not what they seem.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+
+from scipy.special import stdtrit
 
 from archbench.analysis.comparison.question import Question, asked_question
 from archbench.analysis.frontier.scan import StudyOptions, compare_all, fit_contenders
@@ -17,6 +20,8 @@ from archbench.results.runs import CONTROL, CostAxis, RunRecord, size_number
 
 BASELINE_AGAIN = "baseline_again"
 _LEVEL = 0.05
+_WITHOUT_SEEDS = 0.01
+"""Share of the baseline's loss by which a control differs where no seeds tell the noise."""
 
 
 def judge_controls(
@@ -62,39 +67,67 @@ def _again(name: str, pair: Comparison | None, axis: CostAxis) -> ControlOutcome
 
 
 def _shuffled(
-    name: str, pair: Comparison | None, axis: CostAxis, losses: tuple[dict[int, float], dict[int, float]]
+    name: str, pair: Comparison | None, axis: CostAxis, losses: tuple[dict[int, list[float]], dict[int, list[float]]]
 ) -> ControlOutcome:
-    """losses: of baseline and control, by size."""
+    """losses: of baseline and control, in nats, of each seed by size."""
     found = pair.headline if pair is not None else None
     multiplier = found.multiplier if found is not None and found.status is FitStatus.OK else None
     p_value = found.p_value if found is not None and multiplier is not None else None
-    base, own = losses
-    both = sorted(base.keys() & own.keys())
-    below = [size for size in both if own[size] < base[size]]
+    gaps = _gaps(*losses)
+    below = [one for one in gaps if one.beyond < 0]
+    equal = [size_number(one.size_index) for one in gaps if one.beyond == 0]
     if pair is not None and pair.answer is not None and pair.answer.answer is Answer.BETTER:
         return ControlOutcome(name, False, axis, multiplier, p_value, "called better than the baseline")
     if below:
-        size = below[0]
-        words = f"its loss at size {size_number(size)} is below the baseline's ({own[size]:.4g} nats, {base[size]:.4g})"
+        size, base, own = size_number(below[0].size_index), below[0].base, below[0].own
+        words = f"its loss at size {size} is below the baseline's ({own:.4g} nats, {base:.4g})"
         return ControlOutcome(name, False, axis, multiplier, p_value, words)
-    if not both:
+    if not gaps:
         return ControlOutcome(name, None, axis, multiplier, p_value, "no size of both has finished")
     words = "not better, and its loss is above the baseline's at every size"
+    if equal:
+        sizes = f"size{'s' if len(equal) > 1 else ''} {', '.join(map(str, equal))}"
+        words = f"not better, but at {sizes} the baseline has not learnt more than how often tokens occur either"
     return ControlOutcome(name, True, axis, multiplier, p_value, words)
 
 
-def _losses(runs: Sequence[RunRecord]) -> dict[int, float]:
-    """Size index -> mean loss in nats at the end, of the longest runs."""
-    longest = {size: max(run.planned_tokens for run in runs if run.size_index == size) for size in _sizes(runs)}
-    return {
-        size: fmean(
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Mean losses of baseline and control at one size, in nats."""
+
+    size_index: int
+    base: float
+    own: float
+    beyond: int
+    """1 or -1 where the control's is above or below by more than noise, else 0."""
+
+
+def _gaps(base: dict[int, list[float]], own: dict[int, list[float]]) -> list[_Gap]:
+    """Each size of both: by a t test of pooled seeds (5 %, Bonferroni); by a hundredth of the loss without seeds."""
+    sizes = sorted(base.keys() & own.keys())
+    cells = [side[size] for size in sizes for side in (base, own)]
+    freedom = sum(len(cell) - 1 for cell in cells)
+    squares = sum((loss - fmean(cell)) ** 2 for cell in cells for loss in cell)
+    gaps = []
+    for size in sizes:
+        first, second = fmean(base[size]), fmean(own[size])
+        limit = _WITHOUT_SEEDS * first
+        if freedom:
+            quantile = float(stdtrit(freedom, 1.0 - _LEVEL / len(sizes)))
+            limit = quantile * (squares / freedom * (1.0 / len(base[size]) + 1.0 / len(own[size]))) ** 0.5
+        gap = second - first
+        gaps.append(_Gap(size, first, second, (gap > limit) - (gap < -limit)))
+    return gaps
+
+
+def _losses(runs: Sequence[RunRecord]) -> dict[int, list[float]]:
+    """Size index -> losses in nats at the end of the longest runs."""
+    found: dict[int, list[float]] = {}
+    for size in sorted({run.size_index for run in runs}):
+        longest = max(run.planned_tokens for run in runs if run.size_index == size)
+        found[size] = [
             run.curve[-1].validation_loss_nats
             for run in runs
-            if run.size_index == size and run.planned_tokens == longest[size]
-        )
-        for size in longest
-    }
-
-
-def _sizes(runs: Sequence[RunRecord]) -> list[int]:
-    return sorted({run.size_index for run in runs})
+            if run.size_index == size and run.planned_tokens == longest
+        ]
+    return found

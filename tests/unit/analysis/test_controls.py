@@ -55,6 +55,12 @@ def test_a_control_far_below_the_baseline_fails_though_no_multiplier_can_be_read
     assert "below the baseline's" in found.reason
 
 
+def test_a_baseline_that_learnt_only_frequencies_is_named_and_no_leak_is_seen_in_noise() -> None:
+    found = judged(1.0, 1.0)["shuffled_targets"]
+    assert found.passed is True
+    assert "the baseline has not learnt more than how often tokens occur either" in found.reason
+
+
 def test_controls_without_finished_runs_are_not_judged() -> None:
     outcomes = judge_controls(ladder("gpt2", noise=0.004), SPEC, "gpt2")
     assert [one.passed for one in outcomes] == [None, None]

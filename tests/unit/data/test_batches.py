@@ -111,3 +111,18 @@ def test_evaluation_ends_with_its_last_batch(corpus: Corpus) -> None:
     assert len(list(batches)) == len(batches)
     with pytest.raises(IndexError):
         batches[len(batches)]
+
+
+def test_shuffled_targets_are_trained_on_and_never_evaluated_on(corpus: Corpus) -> None:
+    plain, shuffled = CausalLmConfig(), CausalLmConfig(shuffle_targets=True)
+
+    def trained(objective: CausalLmConfig, rows: slice = slice(None)) -> dict[str, np.ndarray]:
+        return TrainingBatches(corpus, objective, seq_len=16, rows=8, order="stream", seed=1).batch(5, rows)
+
+    assert np.array_equal(trained(shuffled)["tokens"], trained(plain)["tokens"])
+    assert not np.array_equal(trained(shuffled)["targets"], trained(plain)["targets"])
+    # Whichever rank holds a row, its targets are the same.
+    assert np.array_equal(trained(shuffled, slice(2, 6))["targets"], trained(shuffled)["targets"][2:6])
+    evaluated = [EvaluationBatches(corpus, one, seq_len=16, rows=3, tokens=500, seed=0) for one in (plain, shuffled)]
+    for index in range(len(evaluated[0])):
+        assert np.array_equal(evaluated[0][index]["targets"], evaluated[1][index]["targets"])
