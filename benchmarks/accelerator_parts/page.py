@@ -128,7 +128,7 @@ def _how(content: Mapping[str, Any]) -> str:
 
 
 def _table(rows: Sequence[Row], columns: Sequence[tuple[str, str, Show]]) -> str:
-    used = [(key, *rest) for key, *rest in columns if any(row.get(key) is not None for row in rows)]
+    used = [column for column in columns if any(row.get(column[0]) is not None for row in rows)]
     cells = [[NONE if row.get(key) is None else show(row[key]) for key, _, show in used] for row in rows]
     numbers = [index for index, (*_, show) in enumerate(used) if show is not _text]
     return markdown_table([markdown_text(heading) for _, heading, _ in used], cells, numbers)
@@ -225,7 +225,7 @@ _RUN = (
 
 
 def _ladder_table(rows: Sequence[Row]) -> str:
-    return _table(rows, _RUN)
+    return _table(sorted(rows, key=lambda row: row["non_embedding_params"]), _RUN)
 
 
 def _zero_table(rows: Sequence[Row]) -> str:

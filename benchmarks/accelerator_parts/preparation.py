@@ -58,7 +58,8 @@ def machine(device: torch.device, scale: Scale) -> dict[str, Any]:
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        found["versions"] |= {"CUDA": str(torch.version.cuda), "cuDNN": str(torch.backends.cudnn.version())}
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found["versions"] |= {"CUDA": str(torch.version.cuda), "cuDNN": str(cudnn)}
         found |= {
             "driver": _driver_version(),
             "compute_capability": f"{properties.major}.{properties.minor}",

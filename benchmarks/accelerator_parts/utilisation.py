@@ -19,7 +19,7 @@ GOAL = 0.5
 
 
 def run(setting: Setting, records: Records) -> None:
-    """Eager with each number of rows first, then compiled, and last what it costs that runs repeat bit by bit."""
+    """Eager with each number of rows first, then what it costs that runs repeat bit by bit, and last compiled."""
     scale = setting.scale
     shape = scale.full
     records.conditions(
@@ -39,9 +39,9 @@ def run(setting: Setting, records: Records) -> None:
 
 
 def _cells(setting: Setting) -> Iterator[Cell]:
-    most = max(setting.scale.full_micro_rows)
-    plan = [(loop, rows) for loop in (EAGER, COMPILED) for rows in setting.scale.full_micro_rows]
-    for loop, micro_rows in [*plan, (UNORDERED, most)]:
+    counts = setting.scale.full_micro_rows
+    eager, compiled = ([(loop, rows) for rows in counts] for loop in (EAGER, COMPILED))
+    for loop, micro_rows in [*eager, (UNORDERED, max(counts)), *compiled]:
         yield Cell(
             what=f"{loop}, {micro_rows} rows a pass",
             sort=loop,
