@@ -1,15 +1,11 @@
 """The loss of objectives that predict tokens."""
 
-from ctypes import c_long
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
-
-from archbench.nn.native.build import Kernels
-from archbench.nn.native.switch import native_kernels_for, pointer
 
 
 def summed_cross_entropy(logits: Tensor, targets: Tensor, *, ignored: int) -> Tensor:
@@ -33,10 +29,6 @@ class _SoftmaxOnce(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, ignored: int) -> Tensor:
         counted = targets != ignored
-        if (native := native_kernels_for(logits)) is not None:
-            gradient, nats = _native(native, logits.contiguous(), targets.contiguous(), ignored)
-            ctx.save_for_backward(gradient, counted)
-            return nats
         places = targets.masked_fill(~counted, 0)[:, None]
         gradient = logits.softmax(dim=-1)
         # The largest probability is exp(largest logit - log of the sum), and never zero as others may be.
@@ -52,20 +44,3 @@ class _SoftmaxOnce(torch.autograd.Function):
         gradient, counted = ctx.saved_tensors
         # In place: autograd notices a second backward pass through the same graph, and refuses it.
         return gradient.mul_((grads[0] * counted)[:, None]), None, None
-
-
-def _native(native: Kernels, logits: Tensor, targets: Tensor, ignored: int) -> tuple[Tensor, Tensor]:
-    """softmax - one_hot(target), and the nats of all rows. Raises IndexError for a target that is no class."""
-    rows, num_classes = logits.shape
-    gradient, nats = torch.empty_like(logits), logits.new_empty(rows)
-    unknown = native.shared_object.archbench_cross_entropy(
-        *(c_long(number) for number in (rows, num_classes, torch.get_num_threads())),
-        pointer(logits),
-        pointer(targets),
-        c_long(ignored),
-        pointer(nats),
-        pointer(gradient),
-    )
-    if unknown:
-        raise IndexError(f"{unknown} targets are not in [0, {num_classes})")
-    return gradient, nats.sum()

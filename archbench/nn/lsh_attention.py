@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archbench.nn.native.switch import is_watched
+from archbench.nn.tracing import is_watched
 
 SELF_SCORE = -5e4
 """Score of a position with itself: it attends to itself only where it has nothing else (reformer-pytorch's value)."""
