@@ -100,10 +100,10 @@ class RelativeAttention(nn.Module):
         """
         rows, num_queries = queries.shape[:2]
         mixed: Tensor = _AttentionByDistance.apply(  # type: ignore[no-untyped-call]
-            (queries + self.content_bias).permute(2, 0, 3, 1).flatten(0, 1),
+            (queries.permute(2, 0, 3, 1).contiguous() + self.content_bias[:, None, :, None]).flatten(0, 1),
             keys.permute(2, 0, 3, 1).flatten(0, 1),
             values.permute(2, 0, 3, 1).flatten(0, 1),
-            (queries + self.position_bias).permute(2, 3, 0, 1).flatten(2),
+            queries.permute(2, 3, 0, 1).flatten(2) + self.position_bias[..., None],
             positions.permute(1, 2, 0),
             self.d_head**-0.5,
         )
