@@ -4,7 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/bench_compile.py gpt2 --sizes 2e6
 
 Both loops are the `bare` one of `bench_training.py` (module, loss, clipping, fused AdamW), in turn in one process, on
-the same batches, on one thread: `eager` as archbench trains, `compiled` under `torch.compile`. Time is processor time, of child processes too while compiling.
+the same batches, on one thread: `eager` as archbench trains, `compiled` under `torch.compile`. Time is processor time,
+of child processes too while compiling.
 """
 
 import argparse

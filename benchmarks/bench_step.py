@@ -1,7 +1,7 @@
 """Time of a whole training step here against another checkout of archbench, side by side.
 
     OMP_NUM_THREADS=1 python benchmarks/bench_step.py --against ../archbench-before
-    OMP_NUM_THREADS=1 python benchmarks/bench_step.py gpt2 mamba2 --sizes 4e4 --alternations 3 --against ../archbench-before
+    OMP_NUM_THREADS=1 python benchmarks/bench_step.py gpt2 --sizes 4e4 --alternations 3 --against ../archbench-before
     OMP_NUM_THREADS=1 python benchmarks/bench_step.py gpt2 --sizes 4e4 --profile 20
 
 A step is that of the training loop under the engine, with its bookkeeping, in fp32 on one thread: 8 rows of 128 tokens,
@@ -182,9 +182,7 @@ def main() -> None:
                 print(f"{case}, {size:g} parameters", flush=True)
                 checkouts[0].ask(profile=arguments.profile)
                 continue
-            line = measure(
-                checkouts, case, size, alternations=arguments.alternations, seconds=arguments.seconds
-            )
+            line = measure(checkouts, case, size, alternations=arguments.alternations, seconds=arguments.seconds)
             print(f"| {case} | {line} |", flush=True)
     for checkout in checkouts:
         checkout.close()

@@ -150,14 +150,15 @@ class _AttentionByDistance(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         content_queries, keys, values, position_queries, positions, weights, mixed = ctx.saved_tensors
         above, (_, num_queries, num_keys) = grads[0], weights.shape
+        scaled = above * ctx.scale
         by_distance = weights.new_empty(len(weights), num_queries, num_keys + 1)
         by_distance.flatten(1)[:, :num_queries] = 0.0  # what the shift leaves out
         with torch.autocast(keys.device.type, enabled=False):
             grad_values = torch.bmm(above, weights)
             # The softmax's gradient needs Σ_j weight_j · grad_weight_j, which is mixed · above.
-            shift = (mixed * above).sum(dim=1)[..., None]
-            grad_weights = torch.baddbmm(shift, above.transpose(1, 2), values, beta=-1.0)
-            grad_scores = torch.mul(grad_weights, weights, out=relative_shift(by_distance)).mul_(ctx.scale)
+            shift = (mixed * scaled).sum(dim=1)[..., None]
+            grad_weights = torch.baddbmm(shift, scaled.transpose(1, 2), values, beta=-1.0)
+            grad_scores = torch.mul(grad_weights, weights, out=relative_shift(by_distance))
             grad_content_queries = torch.bmm(keys, grad_scores.transpose(1, 2))
             grad_keys = torch.bmm(content_queries, grad_scores)
             by_distance = by_distance.view(len(positions), -1, num_keys + 1)

@@ -1,4 +1,4 @@
-"""Who looks on while torch computes: a counter of FLOPs or a tracer is to see its operations whole and as torch's own."""
+"""Who looks on while torch computes: counters of FLOPs and tracers are to see its operations whole, as torch's own."""
 
 import torch
 from torch import Tensor
@@ -16,6 +16,4 @@ def is_plain_cpu_work(*tensors: Tensor) -> bool:
     """
     if is_watched() or torch.is_autocast_enabled("cpu"):
         return False
-    return all(
-        tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) for tensor in tensors
-    )
+    return all(tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) for tensor in tensors)

@@ -242,3 +242,12 @@ def test_entries_of_0_1_0_are_opened_and_written_anew_in_the_format_of_today(tmp
         new = read_entry(write_entry(tmp_path, upgraded(entry)))
         assert (new.format, new.runs) == (4, entry.runs)
         assert check_figures(entry) == check_figures(new) == []
+
+
+def test_an_entry_of_0_1_0_is_planned_anew_from_its_spec() -> None:
+    """Its spec sets `execution.kernels`, which is gone."""
+    old = Path(__file__).parents[2] / "golden" / "release_0_1_0" / "entries"
+    for path in sorted(old.glob("*.json")):
+        entry = read_entry(path)
+        assert "kernels" in entry.spec["execution"]
+        assert replan(entry, default_host()) == Replanned()

@@ -173,3 +173,9 @@ def test_last_point_alone_changes_nothing_but_the_curve(directory: RunDirectory,
     whole, last = read(directory), read_last(directory, contender="a", size_index=2)
     assert last == replace(whole, curve=whole.curve[-1:])
     assert len(whole.curve) == len(CURVE)
+
+
+def test_plan_of_an_older_version_is_read_without_its_kernels() -> None:
+    content = PLAN.model_dump(mode="json")
+    content["execution"]["kernels"] = "auto"
+    assert RunPlan.model_validate(content) == PLAN
