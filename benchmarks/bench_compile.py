@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python benchmarks/bench_compile.py gpt2 --sizes 2e6
 
 Both loops are the `bare` one of `bench_training.py` (module, loss, clipping, fused AdamW), in turn in one process, on
-the same batches, on one thread: `eager` with the native kernels as archbench trains, `compiled` with torch's operators
-under `torch.compile`, which traces no native ones. Time is processor time, of child processes too while compiling.
+the same batches, on one thread: `eager` as archbench trains, `compiled` under `torch.compile`. Time is processor time,
+of child processes too while compiling.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from archbench.builtins.optimizers.adamw import AdamWConfig
 from archbench.contracts.objective import IGNORE_TARGET
 from archbench.data.corpus import Corpus
 from archbench.host import default_host
-from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
 from archbench.testing.small_runs import small_corpus
 from archbench.training.assembly import Assembly
@@ -32,7 +31,7 @@ SIZES = (2e4, 1.6e5, 2e6)
 
 
 def compiled_step(assembly: Assembly) -> Step:
-    """A step of the compiled module, on torch's operators."""
+    """A step of the compiled module."""
     training = assembly.plan.identity.training
     module = fresh_module(assembly)
     settings = AdamWConfig.model_validate(dict(training.optimizer))
@@ -43,7 +42,6 @@ def compiled_step(assembly: Assembly) -> Step:
 
     def step() -> None:
         nonlocal step_number, state
-        allow_native_kernels(False)
         arrays = assembly.batches.batch(step_number)
         num_predictions = int((arrays["targets"] != IGNORE_TARGET).sum())
         parts = module({name: torch.from_numpy(array) for name, array in arrays.items()}, state)
@@ -53,7 +51,6 @@ def compiled_step(assembly: Assembly) -> Step:
         optimizer.step()
         optimizer.zero_grad()
         step_number, state = step_number + 1, parts.state
-        allow_native_kernels(True)
 
     return step
 

@@ -11,7 +11,7 @@ All loops of a line run alternately in one process, on the same batches of 16 ro
   is the cost of the engine and the bookkeeping.
 * `library`: the library's own model class of the same shape and its own loss, in the loop of a tutorial: AdamW as torch
   sets it up by default, clipping, and the loss read in each step. For Transformer-XL, which no library has, it is the
-  same module with torch's kernels and the loss over all positions.
+  same module with the loss over all positions.
 
 Figures are medians over the alternations, and ratios are medians of the ratios within one alternation. Time is CPU time
 of the process, which on one thread is what a quiet machine would show, and which a busy one disturbs least.
@@ -36,7 +36,6 @@ from archbench.contracts.architecture import Attention, ModelDims
 from archbench.contracts.objective import IGNORE_TARGET, model_vocab_size
 from archbench.data.corpus import Corpus
 from archbench.host import default_host
-from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
 from archbench.runs import lease as leases
 from archbench.runs.directory import RunDirectory
@@ -188,10 +187,7 @@ def library_model(assembly: Assembly) -> tuple[nn.Module, Callable[[Mapping[str,
     model = fresh_module(assembly).model
 
     def with_memory(batch: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
-        # No library has this attention: its yardstick are torch's operators, in the same module.
-        allow_native_kernels(False)
         encoded = model.encode(batch["tokens"], state=state)
-        allow_native_kernels(True)
         return _mean_nats(model.logits(encoded.hidden), batch["targets"]), encoded.state
 
     return model, with_memory
@@ -273,11 +269,23 @@ def alternate(steps: Mapping[str, Step], *, alternations: int, seconds: float) -
     return Result(times)
 
 
-def prepare(folder: Path, corpus: Corpus, registry: Registry, case: Case, size: float) -> tuple[RunDirectory, Assembly]:
-    """A planned run of `case` at about `size` parameters, and all that it trains with."""
+def prepare(
+    folder: Path,
+    corpus: Corpus,
+    registry: Registry,
+    case: Case,
+    size: float,
+    *,
+    rows: int = ROWS,
+    vocab_size: int | None = None,
+) -> tuple[RunDirectory, Assembly]:
+    """A planned run of `case` at about `size` parameters, and all that it trains with.
+
+    A `vocab_size` above the text's own makes logits as large as those of another tokenizer.
+    """
     config = registry.architectures[case.architecture["kind"]].config.model_validate(dict(case.architecture))
     goal = registry.objectives[case.objective["kind"]].config.model_validate(dict(case.objective))
-    vocab_size = model_vocab_size(corpus.text_vocab_size, goal)
+    vocab_size = vocab_size or model_vocab_size(corpus.text_vocab_size, goal)
     directory = plan_small_run(
         folder,
         corpus,
@@ -286,7 +294,7 @@ def prepare(folder: Path, corpus: Corpus, registry: Registry, case: Case, size: 
         objective=case.objective,
         dims=config.sized_for(size, vocab_size=vocab_size, seq_len=SEQ_LEN),
         seq_len=SEQ_LEN,
-        rows=ROWS,
+        rows=rows,
         total_steps=1_000_000,
         execution={"checkpoint_seconds": 1e9},
     )

@@ -22,7 +22,6 @@ from archbench.cli.terminal import echo
 from archbench.errors import ArchbenchError
 from archbench.host import Host, default_host
 from archbench.launch_variables import without_launchers
-from archbench.nn.native.build import build, build_folder, find_compiler
 from archbench.planning.estimate import has_accelerator, num_cpus
 from archbench.runs.store import RunStore, directory_bytes, directory_status
 from archbench.scans.environment import library_versions
@@ -71,7 +70,7 @@ evaluation: {{tokens: 256, points: 1, prefix_audit_positions: 0}}
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, runs_dir: Path, cache_dir: Path, smoke: bool, as_json: bool) -> None:
-    """Check this machine: versions, devices, compiler, disk, memory, caches, plug-ins; train two steps.
+    """Check this machine: versions, devices, disk, memory, caches, plug-ins; train two steps.
 
     Exits with 1 if anything is a problem; each has its remedy. A remedy without a problem is advice.
     """
@@ -97,7 +96,6 @@ def _examine(runs_dir: Path, cache_dir: Path, smoke: bool) -> Iterator[Finding]:
     yield from _disks(runs_dir, cache_dir)
     yield _cache(cache_dir)
     yield _store(runs_dir)
-    yield _compiler()
     yield from _torch()
     host = default_host()
     yield from _plugins(host)
@@ -156,21 +154,6 @@ def _store(runs_dir: Path) -> Finding:
         return Finding("run store", False, str(error), "mend its permissions, or choose another --runs")
     words = ", ".join(f"{count} {state.value}" for state, count in sorted(states.items()))
     return Finding("run store", True, f"{words or 'no run'} in {runs_dir}")
-
-
-def _compiler() -> Finding:
-    """Whether archbench's own kernels for small models can be had; without them, torch's do the same work."""
-    what = "compiler for native kernels"
-    compiler = find_compiler()
-    if compiler is None:
-        return Finding(what, True, "none: small models train more slowly on the CPU", "install g++ or clang++")
-    try:
-        built = build(compiler, build_folder())
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = " ".join((getattr(error, "stderr", None) or str(error)).split())[:200]
-        remedy = "install a complete g++ (on Debian: apt-get install g++), or set CXX; until then torch's kernels serve"
-        return Finding(what, True, f"{compiler} builds none: {detail}", remedy)
-    return Finding(what, True, f"{compiler}; {built.name}")
 
 
 def _torch() -> Iterator[Finding]:

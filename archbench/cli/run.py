@@ -40,6 +40,7 @@ from archbench.scans.planner import ScanPlan, plan_scan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
 from archbench.scans.tracking import Tracking
 from archbench.spec.models import Spec, load_spec, spec_from_yaml
+from archbench.spec.retired import without_retired
 from archbench.spec.yaml_loader import YamlFile
 from archbench.units import counted, human_seconds
 
@@ -123,7 +124,7 @@ def _admission(store: RunStore, leaderboard_dir: Path, host: Host) -> Callable[[
 
     def restate(spec: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            return spec_from_yaml(YamlFile(Path("stored spec"), dict(spec), {}), host.registry).resolved()
+            return spec_from_yaml(YamlFile(Path("stored spec"), without_retired(spec), {}), host.registry).resolved()
         except ArchbenchError:  # of another version, or of a plug-in that is not here
             return spec
 

@@ -19,6 +19,7 @@ from archbench.scans.size_scan import size_scan
 from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
 from archbench.spec.models import Contender, Spec, spec_from_yaml
 from archbench.spec.rates import TunedRate
+from archbench.spec.retired import without_retired
 from archbench.spec.yaml_loader import YamlFile
 
 _ROUNDING = 1e-9
@@ -55,7 +56,7 @@ def replan(entry: LeaderboardEntry, host: Host) -> Replanned:
 
 def _replanned(entry: LeaderboardEntry, host: Host) -> Replanned:
     try:
-        spec = spec_from_yaml(YamlFile(Path(entry.file_name), dict(entry.spec), {}), host.registry)
+        spec = spec_from_yaml(YamlFile(Path(entry.file_name), without_retired(entry.spec), {}), host.registry)
     except PluginError as error:
         return Replanned(unchecked=f"its spec needs a plug-in that is not here: {error}")
     except ArchbenchError as error:

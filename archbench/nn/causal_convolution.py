@@ -1,10 +1,9 @@
-"""Causal depthwise convolution: each channel is mixed over its own last positions. torch's own, or a native kernel.
+"""Causal depthwise convolution: each channel is mixed over its own last positions.
 
 On a CPU torch's depthwise convolution wants channels before positions, and takes several times as long for the layouts
-that language models have.
+that language models have as one product for each tap of the filter.
 """
 
-from ctypes import CDLL
 from typing import Any
 
 import torch
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv1d, pad
 
-from archbench.nn.native.build import kernels
-from archbench.nn.native.switch import longs, native_kernels_for, pointer
+from archbench.nn.tracing import is_plain_cpu_work
 
 
 class CausalDepthwiseConv(nn.Module):
@@ -34,44 +32,37 @@ class CausalDepthwiseConv(nn.Module):
 def causal_depthwise_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Σ_j weight[c, W - 1 - j] · x[b, t - j, c] + bias[c]: [B, T, C] of `x` [B, T, C] and `weight` [C, W].
 
-    Positions before the first count as zero. Gradients of gradients are refused by the native kernel.
+    Positions before the first count as zero. Gradients of gradients are refused.
     """
-    if native_kernels_for(x, weight):
-        mixed: Tensor = _NativeConvolution.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    if is_plain_cpu_work(x, weight):
+        mixed: Tensor = _TapByTap.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return mixed
     channels, width = weight.shape
     padded = pad(x.transpose(1, 2), (width - 1, 0))
     return conv1d(padded, weight[:, None], bias, groups=channels).transpose(1, 2)
 
 
-class _NativeConvolution(torch.autograd.Function):
+class _TapByTap(torch.autograd.Function):
+    """Taps are [W, C] by distance: the first is that of the position itself."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x, by_distance = x.contiguous(), weight.flip(1).t().contiguous()
-        out = torch.empty_like(x)
-        ctx.sizes = (*x.shape, weight.shape[1], torch.get_num_threads())
-        ctx.has_bias = bias is not None
-        ctx.save_for_backward(x, by_distance)
-        _library().archbench_convolution(
-            longs(*ctx.sizes), pointer(x), pointer(by_distance), pointer(bias), pointer(out)
-        )
-        return out
+        taps = weight.flip(1).t().contiguous()
+        mixed = x * taps[0] if bias is None else torch.addcmul(bias, x, taps[0])
+        for distance, tap in enumerate(taps[1 : x.shape[1]], 1):
+            mixed[:, distance:].addcmul_(x[:, :-distance], tap)
+        ctx.save_for_backward(x, taps)
+        return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, by_distance = ctx.saved_tensors
-        above, grad_x = grads[0].contiguous(), torch.empty_like(x)
-        by_row = x.new_empty(len(x), *by_distance.shape)
-        _library().archbench_convolution_backward(
-            longs(*ctx.sizes), *(pointer(tensor) for tensor in (x, by_distance, above, grad_x, by_row))
-        )
-        grad_bias = above.sum((0, 1)) if ctx.has_bias else None
-        return grad_x, by_row.sum(0).t().flip(1), grad_bias
-
-
-def _library() -> CDLL:
-    """The kernels, which the caller knows to be there."""
-    built = kernels()
-    assert built is not None, "the native convolution was chosen without its kernels"
-    return built.shared_object
+        x, taps = ctx.saved_tensors
+        above = grads[0]
+        grad_x, grad_taps = above * taps[0], torch.zeros_like(taps)
+        grad_taps[0] = (above * x).sum((0, 1))
+        for distance, tap in enumerate(taps[1 : x.shape[1]], 1):
+            later, earlier = above[:, distance:], x[:, :-distance]
+            grad_x[:, :-distance].addcmul_(later, tap)
+            grad_taps[distance] = (later * earlier).sum((0, 1))
+        return grad_x, grad_taps.t().flip(1), above.sum((0, 1)) if ctx.needs_input_grad[2] else None

@@ -1,7 +1,10 @@
 """What linear recurrences in chunks have in common: cutting positions into chunks, and decays inside of one."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 
@@ -21,6 +24,25 @@ def decays_between(passed: Tensor) -> Tensor:
 
     `passed` [..., c] is ln of what is left at each position of what was there before the chunk.
     """
-    between = passed[..., :, None] - passed[..., None, :]
-    future = torch.ones(between.shape[-2:], dtype=torch.bool, device=passed.device).triu_(1)
-    return between.masked_fill(future, float("-inf")).exp()
+    decays: Tensor = _DecaysBetween.apply(passed)  # type: ignore[no-untyped-call]
+    return decays
+
+
+class _DecaysBetween(torch.autograd.Function):
+    """In one autograd node, which takes half as many passes over [..., c, c] as one for each operation."""
+
+    @staticmethod
+    def forward(ctx: Any, passed: Tensor) -> Tensor:
+        between = passed[..., :, None] - passed[..., None, :]
+        # Added, not filled in, which takes ten times as long on a CPU.
+        between.add_(passed.new_full(between.shape[-2:], float("-inf")).triu_(1))
+        decays = between.exp_()
+        ctx.save_for_backward(decays)
+        return decays
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (decays,) = ctx.saved_tensors
+        flows = grads[0] * decays
+        return flows.sum(dim=-1) - flows.sum(dim=-2)

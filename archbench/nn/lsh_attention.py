@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archbench.nn.native.switch import is_watched
+from archbench.nn.tracing import is_watched
 
 SELF_SCORE = -5e4
 """Score of a position with itself: it attends to itself only where it has nothing else (reformer-pytorch's value)."""
@@ -62,25 +62,26 @@ class LSHAttention(nn.Module):
         """Output [B, T, E] for positions in the order [B, R, T] of their buckets."""
         batch, n_hashes, seq_len = order.shape
         d_head = qk.shape[-1]
-        positions = order.view(batch, -1, self.bucket_size)
-        key_positions = torch.cat([positions, positions.roll(1, dims=1)], dim=2)  # itself and one back, in a circle
+        # Where each position of each round goes, to bring the rounds back into the order of the text.
+        place = torch.empty_like(order).scatter_(-1, order, torch.arange(seq_len, device=qk.device).expand_as(order))
+        chunks = (batch, n_hashes * seq_len // self.bucket_size, self.bucket_size)
 
         keys = functional.normalize(qk, dim=-1).type_as(qk)
-        keys_values = _select(torch.cat([keys, v], dim=-1), key_positions)
+        joined = torch.cat([qk * d_head**-0.5, keys, v], dim=-1)[:, None]
+        joined = _reordered(joined, order, place).view(*chunks, -1)
+        positions = order.int().view(chunks)
+        keys_values = _with_chunk_before(joined[..., d_head:])
         output, log_norm = _ChunkAttention.apply(  # type: ignore[no-untyped-call]
-            _select(qk * d_head**-0.5, positions),
+            joined[..., :d_head],
             keys_values[..., :d_head],
             keys_values[..., d_head:],
-            positions.int(),
-            key_positions.int(),
+            positions,
+            _with_chunk_before(positions),
             self.causal,
         )
 
-        # Where each position of each round went, to bring the rounds back into the order of the text.
-        place = torch.empty_like(order).scatter_(-1, order, torch.arange(seq_len, device=qk.device).expand_as(order))
-        place = place + torch.arange(n_hashes, device=qk.device)[:, None] * seq_len
-        output = _select(output.reshape(batch, -1, d_head), place)
-        log_norm = log_norm.reshape(batch, -1).gather(1, place.view(batch, -1)).view(place.shape)
+        output = _reordered(output.reshape(*order.shape, d_head), place, order)
+        log_norm = log_norm.reshape(order.shape).gather(2, place)
         mixed: Tensor = (output * log_norm.softmax(dim=1)[..., None]).sum(dim=1)
         return mixed.type_as(v)
 
@@ -97,11 +98,39 @@ def hash_buckets(vectors: Tensor, n_hashes: int, num_buckets: int) -> Tensor:
     return torch.cat([rotated, -rotated], dim=-1).argmax(dim=-1).transpose(1, 2).contiguous()
 
 
+def _with_chunk_before(chunks: Tensor) -> Tensor:
+    """Each chunk of [B, C, c, ...] and the one before it, in a circle: [B, C, 2c, ...]."""
+    return torch.cat([chunks, chunks.roll(1, dims=1)], dim=2)
+
+
+def _reordered(vectors: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    """`vectors` [B, R, T, E] in the `order` [B, R, T] of each round; [B, 1, T, E] are the same in all rounds."""
+    reordered: Tensor = _Reordering.apply(vectors, order, inverse)  # type: ignore[no-untyped-call]
+    return reordered
+
+
+class _Reordering(torch.autograd.Function):
+    """An order of positions and its inverse: the gradient is gathered as well, where plain indexing would scatter it."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        ctx.rounds = vectors.shape[1]
+        return _select(vectors, order)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (inverse,) = ctx.saved_tensors
+        grad = _select(grads[0], inverse)
+        return grad if ctx.rounds == grad.shape[1] else grad.sum(dim=1, keepdim=True), None, None
+
+
 def _select(vectors: Tensor, index: Tensor) -> Tensor:
-    """`vectors` [B, n, E] at `index` [B, ...]: [B, ..., E]."""
-    batch, length, width = vectors.shape
-    rows = index.reshape(batch, -1) + torch.arange(batch, device=index.device)[:, None] * length
-    return vectors.reshape(-1, width).index_select(0, rows.view(-1)).view(*index.shape, width)
+    """`vectors` [B, R or 1, T, E] at `index` [B, R, T]: [B, R, T, E]."""
+    batch, rounds, length, width = vectors.shape
+    first = torch.arange(batch * rounds, device=index.device).view(batch, rounds, 1) * length
+    rows = (index + first).view(-1)
+    return vectors.reshape(-1, width).index_select(0, rows).view(*index.shape, width)
 
 
 class _ChunkAttention(torch.autograd.Function):
@@ -123,9 +152,11 @@ class _ChunkAttention(torch.autograd.Function):
         queries, keys, values = (tensor.flatten(0, 1) for tensor in (queries, keys, values))
         own, others = query_positions.flatten(0, 1)[:, :, None], key_positions.flatten(0, 1)[:, None, :]
         with torch.autocast(queries.device.type, enabled=False):
-            scores = torch.bmm(queries, keys.transpose(1, 2))
-            hidden = own <= others if causal else own == others
-            scores.masked_fill_(hidden, torch.finfo(scores.dtype).min)
+            # 1 where a key is hidden, by arithmetic: on a CPU comparing and filling take ten times as long.
+            behind = others - own
+            hidden = behind.clamp_(-1, 0).add_(1) if causal else behind.abs_().clamp_(max=1).neg_().add_(1)
+            lowest = torch.finfo(queries.dtype).min
+            scores = torch.baddbmm(hidden.to(queries.dtype), queries, keys.transpose(1, 2), beta=lowest)
             # Query i of a chunk is its key i. A second copy of it in a chunk of another round stays hidden.
             scores.diagonal(dim1=1, dim2=2).fill_(SELF_SCORE)
             weights = scores.softmax(dim=-1)

@@ -10,11 +10,13 @@ Letters in shapes: B rows, T positions of the segment, M positions of the memory
 a head, D = H·E.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from archbench.nn.attention import attend_by_distance
-from archbench.nn.native.switch import is_watched
+from archbench.nn.tracing import is_watched
 
 _SCORES_IN_CACHE = 2**19
 """Scores that are computed at once on a CPU: 2 MiB, about a core's second-level cache. Faster than all at once; rows do
@@ -81,18 +83,6 @@ class RelativeAttention(nn.Module):
         distances = sinusoids(num_keys).type_as(x)  # DeepSpeed casts parameters to bfloat16, but no buffers
         positions = self.to_positions(distances).view(num_keys + 1, self.n_heads, self.d_head)
 
-        mixed = attend_by_distance(
-            queries.transpose(1, 2),
-            keys.transpose(1, 2),
-            values.transpose(1, 2),
-            self.content_bias,
-            self.position_bias,
-            positions,
-            self.d_head**-0.5,
-        )
-        if mixed is not None:
-            return self._projected(mixed)
-
         at_once = rows
         if x.device.type == "cpu" and not is_watched():
             at_once = max(1, _SCORES_IN_CACHE // (self.n_heads * num_queries * num_keys))
@@ -100,29 +90,78 @@ class RelativeAttention(nn.Module):
             torch.split(queries, at_once), torch.split(keys, at_once), torch.split(values, at_once), strict=True
         )
         mixed = torch.cat([self._attend(*piece, positions) for piece in pieces])
-        return self._projected(mixed)
-
-    def _projected(self, mixed: Tensor) -> Tensor:
-        """The output [B, T, D] of mixed values [B, T, H, E]."""
         output: Tensor = self.to_out(mixed.flatten(2))
         return output
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
         """Mixed values [B, T, H, E]; `queries` as they, `keys` and `values` [B, K, H, E], `positions` [K + 1, H, E].
 
-        Heads come first in all products, [H, B, T, ...], so that the rows share one product with the positions.
+        Heads come first in all products, [H, B, ...], so that the rows share one product with the positions.
         """
         rows, num_queries = queries.shape[:2]
-        num_keys = keys.shape[1]
-        position_queries = (queries + self.position_bias).permute(2, 0, 1, 3).reshape(self.n_heads, -1, self.d_head)
-        by_distance = torch.bmm(position_queries, positions.permute(1, 2, 0))
-        position_scores = relative_shift(by_distance.view(self.n_heads * rows, num_queries, num_keys + 1))
-        content_queries = (queries + self.content_bias).permute(2, 0, 1, 3).reshape(-1, num_queries, self.d_head)
-        content_keys = keys.permute(2, 0, 3, 1).reshape(-1, self.d_head, num_keys)
-        scale = self.d_head**-0.5
-        scores = torch.baddbmm(position_scores, content_queries, content_keys, beta=scale, alpha=scale)
+        mixed: Tensor = _AttentionByDistance.apply(  # type: ignore[no-untyped-call]
+            (queries.permute(2, 0, 3, 1).contiguous() + self.content_bias[:, None, :, None]).flatten(0, 1),
+            keys.permute(2, 0, 3, 1).flatten(0, 1),
+            values.permute(2, 0, 3, 1).flatten(0, 1),
+            queries.permute(2, 3, 0, 1).flatten(2) + self.position_bias[..., None],
+            positions.permute(1, 2, 0),
+            self.d_head**-0.5,
+        )
+        return mixed.view(self.n_heads, rows, self.d_head, num_queries).permute(1, 3, 0, 2)
 
-        future = torch.ones(num_queries, num_keys, dtype=torch.bool, device=keys.device)
-        scores.masked_fill_(future.triu_(num_keys - num_queries + 1), float("-inf"))
-        mixed = torch.bmm(scores.softmax(dim=-1), values.permute(2, 0, 1, 3).reshape(-1, num_keys, self.d_head))
-        return mixed.view(self.n_heads, rows, num_queries, self.d_head).permute(1, 2, 0, 3)
+
+class _AttentionByDistance(torch.autograd.Function):
+    """Mixed values [H·B, E, T] of `content_queries` q + u [H·B, E, T], `keys` and `values` [H·B, E, K],
+    `position_queries` q + v [H, E, B·T] and `positions` [H, E, K + 1].
+
+    Features come before positions: on a CPU products with few columns take several times as long as those with few
+    rows. One autograd node takes fewer passes over the scores than one for each operation. Autocast is off inside: it
+    would leave a mixture of precisions that the backward pass had to disentangle.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        content_queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        position_queries: Tensor,
+        positions: Tensor,
+        scale: float,
+    ) -> Tensor:
+        content_queries, values, position_queries, positions = (
+            tensor.to(keys.dtype) for tensor in (content_queries, values, position_queries, positions)
+        )
+        (_, _, num_queries), num_keys = content_queries.shape, keys.shape[2]
+        with torch.autocast(keys.device.type, enabled=False):
+            by_distance = torch.bmm(position_queries.transpose(1, 2), positions)
+            scores = relative_shift(by_distance.view(-1, num_queries, num_keys + 1))
+            scores.baddbmm_(content_queries.transpose(1, 2), keys, beta=scale, alpha=scale)
+            future = scores.new_full((num_queries, num_queries), float("-inf")).triu_(1)
+            scores[..., num_keys - num_queries :].add_(future)
+            weights = scores.softmax(dim=-1)
+            mixed = torch.bmm(values, weights.transpose(1, 2))
+        ctx.save_for_backward(content_queries, keys, values, position_queries, positions, weights, mixed)
+        ctx.scale = scale
+        return mixed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        content_queries, keys, values, position_queries, positions, weights, mixed = ctx.saved_tensors
+        above, (_, num_queries, num_keys) = grads[0], weights.shape
+        scaled = above * ctx.scale
+        by_distance = weights.new_empty(len(weights), num_queries, num_keys + 1)
+        by_distance.flatten(1)[:, :num_queries] = 0.0  # what the shift leaves out
+        with torch.autocast(keys.device.type, enabled=False):
+            grad_values = torch.bmm(above, weights)
+            # The softmax's gradient needs Σ_j weight_j · grad_weight_j, which is mixed · above.
+            shift = (mixed * scaled).sum(dim=1)[..., None]
+            grad_weights = torch.baddbmm(shift, scaled.transpose(1, 2), values, beta=-1.0)
+            grad_scores = torch.mul(grad_weights, weights, out=relative_shift(by_distance))
+            grad_content_queries = torch.bmm(keys, grad_scores.transpose(1, 2))
+            grad_keys = torch.bmm(content_queries, grad_scores)
+            by_distance = by_distance.view(len(positions), -1, num_keys + 1)
+            grad_position_queries = torch.bmm(positions, by_distance.transpose(1, 2))
+            grad_positions = torch.bmm(position_queries, by_distance)
+        return grad_content_queries, grad_keys, grad_values, grad_position_queries, grad_positions, None

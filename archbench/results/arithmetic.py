@@ -1,4 +1,4 @@
-"""What computed a run: processor, kernels and libraries whose rounding its last digits hang on.
+"""What computed a run: processor and libraries whose rounding its last digits hang on.
 
 Equal settings give equal bits under equal arithmetic. Under another one losses differ far below run-to-run noise as a
 rule, but they do differ, so that records say what computed them, and whatever compares runs says where it was mixed.
@@ -23,7 +23,10 @@ _WORDS = {
     "threads": "threads",
     "ranks": "ranks",
 }
-"""Its keys, and how each is called."""
+"""Its keys, and how each is called. Runs of older versions also name the kernels that computed them."""
+
+_TORCH_ALONE = {"kernels": "torch"}
+"""What a run says without words that names the torch that computed it, but no kernels of archbench's own."""
 
 
 def arithmetic_of(record: RunRecord) -> Mapping[str, Any]:
@@ -53,7 +56,7 @@ def mixed_words(arithmetics: Iterable[Mapping[str, Any]]) -> str | None:
     """How `arithmetics` differ, in a sentence; None where they do not. What one of them does not say, differs not."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in _WORDS}
     for one in arithmetics:
-        for name, value in one.items():
+        for name, value in ((_TORCH_ALONE if "torch" in one else {}) | dict(one)).items():
             if name in counts:
                 counts[name][str(value)] += 1
     differing = [

@@ -320,7 +320,6 @@ class RunPlanner:
             zero_stage=execution.zero_stage,
             nproc=execution.nproc,
             watchdog_seconds=execution.watchdog_seconds,
-            kernels=execution.kernels,
             checkpoint_seconds=execution.checkpoint_seconds,
             keep_weights=request.keep_weights or execution.keep_weights,
         )

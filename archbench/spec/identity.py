@@ -258,6 +258,14 @@ class ExecutionSettings(Extended):
         {"other_corpora", "start_dir", "keep_weights", "keep_steps", "branch_from", "nproc", "watchdog_seconds"}
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_gone(cls, stored: Any) -> Any:
+        """Plans of older versions say which `kernels` to use; there is nothing to choose any more."""
+        if isinstance(stored, Mapping):
+            return {name: value for name, value in stored.items() if name != "kernels"}
+        return stored
+
     corpus_dir: str
     """Folder of the prepared token shards."""
     other_corpora: Mapping[str, str] = {}
@@ -278,8 +286,6 @@ class ExecutionSettings(Extended):
     nproc: PositiveInt = 1
     """Processes (ranks) that train the run together."""
     zero_stage: int = Field(0, ge=0, le=3)
-    kernels: Literal["auto", "torch"] = "auto"
-    """`auto`: archbench's own kernels for small models on a CPU, where a C++ compiler can build them."""
     checkpoint_seconds: PositiveFloat = 60.0
     """Least time between two checkpoints."""
     watchdog_seconds: PositiveFloat = 60.0

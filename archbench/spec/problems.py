@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from archbench.errors import SpecError, nearest
+from archbench.spec.retired import RETIRED
 from archbench.spec.section import TAG_PREFIX
 from archbench.spec.yaml_loader import Loc, YamlFile
 
@@ -58,7 +59,8 @@ def describe(details: ErrorDetails, keys: Sequence[str] = ()) -> str:
     """One problem without its place: what was given, what was expected."""
     sort = details["type"]
     if sort == "extra_forbidden":
-        return f"unknown key{nearest(str(details['loc'][-1]), keys)}"
+        section, key = ("", *map(str, details["loc"]))[-2:]
+        return RETIRED.get((section, key)) or f"unknown key{nearest(str(details['loc'][-1]), keys)}"
     if sort == "missing":
         return "is missing"
     context = details.get("ctx", {})

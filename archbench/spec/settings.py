@@ -323,8 +323,6 @@ class ExecutionSection(Section):
     """Processes (ranks) that train each run together."""
     zero_stage: int = Field(0, ge=0, le=3)
     """What ranks share out: 1 the optimiser, 2 gradients too, 3 weights too."""
-    kernels: Literal["auto", "torch"] = "auto"
-    """`auto`: archbench's own for small models on a CPU, where a C++ compiler can build them."""
     checkpoint_seconds: PositiveFloat = 60.0
     """Least time between two checkpoints."""
     watchdog_seconds: PositiveFloat = 60.0

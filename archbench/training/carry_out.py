@@ -15,7 +15,6 @@ import torch
 
 from archbench.errors import ArchbenchError, StoreError, in_one_line
 from archbench.flops.peaks import measured_matmul_peak
-from archbench.nn.native.switch import allow_native_kernels
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
@@ -234,7 +233,6 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
     began = time.perf_counter()
     directory, plan, lease = attempt.directory, attempt.plan, attempt.lease
     configure_torch(plan.execution.threads)
-    kernels = allow_native_kernels(plan.execution.kernels == "auto")
     assembly = assemble(cut.applied_to(plan), attempt.registry, directory, attempt.ranks)
     try:
         reset_peak_memory(assembly.device)
@@ -271,7 +269,6 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
             lines, lines_seconds = lines_of(assembly, progress)
         measured = _measured(plan, cut, assembly, progress) | {
             "plugins": {role: component.origin() for role, component in components.items()},
-            "kernels": kernels,
             "setup_seconds": round(ready - began, 3),
             "reference_lines_seconds": round(lines_seconds, 3),
             "wall_seconds_last_attempt": round(time.perf_counter() - began, 3),

@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 import torch
 
-from archbench.nn.native.switch import kernels_in_use
 from archbench.spec.identity import ExecutionSettings
 from archbench.training.energy import EnergyCount
 
@@ -112,13 +111,12 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 
 def arithmetic(device: torch.device, execution: ExecutionSettings) -> dict[str, str | int]:
-    """What the last digits of a run on `device` hang on: processor, kernels, torch's build, threads, ranks."""
+    """What the last digits of a run on `device` hang on: processor, torch's build, threads, ranks."""
     accelerated = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_properties(device).name if accelerated else device.type,
         "processor": _cpu_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "kernels": "torch" if accelerated else kernels_in_use(),
         "torch": importlib.metadata.version("torch"),
         "torch_build": hashlib.sha256(torch.__config__.show().encode()).hexdigest()[:12],
         "threads": execution.threads,

@@ -151,7 +151,7 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     """The progress stored in the newest checkpoint that is whole, loaded into the engine; a fresh one without any.
 
     A run that has none yet begins from the checkpoint that it may branch off, if that is there. A checkpoint of other
-    execution settings (another ZeRO stage, other kernels) is logged and left unused: the run would end in bits that no
+    execution settings (another ZeRO stage) is logged and left unused: the run would end in bits that no
     undisturbed run has.
     """
     ranks = assembly.ranks
@@ -191,12 +191,13 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
 def _other_arithmetic(stored: Mapping[str, Any], assembly: Assembly) -> str | None:
     """How what computed a checkpoint differs from what would go on from it; None where it does not.
 
-    Checkpoints of version 0.1.0 name their kernels alone.
+    Checkpoints of older versions name the kernels that computed them, those of 0.1.0 nothing else: torch computes all
+    now, in another order, and none of them is gone on from.
     """
     here = arithmetic(assembly.device, assembly.plan.execution)
     there = stored.get("arithmetic", {"kernels": stored.get("kernels")})
     name = next((name for name in sorted(there) if there[name] != here.get(name)), None)
-    return None if name is None else f"made with {name} {there[name]}, here is {here.get(name)}"
+    return None if name is None else f"made with {name} {there[name]}, here is {here.get(name, 'none')}"
 
 
 def joined_state(states: dict[int, State | None]) -> State:

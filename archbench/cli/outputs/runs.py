@@ -77,7 +77,7 @@ class RunOutput(RunRow):
     identity: dict[str, Any]
     """All that changes its numbers; its SHA-256 is the run's id."""
     arithmetic: dict[str, Any]
-    """What computed it, as far as that was noted: processor, kernels, torch, threads."""
+    """What computed it, as far as that was noted: processor, torch, threads; of older runs their kernels too."""
     plugins: dict[str, dict[str, str | None]]
     """architecture, objective -> plug-in, distribution, version, source_sha256 of the code that trained it."""
     disk_bytes_by_part: dict[str, int]

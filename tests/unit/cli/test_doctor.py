@@ -35,23 +35,6 @@ def test_little_memory_and_a_full_disk_are_problems(monkeypatch: pytest.MonkeyPa
         assert str(tmp_path) in finding.found
 
 
-def test_without_a_compiler_training_is_slower_but_nothing_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(module, "find_compiler", lambda: None)
-    finding = module._compiler()
-    assert finding.ok
-    assert finding.remedy
-    broken = tmp_path / "c++"
-    broken.write_text("#!/bin/sh\necho no such header >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setattr(module, "find_compiler", lambda: str(broken))
-    finding = module._compiler()
-    assert finding.ok
-    assert "no such header" in finding.found
-    assert finding.remedy
-
-
 def probe(monkeypatch: pytest.MonkeyPatch, stdout: str, stderr: str = "") -> list[Finding]:
     def run(*arguments: Any, **options: Any) -> Any:
         return SimpleNamespace(stdout=stdout, stderr=stderr)

@@ -284,3 +284,12 @@ def test_entries_on_the_plateau_are_listed_and_unranked_with_the_reason(tmp_path
     assert "`on_plateau`" in row
     assert "gpt2 has no place: on_plateau: all 5 sizes of gpt2 end on or above the bigram line" in text
     assert "multipliers over reformer" in text
+
+
+def test_an_entry_of_0_1_0_is_planned_anew_from_its_spec() -> None:
+    """Its spec sets `execution.kernels`, which is gone."""
+    old = Path(__file__).parents[2] / "golden" / "release_0_1_0" / "entries"
+    for path in sorted(old.glob("*.json")):
+        entry = read_entry(path)
+        assert "kernels" in entry.spec["execution"]
+        assert replan(entry, default_host()) == Replanned()

@@ -53,6 +53,36 @@ def test_attention_equals_the_formula_of_the_paper_term_by_term() -> None:
     torch.testing.assert_close(output[0], attention.to_out(expected))
 
 
+@pytest.mark.parametrize("memory", [0, 3])
+def test_gradients_are_those_of_finite_differences(memory: int) -> None:
+    torch.manual_seed(0)
+    attention = RelativeAttention(d_model=6, n_heads=2).double()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    sinusoids = RelativeSinusoids(6, max_keys=8).double()
+    x, before = (torch.randn(2, length, 6, dtype=torch.float64, requires_grad=True) for length in (4, memory))
+    parameters = tuple(parameter.detach().clone().requires_grad_() for parameter in attention.parameters())
+    names = [name for name, _ in attention.named_parameters()]
+
+    def output(x: torch.Tensor, before: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        weights = dict(zip(names, parameters, strict=True))
+        return torch.func.functional_call(attention, weights, (x, sinusoids, before if memory else None))
+
+    given = (x, before if memory else before.detach())
+    assert torch.autograd.gradcheck(output, (*given, *parameters))
+
+
+def test_later_positions_have_no_influence_at_all() -> None:
+    torch.manual_seed(0)
+    attention = RelativeAttention(d_model=8, n_heads=2)
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(1, 9, 8, requires_grad=True)
+    (gradient,) = torch.autograd.grad(attention(x, RelativeSinusoids(8, max_keys=9))[:, :4].sum(), x)
+    assert not gradient[:, 4:].any()
+    assert gradient[:, :4].any()
+
+
 def test_parameters_may_be_cast_without_the_buffers() -> None:
     """DeepSpeed casts a model's parameters to bfloat16 and leaves its buffers alone."""
     torch.manual_seed(0)

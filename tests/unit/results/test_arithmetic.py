@@ -45,6 +45,18 @@ def test_older_runs_say_it_by_their_timings() -> None:
     assert "kernels kernels-1 (2), torch (1)" in str(mixed_arithmetic([old, *others]))
 
 
+def test_a_run_without_kernels_differs_from_one_that_had_some() -> None:
+    first, *others = three()
+    late = replace(first, details={"arithmetic": {name: HERE[name] for name in HERE if name != "kernels"}})
+    assert "kernels kernels-1 (2), torch (1):" in str(mixed_arithmetic([late, *others]))
+    assert mixed_arithmetic([late, computed_by(first, kernels="torch")]) is None
+
+
+def test_an_imported_run_that_says_nothing_differs_from_none() -> None:
+    first, *others = three()
+    assert mixed_arithmetic([replace(first, details={}), *others]) is None
+
+
 def test_a_report_on_a_mixed_store_says_so() -> None:
     first, *others = three()
     records = (computed_by(first, processor="two"), *others)

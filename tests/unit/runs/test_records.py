@@ -218,3 +218,9 @@ def test_reference_lines_that_are_none_are_damage(directory: RunDirectory, lines
     directory.record_file.write_bytes(seal({**stated, "reference_lines": lines}))
     with pytest.raises(StoreError, match=told):
         read(directory)
+
+
+def test_plan_of_an_older_version_is_read_without_its_kernels() -> None:
+    content = PLAN.model_dump(mode="json")
+    content["execution"]["kernels"] = "auto"
+    assert RunPlan.model_validate(content) == PLAN

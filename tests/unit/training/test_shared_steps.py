@@ -8,6 +8,9 @@ import pytest
 from archbench.results.runs import RunState
 from archbench.spec.identity import StartingPoint
 from archbench.training import checkpoint
+from archbench.training.assembly import assemble
+from archbench.training.measurement import arithmetic
+from archbench.training.progress import _other_arithmetic
 
 WSD = {"kind": "warmup_stable_decay", "warmup_steps": 3, "decay_fraction": 0.25}
 TRANSFORMER_XL = {"kind": "transformer_xl"}
@@ -134,10 +137,10 @@ def test_loss_on_another_corpus_is_measured_at_the_end(
     assert outcome.other_losses_nats == {corpus.corpus_hash: outcome.curve[-1].validation_loss_nats}
 
 
-def test_checkpoint_of_other_kernels_is_left_unused(plan: Any, train_to_end: Any) -> None:
-    """Half a run with one set of kernels and half with another would have bits that no undisturbed run has."""
-    undisturbed = plan("torch", execution={"kernels": "torch"})
-    moved = plan("moved")
+def test_checkpoint_of_another_arithmetic_is_left_unused(plan: Any, train_to_end: Any) -> None:
+    """Half a run on one thread and half on two would have bits that no undisturbed run has."""
+    undisturbed = plan("undisturbed")
+    moved = plan("moved", execution={"threads": 2})
     assert train_to_end(undisturbed).state is RunState.DONE
     stop = threading.Event()
     stop.set()
@@ -146,3 +149,16 @@ def test_checkpoint_of_other_kernels_is_left_unused(plan: Any, train_to_end: Any
     moved.write_plan(undisturbed.read_plan())
     assert train_to_end(moved).state is RunState.DONE
     assert moved.record_file.read_bytes() == undisturbed.record_file.read_bytes()
+
+
+@pytest.mark.parametrize("stored", [{"arithmetic": {"kernels": "kernels-1"}}, {"kernels": "kernels-1"}])
+def test_checkpoint_that_names_kernels_is_not_gone_on_from(plan: Any, registry: Any, stored: dict[str, Any]) -> None:
+    """Versions that had kernels of their own wrote it."""
+    directory = plan()
+    assembly = assemble(directory.read_plan(), registry, directory)
+    try:
+        here = arithmetic(assembly.device, assembly.plan.execution)
+        assert _other_arithmetic(stored, assembly) == "made with kernels kernels-1, here is none"
+        assert _other_arithmetic({"arithmetic": here}, assembly) is None
+    finally:
+        assembly.engine.close()
