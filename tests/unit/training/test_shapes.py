@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from archbench.api import ModelDims
 from archbench.errors import PluginError
-from archbench.nn.language_model import Encoded, LanguageModel, State
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
+from archbench.nn.loss import token_nats
 from archbench.training.shapes import checked_shapes
 
 DIMS = ModelDims(vocab_size=11, seq_len=4, d_model=8, n_layers=1, n_heads=1, d_ff=8)
@@ -51,3 +52,33 @@ def test_sound_model_computes_the_same_and_keeps_functions_of_its_own() -> None:
         assert torch.equal(model.logits(some), own(some))
     assert vars(model)["logits"] is own
     assert "encode" not in vars(model)
+
+
+class HandsOut(Model):
+    """Says what makes its logits instead of making them."""
+
+    logits = LanguageModel.logits
+
+    def output_weights(self) -> Projection:
+        return Projection(self.output.weight, self.output.bias)
+
+
+def test_an_output_that_is_handed_out_is_looked_at_too() -> None:
+    wide = HandsOut(vocab_size=12)
+    with (
+        checked_shapes(wide, DIMS, "x"),
+        pytest.raises(PluginError, match=r"weights of the output have the shape \(12, 8\), expected \(11, 8\)"),
+    ):
+        token_nats(wide, torch.zeros(1, 8), torch.zeros(1, dtype=torch.int64), ignored=-100)
+    model = HandsOut()
+    with checked_shapes(model, DIMS, "x"):
+        assert model.derives_logits, "a check must not stand in the way of the loss in blocks"
+        model(TOKENS)
+    assert "output_weights" not in vars(model)
+
+
+def test_an_output_of_another_kind_is_named() -> None:
+    model = HandsOut()
+    vars(model)["output_weights"] = lambda: model.output.weight
+    with checked_shapes(model, DIMS, "x"), pytest.raises(PluginError, match="output_weights returned Parameter"):
+        model(TOKENS)
