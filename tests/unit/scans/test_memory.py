@@ -32,3 +32,11 @@ def test_parameters_count_with_gradients_and_both_moments(tmp_path: Path) -> Non
     one, two = (expected(tmp_path, rows, None) for rows in (4, 8))
     # What does not grow with the rows is the state.
     assert one - (two - one) == pytest.approx(16 * (facts.non_embedding_params + facts.embedding_params))
+
+
+def test_an_optimizer_that_keeps_more_takes_more(tmp_path: Path) -> None:
+    registry = default_host().registry
+    plan = plan_small_run(tmp_path, small_corpus(tmp_path, registry), registry).read_plan()
+    larger = plan.model_copy(update={"facts": plan.facts.model_copy(update={"optimizer_bytes_per_param": 20})})
+    params = plan.facts.non_embedding_params + plan.facts.embedding_params
+    assert expected_memory_bytes(larger) - expected_memory_bytes(plan) == 12 * params

@@ -207,7 +207,7 @@ def test_the_card_says_what_the_model_is(tmp_path: Path, corpus: Corpus, registr
         f"{stored_loss(directory):.4f} nats per predicted token",
         directory.read_plan().identity.run_id,
         "text_files",
-        "AdamW",
+        "'kind': 'adamw'",
         "What it is not for",
         "None was stated",
         "archbench 0",
