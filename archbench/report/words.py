@@ -77,7 +77,7 @@ def law_words(fit: FitResult, exponents: Sequence[str]) -> str:
 def tiers_text(frontier: FrontierResult) -> str:
     """`none`, or the groups of sizes that form a tier, `2-4`; then the sizes that are not resolved."""
     if not frontier.gains:
-        return f"`{FitStatus.ON_PLATEAU.value}`" if frontier.plateau_note else "no ladder"
+        return FitStatus.ON_PLATEAU.value if frontier.plateau_note else "no ladder"
     groups = [
         f"{size_number(tier.size_indices[0])}-{size_number(tier.size_indices[-1])}"
         for tier in frontier.tiers

@@ -23,7 +23,6 @@ _SAME_COST = 0.1
 """Costs within 10 % of each other are one budget."""
 _LEAST_BEYOND = 2
 """Cells beyond the plateau from which on others are left out: between two points a frontier goes on."""
-_LEARNT = {"bigram": "which token follows which", "neighbours": "which tokens stand beside which"}
 _FAILS_BY = 3.0
 """Standard deviations of run-to-run noise by which a size must lie above a cheaper one to count as failed."""
 
@@ -124,8 +123,7 @@ class FinishedRuns:
         which = "all" if on == len(self) else f"{on} of the"
         return (
             f"{which} {counted(len(self), cells)} of {self.contender} end on or above the {self.line} line of their "
-            f"text ({highest:.3g} nats), where no more is learnt than {_LEARNT[self.line]}; it takes {_LEAST_BEYOND} "
-            "beyond it"
+            f"text ({highest:.3g} nats); it takes {_LEAST_BEYOND} beyond it"
         )
 
     @property

@@ -11,6 +11,8 @@ from archbench.analysis.frontier.curves import CurveSet
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.results.runs import size_number
 
+_LEARNT = {"bigram": "which token follows which", "neighbours": "which tokens stand beside which"}
+
 
 def beyond_plateau(curves: CurveSet) -> CurveSet:
     """`curves` without those that end on the plateau."""
@@ -25,7 +27,11 @@ def ends_on_plateau(curves: CurveSet, size_index: int) -> bool:
 def plateau_note(finished: FinishedRuns) -> str:
     """What of a contender is not read for the plateau, in words; empty where all is."""
     if finished.refusal:
-        return f"on_plateau: {finished.refusal}: no multiplier, no law and no tier is read"
+        learnt = _LEARNT[finished.line]
+        return (
+            f"on_plateau: {finished.refusal}. There no more is learnt than {learnt}: no multiplier, law or tier is "
+            "read; longer or larger runs would tell"
+        )
     if not finished.aside:
         return ""
     sizes = ", ".join(str(size_number(size)) for size in finished.aside)

@@ -80,7 +80,8 @@ def test_a_contender_of_which_too_few_sizes_lie_beyond_has_no_multiplier_no_law_
     assert found.gains == ()
     assert pair.headline is not None
     assert pair.headline.status is FitStatus.ON_PLATEAU
-    assert "which token follows which" in pair.headline.reason
+    assert pair.headline.reason.endswith("(3.4 nats); it takes 2 beyond it")
+    assert "which token follows which" in found.plateau_note
     assert pair.headline.multiplier is None
     assert pair.multipliers == ()
     assert (pair.alpha_difference, pair.crossover_cost, pair.status) == (None, None, FitStatus.ON_PLATEAU)
@@ -129,7 +130,7 @@ def test_masked_runs_are_held_against_the_line_of_both_neighbours() -> None:
     ]
     frontiers, _ = study(masked)
     assert "on or above the neighbours line" in frontiers["a"].law.reason
-    assert "which tokens stand beside which" in frontiers["a"].law.reason
+    assert "which tokens stand beside which" in frontiers["a"].plateau_note
 
 
 def test_a_size_is_held_against_the_line_of_the_text_that_it_saw_itself() -> None:
