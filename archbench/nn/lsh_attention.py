@@ -110,7 +110,7 @@ def _reordered(vectors: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
 
 
 class _Reordering(torch.autograd.Function):
-    """An order of positions and its inverse: the gradient is gathered as well, where plain indexing would scatter it."""
+    """An order of positions and its inverse: the gradient is gathered too, where plain indexing would scatter it."""
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, order: Tensor, inverse: Tensor) -> Tensor:

@@ -12,12 +12,14 @@ from made_boards import LAW, edit, identified, left_out, scan
 
 from archbench.contracts.report import ScanResults
 from archbench.errors import ArchbenchError, SpecError
+from archbench.host import default_host
 from archbench.leaderboard import page
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import add_entry, read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.page_cache import PageCache
+from archbench.leaderboard.replan import Replanned, replan
 from archbench.results.runs import RunState
 from archbench.runs.sealed import seal
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
