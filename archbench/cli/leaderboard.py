@@ -170,6 +170,8 @@ def _standings(entries: "Sequence[LeaderboardEntry]") -> list[Standing]:
             loss_nats=row.loss_nats,
             law=row.frontier.law,
             multiplier=row.multiplier,
+            answer=row.answer,
+            control_failed=row.control_failed,
         )
         for standing in make_standings(entries)
         for table in standing.tables

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from archbench.results.fits import FitResult, HeadlineMultiplier, Interval
+from archbench.results.fits import FitResult, HeadlineMultiplier, Interval, QuestionAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class Standing:
     """L(C) of the finished runs."""
     multiplier: HeadlineMultiplier | None
     """Over the table's reference, in the table's window; None for the reference itself."""
+    answer: QuestionAnswer | None
+    """To the question that the specs of all entries ask; None for the reference, and where they ask none or several."""
+    control_failed: bool
+    """Whether a control of its scan failed, so that no answer may be relied on."""
 
 
 @dataclass(frozen=True, slots=True)
