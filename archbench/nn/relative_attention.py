@@ -136,7 +136,8 @@ class _AttentionByDistance(torch.autograd.Function):
         with torch.autocast(keys.device.type, enabled=False):
             by_distance = torch.bmm(position_queries.transpose(1, 2), positions)
             scores = relative_shift(by_distance.view(-1, num_queries, num_keys + 1))
-            scores.baddbmm_(content_queries.transpose(1, 2), keys, beta=scale, alpha=scale)
+            # Not `baddbmm_`, which torch's counter of FLOPs does not know.
+            torch.baddbmm(scores, content_queries.transpose(1, 2), keys, beta=scale, alpha=scale, out=scores)
             future = scores.new_full((num_queries, num_queries), float("-inf")).triu_(1)
             scores[..., num_keys - num_queries :].add_(future)
             weights = scores.softmax(dim=-1)
