@@ -37,7 +37,6 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
-from archbench.planning.power import PlannedPower, planned_power
 from archbench.results.runs import CONTROL, SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
@@ -51,6 +50,8 @@ from archbench.units import counted, human_bytes, human_count, human_seconds
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from archbench.planning.power import PlannedPower
 
 _WIDE = 100
 """Columns from which the plan's table shows epochs and 6ND."""
@@ -161,6 +162,9 @@ def plan(
     texts = stated_texts if stated else texts_to_plan_by
     scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, store=store, report=note, texts=texts)
     costed = cost_plan(loaded, scan_plan, store)
+    # Imported now: the analysis is not loaded for `--help` and completion.
+    from archbench.planning.power import planned_power
+
     power = planned_power(loaded, scan_plan, store)
     if as_json:
         print_json(_as_json(costed, power))
@@ -349,7 +353,7 @@ def _text_lines(costed: CostedPlan) -> list[str]:
     ]
 
 
-def _as_json(costed: CostedPlan, power: Sequence[PlannedPower]) -> PlanOutput:
+def _as_json(costed: CostedPlan, power: Sequence["PlannedPower"]) -> PlanOutput:
     return PlanOutput(
         name=costed.plan.index.name,
         baseline=costed.plan.index.baseline,

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from archbench.cli.outputs.plans import PowerRow
-from archbench.planning.power import PlannedPower
 from archbench.units import counted, human_count
 
+if TYPE_CHECKING:
+    from archbench.planning.power import PlannedPower
 
-def power_lines(found: Sequence[PlannedPower]) -> Iterator[str]:
+
+def power_lines(found: Sequence["PlannedPower"]) -> Iterator[str]:
     """A line on what the power rests on, and one for each contender and noise."""
     for (margin, source), some in groupby(found, key=lambda one: (one.margin, one.source)):
         yield f"question: better by {margin:g}? Power, {source}:"
@@ -16,7 +19,7 @@ def power_lines(found: Sequence[PlannedPower]) -> Iterator[str]:
             yield f"  {one.contender}, seed SD {one.seed_std_nats:.2g} nats: {_words(one)}"
 
 
-def _words(one: PlannedPower) -> str:
+def _words(one: "PlannedPower") -> str:
     if not one.powers:
         return f"none can be given: {one.reason}"
     chances = ", ".join(f"{100 * row.power:.0f} % if truly {row.factor:.3g}x" for row in one.powers)
@@ -29,7 +32,7 @@ def _takes(factor: float, seeds: int | None, cost: float | None) -> str:
     return f"{counted(seeds, 'seed')} a size ({human_count(cost)} FLOPs) at {factor:.3g}x"
 
 
-def power_rows(found: Sequence[PlannedPower]) -> list[PowerRow]:
+def power_rows(found: Sequence["PlannedPower"]) -> list[PowerRow]:
     """The same for `--json`."""
     return [
         PowerRow(

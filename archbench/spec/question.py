@@ -19,8 +19,8 @@ class AtCost(Section):
 
     cost: Annotated[FiniteFloat, Field(gt=0.0)]
     """In the unit of the axis."""
-    axis: Literal["exact_flops", "kaplan_flops", "device_seconds"] = "exact_flops"
-    """FLOPs executed, 6ND, or seconds of training."""
+    axis: Literal["exact_flops", "kaplan_flops", "device_seconds", "processor_seconds"] = "exact_flops"
+    """FLOPs executed, 6ND, or seconds of training: of the device, or of processors."""
 
 
 def _place_form(value: Any) -> str:

@@ -34,7 +34,12 @@ MOST_SEEDS = 100
 MOST_COST = 100.0
 """No more than this many times the present cost is advised."""
 _LEVEL = 0.05
-_AXES = {"exact_flops": CostAxis.EXACT, "kaplan_flops": CostAxis.KAPLAN, "device_seconds": CostAxis.DEVICE_SECONDS}
+_AXES = {
+    "exact_flops": CostAxis.EXACT,
+    "kaplan_flops": CostAxis.KAPLAN,
+    "device_seconds": CostAxis.DEVICE_SECONDS,
+    "processor_seconds": CostAxis.PROCESSOR_SECONDS,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from archbench.analysis.comparison.at import compare_at_cost, compare_at_loss
-from archbench.analysis.comparison.compare import Answer, CostConclusion, answer, cost_conclusion
+from archbench.analysis.comparison.compare import CostConclusion, cost_conclusion
 from archbench.analysis.comparison.decomposition import decompose
 from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.comparison.ranking import rank
@@ -86,7 +86,6 @@ def test_a_contender_of_which_too_few_sizes_lie_beyond_has_no_multiplier_no_law_
     assert pair.multipliers == ()
     assert (pair.alpha_difference, pair.crossover_cost, pair.status) == (None, None, FitStatus.ON_PLATEAU)
     assert cost_conclusion(pair) is CostConclusion.REFUSED
-    assert answer(pair, 1.0) is Answer.INCONCLUSIVE
 
 
 def test_one_side_on_the_plateau_refuses_the_pair_and_leaves_the_other_side_its_law() -> None:

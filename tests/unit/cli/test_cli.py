@@ -227,7 +227,7 @@ def test_a_plugin_given_by_path_serves_a_spec(spec: Path, tmp_path: Path, capsys
 def test_every_bundled_spec_is_valid(path: Path) -> None:
     spec = load_spec(path, default_host().registry)
     assert spec.data.order == "stream"
-    assert len(spec.scan.sizes) >= 3 or spec.studies
+    assert len(spec.scan.sizes) >= 3 or spec.studies or path.parent.name == "protocol"  # one size of many settings
     assert spec.description
 
 

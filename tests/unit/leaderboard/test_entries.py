@@ -294,4 +294,6 @@ def test_an_entry_of_0_1_0_is_planned_anew_from_its_spec() -> None:
     for path in sorted(old.glob("*.json")):
         entry = read_entry(path)
         assert "kernels" in entry.spec["execution"]
-        assert replan(entry, default_host()) == Replanned()
+        replanned = replan(entry, default_host())
+        assert replanned.problems == ()
+        assert replanned == Replanned() or "embeddings: unknown key" in (replanned.unchecked or "")

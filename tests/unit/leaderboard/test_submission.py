@@ -47,7 +47,8 @@ def test_every_published_entry_may_be_taken_in() -> None:
     for path in sorted(ENTRIES.glob("*.json")):
         checked = check_submission(path, default_host())
         assert checked.problems == (), path.name
-        assert checked.unchecked == (), path.name
+        # A spec of the controlled family has words that this version does not know any more.
+        assert all("older version's" in words for words in checked.unchecked), path.name
 
 
 def test_every_published_entry_states_the_hashes_of_its_curves() -> None:
