@@ -26,6 +26,9 @@ STEPS = 30
 TOLERANCE_NATS = 2e-6
 """fp32 resolves a loss of 4 nats to 5e-7; gradients are summed in another order, and 30 small steps keep it at that."""
 
+HASHING_TOLERANCE_NATS = 2e-5
+"""Where keys are hashed, a difference in the last digit moves one of them into another bucket now and then."""
+
 FAMILIES: dict[str, dict[str, Any]] = {
     "gpt2": {"architecture": {"kind": "gpt2"}},
     "transformer_xl": {"architecture": {"kind": "transformer_xl"}},
@@ -186,19 +189,20 @@ def test_two_ranks_have_the_losses_of_one_process(
     family: str,
     stage: int,
 ) -> None:
+    tolerance = HASHING_TOLERANCE_NATS if family == "reformer" else TOLERANCE_NATS
     directory = plan(tmp_path, corpus, host, family, 2, stage)
     assert end_of(group, directory) == Ended(directory.path.name, RunState.DONE, None)
     final, expected_final = record_of(directory).final, alone[family].final
     assert final is not None
     assert expected_final is not None
     assert final.predictions == expected_final.predictions
-    assert final.loss_nats == pytest.approx(expected_final.loss_nats, abs=TOLERANCE_NATS)
+    assert final.loss_nats == pytest.approx(expected_final.loss_nats, abs=tolerance)
     together, expected = record_of(directory).curve, alone[family].curve
     assert [point.step for point in together] == [point.step for point in expected]
     for mine, one in zip(together, expected, strict=True):
-        assert mine.validation_loss_nats == pytest.approx(one.validation_loss_nats, abs=TOLERANCE_NATS)
+        assert mine.validation_loss_nats == pytest.approx(one.validation_loss_nats, abs=tolerance)
         if one.train_loss_nats is not None:
-            assert mine.train_loss_nats == pytest.approx(one.train_loss_nats, abs=TOLERANCE_NATS)
+            assert mine.train_loss_nats == pytest.approx(one.train_loss_nats, abs=tolerance)
     # The model did learn, or the comparison would say nothing.
     assert together[-1].validation_loss_nats < together[0].validation_loss_nats - 0.5
 

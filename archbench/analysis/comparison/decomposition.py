@@ -45,7 +45,7 @@ def decompose(
     """
     chosen = [record for record in records if record.contender in order]
     steps = [*_steps(order), (WHOLE, order[0], order[-1])]
-    on_axes = {axis: _frontiers(records, axis, order, baseline, seed) for axis in CostAxis}
+    on_axes = {axis: _frontiers(records, axis, order, baseline, seed) for axis in _axes(records)}
     ways = {axis: _Way.of(contenders, order, seed) for axis, contenders in on_axes.items()}
     whole = [way for way in ways.values() if way is not None and len(way.places) == len(set(order))]
     window = _common_window(whole)
@@ -64,6 +64,12 @@ def decompose(
         sums=tuple(_sums(effects)),
         seconds=timing.table(order),
     )
+
+
+def _axes(records: Sequence[RunRecord]) -> list[CostAxis]:
+    """All axes, but for processor seconds where no run has any: those on accelerators, imported ones, older ones."""
+    timed = any(point.processor_seconds is not None for record in records for point in record.curve)
+    return [axis for axis in CostAxis if timed or axis is not CostAxis.PROCESSOR_SECONDS]
 
 
 def _steps(order: Sequence[str]) -> list[_Step]:

@@ -60,7 +60,7 @@ def test_on_6nd_flops_the_same_step_does_nothing(found: Decomposition) -> None:
 
 
 def test_a_step_without_effect_is_not_told_apart_on_any_figure(found: Decomposition) -> None:
-    for axis in CostAxis:
+    for axis in {one.cost_axis for one in found.effects if one.cost_axis}:
         assert not effect(found, 2, Figure.ALPHA, axis).told_apart
         assert not effect(found, 2, Figure.MULTIPLIER, axis).told_apart
 

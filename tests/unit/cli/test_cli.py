@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -55,14 +54,16 @@ def code_of(*arguments: str | Path) -> int:
     return ending.value.code
 
 
-def test_help_answers_in_half_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        began = time.process_time() + sum(os.times()[2:4])
-        subprocess.run([sys.executable, "-m", "archbench.cli.main", "--help"], check=True, capture_output=True)
-        seconds.append(time.process_time() + sum(os.times()[2:4]) - began)
-    # CPU seconds, the best of three: the wall clock of a busy machine says nothing about the command.
-    assert min(seconds) < 0.5
+def test_help_takes_little_longer_than_the_libraries_that_it_needs() -> None:
+    def processor_seconds(*arguments: str) -> float:
+        began = sum(os.times()[2:4])
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        return sum(os.times()[2:4]) - began
+
+    libraries = ("-c", "import click, numpy, pluggy, pydantic, yaml")
+    # The best of three, against the same machine at the same time: half a second on one is a whole one on another.
+    needed = min(processor_seconds(*libraries) for _ in range(3))
+    assert min(processor_seconds("-m", "archbench.cli.main", "--help") for _ in range(3)) < 2.5 * needed
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ def test_entries_on_the_plateau_are_listed_and_unranked_with_the_reason(tmp_path
     text = page.render(tmp_path)[tmp_path / "README.md"].decode()
     row = next(line for line in text.splitlines() if "demo--gpt2" in line)
     assert row.startswith("| - |")
-    assert row.count("`on_plateau`") == 1
+    assert "`on_plateau`" in row
     assert "gpt2 has no place: on_plateau: all 5 sizes of gpt2 end on or above the bigram line" in text
     assert "multipliers over reformer" in text
 
