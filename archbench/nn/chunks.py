@@ -45,4 +45,5 @@ class _DecaysBetween(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (decays,) = ctx.saved_tensors
         flows = grads[0] * decays
-        return flows.sum(dim=-1) - flows.sum(dim=-2)
+        gradient: Tensor = flows.sum(dim=-1) - flows.sum(dim=-2)
+        return gradient

@@ -43,4 +43,5 @@ class _GeluBySigmoid(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         x, share = ctx.saved_tensors
         steepness = torch.addcmul(x.new_tensor(_SLOPE), x, x, value=3.0 * _CUBIC).mul_(x)
-        return torch.ops.aten.sigmoid_backward(steepness, share).add_(share).mul_(grads[0])
+        gradient: Tensor = torch.ops.aten.sigmoid_backward(steepness, share).add_(share).mul_(grads[0])
+        return gradient

@@ -77,6 +77,7 @@ def settle_output_bias(head: nn.Module, built: "BuiltWith") -> None:
 
     Its state keeps the library's names.
     """
+    decoder = head.get_submodule("decoder")
     if not built.output_bias:
-        head.decoder.bias = None
-    head.bias = head.decoder.bias
+        decoder.bias = None
+    head.bias = decoder.bias

@@ -121,7 +121,7 @@ def _cells(spec: Spec, plan: ScanPlan, contender: Contender, question: Question)
         if run.contender != contender.name or run.study != SIZE_SCAN or run.role == CONTROL:
             continue
         facts = run.plan.facts
-        tokens = spec.scan.budgets(facts.non_embedding_params)[-1][0]
+        tokens = spec.scan.budgets(facts.non_embedding_params, spec.scan.sizes[run.size_index])[-1][0]
         kaplan = question.axis is CostAxis.KAPLAN
         per_token = facts.kaplan_flops_per_token if kaplan else facts.exact_flops_per_token
         cells[run.size_index] = PlannedCell(
