@@ -120,7 +120,7 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
         disk_bytes_by_part={path.name: directory_bytes(path) for path in _parts(directory)},
         reference_lines=dict(record.reference_lines),
         place=end_place(record),
-        plateau_share=plateau_share(record.curve, record.reference_lines),
+        plateau_share=plateau_share(record),
     )
     if as_json:
         print_json(shown)

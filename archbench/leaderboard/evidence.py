@@ -96,8 +96,8 @@ def _runs(entry: LeaderboardEntry) -> str:
 
 
 def _place(run: EntryRun) -> str:
-    losses = run.curve.validation_loss_nats
-    return place_words(losses[-1], run.reference_lines) if losses else "-"
+    loss = run.final_loss_nats
+    return "-" if loss is None else place_words(loss, run.reference_lines)
 
 
 def _final_loss(run: EntryRun) -> str:

@@ -82,7 +82,7 @@ def _sizes(runs: Sequence[RunRecord]) -> list[int]:
 
 
 def _place(runs: Sequence[RunRecord]) -> str:
-    loss = sum(run.curve[-1].validation_loss_nats for run in runs) / len(runs)
+    loss = sum(run.final_loss_nats or 0.0 for run in runs) / len(runs)
     return place_words(loss, mean_lines([run.reference_lines for run in runs]))
 
 

@@ -254,8 +254,9 @@ def runs_table(records: Sequence[RunRecord]) -> DataTable:
 def _line_cells(run: RunRecord) -> tuple[Cell, ...]:
     """The lines of a run, its last loss' place between them, and what of its tokens it spent on the plateau."""
     lines = [run.reference_lines.get(name) for name in ("unigram", "bigram", "trigram", "neighbours")]
-    on = is_on_plateau(run.curve[-1].validation_loss_nats, run.reference_lines) if run.curve else None
-    return (*lines, end_place(run), on, plateau_share(run.curve, run.reference_lines))
+    loss = run.final_loss_nats
+    on = None if loss is None else is_on_plateau(loss, run.reference_lines)
+    return (*lines, end_place(run), on, plateau_share(run))
 
 
 def labels_text(run: RunRecord) -> str:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from archbench.results.runs import CurvePoint, RunRecord
+from archbench.results.runs import RunRecord
 
 UNKNOWN = "unknown"
 """Said of runs that noted no lines: imported ones, those of older versions, objectives that have none."""
@@ -79,19 +79,23 @@ def _steps(lines: Mapping[str, float]) -> list[tuple[str, float]]:
     return steps
 
 
-def plateau_share(curve: Sequence[CurvePoint], lines: Mapping[str, float]) -> float | None:
+def plateau_share(run: RunRecord) -> float | None:
     """Share of a run's tokens in which its loss lay within a band about the plateau's line; None where not known.
 
     The band reaches `BAND` of the step from single tokens to that line to either side. Between two evaluations the
-    loss is taken to be linear in tokens: a hump shorter than the distance of two evaluations is not seen.
+    loss is taken to be linear in tokens: a hump shorter than the distance of two evaluations is not seen. Lines are of
+    the text that the final loss is of; a curve of less text is scaled to end at that loss.
     """
+    curve, lines = run.curve, run.reference_lines
     found = plateau_line(lines)
     if found is None or len(curve) < 2 or curve[-1].tokens <= curve[0].tokens:
         return None
     half = BAND * max(lines["unigram"] - found[1], 0.0)
     low, high = found[1] - half, found[1] + half
+    scale = (run.final_loss_nats or 0.0) / curve[-1].validation_loss_nats
     inside = sum(
-        (end.tokens - start.tokens) * _share_inside(start.validation_loss_nats, end.validation_loss_nats, low, high)
+        (end.tokens - start.tokens)
+        * _share_inside(scale * start.validation_loss_nats, scale * end.validation_loss_nats, low, high)
         for start, end in pairwise(curve)
     )
     return inside / (curve[-1].tokens - curve[0].tokens)
@@ -106,8 +110,9 @@ def _share_inside(start: float, end: float, low: float, high: float) -> float:
 
 
 def end_place(run: RunRecord) -> str:
-    """`place_words` of a run's last loss; a dash for a run without a curve."""
-    return place_words(run.curve[-1].validation_loss_nats, run.reference_lines) if run.curve else "-"
+    """`place_words` of a run's final loss; a dash for a run without one."""
+    loss = run.final_loss_nats
+    return "-" if loss is None else place_words(loss, run.reference_lines)
 
 
 def share_words(share: float | None) -> str:

@@ -2,12 +2,16 @@
 
 import logging
 import time
+from collections.abc import Iterable
 
+from archbench.data.batches import Batch
 from archbench.data.ngrams import MAX_TOKENS, predicted_tokens, reference_lines
 from archbench.training.assembly import Assembly
 from archbench.training.progress import Progress
 
 log = logging.getLogger(__name__)
+
+_NAMES = ("tokens", "targets")
 
 _SLOWEST_TOKENS_PER_S = 2e5
 """Counted on a busy machine."""
@@ -34,14 +38,27 @@ def longest_seconds(assembly: Assembly, progress: Progress) -> float:
 
 
 def _lines_of(assembly: Assembly, progress: Progress) -> dict[str, float]:
-    batches = [
-        {name: batch[name].cpu().numpy() for name in ("tokens", "targets")} for batch in assembly.evaluation_set.batches
-    ]
     corpus = assembly.batches.corpus
-    predicted = predicted_tokens(batches, assembly.objective, corpus.text_vocab_size)
+    predicted = predicted_tokens(_evaluated(assembly), assembly.objective, corpus.text_vocab_size)
     if predicted is None:
         return {}
     return reference_lines(corpus, assembly.batches.train, predicted, _tokens_seen(assembly, progress))
+
+
+def _evaluated(assembly: Assembly) -> list[Batch]:
+    """What the run's loss is of: all held-out text that it was evaluated on at its end, else the evaluation set."""
+    documents = assembly.document_sets.get(assembly.batches.corpus.corpus_hash)
+    if documents is None:
+        batches: Iterable[Batch] = (
+            {name: tensor.cpu().numpy() for name, tensor in batch.items()} for batch in assembly.evaluation_set.batches
+        )
+        return [{name: batch[name] for name in _NAMES} for batch in batches]
+    source = documents.source
+    found = [{name: batch[name] for name in _NAMES} for group in source.groups for batch in source.batches(group)]
+    if not documents.predicts_every_token:
+        return found
+    # Rows follow each other in a group's text, and groups have different numbers of them: one row holds them all.
+    return [{name: array.reshape(1, -1) for name, array in batch.items()} for batch in found]
 
 
 def _tokens_seen(assembly: Assembly, progress: Progress) -> int:

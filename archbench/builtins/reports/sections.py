@@ -420,7 +420,7 @@ _LINE_HEADERS = ("place between the lines", "tokens on the plateau")
 
 def _line_cells(run: RunRecord) -> list[str]:
     """Where a run's last loss stands between its reference lines, and what of its tokens it spent on the plateau."""
-    share = plateau_share(run.curve, run.reference_lines)
+    share = plateau_share(run)
     return [end_place(run), "-" if share is None else f"{100.0 * share:.0f} %"]
 
 

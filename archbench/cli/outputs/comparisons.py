@@ -30,8 +30,9 @@ class RunPlace:
     @staticmethod
     def of(run: RunRecord) -> "RunPlace":
         """The place of a run that is usable."""
-        loss, lines = run.curve[-1].validation_loss_nats, run.reference_lines
-        on, share = is_on_plateau(loss, lines), plateau_share(run.curve, lines)
+        loss, lines = run.final_loss_nats, run.reference_lines
+        assert loss is not None, "a usable run has a loss"
+        on, share = is_on_plateau(loss, lines), plateau_share(run)
         return RunPlace(
             run.contender, run.size_index, run.seed, run.run_id, loss, dict(lines), end_place(run), on, share
         )

@@ -1,9 +1,20 @@
 """Places between the lines, and shares of tokens on the plateau, by figures that a person can check."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 
-from archbench.results.reference_lines import is_on_plateau, place_words, plateau_line, plateau_share, share_words
-from archbench.results.runs import CurvePoint
+from archbench.results.reference_lines import (
+    end_place,
+    is_on_plateau,
+    place_words,
+    plateau_line,
+    plateau_share,
+    share_words,
+)
+from archbench.results.runs import CurvePoint, FinalEvaluation, RunRecord
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
 CAUSAL = {"unigram": 3.4, "bigram": 2.8, "trigram": 2.3}
 MASKED = {"unigram": 3.4, "neighbours": 1.8}
@@ -39,21 +50,34 @@ def test_the_line_of_pairs_itself_is_on_the_plateau_and_what_is_below_is_not() -
     assert plateau_line(MASKED) == ("neighbours", 1.8)
 
 
-def curve(*ends: tuple[int, float]) -> list[CurvePoint]:
-    return [CurvePoint(n, tokens, 0.0, 0.0, None, loss, None, False, False) for n, (tokens, loss) in enumerate(ends)]
+def run(*ends: tuple[int, float], lines: Mapping[str, float] = CAUSAL) -> RunRecord:
+    """A run whose curve goes through these tokens and losses."""
+    curve = tuple(
+        CurvePoint(n, tokens, 0.0, 0.0, None, loss, None, False, False) for n, (tokens, loss) in enumerate(ends)
+    )
+    (some,) = synthetic_records("gpt2", SyntheticLaw(), SyntheticScan(sizes=(1e4,), seeds=(1,)))
+    return replace(some, curve=curve, final=None, reference_lines=lines)
 
 
 def test_the_share_of_tokens_on_the_plateau_is_that_of_a_straight_walk_through_the_band() -> None:
     # The band reaches a tenth of 3.4 - 2.8 to either side: 2.74 to 2.86.
-    assert plateau_share(curve((0, 5.0), (100, 2.86), (300, 2.74), (1000, 2.0)), CAUSAL) == pytest.approx(0.2)
-    assert plateau_share(curve((0, 3.0), (100, 2.6)), CAUSAL) == pytest.approx(0.12 / 0.4)
-    assert plateau_share(curve((0, 5.0), (100, 2.8), (1000, 2.8)), CAUSAL) == pytest.approx(0.9, abs=0.01)
-    assert plateau_share(curve((0, 5.0), (100, 4.0)), CAUSAL) == 0.0
-    assert plateau_share(curve((0, 2.8), (100, 2.8)), CAUSAL) == 1.0
+    assert plateau_share(run((0, 5.0), (100, 2.86), (300, 2.74), (1000, 2.0))) == pytest.approx(0.2)
+    assert plateau_share(run((0, 3.0), (100, 2.6))) == pytest.approx(0.12 / 0.4)
+    assert plateau_share(run((0, 5.0), (100, 2.8), (1000, 2.8))) == pytest.approx(0.9, abs=0.01)
+    assert plateau_share(run((0, 5.0), (100, 4.0))) == 0.0
+    assert plateau_share(run((0, 2.8), (100, 2.8))) == 1.0
+
+
+def test_a_curve_of_less_text_than_the_final_loss_is_scaled_to_end_there() -> None:
+    whole = FinalEvaluation(nats=(220.0,), predictions=(100,), documents=(3,), utf8_bytes=None)
+    measured = replace(run((0, 4.0), (100, 2.6), (1000, 2.0)), final=whole)
+    scaled = run((0, 4.4), (100, 2.86), (1000, 2.2))
+    assert plateau_share(measured) == pytest.approx(plateau_share(scaled))
+    assert end_place(measured) == end_place(scaled) == "past triples"
 
 
 def test_a_run_without_lines_or_without_a_curve_has_no_share() -> None:
-    assert plateau_share(curve((0, 5.0), (100, 2.8)), {}) is None
-    assert plateau_share(curve((100, 2.8)), CAUSAL) is None
+    assert plateau_share(run((0, 5.0), (100, 2.8), lines={})) is None
+    assert plateau_share(run((100, 2.8))) is None
     assert share_words(None) == ""
     assert share_words(0.123) == "12 % of its tokens on the plateau"

@@ -16,6 +16,7 @@ from archbench.contracts.architecture import Attention, ModelDims
 from archbench.contracts.objective import IGNORE_TARGET, ObjectiveConfig, model_vocab_size
 from archbench.data.corpus import Corpus
 from archbench.data.document_batches import MAX_GROUPS, DocumentBatches
+from archbench.data.ngrams import predicted_tokens, reference_lines
 from archbench.errors import DataError
 from archbench.registry import Registry
 from archbench.results.runs import FinalEvaluation, RunRecord, RunState
@@ -239,6 +240,24 @@ def test_finished_loss_is_that_of_all_documents_and_the_curve_keeps_its_own(
     assert record.final_loss_nats == record.final.loss_nats != record.curve[-1].validation_loss_nats
     assert old.final_loss_nats == old.curve[-1].validation_loss_nats
     assert b"final_tokens" not in before.plan_file.read_bytes()
+
+
+def test_reference_lines_are_of_the_text_that_the_final_loss_is_of(
+    plan: Any, train_to_end: Callable[..., Outcome | None], corpus: Corpus
+) -> None:
+    whole, before = plan("whole", evaluation=ALL), plan("before")
+    train_to_end(whole)
+    train_to_end(before)
+    held_out = corpus.validation.ids[: corpus.statistics.validation_tokens].astype(np.int64)[None]
+    tokens = np.concatenate([[[corpus.end_of_text]], held_out[:, :-1]], axis=1)
+    predicted = predicted_tokens([{"tokens": tokens, "targets": held_out}], CausalLmConfig(), corpus.text_vocab_size)
+    assert predicted is not None
+    expected = reference_lines(corpus, corpus.train, predicted, read(whole).curve[-1].tokens)
+    lines = read(whole).reference_lines
+    assert (lines["unigram"], lines["bigram"]) == (expected["unigram"], expected["bigram"])
+    # Where a group begins, what came before the end of the document before is not known.
+    assert lines["trigram"] == pytest.approx(expected["trigram"], rel=1e-3)
+    assert lines["unigram"] != read(before).reference_lines["unigram"]
 
 
 def test_other_texts_are_evaluated_by_document_too(
