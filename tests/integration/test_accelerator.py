@@ -69,7 +69,7 @@ def wait_for_children(process: psutil.Process, number: int) -> list[psutil.Proce
     return children
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(400)  # its own five minutes, where other work fills the machine
 def test_a_part_is_measured_within_its_time_and_shown_by_three_files(tmp_path: Path) -> None:
     with started(tmp_path) as process:
@@ -103,7 +103,7 @@ def test_a_part_is_measured_within_its_time_and_shown_by_three_files(tmp_path: P
     assert again.stderr.endswith("holds results already; name another folder\n")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_kill_leaves_the_results_and_no_process(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         content = wait_for(tmp_path / "out" / "accelerator.json")
@@ -117,7 +117,7 @@ def test_a_kill_leaves_the_results_and_no_process(tmp_path: Path) -> None:
     assert "goes on, or was killed" in (tmp_path / "out" / "accelerator.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_ctrl_c_names_what_was_not_measured(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         wait_for(tmp_path / "out" / "accelerator.json")
@@ -167,7 +167,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_utilisation_is_exact_flops_by_the_peak_and_what_finds_no_time_is_not_begun(
     setting: Setting, tmp_path: Path
 ) -> None:
