@@ -26,8 +26,9 @@ STEPS = 30
 TOLERANCE_NATS = 2e-6
 """fp32 resolves a loss of 4 nats to 5e-7; gradients are summed in another order, and 30 small steps keep it at that."""
 
-HASHING_TOLERANCE_NATS = 2e-5
-"""Where keys are hashed, a difference in the last digit moves one of them into another bucket now and then."""
+HASHING_TOLERANCE_NATS = 1e-3
+"""Where keys are hashed, a difference in the last digit moves one of them into another bucket now and then, and what is
+learnt from then on is another thing: 2.4e-4 apart after 30 steps. One that saw other tokens would be .1 apart."""
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "gpt2": {"architecture": {"kind": "gpt2"}},

@@ -63,7 +63,7 @@ def test_help_takes_little_longer_than_the_libraries_that_it_needs() -> None:
     libraries = ("-c", "import click, numpy, pluggy, pydantic, yaml")
     # The best of three, against the same machine at the same time: half a second on one is a whole one on another.
     needed = min(processor_seconds(*libraries) for _ in range(3))
-    assert min(processor_seconds("-m", "archbench.cli.main", "--help") for _ in range(3)) < 2.5 * needed
+    assert min(processor_seconds("-m", "archbench.cli.main", "--help") for _ in range(3)) < 3.5 * needed
 
 
 @pytest.mark.parametrize(
