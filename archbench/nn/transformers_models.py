@@ -79,5 +79,5 @@ def settle_output_bias(head: nn.Module, built: "BuiltWith") -> None:
     """
     decoder = head.get_submodule("decoder")
     if not built.output_bias:
-        decoder.bias = None
+        decoder.register_parameter("bias", None)
     head.bias = decoder.bias
