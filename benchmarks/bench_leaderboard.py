@@ -21,7 +21,7 @@ from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import add_entry
+from archbench.leaderboard.entry_files import add_entry
 from archbench.leaderboard.page_cache import PageCache
 from archbench.numerics import NUMERICS
 from archbench.results.runs import RunRecord

@@ -15,7 +15,7 @@ from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import add_entry
+from archbench.leaderboard.entry_files import add_entry
 from archbench.leaderboard.page import WITHOUT_CACHE, read_board
 from archbench.leaderboard.page import write as write_page
 from archbench.leaderboard.page_cache import PageCache

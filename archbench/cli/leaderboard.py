@@ -105,7 +105,7 @@ def add(folders: Folders, scan: Path, runs_dir: Path, replaces: bool) -> None:
     from archbench.cli.status import records_of, scan_name
     from archbench.leaderboard import page
     from archbench.leaderboard.build import make_entries
-    from archbench.leaderboard.entry import add_entry
+    from archbench.leaderboard.entry_files import add_entry
     from archbench.leaderboard.replacing import require_free_entries
     from archbench.runs.store import RunStore
 

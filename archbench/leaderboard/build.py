@@ -6,7 +6,8 @@ from typing import Any
 
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.back_test import back_test_errors
-from archbench.leaderboard.entry import EntryAudit, EntryCurve, EntryFinal, EntryRun, LeaderboardEntry, figure_of
+from archbench.leaderboard.entry import LeaderboardEntry, figure_of
+from archbench.leaderboard.entry_run import EntryAudit, EntryCurve, EntryFinal, EntryRun
 from archbench.results.arithmetic import ARITHMETIC
 from archbench.results.runs import RunRecord
 

@@ -3,7 +3,8 @@
 import yaml
 
 from archbench.display import fenced, markdown_code, markdown_line, markdown_text
-from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
+from archbench.leaderboard.entry import LeaderboardEntry
+from archbench.leaderboard.entry_run import EntryRun
 from archbench.names import file_stem
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import number

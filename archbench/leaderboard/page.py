@@ -12,14 +12,8 @@ from archbench.display import markdown_heading
 from archbench.durable import write_whole
 from archbench.errors import ArchbenchError, SpecError, StoreError, in_one_line
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
-from archbench.leaderboard.entry import (
-    FORMAT,
-    LeaderboardEntry,
-    has_older_name,
-    misplaced,
-    parse_entry,
-    write_entry,
-)
+from archbench.leaderboard.entry import FORMAT, LeaderboardEntry
+from archbench.leaderboard.entry_files import has_older_name, misplaced, parse_entry, write_entry
 from archbench.leaderboard.evidence import evidence
 from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from archbench.errors import ArchbenchError, SpecError
-from archbench.leaderboard.entry import entry_file, read_entry
+from archbench.leaderboard.entry_files import entry_file, read_entry
 from archbench.names import free_name
 from archbench.results.runs import RESULT, SIZE_SCAN, RunState
 from archbench.runs.replacing import Restate, difference, same_spec

@@ -13,7 +13,8 @@ from archbench.data.corpus import Corpus, CorpusStatistics, MappedTokens
 from archbench.errors import ArchbenchError, PluginError, SpecError
 from archbench.host import Host
 from archbench.leaderboard.bounds import MAX_RUNS
-from archbench.leaderboard.entry import EntryRun, LeaderboardEntry
+from archbench.leaderboard.entry import LeaderboardEntry
+from archbench.leaderboard.entry_run import EntryRun
 from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import size_scan
 from archbench.spec.identity import RunFacts, RunIdentity, RunPlan

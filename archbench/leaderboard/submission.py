@@ -5,7 +5,7 @@ from pathlib import Path
 
 from archbench.errors import ArchbenchError, in_one_line
 from archbench.host import Host
-from archbench.leaderboard.entry import misplaced, read_entry
+from archbench.leaderboard.entry_files import misplaced, read_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.replan import replan
 

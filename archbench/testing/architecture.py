@@ -1,7 +1,6 @@
 """The conformance suite that every architecture passes, archbench's own and strangers' alike."""
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from archbench.api import Attention, CommonSettings, ModelDims
 from archbench.contracts.common import PUBLISHED_STD, PUBLISHED_WIDTH
 from archbench.flops.counter import measured_flops
+from archbench.testing.component import OnOneThread
 from archbench.testing.prefixes import PrefixConformance
 from archbench.testing.probes import (
     changed_surroundings,
@@ -46,7 +46,7 @@ for attention in config.attention_modes:
 """
 
 
-class ArchitectureConformance(PrefixConformance):
+class ArchitectureConformance(PrefixConformance, OnOneThread):
     """What archbench relies on in an architecture. Subclass it with a `config`, and pytest runs the whole suite.
 
     ```python
@@ -82,14 +82,6 @@ class ArchitectureConformance(PrefixConformance):
 
     ladder_vocab_sizes: ClassVar[tuple[int, ...]] = (264, 8192)
     ladder_seq_len: ClassVar[int] = 256
-
-    @pytest.fixture(autouse=True)
-    def _one_thread(self) -> Iterator[None]:
-        # Models this small gain nothing from threads, and on busy cores waiting threads cost ten times the work.
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(before)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Runs tests with an argument `attention` once per mode that the architecture offers."""

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from archbench.api import IGNORE_TARGET, Attention, ExampleContext, LossParts, ModelDims, ObjectiveConfig
 from archbench.contracts.objective import model_vocab_size, special_token_ids
 from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
+from archbench.testing.component import ConfigConformance
 from archbench.testing.text import RandomText
 from archbench.testing.torch_free import torch_libraries_loaded_by
 
@@ -47,7 +47,7 @@ class TableModel(LanguageModel):
         return hidden
 
 
-class ObjectiveConformance:
+class ObjectiveConformance(ConfigConformance):
     """What archbench relies on in an objective. Subclass it with a `config`, and pytest runs the whole suite.
 
     ```python
@@ -99,14 +99,6 @@ class ObjectiveConformance:
         return self.config.loss(model, head, batch, None), model, batch
 
     # The config
-
-    def test_config_survives_a_round_trip(self) -> None:
-        """Specs, run ids and workers pass configs around as plain data; unknown keys are refused."""
-        kind = type(self.config)
-        assert kind.model_validate(self.config.model_dump()) == self.config, "model_dump loses something"
-        assert kind.model_validate_json(self.config.model_dump_json()) == self.config, "model_dump_json loses something"
-        with pytest.raises(ValidationError):
-            kind.model_validate({**self.config.model_dump(), "no_such_setting": 1})
 
     def test_meaning_of_the_loss_is_stated(self) -> None:
         """The leaderboard groups losses by track and prints which comparisons they allow."""

@@ -1,14 +1,12 @@
 """The conformance suite that every optimizer passes, archbench's own and strangers' alike."""
 
-from collections.abc import Iterator
 from typing import ClassVar
 
-import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from archbench.contracts.optimizer import RATE_FACTOR, OptimizerConfig
+from archbench.testing.component import ConfigConformance, OnOneThread
 from archbench.testing.torch_free import torch_libraries_loaded_by
 from archbench.training.parameters import ModuleParameters
 
@@ -39,7 +37,7 @@ def seeded_model() -> SmallModel:
     return SmallModel()
 
 
-class OptimizerConformance:
+class OptimizerConformance(ConfigConformance, OnOneThread):
     """What archbench relies on in an optimizer. Subclass it with a `config`, and pytest runs the whole suite.
 
     ```python
@@ -58,13 +56,6 @@ class OptimizerConformance:
 
     learning_rate: ClassVar[float] = 3e-3
     """A rate at which it trains a small model."""
-
-    @pytest.fixture(autouse=True)
-    def _one_thread(self) -> Iterator[None]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(before)
 
     def built(self, model: nn.Module) -> torch.optim.Optimizer:
         """The optimizer of `model`."""
@@ -86,14 +77,6 @@ class OptimizerConformance:
             optimizer.step()
             losses.append(loss.item())
         return losses
-
-    def test_config_survives_a_round_trip(self) -> None:
-        """Specs, run ids and workers pass configs around as plain data; unknown keys are refused."""
-        kind = type(self.config)
-        assert kind.model_validate(self.config.model_dump()) == self.config, "model_dump loses something"
-        assert kind.model_validate_json(self.config.model_dump_json()) == self.config, "model_dump_json loses something"
-        with pytest.raises(ValidationError):
-            kind.model_validate({**self.config.model_dump(), "no_such_setting": 1})
 
     def test_source_and_needs_are_stated(self) -> None:
         """Listings and plans tell them."""

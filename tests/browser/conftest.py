@@ -13,7 +13,7 @@ from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import write_entry
+from archbench.leaderboard.entry_files import write_entry
 from archbench.leaderboard.page import HTML_PAGE
 from archbench.leaderboard.page import write as write_board
 from archbench.report.writer import PAGE_FILE, write_report

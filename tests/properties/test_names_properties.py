@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from archbench.display import markdown_text, terminal_text
-from archbench.leaderboard.entry import entry_file
+from archbench.leaderboard.entry_files import entry_file
 from archbench.names import file_stem, problem_of
 from archbench.report.study_tables import study_table_name
 from archbench.runs.store import RunStore, ScanIndex

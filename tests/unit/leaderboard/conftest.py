@@ -8,7 +8,7 @@ from made_boards import LAW, identified, scan
 
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import write_entry
+from archbench.leaderboard.entry_files import write_entry
 from archbench.leaderboard.page_cache import PageCache
 from archbench.testing.synthetic import synthetic_records
 

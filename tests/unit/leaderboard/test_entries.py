@@ -16,7 +16,7 @@ from archbench.host import default_host
 from archbench.leaderboard import page
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import add_entry, read_entry, write_entry
+from archbench.leaderboard.entry_files import add_entry, read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.replan import Replanned, replan

@@ -12,7 +12,7 @@ from archbench.analysis.frontier.scan import analyse_scan
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import read_entry, write_entry
+from archbench.leaderboard.entry_files import read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.standings import ComputeTier, _evaluated, make_standings
@@ -272,6 +272,7 @@ def test_an_entry_holds_the_loss_on_all_held_out_text_and_is_read_by_it(results:
         assert read.curve == record.curve
     assert check_figures(stored) == []
     assert b'"final"' not in write_entry(tmp_path / "plain", plain).read_bytes()
+    assert plain.runs_sha256 != entry.runs_sha256
     settings = {"tokens": 65536}
     assert _evaluated(settings) == 65536
     assert _evaluated({**settings, "final_tokens": "all"}) == [65536, "all"]

@@ -15,7 +15,7 @@ from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page, page_cache
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import write_entry
+from archbench.leaderboard.entry_files import write_entry
 from archbench.leaderboard.page_cache import PageCache
 from archbench.runs.sealed import seal
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records

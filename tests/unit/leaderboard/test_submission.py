@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from archbench.cli.leaderboard import leaderboard
 from archbench.host import default_host
-from archbench.leaderboard.entry import EntryCurve, read_entry, write_entry
+from archbench.leaderboard.entry_files import read_entry, write_entry
+from archbench.leaderboard.entry_run import EntryCurve
 from archbench.leaderboard.forgery import upgraded
 from archbench.leaderboard.submission import check_submission
 from archbench.runs.sealed import seal

@@ -15,7 +15,7 @@ from archbench.builtins.reports.sections import EnvironmentSection, ExponentSect
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import add_entry
+from archbench.leaderboard.entry_files import add_entry
 from archbench.report.plotting import plain
 from archbench.report.writer import write_report
 from archbench.results.runs import RunState
