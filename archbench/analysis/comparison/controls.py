@@ -126,8 +126,8 @@ def _losses(runs: Sequence[RunRecord]) -> dict[int, list[float]]:
     for size in sorted({run.size_index for run in runs}):
         longest = max(run.planned_tokens for run in runs if run.size_index == size)
         found[size] = [
-            run.curve[-1].validation_loss_nats
+            run.final_loss_nats
             for run in runs
-            if run.size_index == size and run.planned_tokens == longest
+            if run.size_index == size and run.planned_tokens == longest and run.final_loss_nats is not None
         ]
     return found

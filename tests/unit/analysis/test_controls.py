@@ -6,7 +6,7 @@ from made_ladders import ladder
 
 from archbench.analysis.comparison.controls import judge_controls
 from archbench.results.controls import ControlOutcome, failed_controls
-from archbench.results.runs import CONTROL, RunRecord, size_scan_results
+from archbench.results.runs import CONTROL, FinalEvaluation, RunRecord, size_scan_results
 
 SPEC = {"question": {"margin": 1.1, "controls": ["baseline_again", "shuffled_targets"]}}
 
@@ -59,6 +59,22 @@ def test_a_baseline_that_learnt_only_frequencies_is_named_and_no_leak_is_seen_in
     found = judged(1.0, 1.0)["shuffled_targets"]
     assert found.passed is True
     assert "the baseline has not learnt more than how often tokens occur either" in found.reason
+
+
+def test_a_control_is_judged_by_its_loss_on_all_held_out_text() -> None:
+    """The curve's end is of less text: there it may lie below the baseline's, where its loss does not."""
+
+    def evaluated(run: RunRecord, factor: float) -> RunRecord:
+        nats = factor * run.curve[-1].validation_loss_nats
+        return replace(run, final=FinalEvaluation((100.0 * nats,), (100,), (1,), None))
+
+    base = ladder("gpt2", noise=0.004)
+    shuffled = control("shuffled_targets", 1e5, seed=2)
+    by_curve = judge_controls([*base, *shuffled], SPEC, "gpt2")
+    assert [one.passed for one in by_curve if one.control == "shuffled_targets"] == [False]
+    runs = [*(evaluated(run, 1.0) for run in base), *(evaluated(run, 4.0) for run in shuffled)]
+    by_final = judge_controls(runs, SPEC, "gpt2")
+    assert [one.passed for one in by_final if one.control == "shuffled_targets"] == [True]
 
 
 def test_controls_without_finished_runs_are_not_judged() -> None:
