@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
-
 from archbench.contracts.architecture import ArchitectureConfig, ModelDims, require_settings
 from archbench.contracts.common_settings import CommonSettings
 
@@ -36,6 +34,8 @@ class KeepsCommonSettings(ArchitectureConfig):
     kind stay: Glorot's, torch's own of linear layers and convolutions, decays and step sizes of state spaces, norms.
     """
 
+    added_later = frozenset(CommonSettings.model_fields)
+
     published_tie_output: ClassVar[bool]
     published_output_bias: ClassVar[bool]
 
@@ -45,15 +45,6 @@ class KeepsCommonSettings(ArchitectureConfig):
     """Whether logits have a bias; None: as published."""
     initialisation: Literal["by_width"] | None = None
     """`by_width`: standard deviation 0.02·sqrt(768/d_model) where 0.02 is published; None: as published."""
-
-    @model_serializer(mode="wrap")
-    def _only_what_is_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        dumped: dict[str, Any] = handler(self)
-        return {
-            name: value
-            for name, value in dumped.items()
-            if value is not None or name not in CommonSettings.model_fields
-        }
 
     @property
     def ties_output(self) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 
 class ComponentSlot:
@@ -20,7 +20,23 @@ class ComponentSlot:
         return {"x-catalog": self.catalog, **({"x-default-kind": self.default_kind} if self.default_kind else {})}
 
 
-class ComponentConfig(BaseModel):
+class GrownModel(BaseModel):
+    """A model that has grown: fields named in `added_later` are not written while they are at their default.
+
+    What a field's default means is what was done before there was the field, so ids and bytes of before stay the same.
+    """
+
+    added_later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unused = {
+            name for name in self.added_later if getattr(self, name) == type(self).model_fields[name].get_default()
+        }
+        return {name: value for name, value in dump(self).items() if name not in unused}
+
+
+class ComponentConfig(GrownModel):
     """A frozen set of hyperparameters, told apart by its field `kind`.
 
     A concrete class declares `kind: Literal["name"] = "name"`; the name is what specs say and what is registered.

@@ -46,11 +46,11 @@ class DocumentGroup:
 class DocumentBatches:
     """The validation text, or whole documents of it up to about `tokens` tokens, in groups of whole documents.
 
-    A document of four windows or more is a group of its own, unless there are more than 256 of those; shorter ones
-    share a group with those that follow. An objective that predicts every token predicts each token of each document
+    A group ends with the document that brings it to four windows, or to 1/256 of the text where that is more; a rest
+    below half of that joins the last group. An objective that predicts every token predicts each token of each document
     once; the last window of a group is filled up with ignored targets. Any other objective gets full windows only, and
-    leaves out a rest of each group too short for one. Groups depend on the corpus, `tokens`, and the objective's
-    stride alone.
+    leaves out a rest of each group too short for one. Groups depend on the corpus, `tokens`, the objective's stride,
+    and whether it predicts every token.
     """
 
     def __init__(
@@ -83,12 +83,6 @@ class DocumentBatches:
         self.groups = self._grouped(documents)
         """In the order of the corpus."""
         self._context = example_context(corpus, corpus.validation, objective, seq_len)
-
-    @property
-    def num_batches(self) -> int:
-        """Batches of all groups."""
-        last = self.groups[-1]
-        return last.first_batch + self._num_batches_of(last.windows)
 
     def batches(self, group: DocumentGroup) -> Iterator[Batch]:
         """The batches of one group, in order; made when they are asked for."""

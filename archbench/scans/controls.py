@@ -1,6 +1,6 @@
 """The ladders of a question's controls: every size, budget and seed as the baseline has them, at its rates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from archbench.data.corpus import Corpus
@@ -10,15 +10,16 @@ from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PendingRuns, PlannedRun
 from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import ladder, result_runs
+from archbench.scans.studies.expand import evaluated_texts
 from archbench.spec.models import Spec
 
 
 def control_runs(
-    spec: Spec, corpus: Corpus, host: Host, store: RunStore | None, runs: Sequence[PlannedRun]
+    spec: Spec, corpora: Mapping[str, Corpus], host: Host, store: RunStore | None, runs: Sequence[PlannedRun]
 ) -> Iterator[PlannedRun | PendingRuns]:
     """The runs of every control of `spec`; those of a size whose rate the baseline's trials have not decided wait.
 
-    runs: those of the contenders. Raises as `RunPlanner.plan`.
+    corpora: by the name of the text. runs: those of the contenders. Raises as `RunPlanner.plan`.
     """
     rates = {
         run.size_index: run.plan.identity.training.peak_learning_rate
@@ -26,7 +27,8 @@ def control_runs(
         if (run.contender, run.study, run.role) == (spec.baseline, SIZE_SCAN, RESULT)
     }
     for control in spec.controls:
-        planner = RunPlanner(spec, control, corpus, host, store)
+        evaluated = evaluated_texts(spec, corpora)
+        planner = RunPlanner(spec, control, corpora[spec.data.name], host, store, evaluated=evaluated)
         count, flops = 0, 0.0
         for rung in ladder(planner):
             if rung.size_index in rates:

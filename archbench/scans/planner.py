@@ -89,7 +89,7 @@ def plan_scan(
                 known, waiting = _apart(_scan_of(planner))
                 runs += known
                 pending += waiting
-    known, waiting = _apart(control_runs(spec, corpora[spec.data.name], host, store, tuple(runs)))
+    known, waiting = _apart(control_runs(spec, corpora, host, store, tuple(runs)))
     runs += known
     pending += waiting
     known, waiting = _apart(study_runs(spec, corpora, host, store))
@@ -218,8 +218,8 @@ def _check_stage(spec: Spec, contender: Contender) -> None:
     recipe = contender.recipe
     problem = unserved_stage(recipe.optimizer.config, recipe.section.precision, spec.execution.zero_stage)
     if problem is not None:
-        key, _, what = problem.partition(": ")
-        raise spec.error(tuple(key.split(".")), f"{contender.name}: {what}")
+        loc, why = problem
+        raise spec.error(loc, f"{contender.name}: {why}")
 
 
 def _check_pairing(spec: Spec, contender: Contender) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -12,12 +12,11 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
 from archbench.contracts.architecture import ModelDims
+from archbench.contracts.config import GrownModel
 
 Role = Literal["architecture", "objective", "optimizer"]
 """What a component does in a run."""
@@ -27,20 +26,8 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Extended(_Frozen):
-    """A model that has grown: fields named in `added_later` are not written while they are at their default.
-
-    What a field's default means is what runs did before there was the field, so their ids and bytes stay the same.
-    """
-
-    added_later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = {
-            name for name in self.added_later if getattr(self, name) == type(self).model_fields[name].get_default()
-        }
-        return {name: value for name, value in dump(self).items() if name not in unused}
+class Extended(_Frozen, GrownModel):
+    """A part of an identity or of a plan that has grown."""
 
 
 class ScheduleSettings(_Frozen):

@@ -48,7 +48,8 @@ def spec_error(file: YamlFile, error: ValidationError, model: type[BaseModel], p
     # A misspelt key is the cause where the same mapping also lacks one.
     misspelt = {loc[:-1] for _, loc, details in found if details["type"] == "extra_forbidden"}
     _, loc, details = min(found, key=lambda item: (item[2]["type"] == "missing" and item[1][:-1] in misspelt, item[0]))
-    problem = describe(details, known_keys(model, details["loc"][:-1]))
+    problem = RETIRED.get(loc) if details["type"] == "extra_forbidden" else None
+    problem = problem or describe(details, known_keys(model, details["loc"][:-1]))
     others = len(found) - 1
     if others:
         problem += f" ({others} more problem{'s' if others > 1 else ''})"
@@ -59,8 +60,7 @@ def describe(details: ErrorDetails, keys: Sequence[str] = ()) -> str:
     """One problem without its place: what was given, what was expected."""
     sort = details["type"]
     if sort == "extra_forbidden":
-        section, key = ("", *map(str, details["loc"]))[-2:]
-        return RETIRED.get((section, key)) or f"unknown key{nearest(str(details['loc'][-1]), keys)}"
+        return f"unknown key{nearest(str(details['loc'][-1]), keys)}"
     if sort == "missing":
         return "is missing"
     context = details.get("ctx", {})

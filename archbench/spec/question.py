@@ -54,13 +54,6 @@ class QuestionSection(Section):
     """Standard deviation of the final loss between seeds, by which `archbench plan` reckons power where no run of the
     store tells it; without it .01 and .04 are shown."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "window" in content:
-            raise ValueError("got window, which is called `at` now: write at: [2.9, 2.6]")
-        return content
-
     @model_validator(mode="after")
     def _falls(self) -> "QuestionSection":
         if isinstance(self.at, tuple) and not self.at[0] > self.at[1]:

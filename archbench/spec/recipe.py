@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from archbench.contracts.optimizer import OptimizerConfig
+from archbench.errors import in_one_line
 from archbench.registry import Catalog
 from archbench.spec.identity import ScheduleSettings
-from archbench.spec.problems import refuse_flags, spec_error
+from archbench.spec.problems import describe, refuse_flags, spec_error
 from archbench.spec.rates import Law
 from archbench.spec.resolve import Resolver
 from archbench.spec.settings import ContenderTraining, TrainingSection, UnresolvedOptimizer
@@ -28,11 +29,22 @@ class OptimizerRecipe:
     """Setting -> what a step forgets, one minus the setting, as a power of the batch in tokens."""
 
     def at(self, batch_tokens: int) -> OptimizerConfig:
-        """The optimizer of runs of that batch. Raises ValueError, in words, as `remembered`."""
+        """The optimizer of runs of that batch.
+
+        Raises ValueError, in one line, as `remembered`, and where the optimizer refuses what a law gives.
+        """
         if not self.laws:
             return self.config
         found = {name: remembered(law, batch_tokens) for name, law in self.laws.items()}
-        return type(self.config).model_validate({**self.config.model_dump(), **found})
+        try:
+            config = type(self.config).model_validate({**self.config.model_dump(), **found})
+        except ValidationError as error:
+            (details, *_) = error.errors(include_url=False, include_input=True)
+            raise ValueError(f"{'.'.join(map(str, details['loc']))}: {describe(details)}") from error
+        except Exception as error:  # the validators of a plug-in are its own code
+            raise ValueError(in_one_line(error)) from error
+        config.stands_in(self.config.paths_start_at)
+        return config
 
     def dump(self) -> dict[str, Any]:
         """As a spec writes it, every default filled in."""
@@ -135,9 +147,7 @@ def _optimizer(
     for name in sorted(registered.config.forgetting & content.keys()):
         if isinstance(content[name], Mapping):
             laws[name] = _law(content.pop(name), resolver, (*loc, name))
-    config = resolver.validated(catalog, registered, content, loc)
-    refuse_flags(resolver.file, content, config, loc)
-    return OptimizerRecipe(config, laws)
+    return OptimizerRecipe(resolver.validated(catalog, registered, content, loc), laws)
 
 
 def _law(content: Any, resolver: Resolver, loc: Loc) -> Law:

@@ -26,10 +26,7 @@ class Resolver:
         """The config of what is written at `loc`. Raises SpecError or PluginError."""
         registered = self.registered(catalog, written.kind, loc)
         content = written.model_dump()
-        config = self.validated(catalog, registered, self._nested(catalog, content, loc), loc)
-        refuse_flags(self.file, content, config, loc)
-        config.stands_in(self.file.place((*loc, "kind")).folder)
-        return config
+        return self.validated(catalog, registered, self._nested(catalog, content, loc), loc, written=content)
 
     def registered(self, catalog: Catalog[T], kind: str, loc: Loc) -> Registered[T]:
         """The component called `kind`. Raises PluginError, at `loc`, where there is none."""
@@ -38,10 +35,16 @@ class Resolver:
         except PluginError as error:
             raise PluginError(f"{self.file.where((*loc, 'kind'))}: {'.'.join(map(str, loc))}.kind: {error}") from error
 
-    def validated(self, catalog: Catalog[T], registered: Registered[T], content: Any, loc: Loc) -> T:
-        """`content` as its class has it. Raises SpecError, or PluginError for what the class raises beside that."""
+    def validated(
+        self, catalog: Catalog[T], registered: Registered[T], content: Any, loc: Loc, *, written: Any = None
+    ) -> T:
+        """`content` as its class has it, whose paths start at the folder of the spec.
+
+        written: what stands in the file, where that is not `content`. Raises SpecError, or PluginError for what the
+        class raises beside that.
+        """
         try:
-            return registered.config.model_validate(content)
+            config = registered.config.model_validate(content)
         except ValidationError as error:
             raise spec_error(self.file, error, registered.config, loc) from error
         except (Exception, SystemExit) as error:  # the validators of a plug-in are its own code
@@ -49,6 +52,9 @@ class Resolver:
                 f"{self.file.where(loc)}: plug-in {registered.plugin!r} failed on {catalog.noun} "
                 f"{registered.config.kind_name()!r}: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
+        refuse_flags(self.file, content if written is None else written, config, loc)
+        config.stands_in(self.file.place((*loc, "kind")).folder)
+        return config
 
     def _nested(self, catalog: Catalog[T], content: Any, loc: Loc) -> Any:
         """`content` of a component, in which each mapping under a key `dataset` of a dataset has become a dataset."""

@@ -21,7 +21,7 @@ from archbench.numerics import NUMERICS
 from archbench.registry import Catalog, Registered, Registry
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import Role, RunIdentity, RunPlan
-from archbench.spec.versions import component_identity, installed_libraries
+from archbench.spec.versions import component_identity, installed_libraries, required
 from archbench.training.claims import check_claims
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import DocumentSet, EvaluationSet, load_document_set, load_evaluation_set
@@ -194,11 +194,11 @@ def _check_versions(identity: RunIdentity, registry: Registry) -> None:
                 f"{role} {entry.config.kind_name()!r}: the run was planned with {was}, installed is "
                 f"{here.in_words()}; {remedy}"
             )
-    for name, installed in installed_libraries(components.values()).items():
-        if installed is None:
-            raise PluginError(f"{name}: is not installed, and the run computes with it; pip install {name}")
-        if (library := identity.libraries.get(name)) != installed:
-            raise PluginError(f"{name}: the run was planned with version {library}, installed is {installed}; {remedy}")
+    installed = required(installed_libraries(components.values()))
+    for name in sorted(installed.keys() | identity.libraries.keys()):
+        was, now = identity.libraries.get(name, "none"), installed.get(name, "none")
+        if was != now:
+            raise PluginError(f"{name}: the run was planned with version {was}, installed is {now}; {remedy}")
 
 
 def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, identity: RunIdentity) -> None:

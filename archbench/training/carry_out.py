@@ -335,6 +335,8 @@ def failure_reason(error: BaseException) -> str:
 def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Progress) -> dict[str, Any]:
     seconds = progress.device_seconds
     tokens = progress.step * plan.identity.training.batch_tokens
+    # Of all ranks, as the curve has it.
+    processor_seconds = progress.curve[-1].processor_seconds if progress.curve else None
     return {
         "hardware": hardware(assembly.device),
         "host": platform.node(),
@@ -346,7 +348,7 @@ def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Prog
         "micro_batch_halvings": dumped(cut.halvings),
         "peak_memory_bytes": peak_memory_bytes(assembly.device),
         "training_seconds": round(seconds, 3),
-        "processor_seconds": None if progress.processor_seconds is None else round(progress.processor_seconds, 3),
+        "processor_seconds": None if processor_seconds is None else round(processor_seconds, 3),
         "evaluation_seconds": round(progress.evaluation_seconds, 3),
         "final_evaluation_seconds": round(progress.final_evaluation_seconds, 3),
         "noise_scale_seconds": round(progress.noise_scale_seconds, 3),

@@ -79,7 +79,8 @@ def engine_settings(
     Raises SpecError where the batch cannot be cut as asked, or the optimizer serves no such stage of ZeRO.
     """
     if (problem := unserved_stage(optimizer, training.precision, zero_stage)) is not None:
-        raise SpecError(problem)
+        loc, why = problem
+        raise SpecError(f"{'.'.join(loc)}: {why}")
     rows, rest = divmod(training.batch_tokens, seq_len)
     if rest:
         raise SpecError(

@@ -137,7 +137,7 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
         "curve": [asdict(point) for point in progress.curve],
         "noise_scale": [asdict(one) for one in progress.noise_scale],
         "device_seconds": progress.device_seconds,
-        "processor_seconds": progress.processor_seconds,
+        "processor_seconds": _of_all_ranks(progress.processor_seconds, assembly.ranks),
         "evaluation_seconds": progress.evaluation_seconds,
         "energy_joules": progress.energy.joules,
         "noise_scale_seconds": progress.noise_scale_seconds,
@@ -145,6 +145,13 @@ def _snapshot(assembly: Assembly, progress: Progress) -> checkpoint.Checkpoint:
         "arithmetic": arithmetic(assembly.device, assembly.plan.execution),
     }
     return checkpoint.Checkpoint(progress.step, tensors, content, own)
+
+
+def _of_all_ranks(seconds: float | None, ranks: Ranks) -> float | None:
+    """The sum of everybody's seconds, asked for by all ranks at the same point; None where they are not measured."""
+    if seconds is None:
+        return None
+    return float(ranks.summed(torch.tensor(seconds, dtype=torch.float64)))
 
 
 def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
@@ -180,7 +187,9 @@ def resume(directory: RunDirectory, assembly: Assembly) -> Progress:
     progress.curve = [curve_point(point) for point in stored.progress["curve"]]
     progress.noise_scale = [noise_measurement(one) for one in stored.progress.get("noise_scale", [])]
     progress.device_seconds = float(stored.progress["device_seconds"])
-    progress.processor_seconds = stored.progress.get("processor_seconds")
+    # Of all ranks, as it was stored: one of them goes on with it.
+    spent = stored.progress.get("processor_seconds")
+    progress.processor_seconds = spent if spent is None or ranks.first else 0.0
     progress.evaluation_seconds = float(stored.progress["evaluation_seconds"])
     progress.energy = EnergyCount(progress.energy.meter, stored.progress.get("energy_joules"))
     progress.noise_scale_seconds = float(stored.progress.get("noise_scale_seconds", 0.0))

@@ -1,8 +1,10 @@
-"""The reference lines of a run, by the text that it saw and the evaluation set that it was measured on."""
+"""The reference lines of a run, by as much text as it saw and the held-out text that it was measured on."""
 
 import logging
 import time
 from collections.abc import Iterable
+
+import numpy as np
 
 from archbench.data.batches import Batch
 from archbench.data.ngrams import MAX_TOKENS, predicted_tokens, reference_lines
@@ -20,7 +22,7 @@ _SLOWEST_TOKENS_PER_S = 2e5
 def lines_of(assembly: Assembly, progress: Progress) -> tuple[dict[str, float], float]:
     """Name of each line -> nats per predicted token, and the seconds that it took.
 
-    None where the objective predicts no hidden tokens of the text, and where something went wrong, which is logged: a
+    Empty where the objective predicts no hidden tokens of the text, and where something went wrong, which is logged: a
     line is nothing that a run may fail of.
     """
     began = time.perf_counter()
@@ -34,7 +36,7 @@ def lines_of(assembly: Assembly, progress: Progress) -> tuple[dict[str, float], 
 
 def longest_seconds(assembly: Assembly, progress: Progress) -> float:
     """How long `lines_of` may take."""
-    return _tokens_seen(assembly, progress) / _SLOWEST_TOKENS_PER_S
+    return min(_tokens_seen(assembly, progress), MAX_TOKENS) / _SLOWEST_TOKENS_PER_S
 
 
 def _lines_of(assembly: Assembly, progress: Progress) -> dict[str, float]:
@@ -54,14 +56,19 @@ def _evaluated(assembly: Assembly) -> list[Batch]:
         )
         return [{name: batch[name] for name in _NAMES} for batch in batches]
     source = documents.source
-    found = [{name: batch[name] for name in _NAMES} for group in source.groups for batch in source.batches(group)]
-    if not documents.predicts_every_token:
-        return found
-    # Rows follow each other in a group's text, and groups have different numbers of them: one row holds them all.
-    return [{name: array.reshape(1, -1) for name, array in batch.items()} for batch in found]
+    found: list[Batch] = []
+    for group in source.groups:
+        batches = list(source.batches(group))
+        if not documents.predicts_every_token:
+            found += [{name: batch[name] for name in _NAMES} for batch in batches]
+            continue
+        # One row holds the text of a group: lanes of a model with memory go on from batch to batch, else rows do.
+        axis = 1 if documents.carries_state else 0
+        joined = {name: np.concatenate([batch[name] for batch in batches], axis=axis) for name in _NAMES}
+        found.append({name: array.reshape(1, -1) for name, array in joined.items()})
+    return found
 
 
 def _tokens_seen(assembly: Assembly, progress: Progress) -> int:
-    """Tokens of the text that the run saw, each counted once, as far as they are counted."""
-    seen = progress.step * assembly.batches.tokens_per_step
-    return min(seen, assembly.batches.unique_tokens, MAX_TOKENS)
+    """How many tokens of the training text the run saw, each counted once; as many from its start make the lines."""
+    return min(progress.step * assembly.batches.tokens_per_step, assembly.batches.unique_tokens)

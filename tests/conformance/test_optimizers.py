@@ -1,5 +1,7 @@
 """The conformance suite on the bundled optimizers, and what is particular to each."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -57,6 +59,25 @@ def test_a_matrix_and_its_transpose_move_alike() -> None:
     torch.testing.assert_close(
         stepped(config, gradient).T, stepped(config, gradient.T.contiguous()), rtol=0.02, atol=0.02
     )
+
+
+def test_muon_goes_on_as_it_was_from_what_torch_saves() -> None:
+    """By torch's own `load_state_dict`, which puts new objects in the place of groups and state."""
+    torch.manual_seed(0)
+    model = seeded_model()
+    suite = TestMuon()
+    optimizer = suite.built(model)
+    suite.trained(model, optimizer, 3)
+    weights, state = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
+    suite.trained(model, optimizer, 2)
+    other = seeded_model()
+    other.load_state_dict(weights)
+    loaded = suite.built(other)
+    loaded.load_state_dict(state)
+    suite.trained(other, loaded, 2)
+    for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, its)
+    assert any(not torch.equal(now, weights[name]) for name, now in other.state_dict().items())
 
 
 def test_muon_leaves_tables_vectors_and_kernels_to_adamw() -> None:

@@ -1,11 +1,10 @@
 """Prediction of the next token from those before it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from archbench.contracts.architecture import Attention
 from archbench.contracts.objective import IGNORE_TARGET, ExampleContext, LossParts, ObjectiveConfig, Windows
@@ -30,13 +29,10 @@ class CausalLmConfig(ObjectiveConfig):
     lookahead: ClassVar[int] = 1
     predicts_every_token: ClassVar[bool] = True
 
+    added_later = frozenset({"shuffle_targets"})
+
     shuffle_targets: bool = False
     """Trains on targets that its tokens say nothing of, so that only their frequencies can be learnt: a control."""
-
-    @model_serializer(mode="wrap")
-    def _unless_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The option is written where it is set: runs without it keep their ids."""
-        return {key: value for key, value in dump(self).items() if key != "shuffle_targets" or value}
 
     def examples(self, windows: Windows, context: ExampleContext) -> dict[str, NDArray[np.int64]]:
         """`tokens` and `targets`: [rows, seq_len] each, the targets one token further."""

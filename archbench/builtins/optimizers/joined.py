@@ -12,10 +12,20 @@ class JoinedOptimizer(torch.optim.Optimizer):
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         super().__init__([group for part in parts for group in part.param_groups], {})
         self._parts = tuple(parts)
-        # The same objects: a rate that is set in a group here, and a state that is restored here, are the parts' own.
         self.param_groups = [group for part in parts for group in part.param_groups]
-        for part in parts:
+        self._share()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What `load_state_dict` puts in the place of groups and state becomes the parts' too."""
+        super().__setstate__(state)
+        self._share()
+
+    def _share(self) -> None:
+        # The same objects: a rate that is set in a group here, and a state that is restored here, are the parts' own.
+        groups = iter(self.param_groups)
+        for part in self._parts:
             part.state = self.state
+            part.param_groups = [next(groups) for _ in part.param_groups]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -430,7 +430,8 @@ def _line_words(results: ScanResults) -> list[str]:
     unknown = [
         name for name in _contenders(used) if not any(run.reference_lines for run in used if run.contender == name)
     ]
-    words = [f"R{unknown_text(unknown)[1:]}."] if unknown else []
+    text = unknown_text(unknown)
+    words = [f"{text[0].upper()}{text[1:]}."] if unknown else []
     if len(unknown) < len(_contenders(used)):
         words.insert(
             0,

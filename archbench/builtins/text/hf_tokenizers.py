@@ -55,6 +55,7 @@ class BpeTokenizerConfig(TokenizerConfig):
 
     kind: Literal["bpe"] = "bpe"
     summary: ClassVar[str] = "byte-level BPE, trained on the training split"
+    added_later = frozenset({"sample_bytes"})
 
     vocab_size: int = Field(4096, gt=_NUM_BYTES + 1)
     """Most ids, bytes and end-of-text included; a small text yields fewer."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from archbench.errors import SpecError
+from archbench.results.runs import CONTROL
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 
@@ -309,6 +310,17 @@ def test_every_run_is_evaluated_on_the_texts_of_the_spec_and_names_change_no_id(
     plain = planned(*with_studies(DATA_SCAN, size_scan=True, texts=True))
     assert {run.run_id for run in plain.runs}.isdisjoint(run.run_id for run in plan.runs)
     assert "final_tokens" not in plain.runs[0].plan.identity.canonical_json()
+
+
+def test_controls_are_evaluated_on_the_texts_of_the_spec_as_the_baseline_is(planned: Plan) -> None:
+    plan = planned(
+        *with_studies(DATA_SCAN, size_scan=True, texts=True),
+        ("evaluation: {tokens: 2000,", "evaluation: {texts: [other], tokens: 2000,"),
+        ("data:\n", "question: {controls: [baseline_again]}\ndata:\n"),
+    )
+    controls = [run.plan.identity for run in plan.runs if run.role == CONTROL]
+    assert controls
+    assert {identity.data.also_validated for identity in controls} == {(plan.corpora["other"].corpus_hash,)}
 
 
 def test_a_run_on_another_text_is_not_evaluated_on_it_twice(planned: Plan) -> None:

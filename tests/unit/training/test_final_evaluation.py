@@ -258,6 +258,10 @@ def test_reference_lines_are_of_the_text_that_the_final_loss_is_of(
     # Where a group begins, what came before the end of the document before is not known.
     assert lines["trigram"] == pytest.approx(expected["trigram"], rel=1e-3)
     assert lines["unigram"] != read(before).reference_lines["unigram"]
+    # A model with memory reads the same text in lanes: the lines are of the text, not of how it is read.
+    carried = plan("carried", evaluation=ALL, architecture={"kind": "transformer_xl"})
+    train_to_end(carried)
+    assert read(carried).reference_lines == lines
 
 
 def test_other_texts_are_evaluated_by_document_too(

@@ -53,9 +53,9 @@ def fetch(archives: Sequence[Archive], folder: Path, say: Callable[[str], None])
     """
     from filelock import FileLock, Timeout
 
-    if all(_whole(archive, folder) is not None for archive in archives):
-        return
     try:
+        if all(_whole(archive, folder) is not None for archive in archives):
+            return
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:
