@@ -16,6 +16,7 @@ import yaml
 from archbench.errors import ArchbenchError
 from archbench.host import default_host
 from archbench.scans.planner import plan_scan
+from archbench.spec.layers import read_spec
 from archbench.spec.models import spec_from_yaml
 from archbench.spec.yaml_loader import parse_yaml
 
@@ -33,9 +34,9 @@ TOKENS = (
 )  # fmt: skip
 
 
-def small(text: str, folder: Path) -> str:
-    """`text` with its data replaced by a few small files, so that a mutant which is valid is planned in full."""
-    tree = yaml.safe_load(text)
+def small(spec: Path, folder: Path) -> str:
+    """`spec` with all that it extends, on a few small files, so that a mutant which is valid is planned in full."""
+    tree = read_spec(spec).data
     tree["data"]["dataset"] = {"kind": "text_files", "paths": [str(folder / "*.txt")]}
     tree["data"]["tokenizer"] = {"kind": "bytes"}
     tree["data"]["max_epochs"] = 1e9
@@ -129,7 +130,7 @@ def test_no_mutant_of_a_bundled_spec_raises_anything_but_one_line(sort: str, fol
     outcomes = []
     for number in range(NUM_MUTANTS // 2):
         draw = random.Random(f"{sort}-{number}")
-        text = small(draw.choice(SPECS).read_text(), folder)
+        text = small(draw.choice(SPECS), folder)
         mutant: Callable[[], str] = (
             (lambda text=text, draw=draw: mutate_text(text, draw))
             if sort == "text"

@@ -181,7 +181,7 @@ SETTINGS = {
     "warnings, which it made errors": "warnings.simplefilter('error')",
     "hooks for exceptions": "sys.excepthook = print",
     "standard streams": "sys.stderr = None",
-    "built-in functions": "builtins.sum = max",
+    "built-in functions": "builtins.ascii = repr",
     "garbage collection": "gc.disable()",
     "tracing": "sys.setprofile(lambda *event: None)",
     "the locale": "locale.setlocale(locale.LC_ALL, 'C' if locale.setlocale(locale.LC_ALL) != 'C' else 'C.UTF-8')",

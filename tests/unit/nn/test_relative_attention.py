@@ -6,17 +6,25 @@ torch = pytest.importorskip("torch")
 
 from transformers import XLNetConfig, XLNetModel  # noqa: E402
 
-from archbench.api import ModelDims  # noqa: E402
+from archbench.api import Attention, ModelDims  # noqa: E402
 from archbench.nn import relative_attention  # noqa: E402
 from archbench.nn.relative_attention import (  # noqa: E402
     RelativeAttention,
     RelativeSinusoids,
     relative_shift,
 )
+from archbench_transformer_xl.config import TransformerXLConfig  # noqa: E402
 from archbench_transformer_xl.model import TransformerXL  # noqa: E402
 
 DIMS = ModelDims(vocab_size=30, seq_len=7, d_model=12, n_layers=2, n_heads=3, d_ff=20)
 MEM_LEN = 5
+
+
+def transformer_xl() -> TransformerXL:
+    torch.manual_seed(0)
+    model = TransformerXLConfig(mem_len=MEM_LEN).build(DIMS, Attention.CAUSAL)
+    assert isinstance(model, TransformerXL)
+    return model
 
 
 def test_relative_shift_puts_each_distance_at_its_key() -> None:
@@ -85,8 +93,7 @@ def test_later_positions_have_no_influence_at_all() -> None:
 
 def test_parameters_may_be_cast_without_the_buffers() -> None:
     """DeepSpeed casts a model's parameters to bfloat16 and leaves its buffers alone."""
-    torch.manual_seed(0)
-    model = TransformerXL(DIMS, MEM_LEN)
+    model = transformer_xl()
     tokens = torch.randint(DIMS.vocab_size, (2, DIMS.seq_len))
     expected = model(tokens)
     for parameter in model.parameters():
@@ -97,8 +104,7 @@ def test_parameters_may_be_cast_without_the_buffers() -> None:
 
 
 def test_a_batch_in_pieces_gives_the_same_output_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    model = TransformerXL(DIMS, MEM_LEN).double()
+    model = transformer_xl().double()
     tokens = torch.randint(DIMS.vocab_size, (5, DIMS.seq_len))
     results = []
     for scores_in_cache in (1, 2 * DIMS.n_heads * DIMS.seq_len**2, 2**30):  # one row at a time, two, all
@@ -161,8 +167,7 @@ def _xlnet_like(model: TransformerXL) -> XLNetModel:
 
 
 def test_outputs_equal_xlnet_with_the_same_weights_without_and_with_memory() -> None:
-    torch.manual_seed(0)
-    model = TransformerXL(DIMS, MEM_LEN).eval()
+    model = transformer_xl().eval()
     with torch.no_grad():  # large enough that every term matters
         for parameter in model.parameters():
             parameter.mul_(10.0 if parameter.ndim == 2 else 1.0).add_(0.1 * torch.randn_like(parameter))
