@@ -211,14 +211,28 @@ def rising(values: list[float]) -> list[float]:
 TokensPerParam = Annotated[FiniteFloat, Field(gt=0.0, le=1e6)]
 
 
+def _rising_laws(laws: list[Law]) -> list[Law]:
+    """`laws`. Raises ValueError unless each gives more than the one before it, and that at every size."""
+    rising([law.power_law.coefficient for law in laws])
+    if len({law.power_law.exponent for law in laws}) > 1:
+        raise ValueError("the laws of a list differ in their coefficient alone; expected one exponent in all of them")
+    return laws
+
+
 def _budget_form(value: Any) -> str:
-    return f"{TAG_PREFIX}law" if isinstance(value, dict | Law) else one_or_several(value)
+    if isinstance(value, dict | Law):
+        return f"{TAG_PREFIX}law"
+    if isinstance(value, list) and value and all(isinstance(one, dict | Law) for one in value):
+        return f"{TAG_PREFIX}laws"
+    return one_or_several(value)
 
 
+_Laws = Annotated[list[Law], Field(min_length=1, max_length=64), AfterValidator(_rising_laws), Tag(f"{TAG_PREFIX}laws")]
 Budgets = Annotated[
     Annotated[Tokens, Tag(f"{TAG_PREFIX}one")]
     | Annotated[Law, Tag(f"{TAG_PREFIX}law")]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")],
+    | Annotated[list[Tokens], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")]
+    | _Laws,
     Discriminator(_budget_form),
 ]
 PerParamBudgets = Annotated[
@@ -226,7 +240,8 @@ PerParamBudgets = Annotated[
     | Annotated[Law, Tag(f"{TAG_PREFIX}law")]
     | Annotated[
         list[TokensPerParam], Field(min_length=1, max_length=64), AfterValidator(rising), Tag(f"{TAG_PREFIX}several")
-    ],
+    ]
+    | _Laws,
     Discriminator(_budget_form),
 ]
 
@@ -243,8 +258,8 @@ class ScanSection(Extended):
     costs in training. With `exact_flops` the sizes are those of the baseline, and the others cost what it costs."""
     seeds: SeedsSection = SeedsSection()
     tokens: Budgets | None = None
-    """Tokens seen by every run, a list of such budgets, each a run of its own, or a power law of the target size N; or
-    else `tokens_per_param`.
+    """Tokens seen by every run, or a power law of the target size N, or a list of either: several budgets, each a run
+    of its own; or else `tokens_per_param`.
 
     Without both the section is only the ladder of the spec's studies, and no size scan is trained.
     """
@@ -273,11 +288,13 @@ class ScanSection(Extended):
             if self.tokens is not None
             else ("tokens_per_param", float(num_params), self.tokens_per_param)
         )
-        if isinstance(value, Law):
-            return [(scale * value.power_law.at(size), ("scan", name))]
+
+        def tokens(one: float | Law | None) -> float:
+            return scale * (one.power_law.at(size) if isinstance(one, Law) else one or 0.0)
+
         if isinstance(value, list):
-            return [(scale * one, ("scan", name, index)) for index, one in enumerate(value)]
-        return [(scale * (value or 0.0), ("scan", name))]
+            return [(tokens(one), ("scan", name, index)) for index, one in enumerate(value)]
+        return [(tokens(value), ("scan", name))]
 
 
 class TrainingSection(Section):

@@ -113,6 +113,11 @@ def test_budgets_may_be_laws_of_the_target_size() -> None:
     assert spec_of(("tokens: 1.5e6", f"tokens_per_param: {law}")).scan.budgets(9_900, 1e4) == [
         (pytest.approx(200.0 * 9_900), ("scan", "tokens_per_param"))
     ]
+    longer = "{power_law: {coefficient: 4, exponent: 0.5}}"
+    assert spec_of(("tokens: 1.5e6", f"tokens: [{law}, {longer}]")).scan.budgets(9_900, 1e4) == [
+        (pytest.approx(200.0), ("scan", "tokens", 0)),
+        (pytest.approx(400.0), ("scan", "tokens", 1)),
+    ]
 
 
 def test_the_resolved_spec_gives_the_same_recipes() -> None:
@@ -164,6 +169,16 @@ def test_the_resolved_spec_gives_the_same_recipes() -> None:
             "s.yaml:7: contenders.other.training.learning_rate.",
         ),
         ("tokens: 1.5e6", "tokens: {power_law: {coefficient: 1}}", "scan.tokens.power_law.exponent: is missing"),
+        (
+            "tokens: 1.5e6",
+            "tokens: [{power_law: {coefficient: 4, exponent: 0.5}}, {power_law: {coefficient: 2, exponent: 0.5}}]",
+            "scan.tokens: got 2 after 4; entries must rise",
+        ),
+        (
+            "tokens: 1.5e6",
+            "tokens: [{power_law: {coefficient: 2, exponent: 0.4}}, {power_law: {coefficient: 4, exponent: 0.5}}]",
+            "scan.tokens: the laws of a list differ in their coefficient alone",
+        ),
         ("beta1: 0.8", "weight_decay: true", "s.yaml:19: training.optimizer.weight_decay: got true, expected a number"),
     ],
 )
