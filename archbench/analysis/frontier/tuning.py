@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from archbench.analysis.frontier.curves import mean_curves
 from archbench.analysis.frontier.noise import Noise, estimate_noise
 from archbench.results.runs import RESULT, SIZE_SCAN, CostAxis, RunRecord, RunState, size_number
@@ -89,6 +91,17 @@ class LawCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLaw:
+    """coefficient · N^exponent, by least squares in ln rate over ln N: what other scans may take as a contender's rate."""
+
+    contender: str
+    coefficient: float
+    exponent: float
+    num_sizes: int
+    """Whose best rates it goes through: optima, or the chosen rate where the best has no neighbour on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContenderBudget:
     """What one contender's tuning took."""
 
@@ -117,6 +130,8 @@ class Tuning:
     """By contender, smallest first; sizes whose rate follows a law are not among them."""
     checks: tuple[LawCheck, ...]
     budgets: tuple[ContenderBudget, ...]
+    laws: tuple[RateLaw, ...]
+    """Of the contenders that were tuned at two sizes or more."""
 
     @property
     def trials_equal(self) -> bool:
@@ -152,7 +167,13 @@ def analyse_tuning(records: Sequence[RunRecord]) -> Tuning | None:
                 sizes.append(_tuned_size(rungs, chosen, noises[name]))
             if beside := [record for record in here if CHECK_LABEL in record.labels]:
                 checks.append(_check(beside, chosen, noises[name]))
-    return Tuning(tuple(sizes), tuple(checks), tuple(_budget(name, trials, results) for name in names))
+    laws = (_rate_law(name, [size for size in sizes if size.contender == name]) for name in names)
+    return Tuning(
+        sizes=tuple(sizes),
+        checks=tuple(checks),
+        budgets=tuple(_budget(name, trials, results) for name in names),
+        laws=tuple(law for law in laws if law is not None),
+    )
 
 
 def tuning_warnings(tuning: Tuning) -> list[str]:
@@ -249,6 +270,19 @@ def _tuned_size(records: Sequence[RunRecord], results: Sequence[RunRecord], nois
         edge=edge_of(best.rate, [one.rate for one in trials if one.rung == 0]),
         near=tuple(one.rate for one in last if one.rate != best.rate and not _apart(best, one, noise)),
     )
+
+
+def _rate_law(contender: str, sizes: Sequence[TunedSize]) -> RateLaw | None:
+    best = [
+        (size.non_embedding_params, size.optimum.rate if size.optimum is not None else size.rate)
+        for size in sizes
+        if size.rate is not None and not size.all_diverged
+    ]
+    if len({num_params for num_params, _ in best}) < 2:
+        return None
+    log_params, log_rates = np.log(np.array(best, dtype=float)).T
+    exponent, log_coefficient = np.polyfit(log_params, log_rates, 1)
+    return RateLaw(contender, math.exp(log_coefficient), float(exponent), len(best))
 
 
 def _apart(best: Trial, other: Trial, noise: Noise | None) -> bool:

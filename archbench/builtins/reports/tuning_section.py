@@ -13,7 +13,7 @@ from archbench.units import human_count
 
 if TYPE_CHECKING:
     # Loaded where the section is made: registering sections must stay cheap.
-    from archbench.analysis.frontier.tuning import ContenderBudget, LawCheck, TunedSize, Tuning
+    from archbench.analysis.frontier.tuning import ContenderBudget, LawCheck, RateLaw, TunedSize, Tuning
 
 
 class TuningSection(ReportSection):
@@ -40,6 +40,7 @@ class TuningSection(ReportSection):
             self._words(tuning),
             save(draw(tuning.sizes, names), figures_dir, "tuning", alt, ("trials",)) if tuning.sizes else "",
             self._sizes(tuning),
+            self._laws(tuning.laws),
             self._checks(tuning),
             self._budgets(tuning.budgets),
             batches or "",
@@ -96,6 +97,24 @@ class TuningSection(ReportSection):
             ", ".join(number(rate) for rate in size.near) or "none",
             Markdown(f"**{size.edge.value}**") if size.edge is not None else "no",
         ]
+
+    def _laws(self, laws: "Sequence[RateLaw]") -> str:
+        if not laws:
+            return ""
+        header = ["contender", "law of the best rate", "sizes", "in a spec"]
+        rows = [
+            [
+                law.contender,
+                f"{number(law.coefficient)} N^{number(law.exponent)}",
+                str(law.num_sizes),
+                f"learning_rate: {{power_law: {{coefficient: {law.coefficient:.3g}, exponent: {law.exponent:.3g}}}}}",
+            ]
+            for law in laws
+        ]
+        return (
+            "Through the optima of each contender, or its chosen rate where there is no optimum, goes a power law of "
+            f"N, which other scans may take as that contender's rate:\n\n{markdown_table(header, rows, right=(2,))}"
+        )
 
     def _checks(self, tuning: "Tuning") -> str:
         if not tuning.checks:

@@ -35,6 +35,24 @@ def test_the_chosen_rate_and_the_optimum_are_those_that_the_records_were_made_wi
     assert tuning_warnings(tuning) == []
 
 
+def test_the_law_of_the_best_rates_is_that_which_the_trials_were_made_with() -> None:
+    """0.32·N^-0.45 is 5.1, 3.7 and 2.7e-3 at the three sizes: inside of the grid's inner rates."""
+    made = synthetic_records("gpt2", NOISE, SCAN)
+    records = [
+        record
+        for size_index, num_params in enumerate(SCAN.sizes)
+        for record in synthetic_tuning(
+            [one for one in made if one.size_index == size_index], best=0.32 * num_params**-0.45
+        )
+    ]
+    tuning = analyse_tuning(records)
+    assert tuning is not None
+    (law,) = tuning.laws
+    assert (law.contender, law.num_sizes) == ("gpt2", 3)
+    assert law.exponent == pytest.approx(-0.45, abs=0.02)
+    assert law.coefficient * 2e4**law.exponent == pytest.approx(0.32 * 2e4**-0.45, rel=0.02)
+
+
 def test_rates_that_noise_does_not_tell_apart_are_near() -> None:
     tuning = analyse_tuning(made_up("gpt2", curvature=1e-4))
     assert tuning is not None
