@@ -92,7 +92,7 @@ class LawCheck:
 
 @dataclass(frozen=True, slots=True)
 class RateLaw:
-    """coefficient · N^exponent, by least squares in ln rate over ln N: what other scans may take as a contender's rate."""
+    """coefficient · N^exponent, by least squares in ln rate over ln N: a rate that other scans may take."""
 
     contender: str
     coefficient: float
