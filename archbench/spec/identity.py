@@ -33,10 +33,10 @@ class Extended(_Frozen, GrownModel):
 class ScheduleSettings(_Frozen):
     """The learning rate over steps, as a share of its peak: linear warm-up, then `kind`."""
 
-    kind: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = "cosine"
+    kind: Literal["cosine", "linear", "constant", "inverse_sqrt", "warmup_stable_decay"] = "cosine"
     warmup_steps: NonNegativeInt = 100
     final_fraction: float = Field(0.1, ge=0.0, le=1.0)
-    """Share of the peak at the last step; `constant` ignores it."""
+    """Share of the peak at the last step; `constant` and `inverse_sqrt` ignore it."""
     decay_fraction: float = Field(0.2, gt=0.0, le=1.0)
     """Share of all steps spent decaying; `warmup_stable_decay` only."""
 

@@ -71,14 +71,14 @@ TokensOrLaw = Annotated[
 class ScheduleSection(Section):
     """The learning rate over steps, as a share of its peak: linear warm-up, then `kind`."""
 
-    kind: Literal["cosine", "linear", "constant", "warmup_stable_decay"] = "cosine"
+    kind: Literal["cosine", "linear", "constant", "inverse_sqrt", "warmup_stable_decay"] = "cosine"
     warmup_steps: NonNegativeInt = 100
     """Optimiser steps; or else `warmup_tokens`."""
     warmup_tokens: TokensOrLaw | None = None
     """The same in tokens, so that it is one length under every batch: a number, or a power law of the target size N
     (coefficient 1 and exponent 1: about as many tokens as the model has parameters)."""
     final_fraction: float = Field(0.1, ge=0.0, le=1.0)
-    """Share of the peak at the last step; `constant` ignores it."""
+    """Share of the peak at the last step; `constant` and `inverse_sqrt` ignore it."""
     decay_fraction: float = Field(0.2, gt=0.0, le=1.0)
     """Share of all steps spent decaying; `warmup_stable_decay` only."""
 

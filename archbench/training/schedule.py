@@ -18,12 +18,15 @@ def schedule_factor(schedule: ScheduleSettings, step: int, total_steps: int) -> 
     """Share of the peak rate at optimiser step `step` in [1, total_steps].
 
     The last warm-up step is the first at the peak; `final_fraction` is reached at the last step. Cosine: Loshchilov
-    and Hutter 2017, equation 5; warm-up, stable, decay with a linear decay: Hägele et al. 2024, section 3.
+    and Hutter 2017, equation 5; warm-up, stable, decay with a linear decay: Hägele et al. 2024, section 3; inverse
+    square root of the step, which reaches no fraction in particular: Vaswani et al. 2017, equation 3.
     """
     if step <= schedule.warmup_steps:
         return step / schedule.warmup_steps
     if schedule.kind == "constant":
         return 1.0
+    if schedule.kind == "inverse_sqrt":
+        return math.sqrt(max(1, schedule.warmup_steps) / step)
     start = schedule.warmup_steps
     if schedule.kind == "warmup_stable_decay":
         start = decay_start(schedule, total_steps)

@@ -33,6 +33,13 @@ def test_constant_schedule_stays_at_the_peak() -> None:
     assert {schedule_factor(schedule, step, 50) for step in range(2, 51)} == {1.0}
 
 
+@pytest.mark.parametrize("warmup_steps", [0, 1, 16])
+def test_inverse_square_root_halves_with_every_four_times_the_steps(warmup_steps: int) -> None:
+    schedule = ScheduleSettings(kind="inverse_sqrt", warmup_steps=warmup_steps)
+    peak = max(1, warmup_steps)
+    assert [schedule_factor(schedule, peak * times, 10_000) for times in (1, 4, 16)] == [1.0, 0.5, 0.25]
+
+
 def test_warmup_stable_decay_decays_over_its_share_of_the_steps_only() -> None:
     schedule = ScheduleSettings(kind="warmup_stable_decay", warmup_steps=10, final_fraction=0.1, decay_fraction=0.2)
     assert {schedule_factor(schedule, step, 100) for step in range(10, 81)} == {1.0}
@@ -47,7 +54,7 @@ def test_learning_rate_is_the_peak_times_the_factor() -> None:
 
 schedules = st.builds(
     ScheduleSettings,
-    kind=st.sampled_from(["cosine", "linear", "constant", "warmup_stable_decay"]),
+    kind=st.sampled_from(["cosine", "linear", "constant", "inverse_sqrt", "warmup_stable_decay"]),
     warmup_steps=st.integers(0, 50),
     final_fraction=st.floats(0, 1),
     decay_fraction=st.floats(0.01, 1),
