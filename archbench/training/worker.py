@@ -84,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)
     _go_first_when_memory_is_short()
+    keep_niceness()
     request = StopRequest()
     events = Events(_claim_stdout(), request.event)
     one_of_many = _is_one_of_many(parser)
@@ -200,6 +201,18 @@ def _is_one_of_many(parser: argparse.ArgumentParser) -> bool:
         wrong = f"{', '.join(missing)} not set" if missing else f"got WORLD_SIZE={size}"
         parser.error(f"{wrong}: a rank is started by torchrun; unset WORLD_SIZE for a run in one process")
     return True
+
+
+def keep_niceness() -> None:
+    """Lets `nice archbench run` yield to others as asked, though each worker is a session of its own.
+
+    Linux shares cores between sessions first, and between the processes of one by their niceness
+    (`/proc/sys/kernel/sched_autogroup_enabled`, sched(7)).
+    """
+    niceness = os.nice(0)
+    if niceness > 0:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def _go_first_when_memory_is_short() -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from archbench.host import load_host
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import read_lease
@@ -45,6 +47,23 @@ def test_named_run_is_carried_out_with_nothing_but_events_on_standard_output(tmp
     assert [event for event in told if event not in ("progress", "alive")] == ["ready", "ended"]
     assert events[-1] == {"event": "ended", "run_dir": str(directory.path), "state": "done", "reason": None}
     assert directory.record_file.exists()
+
+
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not share cores between sessions")
+def test_a_worker_of_a_nice_command_is_nice_to_other_sessions() -> None:
+    program = f"from archbench.training.worker import keep_niceness as k; k(); print(open({str(AUTOGROUP)!r}).read())"
+    done = subprocess.run(
+        ["nice", "-n", "7", sys.executable, "-c", program],
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split()[-2:] == ["nice", str(os.nice(0) + 7)]
 
 
 def test_a_rank_that_nobody_has_started_properly_says_so_and_waits_for_nobody(tmp_path: Path) -> None:
