@@ -14,7 +14,7 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
-from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, distinct_axes, size_scan_results
+from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, distinct_axes, size_scan_contenders, size_scan_results
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _others(store: "RunStore", scans: Sequence[str], a: str, b: str) -> str:
     """That the scan holds further contenders, over whose comparisons its report corrects; empty where it does not."""
     if len(scans) != 1:
         return ""
-    others = {run.contender for run in store.scan(scans[0]).runs} - {a, b}
+    others = set(size_scan_contenders(store.scan(scans[0]).runs)) - {a, b}
     if not others:
         return ""
     return f"One pair of {len(others) + 2} contenders: p is of this pair alone; the scan's report corrects over all."
@@ -139,8 +139,8 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
     indices = [store.scan(scan)] if scan else _whole_scans(store)
     if not indices:
         raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
-    holders = {name: [index for index in indices if _has(index, name)] for name in (a, b)}
-    known = sorted({run.contender for index in indices for run in index.runs})
+    holders = {name: [index for index in indices if name in size_scan_contenders(index.runs)] for name in (a, b)}
+    known = sorted({one for index in indices for one in size_scan_contenders(index.runs)})
     for name, found in holders.items():
         if not found:
             raise SpecError(f"no scan in {store.root} has a contender {name!r}{nearest(name, known)}")
@@ -215,10 +215,6 @@ def _stated(records: Sequence[RunRecord], name: str, key: str) -> str:
     own = {"loss_unit": "nats per token", "param_convention": "non_embedding"}[key]
     found = sorted({str(run.details.get(key, own)) for run in records if run.contender == name})
     return ", ".join(found) or own
-
-
-def _has(index: "ScanIndex", name: str) -> bool:
-    return any(run.contender == name for run in index.runs)
 
 
 def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecord]) -> None:

@@ -17,7 +17,7 @@ from archbench.leaderboard.tables import main_table
 from archbench.report.verdict import headline, reservations, verdict
 from archbench.report.writer import write_report
 from archbench.results.fits import Answer
-from archbench.results.runs import CONTROL, RESULT, CostAxis, RunRecord
+from archbench.results.runs import CONTROL, CostAxis, RunRecord
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
@@ -160,11 +160,7 @@ def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
     made = records(again=replace(LAW, A=11.0))
     store_records(store, "asked", made)
     index = store.scan("asked")
-    roles = [
-        run.model_copy(update={"role": CONTROL if run.contender in QUESTION["controls"] else RESULT})
-        for run in index.runs
-    ]
-    store.save_scan(index.model_copy(update={"runs": tuple(roles), "spec": {**index.spec, "question": QUESTION}}))
+    store.save_scan(index.model_copy(update={"spec": {**index.spec, "question": QUESTION}}))
     arguments = ("compare", "gpt2", "better", "--runs", str(store.root))
     said = " ".join(CliRunner().invoke(cli, arguments, catch_exceptions=False).output.split())
     assert "Control baseline_again FAILED" in said
