@@ -95,6 +95,15 @@ def test_one_side_on_the_plateau_refuses_the_pair_and_leaves_the_other_side_its_
     assert frontiers["b"].law.status is FitStatus.ON_PLATEAU
     assert pairs["b"].headline is not None
     assert pairs["b"].headline.reason.startswith("all 5 sizes of b end")
+    assert (pairs["b"].rungs, pairs["b"].rung_trend) == ((), None)
+
+
+def test_no_size_has_a_multiplier_above_the_line_of_either_side() -> None:
+    _, pairs = study(two(lines(3.9), lines(4.1)))  # the second size of b ends between the two lines
+    assert [rung.size_index for rung in pairs["b"].rungs] == [2, 3, 4]
+    assert max(rung.loss_nats for rung in pairs["b"].rungs) < 3.9
+    weak = [*records("a", lines(3.6)), *records("b", lines(8.0), amplitude=20.0, seed=1)]
+    assert study(weak)[1]["b"].rungs == ()
 
 
 def test_two_sizes_beyond_give_a_multiplier_and_no_law() -> None:
