@@ -89,7 +89,7 @@ def evaluation_standings(results: ScanResults) -> tuple[TextStanding, ...]:
     names = {str(one["corpus_hash"]): str(name) for name, one in texts.items()}
     data = results.environment.get("data")
     own = names.pop(str(data.get("corpus_hash")) if isinstance(data, Mapping) else "", "main")
-    return standings_by_text(results.records, names, own, main_axis(results), results.comparisons, results.baseline)
+    return standings_by_text(results.records, names, own, main_axis(results), results.baseline)
 
 
 @once
