@@ -14,7 +14,15 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
-from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, distinct_axes, size_scan_contenders, size_scan_results
+from archbench.results.runs import (
+    CONTROL,
+    RESULT,
+    SIZE_SCAN,
+    RunRecord,
+    distinct_axes,
+    size_scan_contenders,
+    size_scan_results,
+)
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from archbench.analysis.frontier.scan_laws import joint_law
 from archbench.cli.forecast import forecast
 from archbench.cli.plan import plan
 from archbench.errors import SpecError, StoreError
-from archbench.results.runs import CONTROL
+from archbench.results.runs import CONTROL, RunState
 from archbench.runs.imported import imported_run_id, write_imported
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -41,6 +41,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     fill(store, "twosizes", synthetic_records("gpt2", LAW, two_sizes))
     again = [replace(run, role=CONTROL) for run in synthetic_records("baseline_again", LAW, two_sizes, seed=2)]
     fill(store, "controlled", [*synthetic_records("gpt2", LAW), *again])
+    unfinished = [replace(run, state=RunState.FAILED, reason="stopped") for run in synthetic_records("late", LAW)]
+    fill(store, "begun", [*synthetic_records("gpt2", LAW), *unfinished])
     return store
 
 
@@ -122,6 +124,12 @@ def test_a_forecast_of_too_few_sizes_prints_statuses_and_no_number(store: RunSto
     assert "too_few_sizes" in result.stdout
     assert "no forecast" in result.stdout
     assert "nats" not in result.stdout
+
+
+def test_a_contender_without_a_finished_run_has_no_forecast_and_says_so(store: RunStore) -> None:
+    result = forecast_of(store, "--scan", "begun", "--budget", "1e14")
+    assert result.exit_code == 0, result.output
+    assert "late: L(C), floor none: too_few_sizes: 0 sizes finished" in " ".join(result.stdout.split())
 
 
 def test_controls_are_asked_nothing(store: RunStore, tmp_path: Path) -> None:
