@@ -84,6 +84,11 @@ def size_scan_results(runs: Iterable[_Run]) -> tuple[_Run, ...]:
     return tuple(run for run in runs if run.study == SIZE_SCAN and run.role == RESULT)
 
 
+def size_scan_controls(runs: Iterable[_Run]) -> tuple[_Run, ...]:
+    """Those of `runs` that check the answers of the size scan's question."""
+    return tuple(run for run in runs if run.study == SIZE_SCAN and run.role == CONTROL)
+
+
 def size_scan_contenders(runs: Iterable[_OfContender]) -> list[str]:
     """The contenders of the size scan that `runs` are of, in their order: controls are none."""
     return list(dict.fromkeys(run.contender for run in size_scan_results(runs)))
