@@ -90,28 +90,26 @@ def standings_by_text(
     texts: Mapping[str, str],
     own: str,
     axis: CostAxis,
-    comparisons: Sequence[Comparison],
     baseline: str | None,
 ) -> tuple[TextStanding, ...]:
     """Each contender on its own text, on each of the other `texts` (hash -> name), and on the mean over them.
 
-    own: the name of the text that the runs were trained on, with whose `comparisons` its multipliers are taken. Those
-    on other texts are read from the runs' losses there, in the same way. Empty where no run was evaluated elsewhere.
+    own: the name of the text that the runs were trained on. On every text the multiplier over the baseline is read from
+    the runs' losses there, on `axis`, over the middle half of those that both reach: the losses of one text are no
+    window on another. Reference lines are of the own text; on others none is known. Empty where no run was evaluated
+    elsewhere.
     """
     hashes = [one for one in texts if any(one in run.other_losses_nats for run in records if run.usable)]
     whole = [run for run in records if run.usable and all(one in run.other_losses_nats for one in hashes)]
     if not hashes or not whole:
         return ()
-    by_text = {own: [_with_loss(run, _own_loss(run)) for run in whole]}
-    by_text |= {texts[one]: [_with_loss(run, run.other_losses_nats[one]) for run in whole] for one in hashes}
+    by_text = {own: [_with_loss(run, _own_loss(run), run.reference_lines) for run in whole]}
+    by_text |= {texts[one]: [_with_loss(run, run.other_losses_nats[one], {}) for run in whole] for one in hashes}
     means = [np.mean([_own_loss(run), *(run.other_losses_nats[one] for one in hashes)]) for run in whole]
-    by_text[MACRO_AVERAGE] = [_with_loss(run, float(mean)) for run, mean in zip(whole, means, strict=True)]
+    by_text[MACRO_AVERAGE] = [_with_loss(run, float(mean), {}) for run, mean in zip(whole, means, strict=True)]
     found: list[TextStanding] = []
     for text, runs in by_text.items():
-        on_axis = (
-            [one for one in comparisons if one.cost_axis is axis] if text == own else _compared(runs, axis, baseline)
-        )
-        against = {one.contender: one.headline for one in on_axis if one.baseline == baseline}
+        against = {one.contender: one.headline for one in _compared(runs, axis, baseline) if one.baseline == baseline}
         for track in dict.fromkeys(run.track for run in runs):
             size_index, losses = _largest_shared([run for run in runs if run.track == track])
             order = sorted(losses, key=lambda name: losses[name])
@@ -137,10 +135,10 @@ def _own_loss(run: RunRecord) -> float:
     return loss
 
 
-def _with_loss(run: RunRecord, loss_nats: float) -> RunRecord:
-    """The run as a finished point alone, with its loss on one text."""
+def _with_loss(run: RunRecord, loss_nats: float, lines: Mapping[str, float]) -> RunRecord:
+    """The run as a finished point alone, with its loss on one text and the reference lines of that text."""
     end = replace(run.curve[-1], validation_loss_nats=loss_nats, bits_per_byte=None)
-    return replace(run, curve=(end,), final=None)
+    return replace(run, curve=(end,), final=None, reference_lines=lines)
 
 
 def _compared(runs: Sequence[RunRecord], axis: CostAxis, baseline: str | None) -> list[Comparison]:

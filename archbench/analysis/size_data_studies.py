@@ -1,4 +1,4 @@
-"""L(N), L(D) and L(N,D) from runs (Kaplan et al. 2020, sections 3 and 4).
+"""L(N), L(D) and L(N,D) from runs (Kaplan et al. 2020, sections 3 and 4); those on the plateau are left out.
 
 Legend: N parameters without embeddings, D tokens, L validation loss (nats per predicted token); alpha_N, alpha_D
 exponents, N_c, D_c scales.
@@ -18,7 +18,14 @@ from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw, SizeLaw
-from archbench.analysis.study_points import about, column, different_tokens, fit_study, result_point, usable
+from archbench.analysis.study_points import (
+    about,
+    column,
+    different_tokens,
+    fit_study,
+    result_point,
+    usable_beyond_plateau,
+)
 from archbench.results.fits import FitResult, FitStatus, Interval
 from archbench.results.runs import RunRecord
 from archbench.results.studies import DataStudy, GridStudy, SizeStudy, StudyPoint
@@ -49,11 +56,12 @@ def study_sizes(
     study: str, contender: str, runs: Sequence[RunRecord], *, seed: int = 0
 ) -> tuple[SizeStudy, LawSamples]:
     """L(N): each size at the largest budget that it was given."""
-    kept = usable(runs)
+    kept = usable_beyond_plateau(runs)
     points = _at_largest_budget(kept.runs)
     shorter = len(kept.runs) - len(points)
     variables = {"N": column(points, "non_embedding_params")}
-    law = _law(SizeLaw(), variables, points, "none", seed)
+    aside = kept.num_on_plateau
+    law = _law(SizeLaw(), variables, points, "none", seed, aside)
     result = SizeStudy(
         **about(
             study,
@@ -65,20 +73,21 @@ def study_sizes(
         ),
         points=tuple(points),
         law=law.result,
-        law_with_floor=_law(SizeLaw(), variables, points, "free", seed).result,
+        law_with_floor=_law(SizeLaw(), variables, points, "free", seed, aside).result,
     )
     return result, law
 
 
 def study_data(study: str, contender: str, runs: Sequence[RunRecord], *, seed: int = 0) -> tuple[DataStudy, LawSamples]:
     """L(D) of the largest model that has three amounts of data or more; the largest model if none has."""
-    kept = usable(runs)
+    kept = usable_beyond_plateau(runs)
     every = [result_point(run) for run in kept.runs]
     size = _largest_size(every)
     points = [point for point in every if point.non_embedding_params == size]
     smaller = len(every) - len(points)
     variables = {"D": np.array([different_tokens(point) for point in points])}
-    law = _law(DataLaw(), variables, points, "none", seed)
+    aside = kept.num_on_plateau
+    law = _law(DataLaw(), variables, points, "none", seed, aside)
     early = sum(point.tokens > point.unique_tokens for point in points)
     result = DataStudy(
         **about(
@@ -95,26 +104,27 @@ def study_data(study: str, contender: str, runs: Sequence[RunRecord], *, seed: i
         non_embedding_params=size,
         points=tuple(points),
         law=law.result,
-        law_with_floor=_law(DataLaw(), variables, points, "free", seed).result,
+        law_with_floor=_law(DataLaw(), variables, points, "free", seed, aside).result,
     )
     return result, law
 
 
 def study_grid(study: str, contender: str, runs: Sequence[RunRecord], *, seed: int = 0) -> tuple[GridStudy, LawSamples]:
     """L(N,D) over a grid, and the data that a size needs before it overfits."""
-    kept = usable(runs)
+    kept = usable_beyond_plateau(runs)
     points = [result_point(run) for run in kept.runs]
     variables = {
         "N": column(points, "non_embedding_params"),
         "D": np.array([different_tokens(point) for point in points]),
     }
-    law = _law(KaplanSizeData(), variables, points, "none", seed)
+    aside = kept.num_on_plateau
+    law = _law(KaplanSizeData(), variables, points, "none", seed, aside)
     exponent, factor = _overfitting(law)
     result = GridStudy(
         **about(study, contender, runs, used=len(points), left_out=kept.left_out, notes=(_GRID_NOTE,)),
         points=tuple(points),
         law=law.result,
-        law_with_floor=_law(Chinchilla(), variables, points, "free", seed).result,
+        law_with_floor=_law(Chinchilla(), variables, points, "free", seed, aside).result,
         overfitting_exponent=exponent,
         overfitting_factor=factor,
         overfitting_level=OVERFITTING_LEVEL,
@@ -122,15 +132,21 @@ def study_grid(study: str, contender: str, runs: Sequence[RunRecord], *, seed: i
     return result, law
 
 
-def _law(law: Law, variables: dict[str, Array], points: Sequence[StudyPoint], floor: Floor, seed: int) -> LawSamples:
+def _law(
+    law: Law, variables: dict[str, Array], points: Sequence[StudyPoint], floor: Floor, seed: int, on_plateau: int
+) -> LawSamples:
+    """`law` of `points`, of whose contender `on_plateau` more runs are left out."""
+    beyond = " beyond the plateau" if on_plateau else ""
     fit = fit_study(law, variables, points, floor)
     sizes = len({point.non_embedding_params for point in points})
     if "N" in law.variables and sizes < MIN_SIZES:
-        reason = f"{counted(sizes, 'size')}; a law of N needs at least {MIN_SIZES}"
-        return LawSamples(fit.refused(FitStatus.TOO_FEW_SIZES, reason), None)
+        reason = f"{counted(sizes, 'size')}{beyond}; a law of N needs at least {MIN_SIZES}"
+        status = FitStatus.ON_PLATEAU if on_plateau else FitStatus.TOO_FEW_SIZES
+        return LawSamples(fit.refused(status, reason), None)
     if law.variables == ("D",) and len(np.unique(variables["D"])) < MIN_SIZES:
-        reason = f"{len(np.unique(variables['D']))} amounts of data; a law of D needs at least {MIN_SIZES}"
-        return LawSamples(fit.refused(FitStatus.TOO_FEW_POINTS, reason), None)
+        reason = f"{len(np.unique(variables['D']))} amounts of data{beyond}; a law of D needs at least {MIN_SIZES}"
+        status = FitStatus.ON_PLATEAU if on_plateau else FitStatus.TOO_FEW_POINTS
+        return LawSamples(fit.refused(status, reason), None)
     return LawSamples(*with_residual_intervals(fit, seed=seed))
 
 

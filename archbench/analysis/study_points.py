@@ -12,9 +12,12 @@ import numpy as np
 from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.frontier.plateau import runs_beyond_plateau
 from archbench.analysis.laws.base import Law
 from archbench.results.runs import CurvePoint, RunRecord
 from archbench.results.studies import StudyPoint
+
+_ON_PLATEAU = "on the plateau"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,24 @@ class Usable:
     runs: tuple[RunRecord, ...]
     left_out: dict[str, int]
 
+    @property
+    def num_on_plateau(self) -> int:
+        """Runs that are left out because they end on the plateau."""
+        return self.left_out.get(_ON_PLATEAU, 0)
+
 
 def usable(runs: Sequence[RunRecord]) -> Usable:
     """The runs that are done and have been trained at all."""
     kept = tuple(run for run in runs if run.usable and run.curve[-1].tokens > 0)
     return Usable(kept, {"not done": len(runs) - len(kept)} if len(kept) < len(runs) else {})
+
+
+def usable_beyond_plateau(runs: Sequence[RunRecord]) -> Usable:
+    """As `usable`, without those whose cell comes to no more than the plateau, as far as their lines are known."""
+    kept = usable(runs)
+    beyond = runs_beyond_plateau(kept.runs, [result_point(run).loss_nats for run in kept.runs])
+    on_plateau = len(kept.runs) - len(beyond)
+    return Usable(tuple(beyond), kept.left_out | ({_ON_PLATEAU: on_plateau} if on_plateau else {}))
 
 
 class About(TypedDict):

@@ -14,7 +14,12 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
-from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, distinct_axes, size_scan_results
+from archbench.results.runs import (
+    RunRecord,
+    distinct_axes,
+    size_scan_contenders,
+    size_scan_results,
+)
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -63,7 +68,7 @@ def compare(
     from archbench.contracts.report import ScanResults
     from archbench.report.question_words import exponent_words
     from archbench.report.reference_lines import places_text
-    from archbench.report.verdict import verdict
+    from archbench.report.verdict import main_axis, verdict
     from archbench.runs.store import RunStore
 
     if a == b:
@@ -72,7 +77,8 @@ def compare(
     records, scans = _find(store, a, b, scan)
     _check_units(records, a, b)
     asked = _window(window)
-    question, controls = _question(store, scans, a, asked)
+    question, controls = _question(store, scans, a)
+    question = question if asked is None else None
     frontiers, on_all_axes = analyse_scan(records, baseline=a, window=asked, question=question)
     axes = distinct_axes(records)
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
@@ -88,13 +94,14 @@ def compare(
     for words in mind:
         echo(wrapped(f"- Mind: {words}."))
     for words in places_text(records):
-        echo(wrapped(f"- {words[0].upper()}{words[1:]}." if words.startswith("reference") else f"- {words}."))
+        echo(wrapped(f"- {words}."))
     if comparisons:
         echo("")
         _print_table(comparisons, records)
         for line in dict.fromkeys(_read_from(pair) for pair in comparisons):
             echo(wrapped(f"- {line}"))
-        if said := next((words for pair in comparisons if (words := exponent_words(pair))), ""):
+        axis = main_axis(results)
+        if said := next((exponent_words(pair) for pair in comparisons if pair.cost_axis is axis), ""):
             echo(wrapped(f"- {said}"))
         if others := _others(store, scans, a, b):
             echo(wrapped(f"- {others}"))
@@ -106,29 +113,26 @@ def compare(
             echo(wrapped(f"- {_place_words(place, a, b, labels_of(records))}"))
 
 
-def _question(
-    store: "RunStore", scans: Sequence[str], a: str, window: "Window | None"
-) -> "tuple[Question | None, tuple[ControlOutcome, ...]]":
-    """The question that the one scan of both asks of its baseline A, and its controls; none over other losses."""
+def _question(store: "RunStore", scans: Sequence[str], a: str) -> "tuple[Question | None, tuple[ControlOutcome, ...]]":
+    """The question that the one scan of both asks, if A is its baseline, and what its controls came to, whoever is."""
     from archbench.analysis.comparison.controls import judge_controls
     from archbench.analysis.comparison.question import asked_question
 
-    if len(scans) != 1 or window is not None:
+    if len(scans) != 1:
         return None, ()
     index = store.scan(scans[0])
     question = asked_question(index.spec)
-    if question is None or index.baseline != a:
+    if question is None:
         return None, ()
-    stored, _ = store.records(index)
-    of_sizes = [record for record in stored if record.study == SIZE_SCAN and record.role in (RESULT, CONTROL)]
-    return question, judge_controls(of_sizes, index.spec, a)
+    controls = judge_controls(store.records(index)[0], index.spec, index.baseline)
+    return question if index.baseline == a else None, controls
 
 
 def _others(store: "RunStore", scans: Sequence[str], a: str, b: str) -> str:
     """That the scan holds further contenders, over whose comparisons its report corrects; empty where it does not."""
     if len(scans) != 1:
         return ""
-    others = {run.contender for run in store.scan(scans[0]).runs} - {a, b}
+    others = set(size_scan_contenders(store.scan(scans[0]).runs)) - {a, b}
     if not others:
         return ""
     return f"One pair of {len(others) + 2} contenders: p is of this pair alone; the scan's report corrects over all."
@@ -139,8 +143,8 @@ def _find(store: "RunStore", a: str, b: str, scan: str | None) -> tuple[list["Ru
     indices = [store.scan(scan)] if scan else _whole_scans(store)
     if not indices:
         raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
-    holders = {name: [index for index in indices if _has(index, name)] for name in (a, b)}
-    known = sorted({run.contender for index in indices for run in index.runs})
+    holders = {name: [index for index in indices if name in size_scan_contenders(index.runs)] for name in (a, b)}
+    known = sorted({one for index in indices for one in size_scan_contenders(index.runs)})
     for name, found in holders.items():
         if not found:
             raise SpecError(f"no scan in {store.root} has a contender {name!r}{nearest(name, known)}")
@@ -215,10 +219,6 @@ def _stated(records: Sequence[RunRecord], name: str, key: str) -> str:
     own = {"loss_unit": "nats per token", "param_convention": "non_embedding"}[key]
     found = sorted({str(run.details.get(key, own)) for run in records if run.contender == name})
     return ", ".join(found) or own
-
-
-def _has(index: "ScanIndex", name: str) -> bool:
-    return any(run.contender == name for run in index.runs)
 
 
 def _print_table(comparisons: Sequence["Comparison"], records: Sequence[RunRecord]) -> None:

@@ -68,10 +68,11 @@ def _runs(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
 
 def _contenders(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
     """Contenders of all scans in the store."""
+    from archbench.results.runs import size_scan_contenders
     from archbench.runs.store import RunStore
 
     store = RunStore(_runs_dir(context))
-    names = dict.fromkeys(run.contender for scan in store.scan_names() for run in store.scan(scan).runs)
+    names = {name for scan in store.scan_names() for name in size_scan_contenders(store.scan(scan).runs)}
     yield from (CompletionItem(name) for name in sorted(names) if name.startswith(incomplete))
 
 

@@ -23,7 +23,7 @@ from archbench.names import file_stem
 from archbench.report.verdict import reservations, verdict
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
-from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, size_scan_results
+from archbench.results.runs import SIZE_SCAN, RunRecord, size_scan_controls, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 
@@ -88,11 +88,7 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
     """The analysis of `records` under the names of `index`."""
     results = size_scan_results(records)
     # Judged first: what is fitted to the results stays at hand for the report.
-    controls = judge_controls(
-        [record for record in records if record.study == SIZE_SCAN and record.role in (RESULT, CONTROL)],
-        index.spec,
-        index.baseline,
-    )
+    controls = judge_controls(records, index.spec, index.baseline)
     frontiers, comparisons = analyse_scan(results, baseline=index.baseline, question=asked_question(index.spec))
     return ScanResults(
         name=index.name,
@@ -108,7 +104,7 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
         study_records=tuple(record for record in records if record.study != SIZE_SCAN),
         trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
         controls=controls,
-        control_records=tuple(record for record in records if record.study == SIZE_SCAN and record.role == CONTROL),
+        control_records=size_scan_controls(records),
     )
 
 

@@ -42,7 +42,7 @@ def report(
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.cli.finish import print_verdict, report_sections, scan_results
     from archbench.cli.status import records_of, scan_name
-    from archbench.report.contenders import collapse_of
+    from archbench.report.collapses import collapse_of
     from archbench.report.verdict import answers, reservations, verdict
     from archbench.report.writer import PAGE_FILE, write_report
     from archbench.runs.store import RunStore

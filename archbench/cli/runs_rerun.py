@@ -117,9 +117,9 @@ def _compared(before: Outcome | None, after: Outcome | None) -> str:
 def _can_be_mended(directory: RunDirectory) -> bool:
     """Whether something stored of the run is damaged, which is told, and its plan is there to train it again."""
     found = damages_of(directory)
-    for line in found:
+    for line in dict.fromkeys(found.values()):
         note(line)
-    return bool(found) and directory.plan_file.exists() and not any(str(directory.plan_file) in line for line in found)
+    return bool(found) and directory.plan_file.exists() and directory.plan_file not in found
 
 
 def _is_complete(directory: RunDirectory) -> bool:

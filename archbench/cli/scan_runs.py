@@ -2,7 +2,7 @@
 
 from archbench.cli.common import note
 from archbench.errors import SpecError, nearest
-from archbench.results.runs import RunRecord, size_scan_results
+from archbench.results.runs import RunRecord, size_scan_contenders, size_scan_results
 from archbench.runs.store import RunStore
 
 
@@ -12,7 +12,7 @@ def size_scan_of(store: RunStore, scan: str, contender: str | None) -> tuple[lis
     Runs that cannot be read are told. Raises SpecError where the scan has no `contender`.
     """
     index = store.scan(scan)
-    names = list(dict.fromkeys(run.contender for run in index.runs))
+    names = size_scan_contenders(index.runs)
     if contender is not None and contender not in names:
         raise SpecError(f"--contender: {scan!r} has none called {contender!r}{nearest(contender, names)}")
     records, problems = store.records(index)

@@ -6,7 +6,7 @@ from pathlib import Path
 from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.entry_files import entry_file, read_entry
 from archbench.names import free_name
-from archbench.results.runs import RESULT, SIZE_SCAN, RunState
+from archbench.results.runs import RunState, size_scan_contenders, size_scan_results
 from archbench.runs.replacing import Restate, difference, same_spec
 from archbench.runs.store import ScanIndex
 from archbench.units import counted
@@ -21,7 +21,7 @@ def require_free_entries(
     it stated. `rename` gives the words that choose a name on the command line. A damaged entry refuses nothing here: it
     is not replaced either.
     """
-    for contender in dict.fromkeys(run.contender for run in index.runs):
+    for contender in size_scan_contenders(index.runs):
         path = entry_file(directory, index.name, contender)
         if not path.is_file():
             continue
@@ -29,7 +29,7 @@ def require_free_entries(
             entry = read_entry(path)
         except ArchbenchError:
             continue
-        given = {run.run_id for run in index.runs if (run.contender, run.study, run.role) == (contender, *_RESULTS)}
+        given = {run.run_id for run in size_scan_results(index.runs) if run.contender == contender}
         lost = sum(run.state is RunState.DONE and run.run_id not in given for run in entry.runs)
         if not lost or same_spec(entry.spec, index.spec, restate):
             continue
@@ -39,6 +39,3 @@ def require_free_entries(
             f"{lost} of which are not in this one{difference(entry.spec, index.spec, restate)}; "
             f"say {rename(free_name(index.name, stems | {index.name}))} to keep both, or --replace"
         )
-
-
-_RESULTS = (SIZE_SCAN, RESULT)

@@ -1,41 +1,23 @@
 """What several sections of one report ask for: contenders with their resamples, audit, back-test. Each is made once."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import wraps
-from typing import TypeVar
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.evaluation_texts import standings_by_text, text_errors
 from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
-from archbench.analysis.frontier.collapse import analyse_collapse
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
+from archbench.report.once import once
 from archbench.report.verdict import main_axis
-from archbench.results.controls import Collapse
 from archbench.results.runs import CostAxis
 from archbench.results.texts import TextError, TextStanding
 
-T = TypeVar("T")
-
 MOST_DRAWN = 12
 """Contenders in one figure, and with a figure of their own."""
-
-
-def once(make: Callable[[ScanResults], T]) -> Callable[[ScanResults], T]:
-    """`make`, which keeps what it made last: the sections of one report ask for the same, one after the other."""
-    kept: list[tuple[ScanResults, T]] = []
-
-    @wraps(make)
-    def kept_or_made(results: ScanResults) -> T:
-        if not kept or kept[0][0] is not results:
-            kept[:] = [(results, make(results))]
-        return kept[0][1]
-
-    return kept_or_made
 
 
 @once
@@ -89,13 +71,7 @@ def evaluation_standings(results: ScanResults) -> tuple[TextStanding, ...]:
     names = {str(one["corpus_hash"]): str(name) for name, one in texts.items()}
     data = results.environment.get("data")
     own = names.pop(str(data.get("corpus_hash")) if isinstance(data, Mapping) else "", "main")
-    return standings_by_text(results.records, names, own, main_axis(results), results.comparisons, results.baseline)
-
-
-@once
-def collapse_of(results: ScanResults) -> tuple[Collapse, ...]:
-    """How far the normalised learning curves of every contender's ladder agree."""
-    return analyse_collapse(results.records)
+    return standings_by_text(results.records, names, own, main_axis(results), results.baseline)
 
 
 def drawn_of(results: ScanResults, names: Sequence[str]) -> list[str]:

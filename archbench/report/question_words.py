@@ -1,9 +1,9 @@
-"""What is said of a question's answers, its controls, of multipliers along the ladder and of normalised curves."""
+"""What is said of a question's answers, of its controls, and of multipliers along the ladder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from archbench.report.words import known, number, p_text, with_interval
-from archbench.results.controls import Collapse, ControlOutcome, failed_controls
+from archbench.results.controls import ControlOutcome, failed_controls
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -13,7 +13,6 @@ from archbench.results.fits import (
     Settlement,
     Trend,
 )
-from archbench.results.runs import size_number
 from archbench.units import counted, human_count
 
 MARK = "(a control failed: see the first lines)"
@@ -51,17 +50,17 @@ def settlement_words(found: Settlement, cost_name: str) -> str:
     return f"no number of seeds up to 100 would settle it ({found.reason}); further sizes may, for about {more}"
 
 
-def control_lines(outcomes: Sequence[ControlOutcome], baseline: str | None) -> list[str]:
+def control_lines(outcomes: Sequence[ControlOutcome]) -> list[str]:
     """A line on each control, those that failed first."""
     ranked = sorted(outcomes, key=lambda one: (one.passed is not False, one.passed is not None))
-    return [_control_words(one, baseline) for one in ranked]
+    return [_control_words(one) for one in ranked]
 
 
-def _control_words(one: ControlOutcome, baseline: str | None) -> str:
+def _control_words(one: ControlOutcome) -> str:
     figure = ""
     if one.multiplier is not None:
         told = f", p {p_text(one.p_value)}" if one.p_value is not None else ""
-        figure = f" (multiplier over {baseline} {with_interval(one.multiplier)}{told})"
+        figure = f" (multiplier over {one.baseline} {with_interval(one.multiplier)}{told})"
     outcome = {True: "passed", False: "FAILED", None: "is not judged"}[one.passed]
     return f"Control {one.control} {outcome}: {one.reason}{figure}."
 
@@ -103,14 +102,3 @@ def exponent_words(pair: Comparison) -> str:
 def rung_cell(rung: RungMultiplier) -> str:
     """The multiplier of a rung in a table; marked where the baseline does not reach its loss."""
     return f"{with_interval(rung.multiplier)}{' (extrapolated)' if rung.extrapolated else ''}"
-
-
-def collapse_warnings(found: Iterable[Collapse]) -> list[str]:
-    """A line on each contender with a size whose normalised curve departs from the others'."""
-    return [
-        f"{one.contender}: the normalised learning curve of size "
-        + ", ".join(f"{size_number(rung.size_index)} ({100 * rung.residual:+.1f} %)" for rung in one.flagged)
-        + " departs from the other sizes': its learning rate may be off"
-        for one in found
-        if one.flagged
-    ]

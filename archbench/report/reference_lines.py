@@ -74,7 +74,7 @@ def places_text(records: Sequence[RunRecord]) -> list[str]:
 
 def unknown_text(names: Sequence[str]) -> str:
     """That of some contenders no lines are known, and what follows."""
-    return f"reference lines of {', '.join(names)}: unknown, so that none of its losses is refused as on the plateau"
+    return f"Reference lines of {', '.join(names)}: unknown, so that none of its losses is refused as on the plateau"
 
 
 def _sizes(runs: Sequence[RunRecord]) -> list[int]:

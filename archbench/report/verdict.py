@@ -11,17 +11,16 @@ from archbench.analysis.comparison.compare import (
     is_resolved,
 )
 from archbench.analysis.comparison.tokens_apart import tokens_apart
-from archbench.analysis.frontier.collapse import analyse_collapse
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
 from archbench.contracts.report import ScanResults
 from archbench.display import markdown_line, markdown_text
+from archbench.report.collapses import collapse_warnings
 from archbench.report.labels import Labels, labels_of
 from archbench.report.question_words import (
     answer_words,
-    collapse_warnings,
     control_lines,
     marked,
     rung_words,
@@ -89,8 +88,8 @@ def headline(results: ScanResults) -> str:
                 f"**{markdown_text(frontier.contender)}** "
                 + markdown_line(marked(f"{said}; its frontier is {_tier_words(frontier)}.", doubtful))
             )
-    failed = [line for line in control_lines(results.controls, results.baseline) if "FAILED" in line]
-    sentences = [markdown_line(line) for line in failed] + sentences
+    failed = [one for one in results.controls if one.passed is False]
+    sentences = [markdown_line(line) for line in control_lines(failed)] + sentences
     return "\n\n".join(sentences)
 
 
@@ -139,7 +138,7 @@ def _numbers(sizes: Sequence[SizeGain | SizeLeadership]) -> str:
 def verdict(results: ScanResults) -> str:
     """One sentence or two on each contender against the baseline, then on tiers; one a line, as Markdown list items."""
     axis = main_axis(results)
-    lines = control_lines(results.controls, results.baseline) if results.records else []
+    lines = control_lines(results.controls) if results.records else []
     lines += [
         _against_baseline(results, comparison)
         for comparison in results.comparisons
@@ -192,7 +191,7 @@ def reservations(results: ScanResults) -> list[str]:
         *([f"{unlike}."] if (unlike := unlike_evaluations(results.records)) else []),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
-        *(f"{warning}." for warning in collapse_warnings(analyse_collapse(results.records))),
+        *(f"{warning}." for warning in collapse_warnings(results)),
         *(
             f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
             "must not see: its losses are too low by so much."

@@ -24,6 +24,8 @@ class ControlOutcome:
     p_value: float | None
     reason: str
     """What it came to, in words."""
+    baseline: str = ""
+    """The baseline of its scan, over which its multiplier is."""
 
 
 def failed_controls(outcomes: Sequence[ControlOutcome]) -> list[str]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from archbench.units import bits_per_byte
 
@@ -63,14 +63,35 @@ class _InStudy(Protocol):
     def role(self) -> str: ...
 
 
+class _OfContender(_InStudy, Protocol):
+    @property
+    def contender(self) -> str: ...
+
+
+_Run = TypeVar("_Run", bound=_InStudy)
+
+
 def purpose(run: _InStudy) -> str:
     """What a run is for, in a word or two: its role, with its study where that is not the size scan."""
     return run.role if run.study == SIZE_SCAN else f"{run.study}: {run.role}"
 
 
-def size_scan_results(records: Iterable["RunRecord"]) -> "tuple[RunRecord, ...]":
-    """Those of `records` that the size scan's figures are made of: no trials, no runs of other studies."""
-    return tuple(record for record in records if record.study == SIZE_SCAN and record.role == RESULT)
+def size_scan_results(runs: Iterable[_Run]) -> tuple[_Run, ...]:
+    """Those of `runs`, records or a scan's list, that the size scan's figures are made of.
+
+    No trials, no controls, no runs of other studies.
+    """
+    return tuple(run for run in runs if run.study == SIZE_SCAN and run.role == RESULT)
+
+
+def size_scan_controls(runs: Iterable[_Run]) -> tuple[_Run, ...]:
+    """Those of `runs` that check the answers of the size scan's question."""
+    return tuple(run for run in runs if run.study == SIZE_SCAN and run.role == CONTROL)
+
+
+def size_scan_contenders(runs: Iterable[_OfContender]) -> list[str]:
+    """The contenders of the size scan that `runs` are of, in their order: controls are none."""
+    return list(dict.fromkeys(run.contender for run in size_scan_results(runs)))
 
 
 def distinct_axes(records: Iterable["RunRecord"]) -> tuple[CostAxis, ...]:

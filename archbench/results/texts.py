@@ -41,4 +41,5 @@ class TextStanding:
     rank: int
     """By that loss, 1 for the lowest."""
     multiplier: HeadlineMultiplier | None
-    """Over the baseline on this text; None for the baseline and without one."""
+    """Over the baseline on this text, over the middle half of the losses that both reach there; None for the baseline
+    and without one."""

@@ -287,9 +287,9 @@ def directory_status(directory: RunDirectory) -> RunStatus:
     return RunStatus(RunState.PLANNED, None, damage, damage=damage)
 
 
-def damages_of(directory: RunDirectory) -> list[str]:
-    """What of a run's plan, record and timings is not what was written, one line each."""
-    found = []
+def damages_of(directory: RunDirectory) -> dict[Path, str]:
+    """Which of a run's plan and records is not what was written, and in a line why; timings count to their record."""
+    found = {}
     readers = (
         (directory.plan_file, directory.read_plan),
         (directory.record_file, lambda: read_record(directory, contender="", size_index=0)),
@@ -301,11 +301,11 @@ def damages_of(directory: RunDirectory) -> list[str]:
         try:
             record = read()
         except DamagedFile as error:
-            found.append(str(error))
+            found[path] = str(error)
             continue
         if isinstance(record, RunRecord) and "problem" in record.details:
-            found.append(record.details["problem"])
-    return list(dict.fromkeys(found))
+            found[path] = record.details["problem"]
+    return found
 
 
 def _ended_status(record: RunRecord) -> RunStatus:

@@ -69,6 +69,8 @@ def store_records(store: RunStore, name: str, records: Sequence[RunRecord], corp
                 size_index=record.size_index,
                 seed=record.seed,
                 run_id=plan.identity.run_id,
+                study=record.study,
+                role=record.role,
             )
         )
     store.save_scan(

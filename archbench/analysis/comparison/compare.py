@@ -138,7 +138,9 @@ def compare(
     pair = compare_by(reading, baseline, contender, window=window)
     if not pair.comparable_loss:
         return pair
-    crossover, note = (None, "on the plateau") if reading.refusal(0, 1) else _crossover(reading)
+    if reading.refusal(0, 1):
+        return replace(pair, crossover_note="on the plateau")
+    crossover, note = _crossover(reading)
     rungs, trend = rung_multipliers(reading, contender.finished, np.random.default_rng((seed, 1)))
     return replace(
         pair,

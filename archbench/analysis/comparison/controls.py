@@ -6,7 +6,7 @@ baseline, losses are not what they seem.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +16,7 @@ from archbench.analysis.comparison.question import Question, asked_question
 from archbench.analysis.frontier.scan import StudyOptions, compare_all, fit_contenders
 from archbench.results.controls import ControlOutcome
 from archbench.results.fits import Answer, Comparison, FitStatus
-from archbench.results.runs import CONTROL, CostAxis, RunRecord, size_number
+from archbench.results.runs import CostAxis, RunRecord, size_number, size_scan_controls, size_scan_results
 
 BASELINE_AGAIN = "baseline_again"
 _LEVEL = 0.05
@@ -29,20 +29,20 @@ def judge_controls(
 ) -> tuple[ControlOutcome, ...]:
     """What each control of the spec's question (as plain data) came to; nothing where it asks for none.
 
-    records: those of the size scan, the runs of controls among them. Judged on the question's axis, else on executed
-    FLOPs.
+    records: those of the scan; the size scan's results and the runs of its controls are judged. On the question's
+    axis, else on executed FLOPs.
     """
     asked = tuple((spec.get("question") or {}).get("controls") or ())
     question = asked_question(spec)
     if not asked or baseline is None or question is None:
         return ()
-    return tuple(_judged(name, records, baseline, question, seed) for name in asked)
+    return tuple(replace(_judged(name, records, baseline, question, seed), baseline=baseline) for name in asked)
 
 
 def _judged(name: str, records: Sequence[RunRecord], baseline: str, question: Question, seed: int) -> ControlOutcome:
     axis = question.axis or CostAxis.EXACT
-    own = [one for one in records if one.role == CONTROL and one.contender == name and one.usable]
-    base = [one for one in records if one.role != CONTROL and one.contender == baseline and one.usable]
+    own = [one for one in size_scan_controls(records) if one.contender == name and one.usable]
+    base = [one for one in size_scan_results(records) if one.contender == baseline and one.usable]
     if not own or not base:
         return ControlOutcome(name, None, axis, None, None, f"no run of {name if base else baseline} has finished")
     options = StudyOptions(floor="none")

@@ -28,9 +28,10 @@ def rung_multipliers(
     """m at each size of the second contender of `reading`, whose finished runs are `contender`, and their trend.
 
     Of a size with several budgets the one nearest to the contender's own frontier is taken. A rung whose loss the
-    baseline does not reach among its runs is marked, and left out of the trend.
+    baseline does not reach among its runs is marked, and left out of the trend; there is none whose loss lies on or
+    above the line of pairs of either side.
     """
-    cells = _one_a_size(reading, contender)
+    cells = _one_a_size(reading, contender.take(contender.log_loss < reading.ceiling(0, 1)))
     logs = _log_multipliers(reading, cells, generator)
     high, low = reading.reached(0)[0]
     beyond = (cells.log_loss > high + _TOLERANCE) | (cells.log_loss < low - _TOLERANCE)

@@ -41,8 +41,18 @@ _AXIS_WORDS = {
 _RESAMPLES = 400
 """Of every row but the one as fitted, which is the study's own."""
 _Pair = tuple[Contender, Contender]
-_Read = Callable[[_Pair], Reading | str]
-"""How one variant reads a pair; a string says why it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """That a variant cannot read a pair, and why."""
+
+    reason: str
+    status: FitStatus = FitStatus.NOT_IDENTIFIABLE
+
+
+_Read = Callable[[_Pair], Reading | _Unread]
+"""How one variant reads a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,45 +157,47 @@ def _variants(
     """Label -> how a pair is read under one changed convention."""
     few = min(options.num_resamples, _RESAMPLES)
 
-    def read(pair: _Pair, **changes: object) -> Reading | str:
+    def read(pair: _Pair, **changes: object) -> Reading | _Unread:
         try:
             return read_pair(*pair, seed=seed, num_resamples=few, **changes)  # type: ignore[arg-type]
         except ValueError as error:
-            return str(error)
+            return _Unread(str(error))
 
     def elsewhere(runs: Sequence[RunRecord], other: CostAxis) -> _Read:
         named: dict[str, Contender] = {}
 
-        def on_axis(pair: _Pair) -> Reading | str:
+        def on_axis(pair: _Pair) -> Reading | _Unread:
             if not named:
                 found = fit_contenders(runs, other, baseline=pair[0].name, seed=seed, options=options)
                 named.update({one.name: one for one in found})
             missing = [one.name for one in pair if one.name not in named]
-            return f"{missing[0]} has no cost there" if missing else read((named[pair[0].name], named[pair[1].name]))
+            if missing:
+                return _Unread(f"{missing[0]} has no cost there")
+            return read((named[pair[0].name], named[pair[1].name]))
 
         return on_axis
 
     def pinned(share: float) -> _Read:
-        def at(pair: _Pair) -> Reading | str:
+        def at(pair: _Pair) -> Reading | _Unread:
             floored = read(pair, form=Form.COMMON_FLOOR)
-            if isinstance(floored, str) or floored.floors is None or floored.floors[0] <= 0.0:
-                return "there is no floor to pin"
+            if isinstance(floored, _Unread) or floored.floors is None or floored.floors[0] <= 0.0:
+                return _Unread("there is no floor to pin")
             floor = float(floored.floors[0]) * (1 + share)
             lowest = float(np.exp(min(one.finished.log_loss.min() for one in pair)))
             if floor >= lowest:
-                return f"a floor of {floor:.4g} nats lies above the lowest loss, {lowest:.4g} nats"
+                return _Unread(f"a floor of {floor:.4g} nats lies above the lowest loss, {lowest:.4g} nats")
             return read(pair, form=Form.COMMON_FLOOR, floor_nats=floor)
 
         return at
 
     def without(pick: Callable[[FinishedRuns], float]) -> _Read:
-        def cut(pair: _Pair) -> Reading | str:
+        def cut(pair: _Pair) -> Reading | _Unread:
             kept = []
             for one in pair:
                 gone = pick(one.finished)
                 left = one.finished.take(one.finished.log_params != gone)
                 if not len(left):
-                    return f"{one.name} has one size"
+                    return _Unread(f"{one.name} has one size")
                 kept.append(replace(one, finished=left))
             return read((kept[0], kept[1]))
 
@@ -207,14 +219,15 @@ def _variants(
     yield "without the smallest size", without(lambda runs: float(runs.log_params.min()))
 
 
-def _by_learning_curves(pair: _Pair) -> Reading | str:
-    laws = [learning_law(one.frontiers, one.result.points, one.draws, one.curves.axis) for one in pair]
+def _by_learning_curves(pair: _Pair) -> Reading | _Unread:
     if all(one.result.learning_law is None for one in pair):
-        return "there are no points in mid-schedule"
-    spans = [(float(np.log(one.result.points[0].cost)), float(np.log(one.result.points[-1].cost))) for one in pair]
-    reading = learning_reading([one.name for one in pair], laws, spans)
+        return _Unread("there are no points in mid-schedule")
+    if refusals := [one.finished.law_refusal for one in pair if one.finished.law_refusal]:
+        return _Unread("; ".join(refusals), FitStatus.ON_PLATEAU)
+    laws = [learning_law(one.frontiers, one.draws, one.finished) for one in pair]
+    reading = learning_reading([one.name for one in pair], laws)
     if reading is None:
-        return "the law of learning curves may not be read"
+        return _Unread("the law of learning curves may not be read")
     return reading.below_plateau([one.finished for one in pair])
 
 
@@ -222,13 +235,13 @@ def _rows(
     label: str, read: _Read, pairs: Sequence[_Pair], said: dict[str, CostConclusion], window: Window | None
 ) -> list[FrontierAuditRow]:
     """The rows of one variant; `said` holds the conclusions as fitted, nothing while these are made."""
-    found: list[tuple[Contender, Comparison | None, str]] = []
+    found: list[tuple[Contender, Comparison | None, _Unread | None]] = []
     for baseline, contender in pairs:
         reading = read((baseline, contender))
-        if isinstance(reading, str):
+        if isinstance(reading, _Unread):
             found.append((contender, None, reading))
         else:
-            found.append((contender, compare_by(reading, baseline, contender, window=window), ""))
+            found.append((contender, compare_by(reading, baseline, contender, window=window), None))
     corrected = iter(holm_corrected([pair for _, pair, _ in found if pair is not None]))
     rows = []
     for contender, pair, why in found:
@@ -248,11 +261,12 @@ def _rows(
     return rows
 
 
-def _status(contender: Contender, comparison: Comparison | None, why: str) -> FitResult:
+def _status(contender: Contender, comparison: Comparison | None, why: _Unread | None) -> FitResult:
     """The law of this variant as far as a table needs it: whether there is a figure, and why not."""
     law = replace(contender.result.law, params={}, intervals={})
-    if comparison is None:
-        return replace(law, status=FitStatus.NOT_IDENTIFIABLE, reason=why)
+    if why is not None:
+        return replace(law, status=why.status, reason=why.reason)
+    assert comparison is not None, "what is not unread is compared"
     headline = comparison.headline
     if headline is None:
         return replace(law, status=comparison.status, reason="losses do not compare")

@@ -19,6 +19,8 @@ from archbench.units import counted
 
 Ints = NDArray[np.intp]
 
+MIN_SIZES = 3
+"""Sizes from which on a law L(C) may be read."""
 _SAME_COST = 0.1
 """Costs within 10 % of each other are one budget."""
 _LEAST_BEYOND = 2
@@ -110,8 +112,12 @@ class FinishedRuns:
 
     @property
     def ceiling(self) -> float:
-        """ln of the highest loss that may be read: the line of the cell that saw least; infinite where not known."""
-        return float("inf") if self.log_line is None else float(self.log_line.max())
+        """ln of the highest loss that may be read: the line of the cell that saw least, of those whose line is known.
+
+        Infinite where none is.
+        """
+        known = np.empty(0) if self.log_line is None else self.log_line[np.isfinite(self.log_line)]
+        return float(known.max()) if len(known) else float("inf")
 
     @property
     def refusal(self) -> str:
@@ -125,6 +131,16 @@ class FinishedRuns:
             f"{which} {counted(len(self), cells)} of {self.contender} end on or above the {self.line} line of their "
             f"text ({highest:.3g} nats); it takes {_LEAST_BEYOND} beyond it"
         )
+
+    @property
+    def law_refusal(self) -> str:
+        """Why the plateau forbids a law: `refusal`, or too few sizes beyond where those on it would have made enough.
+
+        Empty where it forbids none.
+        """
+        if self.refusal or not self.aside or self.num_sizes >= MIN_SIZES:
+            return self.refusal
+        return f"{counted(self.num_sizes, 'size')} beyond the {self.line} line; a frontier needs at least {MIN_SIZES}"
 
     @property
     def num_sizes(self) -> int:
@@ -171,6 +187,8 @@ class FinishedRuns:
         Of a grid the corners of its lower hull. Of a ladder all sizes but those that failed: whose loss lies above
         that of a cheaper size by more than three standard deviations of the noise and by more than the gain of a step.
         """
+        if not len(self):
+            return self, ""
         if self.is_grid:
             corners = self.take(self.lower_hull())
             return corners, f"the {len(corners)} of {len(self)} cells on the lower hull"

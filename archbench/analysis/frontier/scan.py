@@ -13,7 +13,7 @@ from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.comparison.question import Question, answered
 from archbench.analysis.frontier.compute_law import MIN_CELLS, fit_compute_law, resample_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
-from archbench.analysis.frontier.finished import EqualRuns, FinishedRuns
+from archbench.analysis.frontier.finished import MIN_SIZES, EqualRuns, FinishedRuns
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
@@ -28,7 +28,6 @@ from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoi
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.units import counted
 
-MIN_SIZES = 3
 NUM_RESAMPLES = 1000
 _LAWS = 256
 """Laws kept: axes that hold the same numbers have the same ones."""
@@ -175,7 +174,7 @@ def fit_curves(
         noise_std_nats=noise.std_nats if noise else None,
         law=law,
         law_with_floor=floor,
-        learning_law=learning_law(frontiers, points, draws, curves.axis)[0] if mid_schedule else None,
+        learning_law=learning_law(frontiers, draws, finished).result if mid_schedule else None,
         joint_law=_joint_law(finished),
         plateau_note=plateau_note(finished),
     )
@@ -223,18 +222,10 @@ def finished_law(
     Every run is a point: the fit that a table of these runs gets.
     """
     fit, laws = _law_of(EqualRuns.of(finished), floor, num_resamples, seed)
-    if reason := finished.refusal or _too_few_beyond(finished):
-        return replace(fit, cost_axis=curves.axis, status=FitStatus.ON_PLATEAU, reason=reason, params={}), None
+    if reason := finished.law_refusal:
+        refused = replace(fit, status=FitStatus.ON_PLATEAU, reason=reason, params={}, intervals={})
+        return replace(refused, cost_axis=curves.axis), None
     return replace(fit, cost_axis=curves.axis, left_out={**curves.left_out, **fit.left_out}), laws
-
-
-def _too_few_beyond(finished: FinishedRuns) -> str:
-    """Why the sizes beyond the plateau give no law, where those on it would have made enough; empty otherwise."""
-    if not finished.aside or finished.num_sizes >= MIN_SIZES:
-        return ""
-    return (
-        f"{counted(finished.num_sizes, 'size')} beyond the {finished.line} line; a frontier needs at least {MIN_SIZES}"
-    )
 
 
 @lru_cache(maxsize=_LAWS)

@@ -53,6 +53,8 @@ class Design:
     name: str
     baseline: tuple[tuple[float, float], ...]
     contender: tuple[tuple[float, float], ...]
+    grid: bool = False
+    """Whether sizes are trained on several amounts of tokens, else on as many as their size gives."""
 
 
 def _ladder(sizes: np.ndarray, per_param: float = 20.0) -> tuple[tuple[float, float], ...]:
@@ -70,6 +72,7 @@ def _isoflop(budgets: np.ndarray, ratios: np.ndarray, centre: float = 0.1) -> tu
 
 _SIX = 1e8 * 2.0 ** np.arange(6)
 _GRID = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
+_ALIKE = _isoflop(1e18 * 4.0 ** np.arange(4), _GRID)
 _BRANCHES = tuple((float(size), float(20 * size * part)) for size in _SIX[:4] for part in (0.5, 1.0, 2.0))
 
 DESIGNS = (
@@ -77,13 +80,14 @@ DESIGNS = (
     Design("ladders shifted", _ladder(_SIX[:5]), _ladder(_SIX[:5] * 2.6)),
     Design("six sizes and three of them", _ladder(_SIX), _ladder(_SIX[[0, 2, 4]])),
     Design("six sizes and the last three", _ladder(_SIX), _ladder(_SIX[3:])),
-    Design("isoFLOP grids", _isoflop(1e18 * 4.0 ** np.arange(4), _GRID), _isoflop(1e18 * 4.0 ** np.arange(4), _GRID)),
+    Design("isoFLOP grids", _ALIKE, _ALIKE, grid=True),
     Design(
         "isoFLOP grids shifted",
-        _isoflop(1e18 * 4.0 ** np.arange(4), _GRID),
+        _ALIKE,
         _isoflop(3e18 * 4.0 ** np.arange(3), _GRID[1:], 0.14),
+        grid=True,
     ),
-    Design("branches of a trunk", _BRANCHES, _BRANCHES),
+    Design("branches of a trunk", _BRANCHES, _BRANCHES, grid=True),
 )
 
 
@@ -139,7 +143,7 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[FinishedRuns, 
         params, tokens = np.array(runs).T * SCALES.get(cell.law, 1.0)
         cost = 6.0 * params * tokens
         # The same law at `factor` times the compute: more tokens on a grid, along the ladder on a ladder.
-        grid = len({size for size, _ in runs}) < len(runs) or cell.design.name.startswith("iso")
+        grid = cell.design.grid
         loss = surface(params, tokens * factor) if grid else surface(params * factor**0.5, tokens * factor**0.5)
         loss = loss + cell.floor_gap * (name == "X")
         scale = cell.noise * cell.growth ** (np.log(cost / cost.min()) / max(np.log(cost.max() / cost.min()), 1e-9))

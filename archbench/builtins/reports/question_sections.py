@@ -57,7 +57,7 @@ class QuestionSection(ReportSection):
             words.append(f"{pair.contender}: {answer_words(found, labels.axis_names[pair.cost_axis])}")
         header = ["contender", "cost axis", "answer", "margin", "multiplier, 95 %", "one-sided 95 % bounds"]
         parts = [
-            markdown_list(control_lines(results.controls, results.baseline)),
+            markdown_list(control_lines(results.controls)),
             markdown_table(header, rows, right=(3, 4, 5)) if rows else "",
             markdown_list(words),
         ]
@@ -176,7 +176,7 @@ class CollapseSection(ReportSection):
         return [collapse_table(self._collapse(results))]
 
     def _collapse(self, results: ScanResults) -> "Sequence[Collapse]":
-        from archbench.report.contenders import collapse_of
+        from archbench.report.collapses import collapse_of
 
         return collapse_of(results)
 

@@ -430,8 +430,7 @@ def _line_words(results: ScanResults) -> list[str]:
     unknown = [
         name for name in _contenders(used) if not any(run.reference_lines for run in used if run.contender == name)
     ]
-    text = unknown_text(unknown)
-    words = [f"{text[0].upper()}{text[1:]}."] if unknown else []
+    words = [f"{unknown_text(unknown)}."] if unknown else []
     if len(unknown) < len(_contenders(used)):
         words.insert(
             0,

@@ -9,8 +9,9 @@ from archbench.display import markdown_line, markdown_list
 from archbench.report.columns import data_table
 from archbench.report.labels import labels_of
 from archbench.report.plotting import markdown_table
-from archbench.report.words import multiplier_text, number
-from archbench.results.runs import size_number
+from archbench.report.words import multiplier_text, number, window_text
+from archbench.results.fits import FitStatus
+from archbench.results.runs import CostAxis, size_number
 
 if TYPE_CHECKING:
     from archbench.results.texts import TextError, TextStanding
@@ -47,20 +48,32 @@ class EvaluationTextSection(ReportSection):
                 for one in _errors(results)
             ],
         )  # fmt: skip
-        header = ("text", "track", "contender", "size_index", "loss_nats", "rank", "multiplier", "low_95", "high_95")
         standings = data_table(
             "evaluation_texts",
-            "One contender on one held-out text; multipliers are over the baseline on executed FLOPs.",
-            header,
-            [_standing_row(one) for one in _standings(results)],
-        )
+            "One contender on one held-out text; multipliers are over the baseline on that text.",
+            ("text", "track", "contender", "size_index", "loss_nats", "rank", "cost_axis", "multiplier", "low_95",
+             "high_95", "window_high_nats", "window_low_nats", "status", "reason"),
+            [_standing_row(one, _axis(results)) for one in _standings(results)],
+        )  # fmt: skip
         return [table for table in (errors, standings) if table.rows]
 
 
-def _standing_row(one: "TextStanding") -> tuple[Cell, ...]:
-    found = one.multiplier.multiplier if one.multiplier is not None else None
+def _standing_row(one: "TextStanding", axis: CostAxis) -> tuple[Cell, ...]:
+    place = (one.text, one.track, one.contender, one.size_index, one.loss_nats, one.rank)
+    headline = one.multiplier
+    if headline is None:
+        return (*place, *[None] * 8)
+    found = headline.multiplier
     ends: tuple[Cell, ...] = (None, None, None) if found is None else (found.value, found.low, found.high)
-    return (one.text, one.track, one.contender, one.size_index, one.loss_nats, one.rank, *ends)
+    window: tuple[Cell, ...] = headline.window_nats or (None, None)
+    return (*place, axis.value, *ends, *window, headline.status.value, headline.reason)
+
+
+def _axis(results: ScanResults) -> CostAxis:
+    """The axis of the multipliers by text, which is that of the verdict."""
+    from archbench.report.verdict import main_axis
+
+    return main_axis(results)
 
 
 def _errors(results: ScanResults) -> "tuple[TextError, ...]":
@@ -118,11 +131,15 @@ def _text_parts(standings: "Sequence[TextStanding]", results: ScanResults) -> It
         elif len(names) > 1:
             yield markdown_line(f"The order of contenders {size} is the same on every text.")
     if standings:
-        unit = labels_of(results.records).nats
+        labels = labels_of(results.records)
         yield (
-            f"In each cell: mean loss ({unit} per token) of the largest size that all have, the rank by it, and the "
-            "multiplier over the baseline on that text with its 95 % interval. Order by loss alone is no test."
+            f"In each cell: mean loss ({labels.nats} per token) of the largest size that all have, the rank by it, and "
+            f"the multiplier over the baseline on that text ({labels.axis_names[_axis(results)]}) with its 95 % "
+            "interval, over the middle half of the losses that both reach there, which stand behind it. Order by loss "
+            "alone is no test."
         )
+    if refused := [words for one in standings if (words := _refused_words(one))]:
+        yield markdown_list(refused)
 
 
 def _standing_cell(one: "TextStanding | None", baseline: str | None) -> str:
@@ -131,4 +148,12 @@ def _standing_cell(one: "TextStanding | None", baseline: str | None) -> str:
     cell = f"{number(one.loss_nats, 4)} ({one.rank})"
     if one.contender == baseline or one.multiplier is None:
         return cell
-    return f"{cell}, {multiplier_text(one.multiplier)}"
+    over = "" if one.multiplier.window_nats is None else f" over {window_text(one.multiplier, unit=False)}"
+    return f"{cell}, {multiplier_text(one.multiplier)}{over}"
+
+
+def _refused_words(one: "TextStanding") -> str:
+    """Why there is no multiplier on a text; empty where there is one."""
+    if one.multiplier is None or one.multiplier.status is FitStatus.OK:
+        return ""
+    return f"{one.contender} on {one.text}: {one.multiplier.status.value}: {one.multiplier.reason}"

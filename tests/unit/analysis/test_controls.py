@@ -84,6 +84,16 @@ def test_controls_without_finished_runs_are_not_judged() -> None:
     assert judge_controls(ladder("gpt2"), {}, "gpt2") == ()
 
 
+def test_trials_and_runs_of_other_studies_are_no_part_of_a_judgement() -> None:
+    runs = [*ladder("gpt2", noise=0.004), *control("baseline_again", 1.0, seed=1)]
+    trials = [replace(run, role="trial") for run in ladder("gpt2", 4.0, seed=7)]
+    elsewhere = [replace(run, study="other") for run in ladder("gpt2", 4.0, seed=8)]
+    again = [replace(run, study="other") for run in control("baseline_again", 4.0, seed=9)]
+    found = judge_controls([*runs, *trials, *elsewhere, *again], SPEC, "gpt2")
+    assert found == judge_controls(runs, SPEC, "gpt2")
+    assert {one.baseline for one in found} == {"gpt2"}
+
+
 def test_controls_are_no_results_of_the_size_scan() -> None:
     records = [*ladder("gpt2"), *control("baseline_again", 1.0, seed=1)]
     assert {run.contender for run in size_scan_results(records)} == {"gpt2"}

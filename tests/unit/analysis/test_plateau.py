@@ -1,7 +1,8 @@
 """What ends on or above the line of pairs enters no multiplier, no law and no tier; without lines nothing changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from archbench.analysis.comparison.ranking import rank
 from archbench.analysis.frontier.audit import audit_frontiers
 from archbench.analysis.frontier.back_test import back_test_frontier
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan, study_contenders
+from archbench.analysis.frontier.scan_laws import frontier_law, joint_law
+from archbench.analysis.planning.scan_forecast import forecast_scan
+from archbench.analysis.size_data_studies import study_data, study_grid, study_sizes
 from archbench.results.fits import Comparison, FitStatus, FrontierResult
 from archbench.results.runs import CostAxis, RunRecord
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -95,6 +99,15 @@ def test_one_side_on_the_plateau_refuses_the_pair_and_leaves_the_other_side_its_
     assert frontiers["b"].law.status is FitStatus.ON_PLATEAU
     assert pairs["b"].headline is not None
     assert pairs["b"].headline.reason.startswith("all 5 sizes of b end")
+    assert (pairs["b"].rungs, pairs["b"].rung_trend) == ((), None)
+
+
+def test_no_size_has_a_multiplier_above_the_line_of_either_side() -> None:
+    _, pairs = study(two(lines(3.9), lines(4.1)))  # the second size of b ends between the two lines
+    assert [rung.size_index for rung in pairs["b"].rungs] == [2, 3, 4]
+    assert max(rung.loss_nats for rung in pairs["b"].rungs) < 3.9
+    weak = [*records("a", lines(3.6)), *records("b", lines(8.0), amplitude=20.0, seed=1)]
+    assert study(weak)[1]["b"].rungs == ()
 
 
 def test_two_sizes_beyond_give_a_multiplier_and_no_law() -> None:
@@ -149,6 +162,83 @@ def test_what_a_user_asks_for_on_the_plateau_is_refused() -> None:
     assert at.reason == "4.1 nats lie on or above the line of pairs, 4 nats"
     a, b = study_contenders(two(lines(3.0)), CostAxis.EXACT, baseline="a", options=OPTIONS)
     assert compare_at_cost(a, b, 1e12).status is FitStatus.ON_PLATEAU
+
+
+def test_a_size_without_lines_leaves_the_ceiling_to_those_that_have_some() -> None:
+    runs = [replace(run, reference_lines={}) if run.size_index == 0 else run for run in two(lines(4.2))]
+    _, pairs = study(runs, Window(4.3, 3.5))
+    headline = pairs["b"].headline
+    assert headline is not None
+    assert headline.window_nats == (pytest.approx(4.2), 3.5)
+
+
+def test_the_law_of_learning_curves_is_one_of_what_lies_below_the_line() -> None:
+    frontiers, _ = study(two(lines(3.9)))
+    found, runs = frontiers["a"].learning_law, two({})
+    beyond = [cut(run, 3.9) for run in runs if run.size_index > 1]
+    alone = study(beyond)[0]["a"].learning_law
+    assert found is not None
+    assert alone is not None
+    assert found.status is FitStatus.OK
+    assert found.points_used == alone.points_used
+    assert found.params == alone.params
+    refused = study(two(lines(3.6)))[0]["a"].learning_law
+    assert refused is not None
+    assert (refused.status, refused.params, refused.intervals) == (FitStatus.ON_PLATEAU, {}, {})
+    assert refused.reason == "2 sizes beyond the bigram line; a frontier needs at least 3"
+    rows = audit_frontiers(two(lines(3.6)), CostAxis.EXACT, baseline="a", num_resamples=100)
+    (row,) = [one for one in rows if one.variant == "learning curves"]
+    assert row.conclusion is CostConclusion.REFUSED
+
+
+def cut(run: RunRecord, line: float) -> RunRecord:
+    """`run` without its evaluations on or above the line."""
+    return replace(run, curve=tuple(point for point in run.curve if point.validation_loss_nats < line))
+
+
+def test_a_law_that_is_refused_keeps_no_interval() -> None:
+    frontiers, _ = study([*records("a", lines(3.6)), *records("b", lines(3.4), seed=1)])
+    for found in frontiers.values():
+        assert (found.law.status, found.law.intervals) == (FitStatus.ON_PLATEAU, {})
+        assert (found.law_with_floor.status, found.law_with_floor.intervals) == (FitStatus.ON_PLATEAU, {})
+
+
+def test_forecasts_are_made_from_what_lies_beyond_the_plateau() -> None:
+    refused = forecast_scan(records("a", lines(3.6)), "a", [1e14], resamples=50)
+    assert (refused.frontier.status, refused.joint.status) == (FitStatus.ON_PLATEAU, FitStatus.ON_PLATEAU)
+    assert refused.budgets[0].loss is None
+    kept = [run for run in records("a", {}) if run.size_index > 1]
+    partly, alone = records("a", lines(3.9)), [cut(run, 3.9) for run in kept]
+    assert frontier_law(partly, "a", CostAxis.EXACT).fit.result == frontier_law(kept, "a", CostAxis.EXACT).fit.result
+    found, same = joint_law(partly, "a"), joint_law(alone, "a")
+    assert found.fit.result.params == same.fit.result.params
+    assert found.fit.result.points_used == same.fit.result.points_used
+
+
+@pytest.mark.parametrize("made", [study_sizes, study_grid])
+def test_laws_of_studies_are_fitted_beyond_the_plateau(made: Callable[..., Any]) -> None:
+    beyond = [run for run in records("a", {}) if run.size_index > 1]
+    found, law = made("scan", "a", records("a", lines(3.9)))
+    assert law.result.params == made("scan", "a", beyond)[1].result.params
+    assert found.left_out == {"on the plateau": 6}
+    refused = made("scan", "a", records("a", lines(3.6)))[1].result
+    assert (refused.status, refused.params) == (FitStatus.ON_PLATEAU, {})
+    assert refused.reason == "2 sizes beyond the plateau; a law of N needs at least 3"
+
+
+def test_the_law_of_data_is_fitted_beyond_the_plateau() -> None:
+    def budgets(stated: dict[str, float]) -> list[RunRecord]:
+        amounts = (200_000, 400_000, 800_000, 1_600_000, 3_200_000)
+        scans = [SyntheticScan(sizes=(80_000,), seeds=(1,), tokens=tokens) for tokens in amounts]
+        made = [run for scan in scans for run in synthetic_records("a", SyntheticLaw(), scan)]
+        return [replace(run, reference_lines=stated) for run in made]
+
+    losses = sorted(run.curve[-1].validation_loss_nats for run in budgets({}))
+    found, law = study_data("data", "a", budgets(lines((losses[2] + losses[3]) / 2)))
+    assert found.left_out == {"on the plateau": 2}
+    assert law.result.points_used == 3
+    refused = study_data("data", "a", budgets(lines((losses[1] + losses[2]) / 2)))[1].result
+    assert (refused.status, refused.params) == (FitStatus.ON_PLATEAU, {})
 
 
 def test_contenders_on_the_plateau_are_ranked_nowhere_and_say_why() -> None:

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from archbench.cli.leaderboard import leaderboard
 from archbench.cli.report import report
 from archbench.errors import SpecError, StoreError
 from archbench.host import default_host
+from archbench.results.runs import CONTROL, RunRecord
 from archbench.runs.store import RunStore
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import TIMED
@@ -28,7 +30,19 @@ def store(tmp_path_factory: pytest.TempPathFactory, fill: Fill) -> RunStore:
     fill(store, "demo", synthetic_records("gpt2", LAW) + synthetic_records("reformer", SyntheticLaw(A=13), seed=1))
     fill(store, "alone", synthetic_records("xl", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)), seed=2))
     fill(store, "elsewhere", synthetic_records("bert", LAW, seed=3), corpus="d" * 64)
+    again = [replace(run, role=CONTROL) for run in synthetic_records("baseline_again", LAW, seed=4)]
+    pair = synthetic_records("llama", LAW, seed=5) + synthetic_records("mamba2", LAW, seed=6)
+    fill(store, "controlled", pair + again)
+    fill(store, "axes", synthetic_records("albert", LAW, seed=7) + dearer(synthetic_records("roberta", LAW, seed=8)))
     return store
+
+
+def dearer(records: list[RunRecord]) -> list[RunRecord]:
+    """The runs with executed FLOPs that grow faster than 6ND: on that axis alone their loss falls less steeply."""
+    return [
+        replace(run, curve=tuple(replace(point, exact_flops=point.kaplan_flops**1.6) for point in run.curve))
+        for run in records
+    ]
 
 
 def invoke(command: Any, *arguments: str) -> Any:
@@ -73,6 +87,7 @@ def test_compare_takes_contenders_of_two_scans_on_the_same_text(store: RunStore)
         (("gpt2", "reformr"), "did you mean 'reformer'"),
         (("gpt2", "gpt2"), "name two contenders"),
         (("gpt2", "xl", "--scan", "demo"), "no scan in .* has a contender 'xl'"),
+        (("llama", "baseline_again"), "no scan in .* has a contender 'baseline_again'"),
     ],
 )
 def test_compare_refuses_what_cannot_be_compared(store: RunStore, arguments: tuple[str, ...], message: str) -> None:
@@ -80,6 +95,20 @@ def test_compare_refuses_what_cannot_be_compared(store: RunStore, arguments: tup
     assert isinstance(result.exception, SpecError)
     assert result.exception.exit_code == 2
     assert re.search(message, str(result.exception))
+
+
+def test_compare_says_of_exponents_what_its_verdict_says(store: RunStore) -> None:
+    """On 6ND one exponent may serve both; the verdict is on executed FLOPs, where their exponents differ."""
+    result = invoke(compare, "albert", "roberta", "--runs", str(store.root))
+    assert result.exit_code == 0, result.output
+    assert "Their exponents differ, so the multiplier changes with scale." in result.output
+    assert "One exponent" not in result.output
+
+
+def test_controls_are_no_further_contenders_of_a_pair(store: RunStore) -> None:
+    result = invoke(compare, "llama", "mamba2", "--runs", str(store.root))
+    assert result.exit_code == 0, result.output
+    assert "One pair of" not in result.output
 
 
 def test_leaderboard_adds_a_scan_renders_checks_and_notices_an_edit(store: RunStore, tmp_path: Path) -> None:

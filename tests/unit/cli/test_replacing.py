@@ -17,6 +17,7 @@ from archbench.cli.run import run
 from archbench.cli.status import status
 from archbench.errors import SpecError
 from archbench.leaderboard.replacing import require_free_entries
+from archbench.results.runs import CONTROL
 from archbench.runs.replacing import require_free, same_spec
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -248,6 +249,15 @@ def test_an_entry_is_replaced_by_its_own_spec_and_by_no_other(store: RunStore, t
     assert isinstance(result.exception, SpecError)
     assert "training.learning_rate is 0.003 there, 0.001 here" in str(result.exception)
     assert invoke(leaderboard, *add[:-1], elsewhere.root, "--replace").exit_code == 0
+
+
+def test_a_control_takes_no_place_and_replaces_no_entry(store: RunStore, tmp_path: Path) -> None:
+    index = store.scan("trained")
+    assert invoke(leaderboard, "--leaderboard", tmp_path, "add", "trained", "--runs", store.root).exit_code == 0
+    kept = [run for run in index.runs if run.contender == "gpt2"]
+    again = [run.model_copy(update={"role": CONTROL}) for run in other(index).runs if run.contender == "xl"]
+    given = other(index, runs=(*kept, *again))
+    require_free_entries(tmp_path, given, rename=lambda name: f"-o name={name}")
 
 
 def test_run_refuses_another_spec_of_its_name_before_it_trains(

@@ -13,6 +13,7 @@ from archbench.analysis.frontier.scan_laws import joint_law
 from archbench.cli.forecast import forecast
 from archbench.cli.plan import plan
 from archbench.errors import SpecError, StoreError
+from archbench.results.runs import CONTROL, RunState
 from archbench.runs.imported import imported_run_id, write_imported
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -27,9 +28,8 @@ def fill(store: RunStore, name: str, records: list[Any]) -> None:
     for record in records:
         run_id = imported_run_id(record)
         write_imported(store.directory(run_id), replace(record, run_id=run_id))
-        runs.append(
-            IndexedRun(contender=record.contender, size_index=record.size_index, seed=record.seed, run_id=run_id)
-        )
+        names = {"contender": record.contender, "study": record.study, "role": record.role}
+        runs.append(IndexedRun(size_index=record.size_index, seed=record.seed, run_id=run_id, **names))
     store.save_scan(ScanIndex(name=name, description="", baseline=None, runs=tuple(runs), spec={}, environment={}))
 
 
@@ -39,6 +39,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     two_sizes = SyntheticScan(sizes=(10_000, 20_000), seeds=(1, 1))
     fill(store, "quickstart", synthetic_records("gpt2", LAW) + synthetic_records("small", LAW, two_sizes, seed=1))
     fill(store, "twosizes", synthetic_records("gpt2", LAW, two_sizes))
+    again = [replace(run, role=CONTROL) for run in synthetic_records("baseline_again", LAW, two_sizes, seed=2)]
+    fill(store, "controlled", [*synthetic_records("gpt2", LAW), *again])
+    unfinished = [replace(run, state=RunState.FAILED, reason="stopped") for run in synthetic_records("late", LAW)]
+    fill(store, "begun", [*synthetic_records("gpt2", LAW), *unfinished])
     return store
 
 
@@ -120,6 +124,26 @@ def test_a_forecast_of_too_few_sizes_prints_statuses_and_no_number(store: RunSto
     assert "too_few_sizes" in result.stdout
     assert "no forecast" in result.stdout
     assert "nats" not in result.stdout
+
+
+def test_a_contender_without_a_finished_run_has_no_forecast_and_says_so(store: RunStore) -> None:
+    result = forecast_of(store, "--scan", "begun", "--budget", "1e14")
+    assert result.exit_code == 0, result.output
+    assert "late: L(C), floor none: too_few_sizes: 0 sizes finished" in " ".join(result.stdout.split())
+
+
+def test_controls_are_asked_nothing(store: RunStore, tmp_path: Path) -> None:
+    result = forecast_of(store, "--scan", "controlled", "--budget", "2e13", "--json")
+    assert result.exit_code == 0, result.output
+    assert [one["contender"] for one in json.loads(result.stdout)["forecasts"]] == ["gpt2"]
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(QUICKSTART.read_text().replace("name: quickstart", "name: controlled"))
+    planned = CliRunner().invoke(plan, [str(spec), "--next", "--runs", str(store.root)])
+    assert planned.exit_code == 0, planned.output
+    assert "baseline_again" not in planned.output
+    named = forecast_of(store, "--scan", "controlled", "--contender", "baseline_again", "--budget", "2e13")
+    assert isinstance(named.exception, SpecError)
+    assert "has none called 'baseline_again'" in str(named.exception)
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,28 @@
 """What a report, `compare` and the leaderboard say of a question, its controls and the multipliers of each size."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from archbench.analysis.frontier.collapse import analyse_collapse
 from archbench.builtins.reports.plugin import register_report_sections
+from archbench.builtins.reports.question_sections import CollapseSection
 from archbench.cli.finish import scan_results
 from archbench.cli.main import cli
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.standings import make_standings
 from archbench.leaderboard.tables import main_table
+from archbench.report import collapses
 from archbench.report.verdict import headline, reservations, verdict
 from archbench.report.writer import write_report
+from archbench.results.controls import Collapse
 from archbench.results.fits import Answer
-from archbench.results.runs import CONTROL, RESULT, CostAxis, RunRecord
+from archbench.results.runs import CONTROL, CostAxis, RunRecord
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
@@ -122,6 +127,23 @@ def test_a_size_whose_curve_departs_is_minded() -> None:
     assert not any("normalised" in line for line in reservations(clean))
 
 
+def test_curves_are_normalised_once_for_verdict_section_and_table(
+    passed: ScanResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(records: Sequence[RunRecord]) -> tuple[Collapse, ...]:
+        asked.append(len(records))
+        return analyse_collapse(records)
+
+    monkeypatch.setattr(collapses, "analyse_collapse", counted)
+    results = replace(passed)
+    reservations(results)
+    CollapseSection().render(results, tmp_path)
+    CollapseSection().tables(results)
+    assert asked == [len(results.records)]
+
+
 def test_an_open_answer_says_what_would_settle_it() -> None:
     noisy = replace(LAW, noise_std=0.012)
     results = analysed(
@@ -160,11 +182,7 @@ def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
     made = records(again=replace(LAW, A=11.0))
     store_records(store, "asked", made)
     index = store.scan("asked")
-    roles = [
-        run.model_copy(update={"role": CONTROL if run.contender in QUESTION["controls"] else RESULT})
-        for run in index.runs
-    ]
-    store.save_scan(index.model_copy(update={"runs": tuple(roles), "spec": {**index.spec, "question": QUESTION}}))
+    store.save_scan(index.model_copy(update={"spec": {**index.spec, "question": QUESTION}}))
     arguments = ("compare", "gpt2", "better", "--runs", str(store.root))
     said = " ".join(CliRunner().invoke(cli, arguments, catch_exceptions=False).output.split())
     assert "Control baseline_again FAILED" in said
@@ -179,3 +197,9 @@ def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
         CliRunner().invoke(cli, [*arguments, "--json", "--window", "3.85", "3.6"], catch_exceptions=False).stdout
     )
     assert all(pair["answer"] is None for pair in over["comparisons"])
+    assert [one["passed"] for one in over["controls"]] == [False, True]
+    turned = ("compare", "better", "gpt2", "--runs", str(store.root))
+    said = " ".join(CliRunner().invoke(cli, turned, catch_exceptions=False).output.split())
+    assert "Control baseline_again FAILED: told apart from the baseline, which it is (multiplier over gpt2" in said
+    assert "Better by a margin" not in said
+    assert "(a control failed: see the first lines)" in said

@@ -110,4 +110,4 @@ def test_places_are_said_by_size_and_unknown_ones_once(mixed: ScanResults) -> No
     known, unknown = places_text(mixed.records)
     assert known.startswith("gpt2, by size: 1 70 % of the way from single tokens to pairs; 2 9")
     assert known.endswith("5 past triples")
-    assert unknown == "reference lines of old: unknown, so that none of its losses is refused as on the plateau"
+    assert unknown == "Reference lines of old: unknown, so that none of its losses is refused as on the plateau"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.builtins.reports.text_section import EvaluationTextSection
 from archbench.contracts.report import ScanResults
@@ -44,6 +45,37 @@ def test_errors_and_ranks_are_said_in_words(plain: list[RunRecord], tmp_path: Pa
     assert "difference to gpt2: -" in text
     assert "| contender | prose | code | macro average |" in text
     assert "Ranks differ: by the loss at size 5, from the lowest up, on prose xl, gpt2; on code gpt2, xl." in text
+
+
+def test_multipliers_of_all_texts_are_read_alike_and_say_over_which_losses(
+    plain: list[RunRecord], tmp_path: Path
+) -> None:
+    """A window of losses that is asked for is one of the own text; on this page all are over the middle half."""
+    records = [evaluated(run) for run in plain]
+    frontiers, pairs = analyse_scan(records, baseline="gpt2", window=Window(4.0, 3.9))
+    results = ScanResults("demo", "", "gpt2", tuple(records), frontiers, pairs, {}, TEXTS)
+    (table,) = [one for one in EvaluationTextSection().tables(results) if one.name == "evaluation_texts"]
+    header = [one.name for one in table.columns]
+    rows = {row[0]: dict(zip(header, row, strict=True)) for row in table.rows if row[2] == "xl"}
+    assert [rows["prose"][name] for name in ("cost_axis", "status", "reason")] == ["exact", "ok", ""]
+    window = (rows["prose"]["window_high_nats"], rows["prose"]["window_low_nats"])
+    assert window == results_of(records, TEXTS).comparisons[1].headline.window_nats
+    text = EvaluationTextSection().render(results, tmp_path)
+    assert text is not None
+    assert f"] over {window[0]:.3f} to {window[1]:.3f} |" in text
+    assert "that text (executed FLOPs)" in text
+
+
+def test_a_text_on_which_no_multiplier_is_read_says_why(plain: list[RunRecord], tmp_path: Path) -> None:
+    lines = {"unigram": 9.0, "bigram": 2.0, "trigram": 1.0}
+    results = results_of([replace(evaluated(run), reference_lines=lines) for run in plain], TEXTS)
+    text = EvaluationTextSection().render(results, tmp_path)
+    assert text is not None
+    assert "- xl on prose: on_plateau: all 5 sizes of gpt2 end on or above the bigram line" in text
+    (table,) = [one for one in EvaluationTextSection().tables(results) if one.name == "evaluation_texts"]
+    header = [one.name for one in table.columns]
+    status = {row[0]: row[header.index("status")] for row in table.rows if row[2] == "xl"}
+    assert status["prose"] == "on_plateau"
 
 
 def test_nothing_is_said_where_runs_have_their_curves_alone(plain: list[RunRecord], tmp_path: Path) -> None:
