@@ -86,7 +86,7 @@ class Row:
     @property
     def control_failed(self) -> bool:
         """Whether a control of its scan failed, so that no answer may be relied on."""
-        outcomes = self.entry.environment.get("controls") or {}
+        outcomes = self.entry.environment.get("controls", {})
         return any(passed is False for passed in outcomes.values())
 
 
