@@ -81,7 +81,8 @@ class Row:
     back_test: FrontierBacktestRow | None = None
     """Prediction of its dearest run by the cheaper ones; in main tables, None below four runs."""
     answer: QuestionAnswer | None = None
-    """To the question that the specs of all entries ask; None for the reference, and where they ask none or several."""
+    """To the question that the specs of all entries ask; None for the reference, where they ask none or several, and
+    where the reference is not the baseline that they ask it of."""
 
     @property
     def control_failed(self) -> bool:
@@ -341,10 +342,15 @@ def _asked_window(named: dict[str, LeaderboardEntry]) -> Window | None:
 def _answer(
     named: dict[str, LeaderboardEntry], base: Contender, one: Contender, ranking: Ranking, kept: Kept
 ) -> QuestionAnswer | None:
-    """The answer of `one` to the question of all entries, by its multiplier over the table's window."""
-    asked = {asked_question(entry.spec) for entry in named.values()}
-    question = asked.pop() if len(asked) == 1 else None
-    if question is None or one is base or question.axis not in (None, base.finished.axis):
+    """The answer of `one` to the question of all entries, by its multiplier over the table's window.
+
+    base: the table's reference. None where it is not the baseline that all entries are to be compared with.
+    """
+    asked = {(asked_question(entry.spec), entry.baseline) for entry in named.values()}
+    question, baseline = asked.pop() if len(asked) == 1 else (None, None)
+    if question is None or baseline != named[base.name].contender:
+        return None
+    if one is base or question.axis not in (None, base.finished.axis):
         return None
     place = (ranking.window.high_nats, ranking.window.low_nats, question.margin, question.cost or 0.0)
     return kept(

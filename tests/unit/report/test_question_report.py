@@ -155,6 +155,16 @@ def test_entries_of_several_questions_answer_none(passed: ScanResults) -> None:
     assert all(row.answer is None for row in table.rows)
 
 
+def test_no_answer_is_given_over_another_than_the_baseline_that_was_asked_of() -> None:
+    above = {"unigram": 3.0, "bigram": 2.5, "trigram": 2.0}
+    plateau = [replace(run, reference_lines=above) for run in runs("gpt2", LAW, 0)]
+    others = [*runs("better", LAW, 1), *runs("worse", replace(LAW, A=13.0), 2)]
+    table = make_standings(make_entries(analysed([*plateau, *others], {"margin": 1.1})))[0].main
+    assert (table.baseline, table.reference) == ("gpt2", "better")
+    assert sum(row.multiplier is not None for row in table.rows) == 2
+    assert [row.answer for row in table.rows] == [None, None, None]
+
+
 def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "runs")
     made = records(again=replace(LAW, A=11.0))
