@@ -14,7 +14,8 @@ _LEVEL = 0.95
 
 
 def forgetting(runs: TransferRuns, finetune: Sequence[Cell]) -> tuple[ForgettingPoint, ...]:
-    """One point for each cell whose runs measured the loss on their source's validation text.
+    """One point for each cell whose runs measured the loss on their source's validation text as it was measured before:
+    both document by document at the end, or neither.
 
     The interval is Student's, from the spread of ln of the loss between seeds, pooled over all cells with several;
     infinite where there are none. The loss before is that of the pre-trained weights themselves and has no error.
@@ -56,5 +57,6 @@ def _before_and_after(runs: TransferRuns, run: RunRecord) -> tuple[float, float]
     if after is None:
         return None
     # Both on the same documents: a run with an evaluation at its end has that on other texts too.
-    before = first.final_loss_nats if run.final is not None else first.curve[-1].validation_loss_nats
-    return None if before is None else (before, after)
+    if run.final is None:
+        return first.curve[-1].validation_loss_nats, after
+    return None if first.final is None else (first.final.loss_nats, after)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.study_points import result_point
 from archbench.results.runs import RunRecord
 from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, SOURCE, TARGET
 
@@ -38,8 +39,8 @@ class Cell:
 
     @property
     def log_losses(self) -> Array:
-        """ln of each run's best validation loss."""
-        return np.log([run.best_point.validation_loss_nats for run in self.runs])
+        """ln of each run's result: its loss at the end, or at its best point where it stops early."""
+        return np.log([result_point(run).loss_nats for run in self.runs])
 
     @property
     def log_loss(self) -> float:
@@ -125,7 +126,7 @@ def _best_of_each_seed(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     best: dict[int, RunRecord] = {}
     for run in runs:
         rival = best.get(run.seed)
-        if rival is None or run.best_point.validation_loss_nats < rival.best_point.validation_loss_nats:
+        if rival is None or result_point(run).loss_nats < result_point(rival).loss_nats:
             best[run.seed] = run
     return tuple(best.values())
 

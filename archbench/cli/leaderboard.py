@@ -131,7 +131,8 @@ def check(context: click.Context, entries: tuple[Path, ...], plugin_files: tuple
     """Check entries as for a pull request: all without an ENTRY.
 
     Schema; run ids and curves against their hashes; every figure against the entry's own curves; runs, sizes and FLOPs
-    against its spec, planned anew. Ends with 1 where an entry is refused, and says what differs.
+    against its spec, planned anew; outcomes of controls and reference lines, none of which may be left out. Ends with 1
+    where an entry is refused, and says what differs.
     """
     from archbench.leaderboard.submission import check_submission
 

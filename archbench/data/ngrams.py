@@ -81,6 +81,20 @@ class Predicted:
         return digest.hexdigest()
 
 
+def has_lines(objective: type[ObjectiveConfig], vocab_size: int) -> bool:
+    """Whether runs of `objective` over `vocab_size` ids have reference lines, by what the objective says of itself."""
+    return _line_kind(objective) is not None and vocab_size <= _MAX_VOCAB
+
+
+def _line_kind(objective: type[ObjectiveConfig]) -> LineKind | None:
+    if not objective.scores_targets:
+        return None
+    if objective.lookahead == 1:
+        return LineKind.NEXT_TOKEN
+    masks = objective.lookahead == 0 and objective.attention is Attention.BIDIRECTIONAL
+    return LineKind.MASKED if masks else None
+
+
 def predicted_tokens(
     batches: Sequence[Mapping[str, NDArray[np.int64]]], objective: ObjectiveConfig, vocab_size: int
 ) -> Predicted | None:
@@ -88,14 +102,10 @@ def predicted_tokens(
 
     vocab_size: of the tokenizer, without special tokens, which count as no neighbour.
     """
-    if not objective.scores_targets or not batches:
+    kind = _line_kind(type(objective))
+    if kind is None or not batches:
         return None
-    if objective.lookahead == 1:
-        found = _next_tokens(batches, objective)
-    elif objective.lookahead == 0 and objective.attention is Attention.BIDIRECTIONAL:
-        found = _masked_tokens(batches)
-    else:
-        return None
+    found = _next_tokens(batches, objective) if kind is LineKind.NEXT_TOKEN else _masked_tokens(batches)
     if found is None or not len(found.tokens) or found.tokens.max() >= vocab_size:
         return None
     near, far = (np.where(side < vocab_size, side, _NONE) for side in (found.near, found.far))

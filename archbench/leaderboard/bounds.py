@@ -67,7 +67,7 @@ Free = Annotated[dict[str, Any], AfterValidator(_shallow)]
 
 def _objects(value: dict[str, Any]) -> dict[str, Any]:
     """`value`, if what is looked into is made of objects."""
-    for name in ("plugins", "versions", "data", "hardware"):
+    for name in ("plugins", "versions", "data", "hardware", "controls"):
         if not isinstance(value.get(name, {}), dict):
             raise ValueError(f"{name}: expected an object, got {type(value[name]).__name__}")
     for name, plugin in value.get("plugins", {}).items():

@@ -99,11 +99,17 @@ class LeaderboardEntry(EntryModel):
 
     @property
     def runs_sha256(self) -> str:
-        """The hash of all that was trained: run ids, states, curves, and final evaluations where there are, in hex."""
-        finals = [[run.final.model_dump(mode="json")] if run.final else [] for run in self.runs]
+        """The hash of all that was trained: run ids, states, curves; final evaluations and reference lines where there
+        are. In hex."""
         trained = [
-            [run.run_id, run.state.value, run.curve.sha256, *final]
-            for run, final in zip(self.runs, finals, strict=True)
+            [
+                run.run_id,
+                run.state.value,
+                run.curve.sha256,
+                *([run.final.model_dump(mode="json")] if run.final else []),
+                *([run.reference_lines] if run.reference_lines else []),
+            ]
+            for run in self.runs
         ]
         return hashlib.sha256(to_json(trained)).hexdigest()
 

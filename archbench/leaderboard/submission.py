@@ -5,6 +5,7 @@ from pathlib import Path
 
 from archbench.errors import ArchbenchError, in_one_line
 from archbench.host import Host
+from archbench.leaderboard.completeness import missing_statements
 from archbench.leaderboard.entry_files import misplaced, read_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.replan import replan
@@ -23,7 +24,8 @@ class Checked:
 
 def check_submission(path: Path, host: Host) -> Checked:
     """Checks the entry in `path`: schema; run ids and curves against their hashes; its figures against its curves; its
-    runs, their sizes and their FLOPs against its spec, planned anew.
+    runs, their sizes and their FLOPs against its spec, planned anew; that it leaves out no outcome of a control and no
+    reference lines.
 
     What this cannot show is that the runs were really trained: whoever makes up a curve can make up its hash. The spec
     is there for anybody to train again, and the same spec gives the same curve on the same stack.
@@ -31,7 +33,8 @@ def check_submission(path: Path, host: Host) -> Checked:
     try:
         entry = read_entry(path)
         replanned = replan(entry, host)
-        problems = [*misplaced(path, entry), *check_figures(entry), *replanned.problems]
+        missing = missing_statements(entry, host)
+        problems = [*misplaced(path, entry), *check_figures(entry), *missing, *replanned.problems]
     except ArchbenchError as error:
         return Checked(path, (str(error).removeprefix(f"{path}: "),))
     except Exception as error:  # whatever a stranger's entry does to analysis and planning: it is what gets refused

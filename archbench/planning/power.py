@@ -64,20 +64,22 @@ class _Known:
 
 
 def planned_power(spec: Spec, plan: ScanPlan, store: RunStore) -> tuple[PlannedPower, ...]:
-    """The power for each contender of the baseline's track; nothing where the spec asks no question of a baseline."""
+    """The power for each contender of the baseline's track, or why none can be given.
+
+    Nothing where the spec asks no question of a baseline, or trains no scan of sizes.
+    """
     question = asked_question(spec.resolved())
     base = next((one for one in spec.contenders if one.name == spec.baseline), None)
     if question is None or base is None or not spec.scan.trained:
         return ()
-    ladder = _cells(spec, plan, base, question)
-    if len(ladder) < MIN_SIZES:
-        return ()
-    known = _known(spec, plan, store, base, max(cell.cost for cell in ladder))
+    axis = _axis(question)
+    ladder = _cells(spec, plan, base, axis)
+    known = _known(spec, plan, store, base, axis, max(cell.cost for cell in ladder))
     others = [one for one in spec.contenders if one is not base and one.objective.track == base.objective.track]
     made: dict[tuple[tuple[float, int], ...], list[PlannedPower]] = {}
     found: list[PlannedPower] = []
     for one in others:
-        side = _cells(spec, plan, one, question)
+        side = _cells(spec, plan, one, axis)
         # Ladders of one shape have one answer, whoever they are of: costs within some per cent of each other.
         shape = tuple((round(math.log(cell.cost), 1), cell.seeds) for cell in side)
         if shape not in made:
@@ -95,7 +97,7 @@ def _of_pair(
 ) -> list[PlannedPower]:
     place: Window | float | None = None
     source = known.source
-    if question.cost is not None and question.axis is not CostAxis.DEVICE_SECONDS:
+    if question.cost is not None and question.axis is _axis(question):
         place = question.cost
     elif question.window is not None and known.law_is_known:
         place = question.window
@@ -104,8 +106,7 @@ def _of_pair(
     first = known.stds_nats[0]
     bound = lower_bound(sides, Assumed(known.exponent, known.loss_nats, first), place=place)
     if bound is None:
-        why = "it is asked beyond the planned runs" if place is not None else "fewer than three sizes"
-        return [PlannedPower(name, question.margin, first, source, (), why)]
+        return [PlannedPower(name, question.margin, first, source, (), _why_none(sides, place))]
     return [
         PlannedPower(
             name, question.margin, std, source, tuple(power_of(sides, question.margin, bound.scaled(std / first)))
@@ -114,7 +115,20 @@ def _of_pair(
     ]
 
 
-def _cells(spec: Spec, plan: ScanPlan, contender: Contender, question: Question) -> list[PlannedCell]:
+def _why_none(sides: tuple[Sequence[PlannedCell], Sequence[PlannedCell]], place: Window | float | None) -> str:
+    if min(len(side) for side in sides) < MIN_SIZES:
+        return "fewer than three sizes are planned so far"
+    if place is not None:
+        return "it is asked beyond the planned runs"
+    return "the planned runs of both share too few losses"
+
+
+def _axis(question: Question) -> CostAxis:
+    """The axis that planned ladders stand on: what is measured is not known of them, and executed FLOPs stand in."""
+    return CostAxis.EXACT if question.axis is None or question.axis.measured else question.axis
+
+
+def _cells(spec: Spec, plan: ScanPlan, contender: Contender, axis: CostAxis) -> list[PlannedCell]:
     """The sizes of one contender with their longest budget, whether their rates are known or still to be tuned."""
     cells: dict[int, PlannedCell] = {}
     for run in plan.runs:
@@ -122,7 +136,7 @@ def _cells(spec: Spec, plan: ScanPlan, contender: Contender, question: Question)
             continue
         facts = run.plan.facts
         tokens = spec.scan.budgets(facts.non_embedding_params, spec.scan.sizes[run.size_index])[-1][0]
-        kaplan = question.axis is CostAxis.KAPLAN
+        kaplan = axis is CostAxis.KAPLAN
         per_token = facts.kaplan_flops_per_token if kaplan else facts.exact_flops_per_token
         cells[run.size_index] = PlannedCell(
             size_index=run.size_index,
@@ -134,10 +148,13 @@ def _cells(spec: Spec, plan: ScanPlan, contender: Contender, question: Question)
     return [cells[index] for index in sorted(cells)]
 
 
-def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: Contender, end: float) -> _Known:
-    """Noise and slope of the loss: from finished runs of the baseline's architecture on that text, else assumed."""
+def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: Contender, axis: CostAxis, end: float) -> _Known:
+    """Noise and slope of the loss: from finished runs of the baseline's architecture on that text, else assumed.
+
+    end: the cost on `axis` at which the loss is told.
+    """
     corpus = plan.corpora[spec.data.name]
-    ladders = _stored(store, corpus.corpus_hash, base)
+    ladders = _stored(store, corpus.corpus_hash, base, axis)
     law = _stored_law(ladders, end)
     if law is not None:
         exponent, loss = law
@@ -157,7 +174,7 @@ def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: Contender, end: fl
     return _Known(exponent, loss, stds, source, law is not None)
 
 
-def _stored(store: RunStore, corpus_hash: str, base: Contender) -> list[FinishedRuns]:
+def _stored(store: RunStore, corpus_hash: str, base: Contender, axis: CostAxis) -> list[FinishedRuns]:
     """Ladders of the baseline's architecture and objective on the text `corpus_hash`, each run counted once."""
     seen: set[str] = set()
     groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
@@ -174,7 +191,7 @@ def _stored(store: RunStore, corpus_hash: str, base: Contender) -> list[Finished
             if same and run.usable and run.run_id not in seen:
                 seen.add(run.run_id)
                 groups[name, run.contender].append(run)
-    sets = [mean_curves(contender, runs, CostAxis.EXACT) for (_, contender), runs in groups.items()]
+    sets = [mean_curves(contender, runs, axis) for (_, contender), runs in groups.items()]
     return [FinishedRuns.of(one) for one in sets if one.curves]
 
 

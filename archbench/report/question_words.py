@@ -1,6 +1,7 @@
 """What is said of a question's answers, of its controls, and of multipliers along the ladder."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from archbench.report.words import known, number, p_text, with_interval
 from archbench.results.controls import ControlOutcome, failed_controls
@@ -15,14 +16,19 @@ from archbench.results.fits import (
 )
 from archbench.units import counted, human_count
 
+if TYPE_CHECKING:
+    from archbench.analysis.comparison.multiplier import Window
+
 MARK = "(a control failed: see the first lines)"
 """Stands behind every verdict of a table whose controls did not come out as they must."""
 
 
-def answer_words(found: QuestionAnswer, cost_name: str) -> str:
-    """`Better by a margin of 1.1 at 3e12 executed FLOPs? Inconclusive (...): ...`; cost_name: unit of the axis."""
-    where = f" at {number(found.cost)} {cost_name}" if found.cost is not None else ""
-    asked = f"Better by a margin of {number(found.margin)}{where}?"
+def answer_words(found: QuestionAnswer, cost_name: str, fixed: "Window | None" = None) -> str:
+    """`Better by a margin of 1.1 at 3e12 executed FLOPs? Inconclusive (...): ...`; cost_name: unit of the axis.
+
+    fixed: the losses that the question fixes.
+    """
+    asked = f"Better by a margin of {number(found.margin)}{_where(found, cost_name, fixed)}?"
     said = found.answer.value.capitalize()
     if found.status is not FitStatus.OK or found.bounds is None or found.multiplier is None:
         return f"{asked} {said} (`{found.status.value}`: {found.reason})."
@@ -34,6 +40,17 @@ def answer_words(found: QuestionAnswer, cost_name: str) -> str:
         bounds = f"multiplier {number(found.multiplier.value)}, one-sided 95 % bounds {number(low)} and {number(high)}"
     settled = f": {settlement_words(found.settlement, cost_name)}" if found.settlement is not None else ""
     return f"{asked} {said} ({bounds}){settled}."
+
+
+def _where(found: QuestionAnswer, cost_name: str, fixed: "Window | None") -> str:
+    if found.cost is not None:
+        return f" at {number(found.cost)} {cost_name}"
+    window = found.window_nats or ((fixed.high_nats, fixed.low_nats) if fixed is not None else None)
+    if window is None:
+        return ""
+    high, low = window
+    cut = " (cut at the line of pairs)" if fixed is not None and high < fixed.high_nats else ""
+    return f" at {number(high, 4)} to {number(low, 4)} nats{cut}"
 
 
 def settlement_words(found: Settlement, cost_name: str) -> str:

@@ -11,6 +11,9 @@ from archbench.units import counted, human_count
 
 _HEADER = ("contender", "role", "told apart by", "size", "N", "seed", "unique tokens", "tokens", "batch (tokens)",
            "steps", "best loss (nats)", "final loss (nats)", "run", "state")  # fmt: skip
+"""Losses are those of the curve, on one text."""
+_EVALUATION = "final evaluation (nats)"
+"""On all held-out text, or what of it was asked for."""
 
 
 def study_runs(records: Sequence[RunRecord]) -> list[str]:
@@ -29,8 +32,14 @@ def state_text(run: RunRecord) -> str:
 
 
 def _folded(name: str, runs: Sequence[RunRecord]) -> str:
-    rows = [_row(run) for run in sorted(runs, key=_place)]
-    table = markdown_table(_HEADER, rows, right=tuple(range(3, 12)))
+    ranked = sorted(runs, key=_place)
+    header, rows = [*_HEADER], [_row(run) for run in ranked]
+    if any(run.final is not None for run in runs):
+        place = header.index("run")
+        header.insert(place, _EVALUATION)
+        for row, run in zip(rows, ranked, strict=True):
+            row.insert(place, number(run.final.loss_nats, 4) if run.final is not None else "-")
+    table = markdown_table(header, rows, right=tuple(range(3, header.index("run"))))
     words = f"Study {name}: {counted(len(runs), 'run')}, {sum(run.usable for run in runs)} of them done"
     return folded(words, table)
 
@@ -55,7 +64,7 @@ def _row(run: RunRecord) -> list[str]:
         str(run.batch_tokens),
         str(last.step) if last else "-",
         number(run.best_point.validation_loss_nats, 4) if last else "-",
-        number(run.final_loss_nats, 4) if run.final_loss_nats is not None else "-",
+        number(last.validation_loss_nats, 4) if last else "-",
         f"`{run.run_id[:12]}`",
         state_text(run),
     ]

@@ -10,6 +10,7 @@ from archbench.analysis.comparison.compare import (
     cost_conclusion,
     is_resolved,
 )
+from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.comparison.tokens_apart import tokens_apart
 from archbench.analysis.frontier.prefix_audits import peeking_contenders
 from archbench.analysis.frontier.reading import Form
@@ -285,7 +286,8 @@ def _answer_words(results: ScanResults, comparison: Comparison) -> str:
     pair = answers(results).get(comparison.contender)
     if pair is None or pair.answer is None:
         return ""
-    return f" {answer_words(pair.answer, labels_of(results.records).axis_names[pair.cost_axis])}"
+    cost_name = labels_of(results.records).axis_names[pair.cost_axis]
+    return f" {answer_words(pair.answer, cost_name, asked_window(results.spec))}"
 
 
 def _trend_words(comparison: Comparison, found: HeadlineMultiplier, factor: float | None) -> str:

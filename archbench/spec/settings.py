@@ -1,6 +1,7 @@
 """The sections of a spec as it is written, before components are looked up."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -283,17 +284,15 @@ class ScanSection(Extended):
 
         size: its target, which laws are of, so that they give the same for all contenders.
         """
-        name, scale, value = (
-            ("tokens", 1.0, self.tokens)
-            if self.tokens is not None
-            else ("tokens_per_param", float(num_params), self.tokens_per_param)
-        )
+        name, scale = ("tokens", 1.0) if self.tokens is not None else ("tokens_per_param", float(num_params))
+        value = self.tokens if self.tokens is not None else self.tokens_per_param
 
         def tokens(one: float | Law | None) -> float:
             return scale * (one.power_law.at(size) if isinstance(one, Law) else one or 0.0)
 
         if isinstance(value, list):
-            return [(tokens(one), ("scan", name, index)) for index, one in enumerate(value)]
+            several: Sequence[float | Law] = value
+            return [(tokens(one), ("scan", name, index)) for index, one in enumerate(several)]
         return [(tokens(value), ("scan", name))]
 
 

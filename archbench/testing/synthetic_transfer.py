@@ -10,6 +10,7 @@ from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw
 from archbench.results.runs import CurvePoint, RunRecord, RunState
 from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, SOURCE, TARGET
+from archbench.spec.identity import EarlyStopping
 from archbench.units import kaplan_train_flops
 
 TEXT_TO_PYTHON = {"k": 1.9e4, "alpha": 0.18, "beta": 0.38}
@@ -111,6 +112,7 @@ def _run(
         curve.append(CurvePoint(number, seen, flops, 2 * flops, loss, loss * factor, None, number == 0, last))
     rise = plan.forgetting * np.log(tokens / min(plan.finetune_tokens))
     other = {text: 3.0 * float(np.exp(rise))} if role == FINETUNE else {}
+    training = {"early_stopping": None if role == PRETRAINING else EarlyStopping().model_dump(mode="json")}
     return RunRecord(
         run_id=hashlib.sha256(identity.encode()).hexdigest(),
         contender=contender,
@@ -131,5 +133,5 @@ def _run(
         labels=dict(labels),
         other_losses_nats=other,
         origin="synthetic",
-        details={"identity": {"data": {"corpus_hash": text}, "start": None}},
+        details={"identity": {"data": {"corpus_hash": text}, "start": None, "training": training}},
     )

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from doc_blocks import ROOT
 
+from archbench.results.runs import CostAxis
+
 PAGE = (ROOT / "docs" / "methods.md").read_text()
 SECTION = PAGE.partition("## Where each printed figure comes from")[2].partition("\n## ")[0]
 INSIDE_ANALYSIS = {"frontier", "comparison", "fitting"}
@@ -43,6 +45,12 @@ def files_of(cell: str) -> list[str]:
         else f"archbench/{path}"
         for path in paths
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", ["methods", "flops", "conventions"])
+def test_pages_on_cost_name_every_axis(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert [axis.value for axis in CostAxis if f"`{axis.value}`" not in text] == []
 
 
 @pytest.mark.parametrize(("column", "functions", "files"), list(rows()), ids=lambda cell: cell[:40])

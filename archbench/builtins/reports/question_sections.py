@@ -35,6 +35,8 @@ class QuestionSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Controls, a table of answers, and what would settle those that are open; None without a question."""
+        from archbench.analysis.comparison.multiplier import asked_window
+
         answered = [pair for pair in results.comparisons if pair.answer is not None]
         if not answered and not results.controls:
             return None
@@ -54,7 +56,8 @@ class QuestionSection(ReportSection):
                     " to ".join(number(end) for end in found.bounds) if found.bounds else "-",
                 ]
             )
-            words.append(f"{pair.contender}: {answer_words(found, labels.axis_names[pair.cost_axis])}")
+            said = answer_words(found, labels.axis_names[pair.cost_axis], asked_window(results.spec))
+            words.append(f"{pair.contender}: {said}")
         header = ["contender", "cost axis", "answer", "margin", "multiplier, 95 %", "one-sided 95 % bounds"]
         parts = [
             markdown_list(control_lines(results.controls)),

@@ -61,16 +61,20 @@ class PowerRow:
 
     contender: str
     margin: float
-    true_multiplier: float
+    true_multiplier: float | None
+    """Null where no power can be given."""
     seed_std_nats: float
     """Standard deviation of the final loss between seeds."""
-    power: float
+    power: float | None
+    """Null where none can be given."""
     seeds_for_80_percent: int | None
     """At every size of contender and baseline; null where none up to 1,000 are enough."""
     flops_for_80_percent: float | None
     """Of all runs of both with so many seeds."""
     source: str
     """Where noise and slope of the loss come from."""
+    reason: str
+    """Why no power can be given; empty where one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class PlanOutput:
     contenders: list[PlannedContender]
     runs: list[PlannedRow]
     power: list[PowerRow]
-    """Of the spec's question; empty where it asks none of a baseline."""
+    """Of the spec's question; empty where it asks none of a baseline, or trains no scan of sizes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ import pytest
 
 from archbench.analysis.scratch_curve import MonotoneCurve
 from archbench.analysis.transfer import TransferSettings, analyse_transfer
+from archbench.analysis.transfer_runs import transfer_runs
 from archbench.results.fits import FitStatus
-from archbench.results.runs import RunRecord, RunState
-from archbench.results.transfer import FINETUNE, SCRATCH, Censoring, Effect, FrontierKind
+from archbench.results.runs import FinalEvaluation, RunRecord, RunState
+from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, Censoring, Effect, FrontierKind
 from archbench.testing.synthetic_transfer import (
     KAPLAN_ND,
     TEXT_AND_CODE_TO_PYTHON,
@@ -20,6 +21,7 @@ from archbench.testing.synthetic_transfer import (
 
 POWER_LAW = {"alpha_D": 0.103, "D_c": 1.8e13}
 FEW = TransferSettings(num_resamples=200)
+FINAL = FinalEvaluation((700.0,), (200,), (5,), None)
 
 
 @pytest.mark.parametrize("law", [TEXT_TO_PYTHON, TEXT_AND_CODE_TO_PYTHON])
@@ -162,6 +164,29 @@ def test_forgetting_is_the_rise_on_the_source() -> None:
     for point in points:
         expected = 3.0 * (point.finetune_tokens / min(plan.finetune_tokens)) ** 0.1 - 3.0
         assert point.rise_nats.value == pytest.approx(expected, abs=1e-9)
+
+
+def test_forgetting_holds_losses_on_the_same_documents_against_each_other() -> None:
+    records = synthetic_transfer_records(SyntheticTransfer(sizes=(1_000_000, 8_000_000)))
+    fine_tuned = [replace(run, final=FINAL) if run.role == FINETUNE else run for run in records]
+    assert analyse_transfer(fine_tuned, FEW).directions[0].forgetting == ()
+    both = [replace(run, final=FINAL) if run.role == PRETRAINING else run for run in fine_tuned]
+    assert {point.before_nats for point in analyse_transfer(both, FEW).directions[0].forgetting} == {FINAL.loss_nats}
+    (before,) = {point.before_nats for point in analyse_transfer(records, FEW).directions[0].forgetting}
+    pretraining = [replace(run, final=FINAL) if run.role == PRETRAINING else run for run in records]
+    assert {point.before_nats for point in analyse_transfer(pretraining, FEW).directions[0].forgetting} == {before}
+
+
+def test_a_run_that_does_not_stop_early_counts_by_its_loss_at_the_end() -> None:
+    early = synthetic_transfer_records(SyntheticTransfer(sizes=(1_000_000, 8_000_000)))
+    whole = [replace(run, details={}) for run in early]
+    evaluated = [replace(run, final=FINAL) for run in whole]
+    found = [{loss for cell in transfer_runs(runs).scratch for loss in cell.log_losses} for runs in (whole, evaluated)]
+    scratch = [run for run in early if run.role == SCRATCH]
+    assert found[0] == {np.log(run.curve[-1].validation_loss_nats) for run in scratch}
+    assert found[1] == {np.log(FINAL.loss_nats)}
+    stopped = {loss for cell in transfer_runs(early).scratch for loss in cell.log_losses}
+    assert stopped == {np.log(run.best_point.validation_loss_nats) for run in scratch}
 
 
 def _three_targets(gap: float) -> list[RunRecord]:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from click.testing import CliRunner, Result
 
 from archbench.cli.main import cli
 from archbench.errors import DataError
+from archbench.runs.store import RunStore
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+from archbench.testing.synthetic_store import store_records
 
 SPEC = """
 name: planned
@@ -127,6 +131,44 @@ def test_power_grows_with_seeds_and_a_stated_noise_is_taken(folder: Path) -> Non
         assert "noise as the question states" in rows[0]["source"]
         powers.append(rows[0]["power"])
     assert powers[0] < powers[1]
+
+
+@pytest.mark.parametrize("axis", ["device_seconds", "processor_seconds"])
+def test_a_cost_in_seconds_is_no_place_on_a_planned_ladder_of_flops(folder: Path, axis: str) -> None:
+    asked = (*LADDER, "-o", f"question={{baseline: gpt2, at: {{cost: 5.0, axis: {axis}}}}}")
+    rows = as_json(planned(folder, *asked, "--json"))["power"]
+    assert len(rows) == 6
+    assert {row["reason"] for row in rows} == {""}
+    assert all(row["source"].endswith("over the middle half of the losses, not where it is asked") for row in rows)
+
+
+@pytest.mark.parametrize("axis", ["kaplan_flops", "exact_flops"])
+def test_the_stores_law_of_the_loss_is_read_on_the_axis_that_is_asked_on(folder: Path, axis: str) -> None:
+    corpus = as_json(planned(folder, "--json"))["environment"]["data"]["corpus_hash"]
+    law, ladder = SyntheticLaw(B=0.0, noise_std=1e-4), SyntheticScan(seeds=(2, 2, 2, 2, 2))
+    trained = [replace(run, objective="causal_lm") for run in synthetic_records("gpt2", law, ladder)]
+    store_records(RunStore(folder / "runs"), "trained", trained, corpus)
+    asked = (*LADDER, "-o", f"question={{baseline: gpt2, at: {{cost: 1e10, axis: {axis}}}}}")
+    found = as_json(planned(folder, *asked, "--json"))
+    end = max(run[axis] for run in found["runs"] if run["contender"] == "gpt2")
+    dearest = max(trained, key=lambda run: run.non_embedding_params).curve[-1]
+    expected = dearest.validation_loss_nats * (end / getattr(dearest, axis)) ** -law.alpha
+    assert f"loss falls as C^-0.15 to {expected:.3g} nats by runs of the store" in found["power"][0]["source"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("scan.sizes=[1e4, 2e4]", "question={baseline: gpt2}"), "fewer than three sizes are planned so far"),
+        (("question={baseline: gpt2, at: 1e30}",), "it is asked beyond the planned runs"),
+    ],
+)
+def test_why_no_power_can_be_given_is_said(folder: Path, options: tuple[str, ...], reason: str) -> None:
+    asked = (*LADDER, *(word for option in options for word in ("-o", option)))
+    assert f"llama: none can be given: {reason}" in " ".join(planned(folder, *asked).stdout.split())
+    (row,) = as_json(planned(folder, *asked, "--json"))["power"]
+    assert (row["contender"], row["reason"]) == ("llama", reason)
+    assert (row["true_multiplier"], row["power"], row["seeds_for_80_percent"]) == (None, None, None)
 
 
 def test_controls_are_counted_and_without_a_question_there_is_no_power(folder: Path) -> None:

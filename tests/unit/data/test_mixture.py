@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from made_specs import spec_of
 
 from archbench.builtins.text.bytes_tokenizer import BytesTokenizerConfig
 from archbench.builtins.text.mixture import MixtureConfig, MixturePart
@@ -12,9 +13,7 @@ from archbench.contracts.data import DatasetConfig, Document
 from archbench.data.prepare import prepare_corpora
 from archbench.errors import PluginError, SpecError
 from archbench.host import default_host
-from archbench.spec.models import Spec, spec_from_yaml
 from archbench.spec.schema import json_schema
-from archbench.spec.yaml_loader import parse_yaml
 
 
 class Letters(DatasetConfig):
@@ -124,17 +123,13 @@ training: {seq_len: 64, batch_tokens: 1024, learning_rate: 1e-3}
 """.replace("CODE", CODE)
 
 
-def loaded(text: str, path: Path = Path("s.yaml")) -> Spec:
-    return spec_from_yaml(parse_yaml(text, path), default_host().registry)
-
-
 def test_a_spec_names_parts_as_it_names_datasets(tmp_path: Path) -> None:
     for name, letter in (("en.txt", "e"), ("es.txt", "s")):
         (tmp_path / name).write_text(letter * 30)
     text = SPEC.replace(
         "{kind: installed_code, packages: [numpy], limit_bytes: 1e5}", "{kind: text_files, paths: [es.txt]}"
     )
-    spec = loaded(text, tmp_path / "spec.yaml")
+    spec = spec_of(text, tmp_path / "spec.yaml")
     documents = list(spec.data.dataset.documents())
     assert sorted(document.id for document in documents) == ["en.txt", "es.txt"]
     dumped = spec.resolved()["data"]["dataset"]["parts"]
@@ -166,13 +161,13 @@ def test_a_spec_names_parts_as_it_names_datasets(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_part_is_named_with_its_line(old: str, new: str, message: str) -> None:
     with pytest.raises(SpecError, match=message) as raised:
-        loaded(SPEC.replace(old, new))
+        spec_of(SPEC.replace(old, new))
     assert "\n" not in str(raised.value)
 
 
 def test_an_unknown_dataset_in_a_part_is_named() -> None:
     with pytest.raises(PluginError, match=r"parts\.code\.dataset\.kind: dataset 'installed_cod' is not reg"):
-        loaded(SPEC.replace("installed_code", "installed_cod"))
+        spec_of(SPEC.replace("installed_code", "installed_cod"))
 
 
 def test_one_part_is_no_mixture() -> None:
@@ -180,7 +175,7 @@ def test_one_part_is_no_mixture() -> None:
         "      code:\n        dataset: {kind: installed_code, packages: [numpy], limit_bytes: 1e5}\n", ""
     )
     with pytest.raises(SpecError, match=r"data\.dataset\.parts: .*at least 2"):
-        loaded(text)
+        spec_of(text)
 
 
 def test_the_schema_lets_any_dataset_stand_in_a_part() -> None:

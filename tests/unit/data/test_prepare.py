@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from spy_tokenizer import SpyTokenizerConfig
 
 from archbench.builtins.text.bytes_tokenizer import BytesTokenizer, BytesTokenizerConfig
 from archbench.builtins.text.hf_tokenizers import BpeTokenizerConfig
@@ -25,17 +26,6 @@ class Listed(DatasetConfig):
 
     def documents(self) -> Iterator[Document]:
         return (Document(name, text) for name, text in self.texts.items())
-
-
-class SpyTokenizerConfig(TokenizerConfig):
-    """Bytes, that remember which texts they were shown."""
-
-    kind: Literal["spy"] = "spy"
-    file: Path
-
-    def prepare(self, training_texts: Iterable[str]) -> Tokenizer:
-        self.file.write_text(json.dumps(list(training_texts)))
-        return BytesTokenizer()
 
 
 class LateLossTokenizerConfig(TokenizerConfig):

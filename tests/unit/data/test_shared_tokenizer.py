@@ -1,15 +1,16 @@
 """Several texts under one tokenizer: what it is trained on, and how their corpora relate."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from spy_tokenizer import SpyTokenizerConfig
 
 from archbench.builtins.text.bytes_tokenizer import BytesTokenizer, BytesTokenizerConfig
 from archbench.builtins.text.hf_tokenizers import BpeTokenizerConfig
-from archbench.contracts.data import DatasetConfig, Document, Tokenizer, TokenizerConfig
+from archbench.contracts.data import DatasetConfig, Document, TokenizerConfig
 from archbench.data import prepare
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
@@ -35,17 +36,6 @@ class Words(DatasetConfig):
 
     def cache_key(self) -> str:
         return "fixed"
-
-
-class SpyTokenizerConfig(TokenizerConfig):
-    """Bytes, that remember which texts they were shown."""
-
-    kind: Literal["spy"] = "spy"
-    file: Path
-
-    def prepare(self, training_texts: Iterable[str]) -> Tokenizer:
-        self.file.write_text(json.dumps(list(training_texts)))
-        return BytesTokenizer()
 
 
 EN, DE = Words(words=ENGLISH), Words(words=GERMAN, documents_count=600)
@@ -122,30 +112,22 @@ def test_the_cache_serves_all_sides_at_once(tmp_path: Path, monkeypatch: pytest.
     }
 
 
+def said_of(datasets: dict[str, DatasetConfig], cache: Path) -> list[str]:
+    said: list[str] = []
+    prepare_corpora(datasets, BytesTokenizerConfig(), validation_fraction=0.2, cache_dir=cache, report=said.append)
+    return said
+
+
 def test_validation_text_that_the_other_side_trains_on_is_said_each_time(tmp_path: Path) -> None:
     renamed = Words(words=ENGLISH, prefix="copy of ")
     for _ in range(2):
-        said: list[str] = []
-        prepare_corpora(
-            {"source": renamed, "target": EN},
-            BytesTokenizerConfig(),
-            validation_fraction=0.2,
-            cache_dir=tmp_path,
-            report=said.append,
-        )
+        said = said_of({"source": renamed, "target": EN}, tmp_path)
         assert [line for line in said if "validation documents of target are also training text of source" in line]
 
 
 def test_equal_documents_of_equal_ids_are_on_the_same_side_of_both_splits(tmp_path: Path) -> None:
     longer = Words(words=ENGLISH, documents_count=90)
-    said: list[str] = []
-    prepare_corpora(
-        {"source": longer, "target": EN},
-        BytesTokenizerConfig(),
-        validation_fraction=0.2,
-        cache_dir=tmp_path,
-        report=said.append,
-    )
+    said = said_of({"source": longer, "target": EN}, tmp_path)
     assert not [line for line in said if "also training text" in line]
 
 

@@ -19,12 +19,12 @@ from archbench.testing.synthetic import SyntheticLaw
 LAW = SyntheticLaw(noise_std=0.003)
 
 
-def identified(record: RunRecord, corpus: str = "c" * 64) -> RunRecord:
+def identified(record: RunRecord, corpus: str = "c" * 64, objective: str = "causal_lm") -> RunRecord:
     """The record as if trained: its run id is the hash of an identity."""
     identity = RunIdentity(
         architecture={"kind": record.contender, "size": record.non_embedding_params},
         dims=ModelDims(vocab_size=264, seq_len=128, d_model=32, n_layers=1, n_heads=2, d_ff=128),
-        objective={"kind": "causal_lm"},
+        objective={"kind": objective},
         data=DataIdentity(corpus_hash=corpus, order="stream"),
         training=TrainingSettings(batch_tokens=4096, total_steps=976, peak_learning_rate=3e-3),
         evaluation=EvaluationSettings(),

@@ -78,6 +78,7 @@ def test_a_forged_identity_is_refused_by_its_hash(board: Path) -> None:
         (("scan",), "s" * 129, "has 129 characters, a name has at most 128"),
         (("runs",), [], "runs: Tuple should have at least 1 item"),
         (("environment", "plugins"), [1], "environment: Value error, plugins: expected an object, got list"),
+        (("environment", "controls"), [1], "environment: Value error, controls: expected an object, got list"),
         (("spec", "data"), NESTED, "spec: Value error, has more than 32 levels"),
         (("runs", 0, "seed"), "7", "runs.0.seed: Input should be a valid integer"),
         (("runs", 0, "non_embedding_params"), 10**19, "runs.0.non_embedding_params: Input should be less than or"),
@@ -261,6 +262,16 @@ def test_reference_lines_travel_in_an_entry_and_one_without_them_keeps_its_bytes
     found = read_entry(write_entry(tmp_path, entry))
     assert [record.reference_lines for record in found.records()] == [LINES] * 5
     assert check_figures(found) == []
+
+
+def test_other_reference_lines_are_other_runs_and_without_lines_the_hash_is_what_it_was() -> None:
+    records = synthetic_records("gpt2", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)))
+    bare, one, other = (
+        make_entries(scan("demo", with_lines(records, lines)))[0] for lines in ({}, LINES, LINES | {"bigram": 4.5})
+    )
+    assert len({bare.runs_sha256, one.runs_sha256, other.runs_sha256}) == 3
+    path = Path(__file__).parents[3] / "leaderboard" / "entries" / "reformer--gpt2.json"
+    assert read_entry(path).runs_sha256 == "7569256bfa6a11eb6688f07f1da3456ae776091bfdf4223d66ed46cfb462dd1e"
 
 
 def test_lines_that_are_none_are_refused(tmp_path: Path) -> None:

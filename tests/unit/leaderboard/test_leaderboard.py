@@ -15,7 +15,8 @@ from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.page_cache import PageCache
-from archbench.leaderboard.standings import ComputeTier, _evaluated, make_standings
+from archbench.leaderboard.protocol import evaluated_on
+from archbench.leaderboard.standings import ComputeTier, make_standings
 from archbench.results.runs import CostAxis, FinalEvaluation, PrefixAudit, RunRecord
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
@@ -274,5 +275,5 @@ def test_an_entry_holds_the_loss_on_all_held_out_text_and_is_read_by_it(results:
     assert b'"final"' not in write_entry(tmp_path / "plain", plain).read_bytes()
     assert plain.runs_sha256 != entry.runs_sha256
     settings = {"tokens": 65536}
-    assert _evaluated(settings) == 65536
-    assert _evaluated({**settings, "final_tokens": "all"}) == [65536, "all"]
+    assert evaluated_on(settings) == 65536
+    assert evaluated_on({**settings, "final_tokens": "all"}) == [65536, "all"]

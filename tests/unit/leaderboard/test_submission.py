@@ -3,20 +3,25 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from made_boards import LAW, identified, scan
 
 from archbench.cli.leaderboard import leaderboard
 from archbench.host import default_host
+from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import read_entry, write_entry
 from archbench.leaderboard.entry_run import EntryCurve
 from archbench.leaderboard.forgery import upgraded
 from archbench.leaderboard.submission import check_submission
+from archbench.results.runs import RunState
 from archbench.runs.sealed import seal
 from archbench.spec.identity import RunIdentity
+from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
 ENTRIES = Path(__file__).parents[3] / "leaderboard" / "entries"
 NAME = "reformer--reformer.json"
@@ -125,6 +130,56 @@ def test_a_run_that_was_left_out_is_missed(entry: Path) -> None:
 
     problems = forge(entry, change)
     assert any("1 of 9 runs that its spec plans are missing" in problem for problem in problems)
+
+
+def asks_for_controls(content: Content) -> None:
+    content["spec"]["question"] = {"baseline": "gpt2", "controls": ["baseline_again", "shuffled_targets"]}
+
+
+def test_an_outcome_of_a_control_that_was_left_out_is_missed(entry: Path) -> None:
+    def change(content: Content) -> None:
+        asks_for_controls(content)
+        content["environment"]["controls"] = {"baseline_again": True}
+
+    (problem,) = forge(entry, change)
+    assert problem == "its spec asks for the control shuffled_targets, and it states no outcome of it"
+
+
+@pytest.mark.parametrize("outcome", [0, "failed"])
+def test_an_outcome_that_is_none_is_named(entry: Path, outcome: object) -> None:
+    def change(content: Content) -> None:
+        asks_for_controls(content)
+        content["environment"]["controls"] = {"baseline_again": outcome, "shuffled_targets": None}
+
+    (problem,) = forge(entry, change)
+    assert problem == f"controls: baseline_again is {outcome!r}, expected true, false or null"
+
+
+def test_controls_that_all_have_an_outcome_are_taken_in_though_one_failed(entry: Path) -> None:
+    def change(content: Content) -> None:
+        asks_for_controls(content)
+        content["environment"]["controls"] = {"baseline_again": False, "shuffled_targets": None}
+
+    assert forge(entry, change) == ()
+
+
+@pytest.mark.parametrize(("objective", "shed"), [("causal_lm", True), ("span_corruption", False)])
+def test_reference_lines_of_a_finished_run_that_were_left_out_are_missed(
+    tmp_path: Path, objective: str, shed: bool
+) -> None:
+    lines = {"unigram": 5.0, "bigram": 4.0, "trigram": 3.5}
+    records = [
+        identified(replace(record, reference_lines=lines), objective=objective)
+        for record in synthetic_records("gpt2", LAW, SyntheticScan(seeds=(1, 1, 1, 1, 1)))
+    ]
+    stopped = replace(records[1], state=RunState.DIVERGED, reference_lines={})
+    (entry,) = make_entries(scan("demo", [replace(records[0], reference_lines={}), stopped, *records[2:]]))
+    problems = check_submission(write_entry(tmp_path, entry), default_host()).problems
+    missed = [problem for problem in problems if "reference lines" in problem]
+    expected = (
+        f"run {records[0].run_id[:12]} states no reference lines, which every finished run of its objective notes"
+    )
+    assert missed == ([expected] if shed else [])
 
 
 def test_an_entry_under_another_entrys_name_is_refused(entry: Path) -> None:

@@ -1,6 +1,7 @@
 """What a report, `compare` and the leaderboard say of a question, its controls and the multipliers of each size."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from archbench.leaderboard.standings import make_standings
 from archbench.leaderboard.tables import main_table
 from archbench.report import collapses
 from archbench.report.verdict import headline, reservations, verdict
+from archbench.report.words import window_text
 from archbench.report.writer import write_report
 from archbench.results.controls import Collapse
 from archbench.results.fits import Answer
@@ -76,7 +78,11 @@ def test_the_verdict_begins_with_controls_and_answers_the_question(passed: ScanR
     )
     assert lines[1].startswith("- Control shuffled_targets passed: not better")
     (said,) = [line for line in lines if line.startswith("- better ")]
-    assert "Better by a margin of 1.10? Better (one-sided 95 % bounds of the multiplier" in said
+    pair = next(one for one in passed.comparisons if one.cost_axis is CostAxis.EXACT)
+    assert pair.headline is not None
+    assert (
+        f"Better by a margin of 1.10 at {window_text(pair.headline, None, unit=False)} nats? Better (one-sided" in said
+    )
     assert "Size by size the multiplier is " in said
     assert "control failed" not in verdict(passed) + headline(passed)
 
@@ -153,8 +159,19 @@ def test_an_open_answer_says_what_would_settle_it() -> None:
     assert pair.answer is not None
     assert pair.answer.answer is Answer.INCONCLUSIVE
     assert pair.answer.window_nats == (3.85, 3.6)
-    assert "Better by a margin of 1.15? Inconclusive" in verdict(results)
+    assert "Better by a margin of 1.15 at 3.850 to 3.600 nats? Inconclusive" in verdict(results)
     assert "would settle it" in verdict(results)
+
+
+def test_a_window_that_the_line_of_pairs_cuts_is_said_to_be_cut(tmp_path: Path) -> None:
+    lines = {"unigram": 5.0, "bigram": 3.75, "trigram": 3.0}
+    made = [*runs("gpt2", LAW, 0), *runs("better", replace(LAW, A=11.0), 1)]
+    results = analysed([replace(run, reference_lines=lines) for run in made], {"margin": 1.1, "at": [3.85, 3.6]})
+    cut = "Better by a margin of 1.10 at 3.750 to 3.600 nats (cut at the line of pairs)? "
+    assert cut in verdict(results)
+    assert cut in write_report(results, tmp_path, [section() for section in register_report_sections()]).read_text()
+    above = analysed([replace(run, reference_lines=lines) for run in made], {"margin": 1.1, "at": [4.2, 3.9]})
+    assert "Better by a margin of 1.10 at 4.200 to 3.900 nats? Inconclusive (`on_plateau`" in verdict(above)
 
 
 def test_the_leaderboard_answers_the_question_and_marks_a_failed_control(
@@ -177,6 +194,16 @@ def test_entries_of_several_questions_answer_none(passed: ScanResults) -> None:
     assert all(row.answer is None for row in table.rows)
 
 
+def test_no_answer_is_given_over_another_than_the_baseline_that_was_asked_of() -> None:
+    above = {"unigram": 3.0, "bigram": 2.5, "trigram": 2.0}
+    plateau = [replace(run, reference_lines=above) for run in runs("gpt2", LAW, 0)]
+    others = [*runs("better", LAW, 1), *runs("worse", replace(LAW, A=13.0), 2)]
+    table = make_standings(make_entries(analysed([*plateau, *others], {"margin": 1.1})))[0].main
+    assert (table.baseline, table.reference) == ("gpt2", "better")
+    assert sum(row.multiplier is not None for row in table.rows) == 2
+    assert [row.answer for row in table.rows] == [None, None, None]
+
+
 def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "runs")
     made = records(again=replace(LAW, A=11.0))
@@ -186,7 +213,7 @@ def test_compare_answers_the_question_of_its_scan(tmp_path: Path) -> None:
     arguments = ("compare", "gpt2", "better", "--runs", str(store.root))
     said = " ".join(CliRunner().invoke(cli, arguments, catch_exceptions=False).output.split())
     assert "Control baseline_again FAILED" in said
-    assert "Better by a margin of 1.10? Better" in said
+    assert re.search(r"Better by a margin of 1\.10 at \d\.\d+ to \d\.\d+ nats\? Better", said)
     assert "exponent" in said.lower()
     found = json.loads(CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False).stdout)
     answers = [pair["answer"]["answer"] for pair in found["comparisons"] if pair["answer"]]

@@ -11,7 +11,9 @@ import pytest
 from archbench.analysis.studies import analyse_studies
 from archbench.builtins.reports.plugin import register_report_sections
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.results.runs import NoiseMeasurement, RunRecord
+from archbench.report.run_tables import study_runs
+from archbench.report.words import number
+from archbench.results.runs import FinalEvaluation, NoiseMeasurement, RunRecord
 from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records
 
 
@@ -96,6 +98,27 @@ def test_a_batch_scan_that_gives_no_critical_batch_has_its_table_all_the_same(
     assert text is not None
     assert "B_crit, batch scan" in text
     assert "critical_batch" not in text
+
+
+def test_losses_of_the_curve_stand_beside_each_other_and_that_of_the_final_evaluation_apart(
+    records: list[RunRecord],
+) -> None:
+    plain = [run for run in records if run.study == "isoflop"][:2]
+    (bare,) = study_runs(plain)
+    assert "final evaluation" not in bare
+    measured = replace(plain[0], final=FinalEvaluation((432.1,), (100,), (3,), None))
+    (text,) = study_runs([measured, plain[1]])
+    header, rule, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    ]
+    of_curve = {f"`{run.run_id[:12]}`": number(run.curve[-1].validation_loss_nats, 4) for run in plain}
+    found = {row[header.index("run")]: dict(zip(header, row, strict=True)) for row in rows}
+    for name, row in found.items():
+        assert row["final loss (nats)"] == of_curve[name]
+        assert float(row["best loss (nats)"]) <= float(row["final loss (nats)"])
+    evaluated = [row["final evaluation (nats)"] for row in found.values()]
+    assert sorted(evaluated) == ["-", "4.321"]
+    assert rule[header.index("final evaluation (nats)")].endswith(":")
 
 
 def test_scan_without_studies_has_no_such_section(tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_specs import changed, spec_of
 
 from archbench.host import default_host
 from archbench.scans.planner import ScanPlan, plan_scan
-from archbench.spec.models import spec_from_yaml
-from archbench.spec.yaml_loader import parse_yaml
 
 TEXT = """\
 name: trial
@@ -45,12 +44,7 @@ def planned(text_folder: Path) -> Callable[..., ScanPlan]:
     """Plans the spec above with pieces of it replaced."""
 
     def plan(*replacements: tuple[str, str]) -> ScanPlan:
-        text = TEXT
-        for old, new in replacements:
-            assert old in text
-            text = text.replace(old, new)
-        host = default_host()
-        spec = spec_from_yaml(parse_yaml(text.replace("FOLDER", str(text_folder)), Path("s.yaml")), host.registry)
-        return plan_scan(spec, host, cache_dir=text_folder / "cache")
+        spec = spec_of(changed(TEXT, *replacements).replace("FOLDER", str(text_folder)))
+        return plan_scan(spec, default_host(), cache_dir=text_folder / "cache")
 
     return plan

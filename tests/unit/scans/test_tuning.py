@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_specs import spec_of
 
 from archbench.errors import SpecError
 from archbench.host import default_host
@@ -14,8 +15,6 @@ from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan, plan_scan
-from archbench.spec.models import spec_from_yaml
-from archbench.spec.yaml_loader import parse_yaml
 
 TEXT = """\
 name: trial
@@ -61,9 +60,7 @@ class Scan:
         self.store.create()
 
     def plan(self) -> ScanPlan:
-        host = default_host()
-        spec = spec_from_yaml(parse_yaml(self.text, Path("s.yaml")), host.registry)
-        return plan_scan(spec, host, cache_dir=self.cache, store=self.store)
+        return plan_scan(spec_of(self.text), default_host(), cache_dir=self.cache, store=self.store)
 
     def end(self, run: PlannedRun, best: float, *, diverges_above: float = math.inf) -> None:
         """The run ends with a loss that is lowest at the rate `best`."""

@@ -1,15 +1,11 @@
 """The question of a spec: where it is asked, of which baseline, and what checks its answers."""
 
-from pathlib import Path
-
 import pytest
+from made_specs import spec_of, written_again
 
 from archbench.errors import SpecError
-from archbench.host import default_host
-from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.models import Spec
 from archbench.spec.question import AtCost
-from archbench.spec.yaml_loader import parse_yaml
-from archbench.spec.yaml_writer import to_yaml
 
 TEXT = """\
 name: trial
@@ -26,13 +22,13 @@ training: {seq_len: 128, batch_tokens: 4096, learning_rate: 3e-3}
 """
 
 
-def spec_of(question: str, text: str = TEXT) -> Spec:
-    return spec_from_yaml(parse_yaml(text.replace("QUESTION", question), Path("s.yaml")), default_host().registry)
+def asking(question: str, text: str = TEXT) -> Spec:
+    return spec_of(text.replace("QUESTION", question))
 
 
 def test_a_question_may_name_the_baseline_of_the_spec() -> None:
-    assert spec_of("{baseline: gpt2, margin: 1.1}").baseline == "gpt2"
-    assert spec_of("{margin: 1.1}").baseline is None
+    assert asking("{baseline: gpt2, margin: 1.1}").baseline == "gpt2"
+    assert asking("{margin: 1.1}").baseline is None
 
 
 @pytest.mark.parametrize(
@@ -46,10 +42,10 @@ def test_a_question_may_name_the_baseline_of_the_spec() -> None:
     ],
 )
 def test_it_is_asked_at_losses_or_at_a_cost(written: str, expected: object) -> None:
-    spec = spec_of(written)
+    spec = asking(written)
     assert spec.question is not None
     assert spec.question.at == expected
-    again = spec_from_yaml(parse_yaml(to_yaml(spec.resolved()), Path("r.yaml")), default_host().registry)
+    again = written_again(spec)
     assert again.question == spec.question
 
 
@@ -69,18 +65,18 @@ def test_it_is_asked_at_losses_or_at_a_cost(written: str, expected: object) -> N
 )
 def test_what_is_wrong_is_one_line(written: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
-        spec_of(written)
+        asking(written)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_two_baselines_are_refused() -> None:
     with pytest.raises(SpecError, match=r"got 'llama', but the spec's baseline is 'gpt2'"):
-        spec_of("{baseline: llama}", TEXT.replace("name: trial", "name: trial\nbaseline: gpt2"))
+        asking("{baseline: llama}", TEXT.replace("name: trial", "name: trial\nbaseline: gpt2"))
 
 
 def test_controls_are_the_baseline_with_other_seeds_and_with_shuffled_targets() -> None:
-    spec = spec_of("{baseline: gpt2, controls: [baseline_again, shuffled_targets]}")
+    spec = asking("{baseline: gpt2, controls: [baseline_again, shuffled_targets]}")
     again, shuffled = spec.controls
     base = spec.contenders[0]
     assert [one.name for one in spec.contenders] == ["gpt2", "llama", "masked"]
@@ -92,4 +88,4 @@ def test_controls_are_the_baseline_with_other_seeds_and_with_shuffled_targets() 
 
 def test_a_contender_of_a_controls_name_is_refused() -> None:
     with pytest.raises(SpecError, match="is the name of a control"):
-        spec_of("{baseline: gpt2, controls: [baseline_again]}", TEXT.replace("  llama:", "  baseline_again:"))
+        asking("{baseline: gpt2, controls: [baseline_again]}", TEXT.replace("  llama:", "  baseline_again:"))

@@ -1,15 +1,12 @@
 """Rates and batches as specs give them."""
 
 import math
-from pathlib import Path
 
 import pytest
+from made_specs import message_of, spec_of
 
-from archbench.errors import SpecError
-from archbench.host import default_host
-from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.models import Spec
 from archbench.spec.rates import Law, PowerLaw, TunedRate, TuneSettings, given_batch, given_rate
-from archbench.spec.yaml_loader import parse_yaml
 
 TEXT = """\
 name: trial
@@ -24,17 +21,6 @@ training:
   batch_tokens: 4096
   learning_rate: 3e-3
 """
-
-
-def spec_of(text: str) -> Spec:
-    return spec_from_yaml(parse_yaml(text, Path("s.yaml")), default_host().registry)
-
-
-def message_of(text: str) -> str:
-    with pytest.raises(SpecError) as caught:
-        spec_of(text)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def tuned(settings: str) -> str:

@@ -1,14 +1,10 @@
 """Recipes of contenders: what a spec says for all, what one says for itself, and laws taken at a size."""
 
-from pathlib import Path
-
 import pytest
+from made_specs import changed, message_of, spec_of, written_again
 
 from archbench.errors import ArchbenchError
-from archbench.host import default_host
-from archbench.spec.models import Contender, Spec, spec_from_yaml
-from archbench.spec.yaml_loader import parse_yaml
-from archbench.spec.yaml_writer import to_yaml
+from archbench.spec.models import Contender, Spec
 
 TEXT = """\
 name: trial
@@ -33,27 +29,20 @@ training:
 """
 
 
-def spec_of(*replacements: tuple[str, str]) -> Spec:
-    text = TEXT
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    return spec_from_yaml(parse_yaml(text, Path("s.yaml")), default_host().registry)
+def spec_with(*replacements: tuple[str, str]) -> Spec:
+    return spec_of(changed(TEXT, *replacements))
 
 
 def contender(spec: Spec, name: str) -> Contender:
     return next(one for one in spec.contenders if one.name == name)
 
 
-def message_of(*replacements: tuple[str, str]) -> str:
-    with pytest.raises(ArchbenchError) as caught:
-        spec_of(*replacements)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+def message_with(*replacements: tuple[str, str]) -> str:
+    return message_of(changed(TEXT, *replacements), ArchbenchError)
 
 
 def test_without_a_kind_the_optimizer_is_adamw() -> None:
-    optimizer = contender(spec_of(), "plain").recipe.optimizer.at(4096)
+    optimizer = contender(spec_with(), "plain").recipe.optimizer.at(4096)
     assert optimizer.model_dump() == {
         "kind": "adamw",
         "max_grad_norm": 1.0,
@@ -65,7 +54,7 @@ def test_without_a_kind_the_optimizer_is_adamw() -> None:
 
 
 def test_a_contenders_own_recipe_is_the_specs_but_for_what_it_says() -> None:
-    spec = spec_of()
+    spec = spec_with()
     plain, other = (contender(spec, name).recipe for name in ("plain", "other"))
     assert plain.section.learning_rate == 3e-3
     assert plain.schedule_at(1e4, 4096).warmup_steps == 50
@@ -82,7 +71,7 @@ def test_a_contenders_own_recipe_is_the_specs_but_for_what_it_says() -> None:
 
 
 def test_an_optimizer_of_another_kind_takes_nothing_from_the_specs() -> None:
-    own = contender(spec_of(("optimizer: {beta2: 0.99}", "optimizer: {kind: muon}")), "other").recipe
+    own = contender(spec_with(("optimizer: {beta2: 0.99}", "optimizer: {kind: muon}")), "other").recipe
     assert own.optimizer.at(512).model_dump()["beta1"] == 0.9
     assert own.loc("optimizer", "beta2") == ("contenders", "other", "training", "optimizer", "beta2")
     assert own.loc("precision") == ("training", "precision")
@@ -91,7 +80,7 @@ def test_an_optimizer_of_another_kind_takes_nothing_from_the_specs() -> None:
 def test_a_decay_may_be_a_law_of_the_batch_in_tokens() -> None:
     """At eight times the tokens a step forgets eight times as much: the same half-life in tokens."""
     law = "{power_law: {coefficient: 1e-5, exponent: 1}}"
-    optimizer = contender(spec_of(("beta2: 0.9}", f"beta2: {law}}}")), "plain").recipe.optimizer
+    optimizer = contender(spec_with(("beta2: 0.9}", f"beta2: {law}}}")), "plain").recipe.optimizer
     assert optimizer.at(1000).model_dump()["beta2"] == pytest.approx(0.99)
     assert optimizer.at(8000).model_dump()["beta2"] == pytest.approx(0.92)
     assert optimizer.dump()["beta2"] == {"power_law": {"coefficient": 1e-5, "exponent": 1.0}}
@@ -101,16 +90,16 @@ def test_a_decay_may_be_a_law_of_the_batch_in_tokens() -> None:
 
 def test_a_warm_up_may_be_a_law_of_the_target_size() -> None:
     law = "warmup_tokens: {power_law: {coefficient: 1, exponent: 1}}"
-    recipe = contender(spec_of(("warmup_steps: 50", law)), "plain").recipe
+    recipe = contender(spec_with(("warmup_steps: 50", law)), "plain").recipe
     assert [recipe.schedule_at(size, 512).warmup_steps for size in (100, 1e4, 4e4)] == [1, 20, 78]
 
 
 def test_budgets_may_be_laws_of_the_target_size() -> None:
     law = "{power_law: {coefficient: 2, exponent: 0.5}}"
-    assert spec_of(("tokens: 1.5e6", f"tokens: {law}")).scan.budgets(9_900, 1e4) == [
+    assert spec_with(("tokens: 1.5e6", f"tokens: {law}")).scan.budgets(9_900, 1e4) == [
         (pytest.approx(200.0), ("scan", "tokens"))
     ]
-    assert spec_of(("tokens: 1.5e6", f"tokens_per_param: {law}")).scan.budgets(9_900, 1e4) == [
+    assert spec_with(("tokens: 1.5e6", f"tokens_per_param: {law}")).scan.budgets(9_900, 1e4) == [
         (pytest.approx(200.0 * 9_900), ("scan", "tokens_per_param"))
     ]
     longer = "{power_law: {coefficient: 4, exponent: 0.5}}"
@@ -121,7 +110,7 @@ def test_budgets_may_be_laws_of_the_target_size() -> None:
 
 
 def test_the_resolved_spec_gives_the_same_recipes() -> None:
-    spec = spec_of()
+    spec = spec_with()
     resolved = spec.resolved()
     assert resolved["training"]["optimizer"]["kind"] == "adamw"
     assert resolved["contenders"]["other"]["training"]["schedule"] == {
@@ -131,7 +120,7 @@ def test_the_resolved_spec_gives_the_same_recipes() -> None:
         "decay_fraction": 0.2,
     }
     assert "training" not in resolved["contenders"]["plain"]
-    again = spec_from_yaml(parse_yaml(to_yaml(resolved), Path("r.yaml")), default_host().registry)
+    again = written_again(spec)
     assert again.resolved() == resolved
     assert contender(again, "other").recipe.optimizer.at(64) == contender(spec, "other").recipe.optimizer.at(64)
 
@@ -183,12 +172,12 @@ def test_the_resolved_spec_gives_the_same_recipes() -> None:
     ],
 )
 def test_a_mistake_in_a_recipe_is_told_with_its_line(old: str, new: str, message: str) -> None:
-    assert message in message_of((old, new))
+    assert message in message_with((old, new))
 
 
 def test_what_all_have_in_common_is_set_in_each_but_those_as_published() -> None:
     controlled = "{kind: controlled}"
-    spec = spec_of(
+    spec = spec_with(
         ("{kind: gpt2}}", f"{controlled}}}"),
         ("    architecture: {kind: llama}", f"    as_published: true\n    architecture: {controlled}"),
         ("data:\n", "common: {output_bias: true}\ndata:\n"),
@@ -201,10 +190,10 @@ def test_what_all_have_in_common_is_set_in_each_but_those_as_published() -> None
     resolved = spec.resolved()
     assert resolved["common"] == {"output_bias": True}
     assert resolved["contenders"]["other"]["as_published"] is True
-    again = spec_from_yaml(parse_yaml(to_yaml(resolved), Path("r.yaml")), default_host().registry)
+    again = written_again(spec)
     assert again.resolved() == resolved
 
 
 def test_a_mistake_in_what_is_common_is_told_with_its_line() -> None:
-    message = message_of(("data:\n", "common: {tie_outputs: true}\ndata:\n"))
+    message = message_with(("data:\n", "common: {tie_outputs: true}\ndata:\n"))
     assert message.startswith("s.yaml:10: common.tie_outputs: unknown key; did you mean 'tie_output'?")

@@ -1,16 +1,14 @@
 """Specs under the components that are really installed; whatever is wrong names its line."""
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
+from made_specs import message_of, spec_of
 
-from archbench.errors import ArchbenchError, PluginError, SpecError
+from archbench.errors import PluginError
 from archbench.host import default_host
-from archbench.spec.models import Spec, spec_from_yaml
 from archbench.spec.schema import json_schema
-from archbench.spec.yaml_loader import parse_yaml
 
 TEXT = """\
 name: trial
@@ -33,17 +31,6 @@ training:
   learning_rate: 3e-3
   schedule: {kind: cosine, warmup_steps: 50}
 """
-
-
-def spec_of(text: str) -> Spec:
-    return spec_from_yaml(parse_yaml(text, Path("s.yaml")), default_host().registry)
-
-
-def message_of(text: str, sort: type[ArchbenchError] = SpecError) -> str:
-    with pytest.raises(sort) as caught:
-        spec_of(text)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_spec_resolves_its_components_by_kind() -> None:
