@@ -56,11 +56,13 @@ CHANGES = {
 
 ENDS_WORKERS = {
     "dies": "lost 3 times, last: its worker ended with exit code 7; see",
-    "crashes": "lost 3 times, last: its worker was killed by SIGSEGV; see",
-    "hangs": "lost 3 times, last: it hung after step",
     "fills_memory": "of memory; execution.executor.worker_memory_gib allows 1.5 GiB; its worker was ended",
 }
-"""What ends or holds its worker, and what is told of it."""
+MORE_ENDS = {
+    "crashes": "lost 3 times, last: its worker was killed by SIGSEGV; see",
+    "hangs": "lost 3 times, last: it hung after step",
+}
+"""What ends or holds its worker, and what is told of it. Each costs three starts of a worker."""
 
 SECONDS = 1500
 """A worker starts in five seconds, or in a minute on a machine that has much else to do."""
@@ -143,20 +145,24 @@ def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS)
-def test_plugins_that_end_or_hold_their_worker_fail_beside_a_sound_run(folder: Path, sound: tuple[str, bytes]) -> None:
-    together = run(folder, write_spec(folder, "deadly", [*ENDS_WORKERS, "prints", "raises"], workers=2))
+@pytest.mark.parametrize("ends", [ENDS_WORKERS, pytest.param(MORE_ENDS, marks=pytest.mark.thorough)], ids=" ".join)
+def test_plugins_that_end_or_hold_their_worker_fail_beside_a_sound_run(
+    folder: Path, sound: tuple[str, bytes], ends: dict[str, str]
+) -> None:
+    name = f"deadly-{'-'.join(ends)}"
+    together = run(folder, write_spec(folder, name, [*ends, "prints", "raises"], workers=2))
     assert together.returncode == 1, together.stderr
     assert "Traceback" not in together.stdout + together.stderr
     failed = [line for line in together.stderr.splitlines() if line.startswith("failed: ")]
-    assert len(failed) == len(ENDS_WORKERS) + 1
-    for how, words in ENDS_WORKERS.items():
+    assert len(failed) == len(ends) + 1
+    for how, words in ends.items():
         assert [words in line for line in failed if f" {how} size" in line] == [True], failed
     run_id, record = sound
-    assert records(folder / "deadly")[run_id] == record
-    logs = (folder / "deadly" / "logs").glob("worker-*.log")
+    assert records(folder / name)[run_id] == record
+    logs = (folder / name / "logs").glob("worker-*.log")
     assert sum(log.stat().st_size for log in logs) < 40e6, "100 MB were printed"
-    status = json.loads(archbench(folder, "status", "--runs", "deadly", "--json").stdout)
-    assert status[0]["counts"] == {"done": 2, "failed": len(ENDS_WORKERS) + 1}
+    status = json.loads(archbench(folder, "status", "--runs", name, "--json").stdout)
+    assert status[0]["counts"] == {"done": 2, "failed": len(ends) + 1}
 
 
 AT_IMPORT = {

@@ -1,5 +1,6 @@
 """Two processes that train a run together: the same losses as one alone, and the same bits after any accident."""
 
+import itertools
 import signal
 import time
 from collections.abc import Iterator
@@ -168,18 +169,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus, host: Host) 
     return Lazily(records)
 
 
+CASES = list(itertools.product(FAMILIES, (0, 1, 2, 3)))
+EVERYDAY = [("gpt2", 0), ("gpt2", 3), ("transformer_xl", 3)]
+"""Nothing that is shared, all that can be, and a state that goes from step to step."""
+
+
 @pytest.mark.parametrize(
     ("family", "stage"),
-    [
-        *((family, 3) for family in FAMILIES),
-        ("gpt2", 0),
-        *(
-            pytest.param(family, stage, marks=pytest.mark.thorough)
-            for family in FAMILIES
-            for stage in (0, 1, 2)
-            if (family, stage) != ("gpt2", 0)
-        ),
-    ],
+    [pytest.param(*case, marks=() if case in EVERYDAY else pytest.mark.thorough) for case in CASES],
 )
 def test_two_ranks_have_the_losses_of_one_process(
     tmp_path: Path,

@@ -14,6 +14,7 @@ from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
 from archbench.cli.fit import fit
+from archbench.cli.run_tables import MAX_POINTS
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 
@@ -197,11 +198,11 @@ def test_bytes_that_are_no_table_are_one_line(tmp_path: Path, content: bytes) ->
 
 def test_more_points_than_a_law_needs_are_refused_with_the_way_out(tmp_path: Path) -> None:
     file = tmp_path / "curves.csv"
-    many = pd.DataFrame({"n": 1e7, "d": np.arange(1.0, 1_000_001.0), "loss": 3.0})
+    many = pd.DataFrame({"n": 1e7, "d": np.arange(1.0, MAX_POINTS + 2.0), "loss": 3.0})
     many.to_csv(file, index=False)
     result = command(file, *FLAGS)
     assert isinstance(result.exception, SpecError)
-    assert "1,000,000 points" in str(result.exception)
+    assert f"{MAX_POINTS + 1:,} points" in str(result.exception)
     assert "--points final or efficient" in str(result.exception)
 
 

@@ -27,6 +27,8 @@ def bundled(folder: str) -> list[Ladder]:
 
 
 LAPTOP, ACCELERATOR = bundled("specs"), bundled("specs/gpu")
+LONG = [ladder for ladder in ACCELERATOR if ladder.architecture.kind != "reformer"]
+"""Reformer's thousands of chunks take a minute there; the page has them."""
 
 
 def first_rungs(found: list[Ladder]) -> list[Rung]:
@@ -56,6 +58,7 @@ def check(rung: Rung) -> None:
     assert 0.0 <= once < ONCE_A_PASS
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rung", first_rungs(LAPTOP), ids=name)
 def test_exact_flops_at_the_foot_of_each_laptop_ladder_equal_the_counters(rung: Rung) -> None:
     check(rung)
@@ -78,20 +81,19 @@ def test_exact_flops_inside_each_laptop_ladder_equal_the_counters(rung: Rung) ->
     check(rung)
 
 
-@pytest.mark.parametrize(
-    "rung", first_rungs([one for one in ACCELERATOR if one.architecture.kind != "reformer"]), ids=name
-)
+@pytest.mark.parametrize("rung", first_rungs(first_of_their_kind(LONG)), ids=name)
 def test_exact_flops_with_a_large_vocabulary_and_a_long_context_equal_the_counters(rung: Rung) -> None:
     check(rung)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(
-    # Reformer's thousands of chunks take a minute at that size; the page has them.
-    "rung",
-    last_rungs([ladder for ladder in ACCELERATOR if ladder.architecture.kind != "reformer"]),
-    ids=name,
-)
+@pytest.mark.parametrize("rung", first_rungs(LONG), ids=name)
+def test_exact_flops_of_each_long_ladder_equal_the_counters(rung: Rung) -> None:
+    check(rung)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("rung", last_rungs(LONG), ids=name)
 def test_exact_flops_up_to_350_million_parameters_equal_the_counters(rung: Rung) -> None:
     check(rung)
 

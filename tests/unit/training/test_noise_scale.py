@@ -43,7 +43,7 @@ def examples(generator: np.random.Generator, rows: int) -> dict[str, np.ndarray]
     return {"tokens": generator.standard_normal((rows, NUM_WEIGHTS)), "targets": noise}
 
 
-@pytest.mark.parametrize("rows", [4, 8, 24])
+@pytest.mark.parametrize("rows", [8, *(pytest.param(rows, marks=pytest.mark.thorough) for rows in (4, 24))])
 def test_estimates_are_unbiased_for_a_linear_regression(rows: int) -> None:
     model = LinearRegression()
     meter = NoiseMeter(model, rows, torch.device("cpu"))  # type: ignore[arg-type]
