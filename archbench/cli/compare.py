@@ -14,6 +14,7 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
+from archbench.results.published import published_lines, seconds_left_out
 from archbench.results.runs import CONTROL, RESULT, SIZE_SCAN, RunRecord, distinct_axes, size_scan_results
 from archbench.runs.files import DamagedFile
 
@@ -78,7 +79,7 @@ def compare(
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
     told = mixed_arithmetic(records), unequal_choices(records), unlike_evaluations(records)
-    mind = [words for words in told if words]
+    mind = [*(words for words in told if words), *seconds_left_out(records)]
     if as_json:
         runs = [RunPlace.of(run) for run in records if run.usable]
         print_json(CompareOutput(scans, list(comparisons), places, mind, list(controls), runs))
@@ -87,6 +88,8 @@ def compare(
     echo(wrapped(verdict(results)))
     for words in mind:
         echo(wrapped(f"- Mind: {words}."))
+    for words in published_lines(records):
+        echo(wrapped(f"- {words}."))
     for words in places_text(records):
         echo(wrapped(f"- {words[0].upper()}{words[1:]}." if words.startswith("reference") else f"- {words}."))
     if comparisons:

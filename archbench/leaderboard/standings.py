@@ -21,15 +21,13 @@ from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, sum
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
 from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
+from archbench.leaderboard.protocol import protocol_hash
 from archbench.names import free_name
 from archbench.report.words import bits_per_byte_factor
 from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval, QuestionAnswer
 from archbench.results.kept import Kept, anew
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord
-from archbench.runs.files import to_json
 
-_FOUND_PER_RUN = ("peak_learning_rate", "total_steps")
-"""What the rules give each size, and is no rule itself."""
 _Records = Mapping[str, Sequence[RunRecord]]
 """Shown name -> runs."""
 _WITHOUT_FLOOR = StudyOptions(floor="none")
@@ -194,59 +192,6 @@ def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
     if entry.runs and entry.runs[0].identity is not None:
         return *tracks, entry.corpus_hash or entry.scan, protocol_hash(entry)
     return *tracks, f"{entry.origin}/{entry.scan}", ""
-
-
-def protocol_hash(entry: LeaderboardEntry) -> str:
-    """Hash of the rules that an entry was trained and evaluated by; sizes, architecture and recipe aside.
-
-    A recipe is what was found for the contender with some effort: its rate, its warm-up, and the settings of its
-    optimizer. The effort, as its tuning's budget, and which optimizer it is, are rules.
-    """
-    identity = entry.runs[0].identity or {}
-    rules = _rules_of_format_1(entry, identity) if identity.get("format") == 1 else _rules(entry, identity)
-    return hashlib.sha256(to_json(rules)).hexdigest()[:12]
-
-
-def _rules(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> dict[str, Any]:
-    spec = entry.spec
-    shared = spec.get("training", {})
-    training = {**shared, **spec.get("contenders", {}).get(entry.contender, {}).get("training", {})}
-    schedule, rate = training.get("schedule", {}), training.get("learning_rate")
-    tune = rate.get("tune", {}) if isinstance(rate, Mapping) else {}
-    return {
-        "corpus": entry.corpus_hash,
-        "order": identity.get("data", {}).get("order"),
-        "evaluation": _evaluated(identity.get("evaluation", {})),
-        "seq_len": identity.get("dims", {}).get("seq_len"),
-        "batch_tokens": shared.get("batch_tokens"),
-        "precision": shared.get("precision"),
-        "schedule": {key: value for key, value in schedule.items() if not key.startswith("warmup_")},
-        "optimizer": identity.get("training", {}).get("optimizer", {}).get("kind"),
-        "scan": {key: value for key, value in spec.get("scan", {}).items() if key != "sizes"},
-        "tuning": {key: value for key, value in tune.items() if key != "around"},
-        "common": spec.get("common"),
-    }
-
-
-def _rules_of_format_1(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What made the names of groups while all contenders of a scan had one recipe, with the rule of its rate."""
-    spec = entry.spec
-    return {
-        "corpus": entry.corpus_hash,
-        "order": identity.get("data", {}).get("order"),
-        "evaluation": identity.get("evaluation", {}).get("tokens"),
-        "seq_len": identity.get("dims", {}).get("seq_len"),
-        "training": {key: value for key, value in identity.get("training", {}).items() if key not in _FOUND_PER_RUN},
-        "scan": {key: value for key, value in spec.get("scan", {}).items() if key != "sizes"},
-        "learning_rate": spec.get("training", {}).get("learning_rate"),
-        "tuning": spec.get("tuning"),
-    }
-
-
-def _evaluated(settings: Mapping[str, Any]) -> Any:
-    """On how much text losses were measured: the curve's, and that at the end of runs that have such an evaluation."""
-    tokens, final_tokens = settings.get("tokens"), settings.get("final_tokens")
-    return tokens if final_tokens is None else [tokens, final_tokens]
 
 
 def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:

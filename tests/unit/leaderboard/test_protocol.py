@@ -7,7 +7,7 @@ from made_boards import LAW, identified, scan
 
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import LeaderboardEntry
-from archbench.leaderboard.standings import protocol_hash
+from archbench.leaderboard.protocol import protocol_hash
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
 SPEC: dict[str, Any] = {
