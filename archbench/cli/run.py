@@ -36,6 +36,7 @@ from archbench.cli.watch import Pace
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError
 from archbench.host import Host
+from archbench.results.published import published_lines
 from archbench.runs.imported import keep_published
 from archbench.runs.replacing import require_free
 from archbench.runs.store import RunStore, ScanIndex
@@ -186,8 +187,8 @@ def _stages(
     while True:
         plan = planned()
         store.save_scan(plan.index, admit if outcome is None else None)
-        for record in plan.published:
-            keep_published(store.directory(record.run_id), record)
+        if outcome is None:
+            _keep(plan, store)
         warnings = [line for line in (f"warning: {warning}" for warning in plan.warnings) if line not in told]
         for warning in warnings:
             note(warning)
@@ -201,6 +202,14 @@ def _stages(
         if not plan.pending:
             return plan, outcome
         previous = run_ids
+
+
+def _keep(plan: ScanPlan, store: RunStore) -> None:
+    """Puts the runs of published entries into the store, so that the scan can be read when their files are gone."""
+    for record in plan.published:
+        keep_published(store.directory(record.run_id), record)
+    for line in published_lines(plan.published):
+        note(line)
 
 
 def _stage(

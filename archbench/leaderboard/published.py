@@ -76,10 +76,8 @@ def _path(spec: Spec, contender: PublishedContender, leaderboard_dir: Path) -> P
     if contender.is_file:
         raise spec.error(contender.loc, f"{path}: there is no such file; give its path from the folder of the spec")
     close = nearest(contender.entry, (one.stem for one in folder.glob("*.json")))
-    meant = close if "did you mean" in close else ""
-    raise spec.error(
-        contender.loc, f"{path}: there is no such entry{meant}; name its --leaderboard, or the path of its file"
-    )
+    meant = close if "did you mean" in close else "; name its --leaderboard, or the path of its file"
+    raise spec.error(contender.loc, f"{path}: there is no such entry{meant}")
 
 
 def _unknown_protocol(entry: LeaderboardEntry) -> str:
