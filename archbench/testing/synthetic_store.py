@@ -19,7 +19,7 @@ from archbench.spec.identity import (
 )
 from archbench.testing.synthetic import SyntheticLaw
 
-TIMED = {
+TIMED: dict[str, Any] = {
     "hardware": {"device": "made up", "cpu": "made up", "cpu_cores": 2, "memory_bytes": 10**10},
     "versions": {"python": "3.11", "torch": "2.13"},
     "threads": 1,
@@ -82,7 +82,6 @@ def end_planned(
                 in_warmup=step <= training.schedule.warmup_steps,
                 finished=step == training.total_steps,
                 device_seconds=exact / 1e9,
-                processor_seconds=exact / 1e9,
             )
         )
     directory = store.prepare(plan)

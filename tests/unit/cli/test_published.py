@@ -1,5 +1,6 @@
 """A published entry as a contender, by the command line: its runs are data, and all else is as if it were trained."""
 
+import datetime
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ from archbench.cli.main import cli
 from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError, StoreError
 from archbench.host import default_host
-from archbench.leaderboard.entry import LeaderboardEntry
-from archbench.leaderboard.entry_files import read_entry, write_entry
+from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry_files import add_entry, read_entry, write_entry
 from archbench.leaderboard.published import published_records, read_published
 from archbench.leaderboard.replacing import require_free_entries
 from archbench.numerics import NUMERICS
@@ -24,7 +25,7 @@ from archbench.report.verdict import reservations
 from archbench.results.published import publication_of
 from archbench.results.runs import RunRecord
 from archbench.runs.imported import keep_published
-from archbench.runs.store import RunStore
+from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planner import plan_scan
 from archbench.spec.identity import ComponentIdentity, RunIdentity
 from archbench.spec.models import load_spec
@@ -67,12 +68,14 @@ class Folder:
     def store(self, name: str) -> RunStore:
         return RunStore(self.path / f"runs of {name}")
 
-    def end_runs(self, name: str, timed: dict[str, Any] = TIMED) -> None:
+    def end_runs(self, name: str, timed: dict[str, Any] = TIMED) -> ScanIndex:
         """Ends all runs of the spec in its store: equal runs in equal ways, whatever their store."""
         spec = load_spec(self.path / f"{name}.yaml", default_host().registry)
-        for run in plan_scan(spec, default_host(), cache_dir=self.path / "cache").runs:
+        plan = plan_scan(spec, default_host(), cache_dir=self.path / "cache")
+        for run in plan.runs:
             shift = 1.0 + 0.004 * (1 - 2 * run.seed) / (1 + run.size_index)
             end_planned(self.store(name), run.plan, LAWS[run.contender], shift=shift, timed=timed)
+        return plan.index
 
     def archbench(self, command: str, name: str, *options: str, folders: Sequence[str] = ("cache",)) -> Result:
         where = [word for one in folders for word in (f"--{one}", str(self.path / one))]
@@ -103,10 +106,14 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Folder:
         )
     (folder.path / "both.yaml").write_text(SPEC)
     (folder.path / "mine.yaml").write_text(SPEC.replace("name: both", "name: mine").replace(TRAINED, PUBLISHED))
-    for name in ("both", "mine"):
-        folder.end_runs(name)
-        ran = folder.run(name)
-        assert ran.exit_code == 0, ran.output
+    index = folder.end_runs("both")
+    folder.store("both").create()
+    folder.store("both").save_scan(index)
+    for entry in make_entries(folder.results("both")):
+        add_entry(folder.leaderboard, entry, datetime.date(2026, 1, 1))
+    folder.end_runs("mine")
+    ran = folder.run("mine")
+    assert ran.exit_code == 0, ran.output
     return folder
 
 
@@ -306,8 +313,8 @@ def test_an_entry_computed_by_other_numerics_is_refused(folder: Folder, changes:
     assert message in str(planned.exception)
 
 
-def test_imported_runs_and_those_of_older_identities_are_refused(folder: Folder) -> None:
-    entry: LeaderboardEntry = read_entry(folder.entry)
+def test_imported_runs_are_refused(folder: Folder) -> None:
+    entry = read_entry(folder.entry)
     runs = tuple(run.model_copy(update={"identity": None}) for run in entry.runs)
     write_entry(folder.leaderboard, entry.model_copy(update={"runs": runs, "origin": "runs.csv"}))
     assert "its runs come from runs.csv, and no rules are known" in str(folder.plan().exception)
