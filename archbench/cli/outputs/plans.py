@@ -118,7 +118,7 @@ class PlanOutput:
     contenders: list[PlannedContender]
     runs: list[PlannedRow]
     power: list[PowerRow]
-    """Of the spec's question; empty where it asks none of a baseline that is trained."""
+    """Of the spec's question; empty where it asks none of a baseline."""
     published: list[PublishedRow]
     """Runs of contenders that are published entries; empty where there are none."""
 

@@ -189,6 +189,22 @@ def test_a_plan_shows_its_sizes_and_counts_nothing_of_it_as_to_be_trained(scans:
     assert "2L 14d 2h ff56" in shown
 
 
+def test_the_power_of_a_question_is_reckoned_by_the_published_ladder(scans: Folder, tmp_path: Path) -> None:
+    asked = ("-o", "question={margin: 1.1}", "--runs", str(tmp_path / "empty"))
+    power = json.loads(scans.plan("--json", *asked).stdout)["power"]
+    assert {row["contender"] for row in power} == {"llama"}
+    assert "by its published runs" in power[0]["source"]
+    assert "degrees of freedom of their seeds" in power[0]["source"]
+
+
+def test_no_further_run_of_a_published_contender_is_proposed(scans: Folder) -> None:
+    runs = ("--runs", str(scans.store("mine").root))
+    told = CliRunner().invoke(cli, ["plan", "--next", "--scan", "mine", "--json", *runs])
+    assert [one["contender"] for one in json.loads(told.stdout)["plans"]] == ["llama"]
+    named = CliRunner().invoke(cli, ["plan", "--next", "--scan", "mine", "--contender", "gpt2", *runs])
+    assert "'gpt2' is a published entry, of which nothing is trained" in str(named.exception)
+
+
 def test_a_stored_scan_is_read_when_the_entry_is_gone_and_run_again_only_with_it(folder: Folder) -> None:
     shutil.rmtree(folder.leaderboard)
     runs = ("--runs", str(folder.store("mine").root))

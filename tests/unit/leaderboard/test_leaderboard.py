@@ -15,7 +15,8 @@ from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.page_cache import PageCache
-from archbench.leaderboard.standings import ComputeTier, _evaluated, make_standings
+from archbench.leaderboard.protocol import _evaluated
+from archbench.leaderboard.standings import ComputeTier, make_standings
 from archbench.results.runs import CostAxis, FinalEvaluation, PrefixAudit, RunRecord
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
