@@ -189,12 +189,14 @@ def _check_protocol(spec: Spec, plan: ScanPlan, one: PublishedEntry, host: Host)
             spec, f"is of track {one.entry.track}, {name!r} of {track}: their losses do not compare; choose another"
         )
     planned = {run.contender: run for run in reversed(plan.runs) if _is_of_sizes(run)}
-    differences = [_other_rule(spec, plan, one.entry, planned[name]) for name in alike if name in planned]
-    if all(differences):
+    differences = {name: _other_rule(spec, plan, one.entry, planned[name]) for name in alike}
+    fitting = next((name for name, difference in differences.items() if not difference), None)
+    if fitting is None:
+        name, difference = next(iter(differences.items()))
         raise one.error(
-            spec, f"is of another protocol than {alike[0]!r}: {differences[0]}; choose one of this spec's, or change it"
+            spec, f"is of another protocol than {name!r}: {difference}; choose one of this spec's, or change it"
         )
-    if problem := next(_other_numerics(one.entry, planned[alike[0]].plan.identity, host), ""):
+    if problem := next(_other_numerics(one.entry, planned[fitting].plan.identity, host), ""):
         raise one.error(spec, f"{problem}; train its architecture here instead")
 
 

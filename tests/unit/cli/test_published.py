@@ -294,6 +294,13 @@ def test_an_entry_that_does_not_fit_is_refused_with_the_first_rule_that_differs(
     assert "\n" not in str(refused)
 
 
+def test_an_entry_fits_where_one_of_the_trained_contenders_shares_its_protocol(scans: Folder) -> None:
+    other = "contenders.other={architecture: {kind: llama}, training: {optimizer: {kind: muon}}}"
+    assert scans.plan("-o", other).exit_code == 0
+    alone = scans.plan("-o", "contenders.llama.training={optimizer: {kind: muon}}").exception
+    assert "optimizer is adamw there, muon here" in str(alone)
+
+
 def test_rates_and_sizes_of_an_entry_need_not_be_those_of_the_spec(scans: Folder) -> None:
     planned = scans.plan("--json", "-o", "training.learning_rate=1e-3", "-o", "scan.sizes=[5e3, 7e3, 1e4, 2e4, 4e4]")
     rows = json.loads(planned.stdout)["published"]
