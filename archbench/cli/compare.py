@@ -14,12 +14,8 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
-from archbench.results.runs import (
-    RunRecord,
-    distinct_axes,
-    size_scan_contenders,
-    size_scan_results,
-)
+from archbench.results.published import published_lines, seconds_left_out
+from archbench.results.runs import RunRecord, distinct_axes, size_scan_contenders, size_scan_results
 from archbench.runs.files import DamagedFile
 
 if TYPE_CHECKING:
@@ -84,7 +80,7 @@ def compare(
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     places = _places(records, a, b, at_cost, at_loss)
     told = mixed_arithmetic(records), unequal_choices(records), unlike_evaluations(records)
-    mind = [words for words in told if words]
+    mind = [*(words for words in told if words), *seconds_left_out(records)]
     if as_json:
         runs = [RunPlace.of(run) for run in records if run.usable]
         print_json(CompareOutput(scans, list(comparisons), places, mind, list(controls), runs))
@@ -93,6 +89,8 @@ def compare(
     echo(wrapped(verdict(results)))
     for words in mind:
         echo(wrapped(f"- Mind: {words}."))
+    for words in published_lines(records):
+        echo(wrapped(f"- {words}."))
     for words in places_text(records):
         echo(wrapped(f"- {words}."))
     if comparisons:

@@ -87,8 +87,8 @@ def _exportable(directory: RunDirectory) -> RunRecord:
     name = directory.path.name
     if (directory.path / IMPORTED_FILE).exists():
         raise StoreError(
-            f"{directory.path}: was imported, and only its figures are here; its model is where it was trained, and "
-            "archbench can export none of it"
+            f"{directory.path}: was imported or taken from a published entry, and only its figures are here; its model "
+            "is where it was trained, and archbench can export none of it"
         )
     if record is None or record.state is not RunState.DONE:
         state = record.state.value if record else "missing"

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from archbench.cli.common import (
     cache_option,
     host_with,
     json_option,
-    note,
+    leaderboard_option,
     override_option,
     plugin_option,
     print_json,
@@ -26,6 +26,8 @@ from archbench.cli.common import (
 from archbench.cli.outputs.plans import PendingRow, PlannedContender, PlannedRow, PlanOutput
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_power import power_lines, power_rows
+from archbench.cli.plan_published import published_cells, published_rows, span
+from archbench.cli.plan_scan import plan_with_entries
 from archbench.cli.plan_sizes import size_table
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError
@@ -37,11 +39,12 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
+from archbench.results.published import published_lines
 from archbench.results.runs import CONTROL, SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.planner import ScanPlan, plan_scan
+from archbench.scans.planner import ScanPlan
 from archbench.scans.stated_texts import is_stated, stated_texts, texts_to_plan_by
 from archbench.spec.models import Spec, load_spec
 from archbench.spec.rates import given_batch
@@ -117,6 +120,7 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 @click.option("--resolved", is_flag=True, help="Print SPEC with all that it extends, -o and every default filled in.")
 @click.option("--stated", is_flag=True, help="Read no text: plan by the counts that SPEC states under data.stated.")
 @runs_option
+@leaderboard_option
 @cache_option
 @plugin_option
 @next_options
@@ -127,6 +131,7 @@ def plan(
     resolved: bool,
     stated: bool,
     runs_dir: Path,
+    leaderboard_dir: Path,
     cache_dir: Path,
     plugin_files: tuple[Path, ...],
     as_json: bool,
@@ -160,7 +165,7 @@ def plan(
     refuse_without_next(asked)
     store = RunStore(runs_dir)
     texts = stated_texts if stated else texts_to_plan_by
-    scan_plan = plan_scan(loaded, host, cache_dir=cache_dir, store=store, report=note, texts=texts)
+    scan_plan = plan_with_entries(loaded, host, leaderboard_dir, cache_dir=cache_dir, store=store, texts=texts)
     costed = cost_plan(loaded, scan_plan, store)
     # Imported now: the analysis is not loaded for `--help` and completion.
     from archbench.planning.power import planned_power
@@ -189,7 +194,7 @@ def print_plan(costed: CostedPlan) -> None:
     console = table_console()
     console.print(_plan_table(costed, console.width))
     own = [run for run in costed.plan.runs if run.role != CONTROL]
-    sizes = size_table(own, costed.plan.index.baseline)
+    sizes = size_table(own, costed.plan.published, costed.plan.index.baseline)
     if sizes is not None:
         console.print("", sizes, sep="\n")
     lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
@@ -211,7 +216,9 @@ def _plan_table(costed: CostedPlan, columns: int) -> "Table":
     for header in headers:
         words = header in ("contender", "for", "state")
         table.add_column(header, justify="left" if words else "right", no_wrap=not words, overflow="fold")
-    previous = ("", "")
+    for cells in published_cells(costed.plan.published):
+        table.add_row(*(cells[header] for header in headers))
+    previous = ("", "") if not costed.plan.published else (purpose(costed.plan.published[0]), "")
     for group in groups:
         first = group[0].run
         what = purpose(first)
@@ -221,22 +228,16 @@ def _plan_table(costed: CostedPlan, columns: int) -> "Table":
             "contender": first.contender if (what, first.contender) != previous else "",
             "N": f"{first.plan.facts.non_embedding_params:,}",
             "runs": str(len(group)),
-            "tokens": _span([one.run.tokens for one in group], human_count),
-            "epochs": _span([one.run.epochs for one in group], lambda epochs: f"{epochs:.2f}"),
-            "6ND": _span([one.run.kaplan_flops for one in group], human_count),
-            "exact": _span([one.run.exact_flops for one in group], human_count),
-            "time a run": rough + _span([one.estimate.seconds for one in group], human_seconds),
+            "tokens": span([one.run.tokens for one in group], human_count),
+            "epochs": span([one.run.epochs for one in group], lambda epochs: f"{epochs:.2f}"),
+            "6ND": span([one.run.kaplan_flops for one in group], human_count),
+            "exact": span([one.run.exact_flops for one in group], human_count),
+            "time a run": rough + span([one.estimate.seconds for one in group], human_seconds),
             "state": state_words([one.state for one in group]),
         }
         table.add_row(*(cells[header] for header in headers))
         previous = (what, first.contender)
     return table
-
-
-def _span(values: Sequence[float], words: Callable[[float], str]) -> str:
-    """Smallest and largest of `values`, or the one that all are."""
-    low, high = words(min(values)), words(max(values))
-    return low if low == high else f"{low}–{high}"
 
 
 def by_size(runs: Sequence[CostedRun]) -> list[list[CostedRun]]:
@@ -293,6 +294,7 @@ def _summary(costed: CostedPlan) -> list[str]:
         f"{human_bytes(costed.disk_bytes_left)}",
         *([tuning] if trials else []),
         *_control_lines(list(distinct.values())),
+        *(f"{line}." for line in published_lines(plan.published)),
         *later,
         *contender_lines(plan.index),
         *_text_lines(costed),
@@ -393,4 +395,5 @@ def _as_json(costed: CostedPlan, power: Sequence["PlannedPower"]) -> PlanOutput:
             for one in costed.runs
         ],
         power=power_rows(power),
+        published=published_rows(costed.plan.published),
     )

@@ -78,6 +78,7 @@ def show_next(
     """
     from archbench.planning.next_runs import Question, next_runs
     from archbench.report.labels import labels_of
+    from archbench.results.published import publication_of
     from archbench.results.runs import CostAxis
 
     if budget is not None and quantity != "loss":
@@ -85,6 +86,10 @@ def show_next(
     if scan not in store.scan_names():
         raise SpecError(f"{store.root}: no run of {scan!r} has finished; `archbench run` trains them")
     names, records = size_scan_of(store, scan, contender)
+    published = {record.contender for record in records if publication_of(record) is not None}
+    if contender in published:
+        raise SpecError(f"--contender: {contender!r} is a published entry, of which nothing is trained; name another")
+    names = [name for name in names if name not in published]
     question = Question("loss" if quantity == "loss" else "exponent", budget, spend, CostAxis(axis), warmup_steps)
     plans, refusals = [], list[str]()
     for name in names:

@@ -1,26 +1,39 @@
 """What `archbench plan` says of sizes: parameters and FLOPs of the contenders' models, rung by rung, side by side."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archbench.results.runs import SIZE_SCAN, size_number
+from archbench.contracts.architecture import ModelDims
+from archbench.results.runs import SIZE_SCAN, RunRecord, size_number
 from archbench.scans.planned_run import PlannedRun
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def size_table(runs: Sequence[PlannedRun], baseline: str | None) -> "Table | None":
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One contender's model of one size."""
+
+    contender: str
+    size_index: int
+    shape: str
+    num_params: int
+    """Without embeddings."""
+    flops_per_token: float
+
+
+def size_table(runs: Sequence[PlannedRun], published: Sequence[RunRecord], baseline: str | None) -> "Table | None":
     """One line for each size and contender of the scan, with ratios to the baseline's model of that size.
 
     None where fewer than two contenders are compared.
     """
     from rich.table import Table
 
-    models: dict[int, dict[str, PlannedRun]] = {}
-    for run in runs:
-        if run.study == SIZE_SCAN:
-            models.setdefault(run.size_index, {}).setdefault(run.contender, run)
+    models: dict[int, dict[str, _Model]] = {}
+    for model in [*map(_published, published), *(_planned(run) for run in runs if run.study == SIZE_SCAN)]:
+        models.setdefault(model.size_index, {}).setdefault(model.contender, model)
     if len({name for of_size in models.values() for name in of_size}) < 2:
         return None
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -30,24 +43,34 @@ def size_table(runs: Sequence[PlannedRun], baseline: str | None) -> "Table | Non
     for size_index in sorted(models):
         of_size = models[size_index]
         reference = of_size.get(baseline or "", next(iter(of_size.values())))
-        for name, run in of_size.items():
-            table.add_row(str(size_number(size_index)) if run is next(iter(of_size.values())) else "", name,
-                          _shape(run), *_beside(run, reference))  # fmt: skip
+        for name, model in of_size.items():
+            first = model is next(iter(of_size.values()))
+            table.add_row(str(size_number(size_index)) if first else "", name, model.shape, *_beside(model, reference))
     return table
 
 
-def _beside(run: PlannedRun, reference: PlannedRun) -> tuple[str, str, str, str]:
-    """Parameters and FLOPs of `run`'s model, each with its ratio to those of `reference`."""
-    facts, theirs = run.plan.facts, reference.plan.facts
+def _beside(model: _Model, reference: _Model) -> tuple[str, str, str, str]:
+    """Parameters and FLOPs of `model`, each with its ratio to those of `reference`."""
     return (
-        f"{facts.non_embedding_params:,}",
-        f"{facts.non_embedding_params / theirs.non_embedding_params:.3f}",
-        f"{facts.exact_flops_per_token:,.0f}",
-        f"{facts.exact_flops_per_token / theirs.exact_flops_per_token:.3f}",
+        f"{model.num_params:,}",
+        f"{model.num_params / reference.num_params:.3f}",
+        f"{model.flops_per_token:,.0f}",
+        f"{model.flops_per_token / reference.flops_per_token:.3f}" if reference.flops_per_token else "-",
     )
 
 
-def _shape(run: PlannedRun) -> str:
+def _planned(run: PlannedRun) -> _Model:
+    facts, dims = run.plan.facts, run.plan.identity.dims
+    return _Model(run.contender, run.size_index, _shape(dims), facts.non_embedding_params, facts.exact_flops_per_token)
+
+
+def _published(run: RunRecord) -> _Model:
+    dims = ModelDims.model_validate(run.details["identity"]["dims"])
+    last = run.curve[-1] if run.curve else None
+    per_token = last.exact_flops / last.tokens if last is not None and last.tokens else 0.0
+    return _Model(run.contender, run.size_index, _shape(dims), run.non_embedding_params, per_token)
+
+
+def _shape(dims: ModelDims) -> str:
     """Layers, width, heads and feed-forward width in a few letters."""
-    dims = run.plan.identity.dims
     return f"{dims.n_layers}L {dims.d_model}d {dims.n_heads}h ff{dims.d_ff}"

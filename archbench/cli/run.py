@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,14 +30,17 @@ from archbench.cli.common import (
 from archbench.cli.live_watch import make_watcher
 from archbench.cli.main import EXIT_INTERRUPTED
 from archbench.cli.plan import cost_plan
+from archbench.cli.plan_scan import plan_with_entries
 from archbench.cli.terminal import echo
 from archbench.cli.watch import Pace
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError
 from archbench.host import Host
+from archbench.results.published import published_lines
+from archbench.runs.imported import keep_published
 from archbench.runs.replacing import require_free
 from archbench.runs.store import RunStore, ScanIndex
-from archbench.scans.planner import ScanPlan, plan_scan
+from archbench.scans.planner import ScanPlan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
 from archbench.scans.tracking import Tracking
 from archbench.spec.models import Spec, load_spec, spec_from_yaml
@@ -103,7 +107,8 @@ def run(
             files = [path.resolve() for path in plugin_files]
             admit = None if replaces else _admission(store, leaderboard_dir, host)
             how = _How(files, tracking, leave_out_damaged)
-            scan_plan, outcome = _stages(loaded, store, host, cache_dir, how, told, admit)
+            planned = partial(plan_with_entries, loaded, host, leaderboard_dir, cache_dir=cache_dir, store=store)
+            scan_plan, outcome = _stages(loaded, planned, store, host, how, told, admit)
         # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
         from archbench.cli.finish import finish_scan
 
@@ -166,9 +171,9 @@ def _named_trackers(host: Host, kinds: Sequence[str]) -> list[TrackerConfig]:
 
 def _stages(
     spec: Spec,
+    planned: Callable[[], ScanPlan],
     store: RunStore,
     host: Host,
-    cache_dir: Path,
     how: _How,
     told: list[str],
     admit: Callable[[ScanIndex], None] | None,
@@ -180,21 +185,31 @@ def _stages(
     outcome: ScanOutcome | None = None
     previous: set[str] = set()
     while True:
-        plan = plan_scan(spec, host, cache_dir=cache_dir, store=store, report=note)
+        plan = planned()
         store.save_scan(plan.index, admit if outcome is None else None)
+        if outcome is None:
+            _keep(plan, store)
         warnings = [line for line in (f"warning: {warning}" for warning in plan.warnings) if line not in told]
         for warning in warnings:
             note(warning)
         told += warnings
-        planned = {run.run_id for run in plan.runs}
-        if outcome is not None and planned == previous:
+        run_ids = {run.run_id for run in plan.runs}
+        if outcome is not None and run_ids == previous:
             for pending in plan.pending:
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
         outcome = _stage(spec, plan, store, host, how, told)
         if not plan.pending:
             return plan, outcome
-        previous = planned
+        previous = run_ids
+
+
+def _keep(plan: ScanPlan, store: RunStore) -> None:
+    """Puts the runs of published entries into the store, so that the scan can be read when their files are gone."""
+    for record in plan.published:
+        keep_published(store.directory(record.run_id), record)
+    for line in published_lines(plan.published):
+        note(line)
 
 
 def _stage(

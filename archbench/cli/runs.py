@@ -14,6 +14,7 @@ from archbench.cli.status import unprotected_words
 from archbench.cli.terminal import echo
 from archbench.errors import StoreError
 from archbench.results.arithmetic import arithmetic_of
+from archbench.results.published import publication_of
 from archbench.results.reference_lines import end_place, plateau_share, share_words
 from archbench.results.runs import origin_text
 from archbench.runs.directory import RunDirectory
@@ -68,7 +69,7 @@ def list_runs(runs_dir: Path, as_json: bool) -> None:
 def _print_table(rows: list[RunRow], columns: int) -> None:
     wide = columns >= _WIDE or not interactive()
     headers = ["run", "architecture", *(["objective"] if wide else []), "N", "tokens", "seed", "state", "loss", "disk"]
-    if any(row.origin not in (None, "archbench") for row in rows):
+    if any(row.origin not in (None, "archbench") or row.entry for row in rows):
         headers.append("from")
     digits = 16 if wide else _distinct_digits(rows)
     cells = [
@@ -82,7 +83,7 @@ def _print_table(rows: list[RunRow], columns: int) -> None:
             "state": row.state,
             "loss": "-" if row.validation_loss_nats is None else f"{row.validation_loss_nats:.4f}",
             "disk": human_bytes(row.disk_bytes),
-            "from": row.origin or "",
+            "from": f"entry {row.entry}" if row.entry else row.origin or "",
         }
         for row in rows
         if row.state != "damaged"
@@ -167,7 +168,7 @@ def _row(directory: RunDirectory) -> RunRow:
     except StoreError as error:
         return RunRow(directory.path.name, "damaged", str(error), str(directory.path), disk_bytes)
     assert record is not None, "the store lists directories that hold a run"
-    audit = record.prefix_audit
+    audit, published = record.prefix_audit, publication_of(record)
     return RunRow(
         run_id=record.run_id,
         state=record.state.value,
@@ -184,4 +185,5 @@ def _row(directory: RunDirectory) -> RunRow:
         validation_loss_nats=record.final_loss_nats,
         protected=record.protected,
         prefix_gain_nats=audit.mean_gain_nats if audit else None,
+        entry=published.entry if published else None,
     )

@@ -21,6 +21,7 @@ from archbench.cli.outputs.runs import RunRow, ScanStatus, StatusRow
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
 from archbench.results.arithmetic import mixed_arithmetic
+from archbench.results.published import publication_of, published_lines
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
@@ -101,6 +102,8 @@ def _print(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[st
     for record in shown:
         if record.reason:
             echo(wrapped(f"  {record.run_id[:16]} {record.state.value}: {record.reason}"))
+    for line in published_lines(records):
+        echo(wrapped(f"  {line}"))
     for problem in problems:
         echo(wrapped(f"  {problem}"))
     if unprotected := unprotected_words(records):
@@ -116,7 +119,7 @@ def _print_table(records: Sequence[RunRecord]) -> None:
             row_name(record),
             human_count(record.non_embedding_params),
             str(record.seed),
-            record.state.value,
+            f"{record.state.value} (published)" if publication_of(record) else record.state.value,
             "-" if (step := _step(record)) is None else str(step),
             "-" if record.final_loss_nats is None else f"{record.final_loss_nats:.4f}",
         )
@@ -187,6 +190,7 @@ def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[
                 step=_step(record),
                 validation_loss_nats=record.final_loss_nats,
                 protected=record.protected,
+                entry=published.entry if (published := publication_of(record)) else None,
             )
             for record in records
         ],

@@ -9,13 +9,16 @@ from archbench.leaderboard.back_test import back_test_errors
 from archbench.leaderboard.entry import LeaderboardEntry, figure_of
 from archbench.leaderboard.entry_run import EntryAudit, EntryCurve, EntryFinal, EntryRun
 from archbench.results.arithmetic import ARITHMETIC
+from archbench.results.published import publication_of
 from archbench.results.runs import RunRecord
 
 
 def make_entries(results: ScanResults) -> list[LeaderboardEntry]:
-    """An entry for each contender that has a usable run, in the order of the records."""
+    """An entry for each contender that has a usable run, in the order of the records; none for published ones."""
     by_name: dict[str, list[RunRecord]] = {}
     for record in results.records:
+        if publication_of(record) is not None:
+            continue
         by_name.setdefault(record.contender, []).append(record)
     return [_entry(results, name, records) for name, records in by_name.items() if any(run.usable for run in records)]
 

@@ -10,11 +10,12 @@ from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry
 from archbench.leaderboard.entry_run import EntryRun
 from archbench.names import could_be_file_name, file_stem
-from archbench.runs.files import read_bytes, write_atomically
+from archbench.runs.files import parse_json, read_bytes, write_atomically
 from archbench.runs.sealed import opened, seal
 from archbench.spec.identity import RunIdentity
 
 _REMEDY = "write it again with `archbench leaderboard add SCAN`"
+_RENEWED = "`archbench leaderboard` in its folder writes it anew with one"
 
 
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
@@ -65,6 +66,16 @@ def read_entry(path: Path) -> LeaderboardEntry:
     What is too large is not read, what is not what was written or forged is refused.
     """
     return parse_entry(path, read_bytes(path, MAX_ENTRY_BYTES))
+
+
+def read_sealed_entry(path: Path) -> tuple[LeaderboardEntry, str]:
+    """The entry in `path` and the digest that vouches for all of it. Raises as `read_entry`, and of one without."""
+    content = read_bytes(path, MAX_ENTRY_BYTES)
+    entry = parse_entry(path, content)
+    digest = parse_json(content).get("digest")
+    if not isinstance(digest, str):
+        raise SpecError(f"{path}: is of format {entry.format}, which has no digest; {_RENEWED}")
+    return entry, digest
 
 
 def parse_entry(path: Path, content: bytes) -> LeaderboardEntry:

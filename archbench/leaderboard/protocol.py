@@ -1,4 +1,4 @@
-"""The rules that an entry was trained and evaluated by: entries that share them may be compared."""
+"""The protocol of an entry: the rules that it was trained and evaluated by, and that entries of one table share."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,19 +17,27 @@ def protocol_hash(entry: LeaderboardEntry) -> str:
     A recipe is what was found for the contender with some effort: its rate, its warm-up, and the settings of its
     optimizer. The effort, as its tuning's budget, and which optimizer it is, are rules.
     """
+    return hashlib.sha256(to_json(rules_of_entry(entry))).hexdigest()[:12]
+
+
+def rules_of_entry(entry: LeaderboardEntry) -> dict[str, Any]:
+    """What `protocol_hash` is the hash of."""
     identity = entry.runs[0].identity or {}
-    rules = _rules_of_format_1(entry, identity) if identity.get("format") == 1 else _rules(entry, identity)
-    return hashlib.sha256(to_json(rules)).hexdigest()[:12]
+    if identity.get("format") == 1:
+        return _rules_of_format_1(entry, identity)
+    return rules(entry.spec, entry.contender, entry.corpus_hash, identity)
 
 
-def _rules(entry: LeaderboardEntry, identity: Mapping[str, Any]) -> dict[str, Any]:
-    spec = entry.spec
+def rules(
+    spec: Mapping[str, Any], contender: str, corpus_hash: str | None, identity: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The rules of a `contender` of a resolved `spec`, of whose runs one has that `identity`."""
     shared = spec.get("training", {})
-    training = {**shared, **spec.get("contenders", {}).get(entry.contender, {}).get("training", {})}
+    training = {**shared, **spec.get("contenders", {}).get(contender, {}).get("training", {})}
     schedule, rate = training.get("schedule", {}), training.get("learning_rate")
     tune = rate.get("tune", {}) if isinstance(rate, Mapping) else {}
     return {
-        "corpus": entry.corpus_hash,
+        "corpus": corpus_hash,
         "order": identity.get("data", {}).get("order"),
         "evaluation": evaluated_on(identity.get("evaluation", {})),
         "seq_len": identity.get("dims", {}).get("seq_len"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.entry_files import entry_file, read_entry
 from archbench.names import free_name
+from archbench.results.published import ENTRIES
 from archbench.results.runs import RunState, size_scan_contenders, size_scan_results
 from archbench.runs.replacing import Restate, difference, same_spec
 from archbench.runs.store import ScanIndex
@@ -21,7 +22,8 @@ def require_free_entries(
     it stated. `rename` gives the words that choose a name on the command line. A damaged entry refuses nothing here: it
     is not replaced either.
     """
-    for contender in size_scan_contenders(index.runs):
+    published = index.environment.get(ENTRIES, {})
+    for contender in size_scan_contenders(run for run in index.runs if run.contender not in published):
         path = entry_file(directory, index.name, contender)
         if not path.is_file():
             continue

@@ -24,7 +24,7 @@ from archbench.results.runs import CONTROL, SIZE_SCAN, CostAxis, RunRecord, size
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore
 from archbench.scans.planner import ScanPlan
-from archbench.spec.models import Contender, Spec
+from archbench.spec.models import Spec
 
 ASSUMED_STD_NATS = (0.01, 0.04)
 """Between seeds, where nothing tells it: .006 to .011 nats at 197 thousand parameters (Gundlach et al. 2025, arXiv
@@ -63,19 +63,30 @@ class _Known:
     law_is_known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A contender, trained or published."""
+
+    name: str
+    architecture: str
+    objective: str
+    track: str
+
+
 def planned_power(spec: Spec, plan: ScanPlan, store: RunStore) -> tuple[PlannedPower, ...]:
     """The power for each contender of the baseline's track, or why none can be given.
 
     Nothing where the spec asks no question of a baseline, or trains no scan of sizes.
     """
     question = asked_question(spec.resolved())
-    base = next((one for one in spec.contenders if one.name == spec.baseline), None)
+    sides = _sides(spec, plan)
+    base = next((one for one in sides if one.name == spec.baseline), None)
     if question is None or base is None or not spec.scan.trained:
         return ()
     axis = _axis(question)
     ladder = _cells(spec, plan, base, axis)
     known = _known(spec, plan, store, base, axis, max(cell.cost for cell in ladder))
-    others = [one for one in spec.contenders if one is not base and one.objective.track == base.objective.track]
+    others = [one for one in sides if one is not base and one.track == base.track]
     made: dict[tuple[tuple[float, int], ...], list[PlannedPower]] = {}
     found: list[PlannedPower] = []
     for one in others:
@@ -86,6 +97,14 @@ def planned_power(spec: Spec, plan: ScanPlan, store: RunStore) -> tuple[PlannedP
             made[shape] = _of_pair(one.name, (ladder, side), question, known)
         found += [PlannedPower(one.name, *_rest(row)) for row in made[shape]]
     return tuple(found)
+
+
+def _sides(spec: Spec, plan: ScanPlan) -> list[_Side]:
+    """All contenders, in the order of the spec."""
+    sides = {run.contender: _Side(run.contender, run.architecture, run.objective, run.track) for run in plan.published}
+    for one in spec.contenders:
+        sides[one.name] = _Side(one.name, one.architecture.kind, one.objective.kind, one.objective.track)
+    return [sides[name] for name in spec.names if name in sides]
 
 
 def _rest(row: PlannedPower) -> tuple[float, float, str, tuple[Power, ...], str]:
@@ -128,9 +147,9 @@ def _axis(question: Question) -> CostAxis:
     return CostAxis.EXACT if question.axis is None or question.axis.measured else question.axis
 
 
-def _cells(spec: Spec, plan: ScanPlan, contender: Contender, axis: CostAxis) -> list[PlannedCell]:
+def _cells(spec: Spec, plan: ScanPlan, contender: _Side, axis: CostAxis) -> list[PlannedCell]:
     """The sizes of one contender with their longest budget, whether their rates are known or still to be tuned."""
-    cells: dict[int, PlannedCell] = {}
+    cells = _published_cells([run for run in plan.published if run.contender == contender.name], axis)
     for run in plan.runs:
         if run.contender != contender.name or run.study != SIZE_SCAN or run.role == CONTROL:
             continue
@@ -148,17 +167,35 @@ def _cells(spec: Spec, plan: ScanPlan, contender: Contender, axis: CostAxis) -> 
     return [cells[index] for index in sorted(cells)]
 
 
-def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: Contender, axis: CostAxis, end: float) -> _Known:
+def _published_cells(runs: Sequence[RunRecord], axis: CostAxis) -> dict[int, PlannedCell]:
+    """The same of a published contender, by size."""
+    cells: dict[int, PlannedCell] = {}
+    for size_index in sorted({run.size_index for run in runs if run.usable}):
+        of_size = [run for run in runs if run.usable and run.size_index == size_index]
+        longest = max(run.planned_tokens for run in of_size)
+        seeds = [run for run in of_size if run.planned_tokens == longest]
+        cells[size_index] = PlannedCell(
+            size_index=size_index,
+            num_params=float(seeds[0].non_embedding_params),
+            tokens=float(longest),
+            cost=seeds[0].curve[-1].cost(axis) or 0.0,
+            seeds=len(seeds),
+        )
+    return cells
+
+
+def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: _Side, axis: CostAxis, end: float) -> _Known:
     """Noise and slope of the loss: from finished runs of the baseline's architecture on that text, else assumed.
 
     end: the cost on `axis` at which the loss is told.
     """
     corpus = plan.corpora[spec.data.name]
-    ladders = _stored(store, corpus.corpus_hash, base, axis)
+    ladders = _stored(store, corpus.corpus_hash, base, axis, plan.published)
+    whose = "its published runs" if base.name in spec.published else "runs of the store"
     law = _stored_law(ladders, end)
     if law is not None:
         exponent, loss = law
-        source = f"loss falls as C^-{exponent:.2g} to {loss:.3g} nats by runs of the store"
+        source = f"loss falls as C^-{exponent:.2g} to {loss:.3g} nats by {whose}"
     else:
         exponent, loss = ASSUMED_EXPONENT, ASSUMED_SHARE * math.log(corpus.text_vocab_size)
         source = f"assumed: loss falls as C^-{exponent:g} (Kaplan et al. 2020) to {loss:.2g} nats"
@@ -174,10 +211,16 @@ def _known(spec: Spec, plan: ScanPlan, store: RunStore, base: Contender, axis: C
     return _Known(exponent, loss, stds, source, law is not None)
 
 
-def _stored(store: RunStore, corpus_hash: str, base: Contender, axis: CostAxis) -> list[FinishedRuns]:
-    """Ladders of the baseline's architecture and objective on the text `corpus_hash`, each run counted once."""
-    seen: set[str] = set()
+def _stored(
+    store: RunStore, corpus_hash: str, base: _Side, axis: CostAxis, published: Sequence[RunRecord]
+) -> list[FinishedRuns]:
+    """Ladders of the baseline's architecture and objective on the text `corpus_hash`, each run counted once.
+
+    published: runs of entries that the plan has, on that text, whether the store has them yet or not.
+    """
     groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    groups["", base.name] = [run for run in published if run.contender == base.name and run.usable]
+    seen = {run.run_id for run in groups["", base.name]}
     for name in store.scan_names():
         try:
             index = store.scan(name)
@@ -187,7 +230,7 @@ def _stored(store: RunStore, corpus_hash: str, base: Contender, axis: CostAxis) 
         if not isinstance(data, dict) or data.get("corpus_hash") != corpus_hash:
             continue
         for run in size_scan_results(store.records(index)[0]):
-            same = (run.architecture, run.objective) == (base.architecture.kind, base.objective.kind)
+            same = (run.architecture, run.objective) == (base.architecture, base.objective)
             if same and run.usable and run.run_id not in seen:
                 seen.add(run.run_id)
                 groups[name, run.contender].append(run)

@@ -36,7 +36,7 @@ def citation(results: ScanResults) -> str:
         ]
     )
     papers = dict.fromkeys(
-        f"- {markdown_text(name)}: {plugin['paper']}"
+        f"- {markdown_text(name)}: {markdown_text(str(plugin['paper']))}"
         for name, plugin in _plugins(results.environment)
         if plugin.get("paper")
     )

@@ -6,6 +6,7 @@ from archbench.display import Markdown, folded, markdown_line
 from archbench.report.plotting import markdown_table
 from archbench.report.tables import labels_text
 from archbench.report.words import number
+from archbench.results.published import publication_of
 from archbench.results.runs import RunRecord, size_number
 from archbench.units import counted, human_count
 
@@ -25,10 +26,13 @@ def study_runs(records: Sequence[RunRecord]) -> list[str]:
 
 
 def state_text(run: RunRecord) -> str:
-    """The state of a run, and why it is left out if it is."""
+    """The state of a run, why it is left out if it is, and the entry that it was published in if it was."""
+    publication = publication_of(run)
+    source = f"; published: {markdown_line(publication.words)}" if publication else ""
     if run.usable:
-        return run.state.value
-    return Markdown(f"**left out**: {run.state.value}" + (f", {markdown_line(run.reason)}" if run.reason else ""))
+        return Markdown(f"{run.state.value}{source}")
+    reason = f", {markdown_line(run.reason)}" if run.reason else ""
+    return Markdown(f"**left out**: {run.state.value}{reason}{source}")
 
 
 def _folded(name: str, runs: Sequence[RunRecord]) -> str:

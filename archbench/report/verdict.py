@@ -55,6 +55,7 @@ from archbench.results.fits import (
     SizeGain,
     SizeLeadership,
 )
+from archbench.results.published import seconds_left_out
 from archbench.results.runs import CostAxis, RunRecord, size_number
 from archbench.results.studies import StudyResult
 from archbench.results.transfer import TransferResult
@@ -190,6 +191,7 @@ def reservations(results: ScanResults) -> list[str]:
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
         *([f"{unequal}."] if (unequal := unequal_choices(results.records)) else []),
         *([f"{unlike}."] if (unlike := unlike_evaluations(results.records)) else []),
+        *(f"{words}." for words in seconds_left_out(results.records)),
         *(f"{warning}." for warning in (tuning_warnings(tuning) if tuning is not None else ())),
         *(f"{', '.join(names)}: {warning}." for warning, names in named.items()),
         *(f"{warning}." for warning in collapse_warnings(results)),

@@ -1,4 +1,7 @@
-"""Runs that were made elsewhere: `imported.json` in a run directory, in place of a plan and a record of our own."""
+"""Runs that were made elsewhere: `imported.json` in a run directory, in place of a plan and a record of our own.
+
+These are runs of other tools, and those of published entries.
+"""
 
 import hashlib
 import json
@@ -16,7 +19,7 @@ from archbench.runs.files import DamagedFile, to_json
 from archbench.runs.sealed import read_sealed, write_sealed
 
 IMPORTED_FILE = "imported.json"
-_REMEDY = "import the file again"
+_REMEDY = "import the file again (of a published entry: `archbench run` on the spec that names it)"
 
 
 def imported_run_id(record: RunRecord) -> str:
@@ -31,6 +34,16 @@ def write_imported(directory: RunDirectory, record: RunRecord) -> None:
     except OSError as error:
         raise StoreError(f"{directory.path}: cannot be created: {error.strerror}; choose another --runs") from error
     write_sealed(directory.path / IMPORTED_FILE, _content(record))
+
+
+def keep_published(directory: RunDirectory, record: RunRecord) -> None:
+    """Stores a run of a published entry, unless it is there. Raises StoreError as `write_imported`."""
+    try:
+        kept = read_imported(directory, contender=record.contender, size_index=record.size_index)
+    except DamagedFile:
+        kept = None
+    if kept is None:
+        write_imported(directory, record)
 
 
 def read_imported(directory: RunDirectory, *, contender: str, size_index: int) -> RunRecord | None:

@@ -70,6 +70,11 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any], restate: Res
     return f" ({found})" if found else ""
 
 
+def first_difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
+    """`scan.tokens is 1000 there, 2000 here`: the first place where two mappings differ; None where they do not."""
+    return _first_difference(stored, given, ())
+
+
 def words_of(contenders: Iterable[str]) -> str:
     """The names of `contenders`, each once; the number of those beyond a few."""
     names = list(dict.fromkeys(contenders))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from archbench.durable import remove_remnants
 from archbench.errors import StoreError, nearest
 from archbench.names import could_be_file_name, file_stem
+from archbench.results.published import with_comparable_seconds
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState
 from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile, read_json, write_atomically
@@ -195,7 +196,7 @@ class RunStore:
                 if record is not None:
                     records.append(record)
                     problems += [record.details["problem"]] if "problem" in record.details else []
-        return tuple(records), tuple(dict.fromkeys(problems))
+        return with_comparable_seconds(records), tuple(dict.fromkeys(problems))
 
     def save_scan(self, index: ScanIndex, admit: Callable[[ScanIndex], None] | None = None) -> Path:
         """Stores `index` under its scan's name, in place of an older one.

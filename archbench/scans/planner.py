@@ -8,6 +8,7 @@ from typing import Any
 from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.host import Host
+from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.controls import control_runs
 from archbench.scans.environment import describe_environment
@@ -47,6 +48,8 @@ class ScanPlan:
     """What another plan, made when these runs have ended, will add."""
     dear: tuple[str, ...] = ()
     """What costs more than it need; no matter for a reader of the results."""
+    published: tuple[RunRecord, ...] = ()
+    """Runs of contenders that are published entries: data, in the index with the others, and never trained."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -170,9 +173,10 @@ def _check_matching(spec: Spec) -> None:
 def _check_chain(spec: Spec) -> None:
     """Whether the steps of `decompose` have losses that compare."""
     tracks = {contender.name: contender.objective.track for contender in spec.contenders}
+    # Of published entries the track is held against theirs when these are read.
+    first = next((name for name in spec.decompose if name in tracks), "")
     for index, name in enumerate(spec.decompose):
-        first = spec.decompose[0]
-        if tracks[name] != tracks[first]:
+        if name in tracks and tracks[name] != tracks[first]:
             raise spec.error(
                 ("decompose", index),
                 f"{name!r} is of track {tracks[name]}, {first!r} of {tracks[first]}: their losses do not compare",

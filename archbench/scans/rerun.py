@@ -51,7 +51,9 @@ def plan_rerun(directories: Iterable[RunDirectory], store: RunStore, host: Host)
         status = directory_status(directory)
         state = status.state
         if not directory.plan_file.exists():
-            raise SpecError(f"{directory.path}: was imported, so that there is no plan to carry out")
+            raise SpecError(
+                f"{directory.path}: was imported or taken from a published entry, so that there is no plan to carry out"
+            )
         if state is RunState.RUNNING:
             raise SpecError(
                 f"{directory.path}: is being trained, {status.reason}; `archbench run` of its spec waits for it"

@@ -20,6 +20,7 @@ from archbench.spec.document import SpecDocument
 from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role
 from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
+from archbench.spec.published import PublishedContender, published_contenders
 from archbench.spec.question import QuestionSection, asked_baseline
 from archbench.spec.recipe import Recipe, own_recipe, shared_recipe
 from archbench.spec.resolve import Resolver
@@ -89,6 +90,11 @@ class Spec:
     description: str
     baseline: str | None
     contenders: tuple[Contender, ...]
+    """Those that are trained."""
+    published: Mapping[str, PublishedContender]
+    """Those that are entries of a leaderboard, by name."""
+    names: tuple[str, ...]
+    """Of all contenders, in the order of the spec."""
     data: DataChoice
     scan: ScanSection
     studies: Mapping[str, Study]
@@ -132,16 +138,7 @@ class Spec:
             "name": self.name,
             "description": self.description,
             "baseline": self.baseline,
-            "contenders": {
-                contender.name: {
-                    "architecture": dump(contender.architecture),
-                    "objective": dump(contender.objective),
-                    **({"training": own} if (own := contender.recipe.own_settings()) else {}),
-                    **({"as_published": True} if contender.as_published else {}),
-                    **({"start": [str(folder) for folder in contender.start]} if contender.start else {}),
-                }
-                for contender in self.contenders
-            },
+            "contenders": self._resolved_contenders(),
             **({"common": common} if (common := self.common.model_dump(exclude_none=True)) else {}),
             "data": {
                 "dataset": dump(self.data.dataset),
@@ -165,6 +162,20 @@ class Spec:
                 "trackers": [dump(tracker) for tracker in self.trackers],
             },
         }
+
+    def _resolved_contenders(self) -> dict[str, Any]:
+        trained = {
+            contender.name: {
+                "architecture": dump(contender.architecture),
+                "objective": dump(contender.objective),
+                **({"training": own} if (own := contender.recipe.own_settings()) else {}),
+                **({"as_published": True} if contender.as_published else {}),
+                **({"start": [str(folder) for folder in contender.start]} if contender.start else {}),
+            }
+            for contender in self.contenders
+        }
+        published = {name: {"entry": one.entry} for name, one in self.published.items()}
+        return {name: trained[name] if name in trained else published[name] for name in self.names}
 
     @staticmethod
     def _named(key: str, models: Mapping[str, BaseModel]) -> dict[str, Any]:
@@ -204,12 +215,16 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
     executor = None
     if isinstance(execution.executor, Unresolved):
         executor = resolve(registry.executors, execution.executor, ("execution", "executor"))
-    contenders = tuple(_contender(name, document, registry, resolve, recipe) for name in document.contenders)
+    published = published_contenders(file, document, baseline)
+    trained = [name for name in document.contenders if name not in published]
+    contenders = tuple(_contender(name, document, registry, resolve, recipe) for name in trained)
     return Spec(
         name=document.name,
         description=document.description,
         baseline=baseline,
         contenders=contenders,
+        published=published,
+        names=tuple(document.contenders),
         data=DataChoice(
             dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
             name=data.name,
@@ -271,6 +286,7 @@ def _chain(file: YamlFile, document: SpecDocument) -> tuple[str, ...]:
 
 def _contender(name: str, document: SpecDocument, registry: Registry, resolve: Resolver, shared: Recipe) -> Contender:
     section = document.contenders[name]
+    assert section.architecture is not None, "it is no published entry"
     loc = ("contenders", name)
     architecture = resolve(registry.architectures, section.architecture, (*loc, "architecture"))
     not_kept: tuple[str, ...] = ()

@@ -142,9 +142,16 @@ class ContenderTraining(Section):
 
 
 class ContenderSection(Section):
-    """One architecture in the comparison, and its objective and recipe if they are not the spec's."""
+    """One architecture in the comparison, and its objective and recipe if they are not the spec's; or a published entry
+    of the leaderboard in its place."""
 
-    architecture: ArchitectureSlot
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["architecture"]}, {"required": ["entry"]}]})
+
+    architecture: ArchitectureSlot | None = None
+    """What is trained; or else `entry`."""
+    entry: Annotated[str, Field(min_length=1)] | None = None
+    """An entry of the leaderboard, whose runs are data and are not trained: a file, relative to the spec's folder, or
+    the name of one in the folder of the leaderboard. No other key goes with it."""
     objective: ObjectiveSlot | None = None
     training: ContenderTraining | None = None
     """What of the spec's `training` this contender has otherwise: what was found to suit it."""
@@ -152,6 +159,17 @@ class ContenderSection(Section):
     """Whether its authors' settings stay where `common` has others."""
     start: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Folders of models that transformers saved, from which runs begin; one for each size, in any order."""
+
+    @model_validator(mode="after")
+    def _is_trained_or_published(self) -> "ContenderSection":
+        if self.entry is None:
+            if self.architecture is None:
+                raise ValueError("give an architecture, which is trained, or a published entry")
+            return self
+        others = [name for name in type(self).model_fields if name in self.model_fields_set - {"entry"}]
+        if given := [name for name in others if getattr(self, name) is not None]:
+            raise ValueError(f"is a published entry, of which nothing is trained here; leave {', '.join(given)} out")
+        return self
 
 
 class StatedSection(Section):

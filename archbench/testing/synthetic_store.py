@@ -1,10 +1,11 @@
 """A real store of made-up runs, for tests of commands that read one, and for timing them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archbench.contracts.architecture import ModelDims
 from archbench.numerics import NUMERICS
-from archbench.results.runs import RunRecord
+from archbench.results.runs import CurvePoint, PrefixAudit, RunRecord, RunState
 from archbench.runs.records import Outcome, write_record, write_timings
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.spec.identity import (
@@ -16,8 +17,9 @@ from archbench.spec.identity import (
     RunPlan,
     TrainingSettings,
 )
+from archbench.testing.synthetic import SyntheticLaw
 
-TIMED = {
+TIMED: dict[str, Any] = {
     "hardware": {"device": "made up", "cpu": "made up", "cpu_cores": 2, "memory_bytes": 10**10},
     "versions": {"python": "3.11", "torch": "2.13"},
     "threads": 1,
@@ -52,6 +54,39 @@ def plan_of(record: RunRecord, corpus: str) -> RunPlan:
         ),
         execution=ExecutionSettings(corpus_dir="corpus"),
     )
+
+
+def end_planned(
+    store: RunStore, plan: RunPlan, law: SyntheticLaw, *, shift: float = 1.0, timed: Mapping[str, Any] = TIMED
+) -> None:
+    """Puts the end of a planned run into a real store: a curve that follows `law`, times `shift`, at the plan's costs.
+
+    `archbench run` then finds the run done. timed: what was measured of it.
+    """
+    training, facts = plan.identity.training, plan.facts
+    curve = []
+    for quarter in range(5):
+        step = training.total_steps * quarter // 4
+        tokens = step * training.batch_tokens
+        loss = shift * law.loss(facts.non_embedding_params, max(tokens, training.batch_tokens))
+        exact = facts.exact_flops_per_token * tokens
+        curve.append(
+            CurvePoint(
+                step=step,
+                tokens=tokens,
+                kaplan_flops=facts.kaplan_flops_per_token * tokens,
+                exact_flops=exact,
+                train_loss_nats=loss if step else None,
+                validation_loss_nats=loss,
+                bits_per_byte=None,
+                in_warmup=step <= training.schedule.warmup_steps,
+                finished=step == training.total_steps,
+                device_seconds=exact / 1e9,
+            )
+        )
+    directory = store.prepare(plan)
+    write_record(directory, plan, Outcome(RunState.DONE, tuple(curve), PrefixAudit(0.0, -0.002, 0.002, 256)))
+    write_timings(directory, curve, timed)
 
 
 def store_records(store: RunStore, name: str, records: Sequence[RunRecord], corpus: str = "c" * 64) -> None:

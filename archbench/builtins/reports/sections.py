@@ -23,6 +23,7 @@ from archbench.report.words import (
     with_interval,
 )
 from archbench.results.fits import Comparison, FitStatus, SizeGain, SizeLeadership
+from archbench.results.published import ENTRIES, published_lines
 from archbench.results.reference_lines import end_place, place_words, plateau_share
 from archbench.results.runs import CostAxis, RunRecord, origin_text, size_number
 from archbench.units import counted, human_count, human_seconds
@@ -329,7 +330,8 @@ class RunSection(ReportSection):
                   f"final loss ({labels.nats})", "bits per byte", *(_LINE_HEADERS if lines else ()),
                   "prefix audit gain (nats)", "run", "state"]  # fmt: skip
         table = markdown_table(header, rows, right=(1, 2, 3, 4, 5, 6, 7, 8, 9))
-        return "\n\n".join([words, *_gate_words(results), *_line_words(results), table])
+        told = [markdown_line(f"{line}.") for line in published_lines(results.records)]
+        return "\n\n".join([words, *told, *_gate_words(results), *_line_words(results), table])
 
     def _row(self, run: RunRecord, line_cells: Sequence[str]) -> list[str]:
         last = run.curve[-1] if run.curve else None
@@ -373,6 +375,10 @@ class EnvironmentSection(ReportSection):
             f"Put the spec below into `{spec}` (JSON is YAML), then `archbench run {spec}`. "
             "Runs that exist already are not trained again."
         ]
+        published = results.environment.get(ENTRIES) or {}
+        if published:
+            entries = ", ".join(f"{name}: {one['entry']}, digest {one['digest']}" for name, one in published.items())
+            parts.append(markdown_line(f"It needs the leaderboard's entries that it names: {entries}."))
         if foreign:
             parts = [markdown_line(f"These runs were not trained by archbench; they come from: {', '.join(foreign)}.")]
         for title, text in (

@@ -11,6 +11,7 @@ from archbench.report.labels import labels_of
 from archbench.report.plotting import markdown_table
 from archbench.report.words import multiplier_text, number, window_text
 from archbench.results.fits import FitStatus
+from archbench.results.published import publication_of
 from archbench.results.runs import CostAxis, size_number
 
 if TYPE_CHECKING:
@@ -92,18 +93,31 @@ def _error_parts(errors: "Sequence[TextError]", results: ScanResults) -> Iterato
     if not errors:
         return
     unit = labels_of(results.records).nats
-    yield markdown_list(_error_words(one, results.baseline, unit) for one in errors)
+    published = {run.contender for run in results.records if publication_of(run) is not None}
+    yield markdown_list(
+        _published_words(one, unit) if one.contender in published else _error_words(one, results.baseline, unit)
+        for one in errors
+    )
     yield (
         "Standard errors from a bootstrap over groups of whole held-out documents, at each contender's largest size. "
         "They are of the text alone: noise between runs is in the intervals of multipliers and exponents."
     )
 
 
+def _where(one: "TextError", unit: str) -> str:
+    return f"{one.contender}, size {size_number(one.size_index)}: {number(one.loss_nats, 4)} {unit} per token"
+
+
+def _published_words(one: "TextError", unit: str) -> str:
+    documents = f"{one.num_documents:,} documents"
+    return f"{_where(one, unit)}; its entry states the sum over {documents} alone, which tells no error of the text"
+
+
 def _error_words(one: "TextError", baseline: str | None, unit: str) -> str:
     documents = f"{one.num_documents:,} documents"
     if one.num_groups < one.num_documents:
         documents += f" in {one.num_groups:,} groups"
-    where = f"{one.contender}, size {size_number(one.size_index)}: {number(one.loss_nats, 4)} {unit} per token"
+    where = _where(one, unit)
     if one.error_nats is None:
         return f"{where}; evaluation text: {documents} are too few to tell an error from"
     words = f"{where}; evaluation text: ± {number(one.error_nats, 2)} {unit} (bootstrap over {documents})"

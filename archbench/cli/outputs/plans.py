@@ -44,6 +44,32 @@ class PlannedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """A run of a contender that is a published entry: it is there, and nothing of it is trained."""
+
+    contender: str
+    entry: str
+    """The name of the entry: that of its file without suffix."""
+    digest: str
+    """SHA-256 of the entry, as its file states it."""
+    size_index: int
+    seed: int
+    run_id: str
+    """In the store."""
+    published_run_id: str
+    """In the entry."""
+    state: str
+    """done, failed or diverged."""
+    non_embedding_params: int
+    embedding_params: int
+    tokens: int
+    exact_flops: float | None
+    """Of the whole run; null of one without a point."""
+    validation_loss_nats: float | None
+    """At its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedContender:
     """What a contender has that others of the scan do not."""
 
@@ -97,6 +123,8 @@ class PlanOutput:
     runs: list[PlannedRow]
     power: list[PowerRow]
     """Of the spec's question; empty where it asks none of a baseline, or trains no scan of sizes."""
+    published: list[PublishedRow]
+    """Runs of contenders that are published entries; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ class StatusRow:
     """At the end of a run that has ended."""
     protected: bool
     """Whether digests vouch for what is stored of it; version 0.1.0 wrote none."""
+    entry: str | None = None
+    """The published entry that it is a run of; null of one that is trained for its scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class RunRow:
     """Whether a digest vouches for its record; version 0.1.0 wrote none."""
     prefix_gain_nats: float | None = None
     """What a causal model gains from later tokens: 0 for an honest one."""
+    entry: str | None = None
+    """The published entry that it is a run of; null of one that was trained here or imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,11 @@ def check_studies(spec: Spec) -> None:
             if size not in spec.scan.sizes:
                 ladder = ", ".join(f"{one:g}" for one in spec.scan.sizes)
                 raise spec.error((*loc, "sizes", index), f"got {size:g}, expected one of scan.sizes: {ladder}")
+        for index, one in enumerate(study.contenders or ()):
+            if one in spec.published:
+                raise spec.error(
+                    (*loc, "contenders", index), f"{one!r} is a published entry; studies train what they ask"
+                )
         _check_names(spec, (*loc, "contenders"), study.contenders or (), [one.name for one in spec.contenders])
         texts = spec.data.all_texts
         if isinstance(study, TransferStudy):
