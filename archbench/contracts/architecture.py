@@ -148,7 +148,7 @@ class ArchitectureConfig(ComponentConfig):
     """Shared by architectures that differ in one mechanism only: the track of the leaderboard that they have to
     themselves."""
     carries_state: ClassVar[bool] = False
-    """Whether memory crosses segments; such a model needs `data.order: stream`."""
+    """Whether memory crosses segments; such a model needs `data.order: passages` or `stream`."""
     has_token_types: ClassVar[bool] = False
     """Whether it embeds token types, as next-sentence prediction needs."""
 

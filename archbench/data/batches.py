@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,14 @@ from archbench.contracts.objective import (
 from archbench.data.corpus import Corpus, MappedTokens
 from archbench.data.hashing import below, hash_words, permuted
 from archbench.errors import DataError
+from archbench.spec.identity import TokenOrder
 
 Batch = dict[str, NDArray[np.int64]]
 
-_ROTATION_STREAM, _SHUFFLE_STREAM = 1, 2
+PASSAGE_SEGMENTS = 16
+"""Segments of a passage: long against what a memory holds, short against what a run reads."""
+
+_ROTATION_STREAM, _SHUFFLE_STREAM, _PASSAGE_STREAM = 1, 2, 3
 """Keep the draws of different purposes apart."""
 
 
@@ -30,9 +33,11 @@ class TrainingBatches:
     """The training batches of one run, by optimiser step.
 
     `stream`: in each epoch the stream, rotated by a random amount, is cut into `rows` contiguous lanes of equal length;
-    step s of the epoch is segment s of every lane. `shuffled`: in each epoch the rotated stream is cut into windows,
-    which come in random order. A rest too short for one more step (`stream`) or window (`shuffled`) is left out of
-    that epoch.
+    step s of the epoch is segment s of every lane. `passages`: the rotated stream is cut into passages of
+    `PASSAGE_SEGMENTS` segments, fewer where the text is too short for one a row, which come in random order; each row
+    reads passage after passage, from its first segment to its last. `shuffled`: in each epoch the rotated stream is
+    cut into windows, which come in random order. A rest too short for one more step (`stream`), passage of every row
+    (`passages`) or window (`shuffled`) is left out of that epoch.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class TrainingBatches:
         *,
         seq_len: int,
         rows: int,
-        order: Literal["stream", "shuffled"],
+        order: TokenOrder,
         seed: int,
         subset_tokens: int | None = None,
     ) -> None:
@@ -69,8 +74,12 @@ class TrainingBatches:
 
     @cached_property
     def steps_per_epoch(self) -> int:
-        """Steps of one epoch in `stream` order; in `shuffled` order an epoch may end inside a step."""
-        return self.unique_tokens // (self.rows * self._stride)
+        """Steps of one epoch; in `shuffled` order, which has as many as `stream`, an epoch may end inside a step."""
+        in_lanes = self.unique_tokens // (self.rows * self._stride)
+        if self.order != "passages":
+            return in_lanes
+        segments = self._passage_segments
+        return self.unique_tokens // (segments * self._stride) // self.rows * segments
 
     @property
     def tokens_per_step(self) -> int:
@@ -84,8 +93,14 @@ class TrainingBatches:
     def batch(self, step: int, rows: slice = slice(None)) -> Batch:
         """Arrays of optimiser step `step` (from 0), each with the rows `rows` of the whole batch as first axis."""
         row_numbers = np.arange(self.rows)[rows]
-        lay_out = self._stream_starts if self.order == "stream" else self._shuffled_starts
-        starts = lay_out(step, row_numbers) % self.unique_tokens
+        match self.order:
+            case "stream":
+                starts = self._stream_starts(step, row_numbers)
+            case "passages":
+                starts = self._passage_starts(step, row_numbers)
+            case "shuffled":
+                starts = self._shuffled_starts(step, row_numbers)
+        starts %= self.unique_tokens
         tokens = self.train.windows(starts, self._stride + self.objective.lookahead)
         return self.objective.training_examples(Windows(tokens, starts, row_numbers, step, self.seed), self._context)
 
@@ -104,6 +119,19 @@ class TrainingBatches:
         epoch, segment = divmod(step, self.steps_per_epoch)
         lane_tokens = self.steps_per_epoch * self._stride
         starts: NDArray[np.int64] = self._rotation(epoch) + row_numbers * lane_tokens + segment * self._stride
+        return starts
+
+    @cached_property
+    def _passage_segments(self) -> int:
+        return min(PASSAGE_SEGMENTS, self.unique_tokens // (self.rows * self._stride))
+
+    def _passage_starts(self, step: int, row_numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        epoch, in_epoch = divmod(step, self.steps_per_epoch)
+        round_, segment = divmod(in_epoch, self._passage_segments)
+        passage_tokens = self._passage_segments * self._stride
+        key = int(hash_words(self.seed, _PASSAGE_STREAM, epoch)[0])
+        passages = permuted(round_ * self.rows + row_numbers, self.unique_tokens // passage_tokens, key)
+        starts: NDArray[np.int64] = self._rotation(epoch) + passages * passage_tokens + segment * self._stride
         return starts
 
     def _shuffled_starts(self, step: int, row_numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from archbench.data.corpus import Corpus
 from archbench.report.plotting import markdown_table
 from archbench.results.reference_lines import end_place
 from archbench.results.runs import RunRecord
-from archbench.spec.identity import RunPlan
+from archbench.spec.identity import ORDERS_WITH_MEMORY, RunPlan
 from archbench.spec.yaml_writer import to_yaml
 from archbench.units import human_count
 
@@ -154,7 +154,7 @@ def _limits(subject: CardSubject) -> str:
         "is not instructed, not filtered, not evaluated on any task, and what it writes is not to be relied on.",
         f"Contexts longer than {subject.plan.identity.dims.seq_len} tokens are outside its training.",
     ]
-    if subject.plan.identity.data.order == "stream":
+    if subject.plan.identity.data.order in ORDERS_WITH_MEMORY:
         lines.append("It read contexts that begin anywhere in a document, so that it expects no start token.")
     return "\n".join(f"- {line}" for line in lines)
 

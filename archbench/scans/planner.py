@@ -19,6 +19,7 @@ from archbench.scans.studies.check import check_evaluated_texts, check_studies, 
 from archbench.scans.studies.expand import evaluated_texts, study_runs
 from archbench.scans.texts import prepared_texts
 from archbench.scans.tuning import check_tuning, tuned_size_scan
+from archbench.spec.identity import ORDERS_WITH_MEMORY
 from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate, given_batch
 from archbench.spec.yaml_loader import Loc
@@ -243,10 +244,10 @@ def _check_pairing(spec: Spec, contender: Contender) -> None:
             f"objective {objective.kind!r} needs token types, which architecture {architecture.kind!r} lacks; "
             "choose another objective or architecture",
         )
-    if architecture.carries_state and spec.data.order != "stream":
+    if architecture.carries_state and spec.data.order not in ORDERS_WITH_MEMORY:
         raise spec.error(
             ("data", "order"),
-            f"got {spec.data.order!r}, but {contender.name!r} carries memory from segment to segment; choose stream",
+            f"got {spec.data.order!r}, but {contender.name!r} carries memory; choose passages or stream",
         )
     if not 0 < objective.stride(spec.training.seq_len) <= spec.training.seq_len:
         raise spec.error(

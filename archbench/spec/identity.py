@@ -30,6 +30,11 @@ class Extended(_Frozen, GrownModel):
     """A part of an identity or of a plan that has grown."""
 
 
+TokenOrder = Literal["stream", "passages", "shuffled"]
+ORDERS_WITH_MEMORY: frozenset[TokenOrder] = frozenset({"stream", "passages"})
+"""In which a row mostly goes on where it stopped."""
+
+
 class ScheduleSettings(_Frozen):
     """The learning rate over steps, as a share of its peak: linear warm-up, then `kind`."""
 
@@ -103,8 +108,9 @@ class DataIdentity(Extended):
 
     corpus_hash: str
     """SHA-256 of the prepared token shards: text, split and tokenizer."""
-    order: Literal["stream", "shuffled"]
-    """`stream`: each batch row continues where it stopped in the step before; `shuffled`: windows in random order."""
+    order: TokenOrder
+    """`stream`: each batch row continues where it stopped in the step before; `passages`: so it does within passages of
+    several segments, which come in random order; `shuffled`: windows in random order."""
     subset_tokens: PositiveInt | None = None
     """Only the first tokens of the training text are used, so that subsets are nested; None: all of it."""
     also_validated: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,7 +17,7 @@ from archbench.errors import ArchbenchError, PluginError, in_one_line, nearest
 from archbench.registry import Registered, Registry
 from archbench.spec.controls import control_contenders
 from archbench.spec.document import SpecDocument
-from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role
+from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role, TokenOrder
 from archbench.spec.layers import read_spec
 from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.published import PublishedContender, published_contenders
@@ -70,7 +70,7 @@ class DataChoice:
     texts: Mapping[str, DatasetConfig]
     """Other texts, by name, under the same tokenizer."""
     tokenizer: TokenizerConfig
-    order: Literal["stream", "shuffled"]
+    order: TokenOrder
     validation_fraction: float
     max_epochs: float
     stated: StatedSection | None = None

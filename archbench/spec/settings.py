@@ -24,7 +24,7 @@ from pydantic import (
 
 from archbench.contracts.config import ComponentSlot
 from archbench.names import MAX_NAME, checked_name
-from archbench.spec.identity import Extended, ScheduleSettings
+from archbench.spec.identity import Extended, ScheduleSettings, TokenOrder
 from archbench.spec.rates import Batch, Law, LearningRate
 from archbench.spec.section import TAG_PREFIX, Section
 
@@ -191,8 +191,10 @@ class DataSection(Section):
     texts: dict[Name, DatasetSlot] = Field(default_factory=dict)
     """Other texts that studies name. All texts of a spec have one tokenizer; if trained, it sees as much of each."""
     tokenizer: TokenizerSlot
-    order: Literal["stream", "shuffled"] = "stream"
-    """Rows that go on where the row of the step before ended, or windows in a random order. Memory needs the stream."""
+    order: TokenOrder = "stream"
+    """Rows that go on where the row of the step before ended, all through the text (`stream`) or within passages of 16
+    segments that come in a random order (`passages`); or windows in a random order (`shuffled`), which leaves a memory
+    nothing to hold."""
     validation_fraction: float = Field(0.05, gt=0.0, le=0.5)
     """Share of the documents that are held out; which ones is decided by their ids alone."""
     max_epochs: PositiveFloat = 16.0

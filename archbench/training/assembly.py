@@ -20,7 +20,7 @@ from archbench.hookspecs import PROJECT_NAME
 from archbench.numerics import NUMERICS
 from archbench.registry import Catalog, Registered, Registry
 from archbench.runs.directory import RunDirectory
-from archbench.spec.identity import Role, RunIdentity, RunPlan
+from archbench.spec.identity import ORDERS_WITH_MEMORY, Role, RunIdentity, RunPlan
 from archbench.spec.versions import component_identity, installed_libraries, required
 from archbench.training.claims import check_claims
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
@@ -206,9 +206,9 @@ def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, id
         architecture.require_buildable(identity.dims, objective.attention)
     except ValueError as error:
         raise SpecError(f"architecture {architecture.kind!r}: {error}") from error
-    if architecture.carries_state and identity.data.order != "stream":
+    if architecture.carries_state and identity.data.order not in ORDERS_WITH_MEMORY:
         raise SpecError(
-            f"data.order: got {identity.data.order!r}, but {architecture.kind!r} carries memory; use stream"
+            f"data.order: got {identity.data.order!r}, but {architecture.kind!r} carries memory; use passages or stream"
         )
 
 

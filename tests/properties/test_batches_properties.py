@@ -1,7 +1,7 @@
 """Batches over random sizes: who sees which token, when, and how often."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ from archbench.builtins.objectives.bert_pretraining import BertPretrainingConfig
 from archbench.builtins.objectives.causal_lm import CausalLmConfig
 from archbench.builtins.objectives.masked_lm import MaskedLmConfig
 from archbench.contracts.objective import IGNORE_TARGET, ObjectiveConfig
-from archbench.data.batches import EvaluationBatches, TrainingBatches
+from archbench.data.batches import PASSAGE_SEGMENTS, EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus, CorpusStatistics, MappedTokens
 from archbench.data.hashing import permuted
 from archbench.errors import DataError
+from archbench.spec.identity import TokenOrder
 
 _END = 999_999
 OBJECTIVES: list[ObjectiveConfig] = [
@@ -50,6 +51,24 @@ def corpus_of(train_tokens: int, validation_lengths: list[int]) -> Corpus:
 
 
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(0, 200))
+
+
+@given(sizes, st.integers(0, 2**31))
+def test_an_epoch_of_passages_shows_every_token_at_most_once_and_rows_go_on_within_a_passage(
+    size: tuple[int, int, int], seed: int
+) -> None:
+    seq_len, rows, extra = size
+    corpus = corpus_of(seq_len * rows * (1 + extra // 5) + 1 + extra, [1])
+    batches = TrainingBatches(corpus, CausalLmConfig(), seq_len=seq_len, rows=rows, order="passages", seed=seed)
+    segments = min(PASSAGE_SEGMENTS, corpus.unique_tokens // (rows * seq_len))
+    for epoch in (0, 1):
+        first = epoch * batches.steps_per_epoch
+        seen = np.stack([batches.batch(first + step)["tokens"] for step in range(batches.steps_per_epoch)])
+        assert len(np.unique(seen)) == seen.size
+        assert corpus.unique_tokens - seen.size < (rows + 1) * segments * seq_len
+        for step in range(1, batches.steps_per_epoch):
+            goes_on = (seen[step - 1, :, -1] + 1) % corpus.unique_tokens == seen[step, :, 0]
+            assert goes_on.all() or step % segments == 0
 
 
 @given(sizes, st.integers(0, 2**31))
@@ -91,7 +110,7 @@ def test_an_epoch_in_shuffled_order_shows_every_window_once(size: tuple[int, int
         assert len(np.unique(seen)) == len(seen) == num_windows * seq_len
 
 
-@given(st.sampled_from(OBJECTIVES), st.sampled_from(["stream", "shuffled"]), st.integers(0, 10**12), st.data())
+@given(st.sampled_from(OBJECTIVES), st.sampled_from(get_args(TokenOrder)), st.integers(0, 10**12), st.data())
 @settings(deadline=None)
 def test_a_batch_is_a_pure_function_and_any_rows_of_it_are_rows_of_the_whole(
     objective: ObjectiveConfig, order: str, step: int, data: st.DataObject
@@ -167,9 +186,9 @@ def test_masked_evaluation_has_the_same_masks_each_time(objective: ObjectiveConf
 
 
 @settings(deadline=None)  # epochs of batches, on a machine with other work
-@given(sizes, st.sampled_from(OBJECTIVES), st.sampled_from(["stream", "shuffled"]), st.integers(0, 2**31))
+@given(sizes, st.sampled_from(OBJECTIVES), st.sampled_from(get_args(TokenOrder)), st.integers(0, 2**31))
 def test_a_subset_is_read_as_if_there_were_no_other_text(
-    size: tuple[int, int, int], objective: ObjectiveConfig, order: Literal["stream", "shuffled"], seed: int
+    size: tuple[int, int, int], objective: ObjectiveConfig, order: TokenOrder, seed: int
 ) -> None:
     seq_len, rows, extra = size[0] + 7, size[1], size[2]
     subset = rows * objective.stride(seq_len) + objective.lookahead + extra

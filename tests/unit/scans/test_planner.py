@@ -120,7 +120,7 @@ def test_what_cannot_be_trained_is_told_with_its_place(planned: Plan, old: str, 
 def test_memory_across_segments_needs_the_stream_order(planned: Plan) -> None:
     memory = ("{kind: gpt2}", "{kind: transformer_xl}")
     assert planned(memory).runs
-    with pytest.raises(SpecError, match="carries memory from segment to segment; choose stream"):
+    with pytest.raises(SpecError, match="carries memory; choose passages or stream"):
         planned(memory, ("data:\n", "data:\n  order: shuffled\n"))
 
 
