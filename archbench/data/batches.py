@@ -22,8 +22,9 @@ from archbench.spec.identity import TokenOrder
 
 Batch = dict[str, NDArray[np.int64]]
 
-PASSAGE_SEGMENTS = 16
-"""Segments of a passage: long against what a memory holds, short against what a run reads."""
+PASSAGE_SEGMENTS = 4
+"""Segments of a passage: that a memory of one segment is of the same text in three of four, and that the rows of a step
+are not of the same documents as those of many steps before and after it."""
 
 _ROTATION_STREAM, _SHUFFLE_STREAM, _PASSAGE_STREAM = 1, 2, 3
 """Keep the draws of different purposes apart."""

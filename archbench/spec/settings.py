@@ -192,7 +192,7 @@ class DataSection(Section):
     """Other texts that studies name. All texts of a spec have one tokenizer; if trained, it sees as much of each."""
     tokenizer: TokenizerSlot
     order: TokenOrder = "stream"
-    """Rows that go on where the row of the step before ended, all through the text (`stream`) or within passages of 16
+    """Rows that go on where the row of the step before ended, all through the text (`stream`) or within passages of 4
     segments that come in a random order (`passages`); or windows in a random order (`shuffled`), which leaves a memory
     nothing to hold."""
     validation_fraction: float = Field(0.05, gt=0.0, le=0.5)
