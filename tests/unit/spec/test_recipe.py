@@ -103,7 +103,7 @@ def test_budgets_may_be_laws_of_the_target_size() -> None:
         (pytest.approx(200.0 * 9_900), ("scan", "tokens_per_param"))
     ]
     longer = "{power_law: {coefficient: 4, exponent: 0.5}}"
-    assert spec_of(("tokens: 1.5e6", f"tokens: [{law}, {longer}]")).scan.budgets(9_900, 1e4) == [
+    assert spec_with(("tokens: 1.5e6", f"tokens: [{law}, {longer}]")).scan.budgets(9_900, 1e4) == [
         (pytest.approx(200.0), ("scan", "tokens", 0)),
         (pytest.approx(400.0), ("scan", "tokens", 1)),
     ]
