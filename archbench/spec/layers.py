@@ -19,6 +19,9 @@ _SUFFIXES = {".json", ".yaml", ".yml"}
 MAX_FILES = 16
 """In a chain of specs that extend each other."""
 
+_FORMS = frozenset({"power_law", "tune"})
+"""What a setting may be in place of a number, written as a mapping with this key."""
+
 
 def read_spec(path: Path, overrides: Sequence[str] = ()) -> YamlFile:
     """The spec in `path` merged with what it extends, and with `overrides` of the form KEY=VALUE, in their order.
@@ -81,8 +84,8 @@ def _merged(
 
 
 def _same_thing(under: Any, over: Any) -> bool:
-    """Whether both are mappings that say something about one thing, and not about two components."""
-    if not isinstance(under, dict) or not isinstance(over, dict):
+    """Whether both are mappings that say something about one thing, and not about two components or forms of a value."""
+    if not isinstance(under, dict) or not isinstance(over, dict) or _FORMS & under.keys() != _FORMS & over.keys():
         return False
     return "kind" not in under or "kind" not in over or under["kind"] == over["kind"]
 

@@ -78,6 +78,16 @@ def test_another_component_replaces_the_one_below_with_its_hyperparameters(folde
     assert architecture == {"kind": "reformer", "bucket_size": 16, "n_hashes": 2}
 
 
+def test_a_value_of_another_form_replaces_the_one_below(folder: Path) -> None:
+    law = "{power_law: {coefficient: 0.5, exponent: -0.4}}"
+    (folder / "shared" / "law.yaml").write_text(BASE.replace("learning_rate: 3e-3", f"learning_rate: {law}"))
+    path = folder / "top.yaml"
+    path.write_text(f"extends: shared/law.yaml\ntraining: {{learning_rate: {{tune: {{around: {law}}}}}}}\n")
+    assert read_spec(path).data["training"]["learning_rate"].keys() == {"tune"}
+    path.write_text("extends: shared/law.yaml\ntraining: {learning_rate: {power_law: {coefficient: 0.2}}}\n")
+    assert read_spec(path).data["training"]["learning_rate"] == {"power_law": {"coefficient": 0.2, "exponent": -0.4}}
+
+
 def test_null_takes_away_what_the_file_below_says(folder: Path) -> None:
     data = read_spec(top(folder, "contenders: {reformer: null}\nbaseline: null\n")).data
     assert list(data["contenders"]) == ["gpt2"]
