@@ -222,7 +222,7 @@ def test_an_imported_run_has_no_model_and_no_advice_that_cannot_be_followed(tmp_
     write_imported(directory, replace(record, run_id="0" * 64))
     result = export(directory)
     assert isinstance(result.exception, StoreError)
-    assert "was imported, and only its figures are here" in str(result.exception)
+    assert "was imported or taken from a published entry, and only its figures are here" in str(result.exception)
     assert "rerun" not in str(result.exception)
 
 
