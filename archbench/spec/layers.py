@@ -84,7 +84,7 @@ def _merged(
 
 
 def _same_thing(under: Any, over: Any) -> bool:
-    """Whether both are mappings that say something about one thing, and not about two components or forms of a value."""
+    """Whether both are mappings that say something about one thing, not about two components or forms of a value."""
     if not isinstance(under, dict) or not isinstance(over, dict) or _FORMS & under.keys() != _FORMS & over.keys():
         return False
     return "kind" not in under or "kind" not in over or under["kind"] == over["kind"]
