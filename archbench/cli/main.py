@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from archbench import errors
+from archbench import errors, extras
 from archbench.cli.lazy import LazyGroup
 from archbench.cli.terminal import echo, flush, lost_output, prepare_streams
 
@@ -156,12 +156,20 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
         if isinstance(error, SystemExit) and not own_command:
             raise  # how a plug-in's command may end
         flush()
+        if (library := extras.missing_training_library(error)) is not None:
+            return _say(f"{_called(arguments)} needs {library}, which is not installed: {extras.REMEDY}", EXIT_PLUGIN)
         if isinstance(error, OSError) and lost_output() is not None:
             return EXIT_USAGE  # what was written by others than `echo`, as the text of --help
         if debug:
             traceback.print_exc()
         return _unforeseen(error, f"`{' '.join(['archbench', '--debug', *arguments])}` shows the traceback")
     return result if isinstance(result, int) else 0
+
+
+def _called(arguments: Sequence[str]) -> str:
+    """The command that `arguments` call, without what they ask of it."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    return f"`{PROGRAM} {command}`"
 
 
 def _end_unread() -> int:

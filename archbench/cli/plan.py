@@ -27,7 +27,7 @@ from archbench.cli.outputs.plans import PendingRow, PlannedContender, PlannedRow
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_power import power_lines, power_rows
 from archbench.cli.plan_published import published_cells, published_rows, span
-from archbench.cli.plan_scan import plan_with_entries
+from archbench.cli.plan_scan import despite_missing_libraries, plan_with_entries
 from archbench.cli.plan_sizes import size_table
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError
@@ -164,6 +164,7 @@ def plan(
         return
     refuse_without_next(asked)
     store = RunStore(runs_dir)
+    loaded = despite_missing_libraries(loaded)
     texts = stated_texts if stated else texts_to_plan_by
     scan_plan = plan_with_entries(loaded, host, leaderboard_dir, cache_dir=cache_dir, store=store, texts=texts)
     costed = cost_plan(loaded, scan_plan, store)

@@ -35,6 +35,7 @@ from archbench.cli.terminal import echo
 from archbench.cli.watch import Pace
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError
+from archbench.extras import require_training
 from archbench.host import Host
 from archbench.results.published import published_lines
 from archbench.runs.imported import keep_published
@@ -94,6 +95,7 @@ def run(
     Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
     one of its name, or its entries on the leaderboard, is refused.
     """
+    require_training("`archbench run` trains models")
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry, overrides).with_nproc(nproc)
     store = RunStore(runs_dir)

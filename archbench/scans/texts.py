@@ -6,11 +6,12 @@ from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
 from archbench.errors import DataError
+from archbench.extras import REMEDY, MissingLibraryError, missing_training_library
 from archbench.spec.models import Spec
 
 
 def prepared_texts(spec: Spec, cache_dir: Path, report: Report) -> dict[str, Corpus]:
-    """Name -> corpus, that of `data.dataset` first. Raises DataError with the place in the spec."""
+    """Name -> corpus, that of `data.dataset` first. Raises DataError, or MissingLibraryError, with the place."""
     data = spec.data
     try:
         if not data.texts:
@@ -31,6 +32,13 @@ def prepared_texts(spec: Spec, cache_dir: Path, report: Report) -> dict[str, Cor
         )
         require_same_tokenizer(corpora)
         return corpora
-    except DataError as error:
+    except (DataError, ModuleNotFoundError) as error:
         place = ("data",) if data.texts else ("data", "dataset")
+        if isinstance(error, ModuleNotFoundError):
+            library = missing_training_library(error)
+            if library is None:
+                raise
+            raise MissingLibraryError(
+                f"{spec.file.where(place)}: data: is read by {library}, which is not installed: {REMEDY}"
+            ) from error
         raise DataError(f"{spec.file.where(place)}: data: {error}") from error
