@@ -11,7 +11,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import (
-    PATH,
+    SPEC,
     cache_option,
     host_with,
     json_option,
@@ -115,7 +115,7 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 
 
 @click.command()
-@click.argument("spec", type=PATH, metavar="[SPEC]", required=False, shell_complete=complete.specs)
+@click.argument("spec", type=SPEC, metavar="[SPEC]", required=False, shell_complete=complete.specs)
 @override_option
 @click.option("--resolved", is_flag=True, help="Print SPEC with all that it extends, -o and every default filled in.")
 @click.option("--stated", is_flag=True, help="Read no text: plan by the counts that SPEC states under data.stated.")
@@ -140,7 +140,7 @@ def plan(
 ) -> None:
     """Show the runs of SPEC, their cost and its problems, and train nothing.
 
-    Text is prepared if it is not yet in the cache; where it cannot be had, as without a network, the counts that SPEC
+    SPEC is a file, or the name of a bundled spec (`archbench specs`). Text is prepared if it is not yet in the cache; where it cannot be had, as without a network, the counts that SPEC
     states under data.stated take its place, and the plan says so. With --next: which further runs would make a figure
     more certain, by the runs of SPEC, or of --scan NAME, that have finished. With --resolved: the spec alone, as YAML
     or, with --json, as JSON.

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from archbench.bundled_specs import spec_words
 from archbench.cli.common import (
     cache_option,
     host_with,
@@ -92,7 +93,7 @@ def run(
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
-    Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
+    SPEC is a file, or the name of a bundled spec (`archbench specs`). Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
     one of its name, or its entries on the leaderboard, is refused.
     """
     require_training("`archbench run` trains models")
@@ -147,7 +148,7 @@ def _admission(store: RunStore, leaderboard_dir: Path, host: Host) -> Callable[[
 
 def _same_command(ctx: click.Context) -> str:
     """The command as it was given, to be given again."""
-    spec = str(ctx.params["spec"])
+    spec = spec_words(ctx.params["spec"])
     given = sys.argv[1:]
     return shell_words("archbench", *(given if {"run", spec} <= set(given) else ("run", spec)))
 

@@ -1,6 +1,6 @@
 """A plain `pip install archbench` analyses, and says in one line what training takes.
 
-The commands run in an interpreter that finds archbench, what it declares and what that needs in turn, and nothing else.
+The commands run in an interpreter that finds the wheel, what it declares and what that needs in turn, and nothing else.
 """
 
 import importlib.metadata
@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,15 +71,16 @@ def top_level(distribution: importlib.metadata.Distribution) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site-packages of a plain installation, as links."""
-    folder = tmp_path_factory.mktemp("site")
-    own = importlib.metadata.distribution("archbench")
-    info = next(file for file in own.files or () if file.name == "METADATA").parts[0]
-    places = [ROOT / "archbench", *(ROOT / "plugins").glob("archbench_*"), Path(str(own.locate_file(info)))]
+    """The site-packages of a plain installation: the wheel unpacked, and links to what comes with it."""
+    folder, built = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = built.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
     for distribution in installed_along(PROJECT["dependencies"]).values():
-        places += top_level(distribution)
-    for place in places:
-        (folder / place.name).symlink_to(place)
+        for place in top_level(distribution):
+            (folder / place.name).symlink_to(place)
     return folder
 
 
@@ -97,7 +99,7 @@ class Answers:
 
 QUICKSTART = ROOT / "specs" / "quickstart.yaml"
 REFUSED = {
-    f"run {QUICKSTART}": "`archbench run` trains models, and torch, ",
+    "run quickstart": "`archbench run` trains models, and torch, ",
     "runs rerun --failed": "`archbench runs rerun` trains models, and torch, ",
     "export 0123": "`archbench export` writes models, and torch, ",
     "plugins check gpt2": "`archbench plugins check` trains models, and torch, ",
@@ -119,8 +121,12 @@ ANSWERED = {
     "runs list": "gpt2",
     "plugins list": "architecture reformer",
     "plugins show mamba2": "Mamba-2",
-    f"plan {QUICKSTART}": "as data.stated says; the text was not read",
-    f"plan {ROOT / 'specs' / 'gpu' / 'reformer.yaml'}": "as data.stated says; the text was not read",
+    "plan quickstart": "as data.stated says; the text was not read",
+    "plan gpu/reformer": "as data.stated says; the text was not read",
+    "plan protocol/ids_512 --resolved": "name: protocol_ids_512",
+    "specs": "gpu/reformer",
+    "specs copy standard/base mine.yaml": "mine.yaml",
+    "plan mine.yaml --resolved": "name: standard",
     "doctor": "pip install 'archbench[train]', to train models",
     "schema": '"title": "archbench spec"',
 }
@@ -167,6 +173,13 @@ def test_the_extra_brings_what_trains_and_test_is_a_superset() -> None:
     assert "archbench[train]" in extras["test"]
 
 
+def test_the_wheel_holds_every_spec_of_the_repository_as_it_is(site: Path) -> None:
+    source, packed = ROOT / "specs", site / "archbench" / "_specs"
+    files = {path.relative_to(source) for path in source.rglob("*.yaml")}
+    assert {path.relative_to(packed) for path in packed.rglob("*") if path.is_file()} == files
+    assert all((packed / file).read_bytes() == (source / file).read_bytes() for file in files)
+
+
 @pytest.mark.parametrize("call", REFUSED)
 def test_a_command_that_needs_more_says_so_in_one_line(answers: Answers, call: str) -> None:
     code, out, err = answers.by_call[call]
@@ -186,7 +199,7 @@ def test_a_command_of_analysis_answers_without_what_trains(answers: Answers, cal
 
 
 def test_a_plan_says_that_ids_of_missing_libraries_stand_for_no_run(answers: Answers) -> None:
-    _, _, err = answers.by_call[f"plan {ROOT / 'specs' / 'gpu' / 'reformer.yaml'}"]
+    _, _, err = answers.by_call["plan gpu/reformer"]
     assert "not installed, so that no run is known to have finished" in err
 
 
