@@ -140,7 +140,9 @@ def plan(
 ) -> None:
     """Show the runs of SPEC, their cost and its problems, and train nothing.
 
-    SPEC is a file, or the name of a bundled spec (`archbench specs`). Text is prepared if it is not yet in the cache; where it cannot be had, as without a network, the counts that SPEC
+    SPEC is a file, or the name of a bundled spec (`archbench specs`).
+
+    Text is prepared if it is not yet in the cache; where it cannot be had, as without a network, the counts that SPEC
     states under data.stated take its place, and the plan says so. With --next: which further runs would make a figure
     more certain, by the runs of SPEC, or of --scan NAME, that have finished. With --resolved: the spec alone, as YAML
     or, with --json, as JSON.

@@ -93,7 +93,9 @@ def run(
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
-    SPEC is a file, or the name of a bundled spec (`archbench specs`). Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
+    SPEC is a file, or the name of a bundled spec (`archbench specs`).
+
+    Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
     one of its name, or its entries on the leaderboard, is refused.
     """
     require_training("`archbench run` trains models")

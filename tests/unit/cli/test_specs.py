@@ -52,7 +52,7 @@ def test_a_bundled_spec_is_taken_by_its_name(name: str, scan: str) -> None:
 
 
 def test_every_spec_of_the_repository_has_a_name() -> None:
-    files = {path for path in (ROOT / "specs").rglob("*.yaml")}
+    files = set((ROOT / "specs").rglob("*.yaml"))
     assert set(bundled_specs.bundled_specs().values()) == files
 
 
