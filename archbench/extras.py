@@ -37,7 +37,8 @@ def require(does: str, *modules: str) -> None:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        raise MissingLibraryError(f"{does}, and {', '.join(missing)} {verb} not installed: {REMEDY}")
+        remedy = REMEDY if TRAINING_LIBRARIES.issuperset(missing) else f"pip install {' '.join(missing)}"
+        raise MissingLibraryError(f"{does}, and {', '.join(missing)} {verb} not installed: {remedy}")
 
 
 def require_training(does: str) -> None:

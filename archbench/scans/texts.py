@@ -32,13 +32,17 @@ def prepared_texts(spec: Spec, cache_dir: Path, report: Report) -> dict[str, Cor
         )
         require_same_tokenizer(corpora)
         return corpora
-    except (DataError, ModuleNotFoundError) as error:
-        place = ("data",) if data.texts else ("data", "dataset")
-        if isinstance(error, ModuleNotFoundError):
-            library = missing_training_library(error)
-            if library is None:
-                raise
-            raise MissingLibraryError(
-                f"{spec.file.where(place)}: data: is read by {library}, which is not installed: {REMEDY}"
-            ) from error
-        raise DataError(f"{spec.file.where(place)}: data: {error}") from error
+    except DataError as error:
+        raise DataError(f"{_place(spec)}: data: {error}") from error
+    except MissingLibraryError as error:
+        raise MissingLibraryError(f"{_place(spec)}: data: {error}") from error
+    except ModuleNotFoundError as error:
+        library = missing_training_library(error)
+        if library is None:
+            raise
+        words = f"data: is read by {library}, which is not installed: {REMEDY}"
+        raise MissingLibraryError(f"{_place(spec)}: {words}") from error
+
+
+def _place(spec: Spec) -> str:
+    return spec.file.where(("data",) if spec.data.texts else ("data", "dataset"))

@@ -104,9 +104,9 @@ REFUSED = {
     "export 0123": "`archbench export` writes models, and torch, ",
     "plugins check gpt2": "`archbench plugins check` trains models, and torch, ",
     "plugins new my-arch": "`archbench plugins new` renders a template by copier, and copier is not installed: ",
-    "data bpe.yaml": "bpe.yaml:14: data: is read by tokenizers, which is not installed: ",
+    "data bpe.yaml": "bpe.yaml:14: data: tokenizer 'bpe' takes a library, and tokenizers is not installed: ",
     "data zstd.yaml": "zstd.yaml:14: data: is read by zstandard, which is not installed: ",
-    "plan bpe.yaml": "bpe.yaml:14: data: is read by tokenizers, which is not installed: ",
+    "plan bpe.yaml": "bpe.yaml:14: data: tokenizer 'bpe' takes a library, and tokenizers is not installed: ",
 }
 ANSWERED = {
     "fit runs.csv --params n --tokens d --loss loss": "Chinchilla",
@@ -196,6 +196,10 @@ def test_a_command_of_analysis_answers_without_what_trains(answers: Answers, cal
     assert code == 0, err
     assert ANSWERED[call] in out
     assert "failed" not in err
+
+
+def test_a_library_of_the_tokenizer_is_asked_for_before_any_text_is_read(answers: Answers) -> None:
+    assert "reading the documents" not in answers.by_call["data bpe.yaml"][2]
 
 
 def test_a_plan_says_that_ids_of_missing_libraries_stand_for_no_run(answers: Answers) -> None:
