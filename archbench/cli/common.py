@@ -44,7 +44,7 @@ class SpecPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; a bundled spec beside a file that may be meant is told."""
-        word = Path(super().convert(value, param, ctx))
+        word = Path(os.fsdecode(super().convert(value, param, ctx)))
         path = meant_spec(word)
         if path != word and (beside := word.with_name(f"{word.name}.yaml")).is_file():
             note(f"{word} is the bundled spec; {beside}, which is here too, is named with its ending")

@@ -152,7 +152,8 @@ def _same_command(ctx: click.Context) -> str:
     """The command as it was given, to be given again."""
     spec = spec_words(ctx.params["spec"])
     given = sys.argv[1:]
-    return shell_words("archbench", *(given if {"run", spec} <= set(given) else ("run", spec)))
+    is_this = "run" in given and not {spec, str(ctx.params["spec"])}.isdisjoint(given)
+    return shell_words("archbench", *(given if is_this else ("run", spec)))
 
 
 def _repeat(told: Sequence[str]) -> None:

@@ -1,14 +1,18 @@
 """Bundled specs are taken by name wherever one stands; a file goes before them, and a copy is a spec of one's own."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from archbench import bundled_specs
+from archbench.cli.common import SPEC
 from archbench.cli.main import cli
+from archbench.cli.run import _same_command, run
 from archbench.cli.status import scan_name
 from archbench.errors import SpecError
 from archbench.host import default_host
@@ -95,6 +99,14 @@ def test_status_and_report_find_the_scan_of_a_bundled_spec_that_was_run(folder: 
     assert invoke("status", "bert").stdout.startswith("bert: ")
     assert "holds no scan 'llama'" in str(invoke("report", "llama").exception)
     assert scan_name(store, Path("gpu/gpt2"), ["name=other"]) == "other"
+
+
+@pytest.mark.parametrize("word", ["quickstart", str(ROOT / "specs" / "quickstart.yaml"), "mine.yaml"])
+def test_an_interrupted_run_is_told_the_command_as_it_was_given(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["archbench", "run", word, "--runs", "elsewhere"])
+    context = click.Context(run)
+    context.params["spec"] = SPEC.convert(word, None, context)
+    assert _same_command(context) == f"archbench run {word} --runs elsewhere"
 
 
 def test_the_list_says_what_each_asks_and_costs() -> None:
