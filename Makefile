@@ -57,7 +57,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing archbench into $(VENV) (about a minute, 1.5 GB)"
-	$(PIP) -e .
+	$(PIP) -e '.[train]'
 	@touch $@
 
 $(VENV)/.installed-test: $(BIN)/python pyproject.toml constraints.txt

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
+from archbench.bundled_specs import meant_spec
 from archbench.cli import complete
 from archbench.cli.terminal import echo
 from archbench.display import json_escape, json_text, terminal_text
@@ -35,9 +36,27 @@ _FOLDED = ("architecture", "objective", "from", "contender")
 """Columns of names, which a narrow terminal breaks; figures stay whole."""
 
 
+class SpecPath(click.Path):
+    """The path of a spec: of the file that is named, or of the bundled spec of that name."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; a bundled spec beside a file that may be meant is told."""
+        word = Path(os.fsdecode(super().convert(value, param, ctx)))
+        path = meant_spec(word)
+        if path != word and (beside := word.with_name(f"{word.name}.yaml")).is_file():
+            note(f"{word} is the bundled spec; {beside}, which is here too, is named with its ending")
+        return path
+
+
+SPEC = SpecPath()
+
+
 def spec_argument(function: F) -> F:
-    """The argument SPEC: a YAML file."""
-    return click.argument("spec", type=PATH, metavar="SPEC", shell_complete=complete.specs)(function)
+    """The argument SPEC: a YAML file, or the name of a bundled spec."""
+    return click.argument("spec", type=SPEC, metavar="SPEC", shell_complete=complete.specs)(function)
 
 
 def override_option(function: F) -> F:

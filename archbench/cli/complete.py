@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from archbench.bundled_specs import bundled_specs
+
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 _MOST = 200
@@ -26,21 +28,28 @@ def quietly(offer: Callable[[click.Context, str], Iterator[CompletionItem]]) -> 
     return complete
 
 
-def _specs(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
-    """YAML files that begin as typed, down to two folders below; the shell's own files where there are none."""
+def _spec_files(incomplete: str) -> Iterator[CompletionItem]:
+    """YAML files that begin as typed, down to two folders below."""
     folder, slash, _ = incomplete.rpartition("/")
     start = Path(folder + slash) if slash else Path()
     levels = ("*", "*/*", "*/*/*")
     paths = itertools.chain.from_iterable(sorted(start.glob(f"{level}.y*ml")) for level in levels)
-    found = False
     for path in paths:
         name = str(path)
         hidden = any(part.startswith(".") for part in path.relative_to(start).parts)
         if name.startswith(incomplete.removeprefix("./")) and path.suffix in (".yaml", ".yml") and not hidden:
-            found = True
             yield CompletionItem(name)
-    if not found:
-        yield CompletionItem(incomplete, type="file")
+
+
+def _specs(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    """Files of specs, then bundled ones by name; the shell's own files where there are none."""
+    known = [*_spec_files(incomplete), *_bundled(context, incomplete)]
+    yield from known or [CompletionItem(incomplete, type="file")]
+
+
+def _bundled(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    """Names of bundled specs that begin as typed."""
+    yield from (CompletionItem(name) for name in bundled_specs() if name.startswith(incomplete))
 
 
 def _scans(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
@@ -52,9 +61,9 @@ def _scans(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
 
 
 def _specs_and_scans(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
-    known = list(_scans(context, incomplete))
-    yield from known
-    yield from (item for item in _specs(context, incomplete) if item.type == "plain" or not known)
+    """Scans of the store, then files of specs; a bundled spec that was run is among the scans."""
+    known = [*_scans(context, incomplete), *_spec_files(incomplete)]
+    yield from known or [CompletionItem(incomplete, type="file")]
 
 
 def _runs(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
@@ -107,6 +116,7 @@ def _runs_dir(context: click.Context) -> Path:
 
 
 specs = quietly(_specs)
+bundled_spec_names = quietly(_bundled)
 scans = quietly(_scans)
 specs_and_scans = quietly(_specs_and_scans)
 stored_runs = quietly(_runs)

@@ -1,5 +1,6 @@
 """`archbench doctor`: whether this machine can do the work, and the remedy where it cannot."""
 
+import importlib.util
 import json
 import os
 import platform
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psutil
 
 from archbench.cli.common import cache_option, json_option, note, print_json, runs_option, wrapped
 from archbench.cli.outputs.plugins import Finding
 from archbench.cli.terminal import echo
 from archbench.errors import ArchbenchError
+from archbench.extras import REMEDY
 from archbench.host import Host, default_host
 from archbench.launch_variables import without_launchers
 from archbench.planning.estimate import has_accelerator, num_cpus
@@ -28,7 +29,7 @@ from archbench.scans.environment import library_versions
 from archbench.units import counted, human_bytes
 
 _REQUIRED = ("torch", "deepspeed", "transformers", "x-transformers", "reformer-pytorch", "numpy")
-_REINSTALL = "install archbench again: pip install -e ."
+_REINSTALL = f"install what trains again: {REMEDY}"
 _LOW_DISK_BYTES = 2 * 1024**3
 _LOW_MEMORY_BYTES = 2 * 1024**3
 _PROBE_SECONDS = 180
@@ -90,16 +91,19 @@ def doctor(ctx: click.Context, runs_dir: Path, cache_dir: Path, smoke: bool, as_
 
 def _examine(runs_dir: Path, cache_dir: Path, smoke: bool) -> Iterator[Finding]:
     yield Finding("machine", True, f"{platform.platform()}, Python {platform.python_version()}")
-    yield from _versions()
+    trains = importlib.util.find_spec("torch") is not None
+    yield from _versions() if trains else _analysis_alone()
     yield _processors()
-    yield _memory()
+    if trains:
+        yield _memory()
     yield from _disks(runs_dir, cache_dir)
     yield _cache(cache_dir)
     yield _store(runs_dir)
-    yield from _torch()
+    if trains:
+        yield from _torch()
     host = default_host()
     yield from _plugins(host)
-    if smoke:
+    if smoke and trains:
         yield _train_two_steps(host)
 
 
@@ -108,6 +112,12 @@ def _versions() -> Iterator[Finding]:
     for name in _REQUIRED:
         present = name in versions
         yield Finding(name, present, versions.get(name, "not installed"), "" if present else _REINSTALL)
+
+
+def _analysis_alone() -> Iterator[Finding]:
+    """What is said where nothing that trains is installed, as by a plain `pip install archbench`: no problem."""
+    found = "not installed; imports, fits, comparisons, reports and plans do without"
+    yield Finding("what trains", True, found, f"{REMEDY}, to train models")
 
 
 def _processors() -> Finding:
@@ -121,6 +131,10 @@ def _processors() -> Finding:
 
 
 def _memory() -> Finding:
+    try:
+        import psutil  # comes with what trains
+    except ModuleNotFoundError:
+        return Finding("memory", False, "unknown: psutil is not installed", _REINSTALL)
     memory = psutil.virtual_memory()
     enough = memory.available >= _LOW_MEMORY_BYTES
     found = f"{human_bytes(memory.available)} free of {human_bytes(memory.total)}"

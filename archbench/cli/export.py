@@ -12,6 +12,7 @@ from archbench.cli.common import PATH, host_with, json_option, note, plugin_opti
 from archbench.cli.outputs.runs import ExportOutput
 from archbench.cli.terminal import echo
 from archbench.errors import DataError, SpecError, StoreError
+from archbench.extras import require
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.imported import IMPORTED_FILE
@@ -53,6 +54,7 @@ def export(
       archbench export 3f2a91c0
       archbench export 3f2a91c0 --to gpt2-small --licence apache-2.0
     """
+    require("`archbench export` writes models", "torch", "transformers", "safetensors")
     store = RunStore(runs_dir)
     directory = store.find(run_id)
     record = _exportable(directory)

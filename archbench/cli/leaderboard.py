@@ -110,7 +110,7 @@ def add(folders: Folders, scan: Path, runs_dir: Path, replaces: bool) -> None:
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
-    index = store.scan(scan_name(scan))
+    index = store.scan(scan_name(store, scan))
     if not replaces:
         require_free_entries(folders.leaderboard, index, rename=lambda name: f"another name in the spec, as {name!r},")
     entries = make_entries(scan_results(index, records_of(store, index)))

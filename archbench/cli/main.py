@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from archbench import errors
+from archbench import errors, extras
 from archbench.cli.lazy import LazyGroup
 from archbench.cli.terminal import echo, flush, lost_output, prepare_streams
 
@@ -25,6 +25,7 @@ _NOWHERE = "the current folder has been removed; change into one that is there"
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
     "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
+    "specs": ("archbench.cli.specs:specs", "List the bundled specs, or copy one to start your own."),
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
     "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),
     "status": ("archbench.cli.status:status", "Show which runs are done, running or failed, and why."),
@@ -156,12 +157,20 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
         if isinstance(error, SystemExit) and not own_command:
             raise  # how a plug-in's command may end
         flush()
+        if (library := extras.missing_training_library(error)) is not None:
+            return _say(f"{_called(arguments)} needs {library}, which is not installed: {extras.REMEDY}", EXIT_PLUGIN)
         if isinstance(error, OSError) and lost_output() is not None:
             return EXIT_USAGE  # what was written by others than `echo`, as the text of --help
         if debug:
             traceback.print_exc()
         return _unforeseen(error, f"`{' '.join(['archbench', '--debug', *arguments])}` shows the traceback")
     return result if isinstance(result, int) else 0
+
+
+def _called(arguments: Sequence[str]) -> str:
+    """The command that `arguments` call, without what they ask of it."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    return f"`{PROGRAM} {command}`"
 
 
 def _end_unread() -> int:

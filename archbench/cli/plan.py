@@ -11,7 +11,7 @@ import click
 
 from archbench.cli import complete
 from archbench.cli.common import (
-    PATH,
+    SPEC,
     cache_option,
     host_with,
     json_option,
@@ -27,7 +27,7 @@ from archbench.cli.outputs.plans import PendingRow, PlannedContender, PlannedRow
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_power import power_lines, power_rows
 from archbench.cli.plan_published import published_cells, published_rows, span
-from archbench.cli.plan_scan import plan_with_entries
+from archbench.cli.plan_scan import despite_missing_libraries, plan_with_entries
 from archbench.cli.plan_sizes import size_table
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError
@@ -115,7 +115,7 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 
 
 @click.command()
-@click.argument("spec", type=PATH, metavar="[SPEC]", required=False, shell_complete=complete.specs)
+@click.argument("spec", type=SPEC, metavar="[SPEC]", required=False, shell_complete=complete.specs)
 @override_option
 @click.option("--resolved", is_flag=True, help="Print SPEC with all that it extends, -o and every default filled in.")
 @click.option("--stated", is_flag=True, help="Read no text: plan by the counts that SPEC states under data.stated.")
@@ -139,6 +139,8 @@ def plan(
     **asked: Any,
 ) -> None:
     """Show the runs of SPEC, their cost and its problems, and train nothing.
+
+    SPEC is a file, or the name of a bundled spec (`archbench specs`).
 
     Text is prepared if it is not yet in the cache; where it cannot be had, as without a network, the counts that SPEC
     states under data.stated take its place, and the plan says so. With --next: which further runs would make a figure
@@ -164,6 +166,7 @@ def plan(
         return
     refuse_without_next(asked)
     store = RunStore(runs_dir)
+    loaded = despite_missing_libraries(loaded)
     texts = stated_texts if stated else texts_to_plan_by
     scan_plan = plan_with_entries(loaded, host, leaderboard_dir, cache_dir=cache_dir, store=store, texts=texts)
     costed = cost_plan(loaded, scan_plan, store)

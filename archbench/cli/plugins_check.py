@@ -1,6 +1,5 @@
 """`archbench plugins check`: whether a plug-in keeps its promises, and where to mend it."""
 
-import importlib.util
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from archbench.cli.common import cache_option, json_option, note, print_json, wr
 from archbench.cli.outputs.plugins import CheckOutput, CheckRow
 from archbench.cli.terminal import echo
 from archbench.errors import PluginError
+from archbench.extras import require, require_training
 
 if TYPE_CHECKING:
     from archbench.testing.plugin_check.findings import Finding
@@ -44,8 +44,8 @@ def check_plugin(
     module, ./my_arch.py. The plug-in runs in processes of its own: one that crashes or hangs is a finding. Exit code 3
     where something is to be mended.
     """
-    if importlib.util.find_spec("pytest") is None:
-        raise PluginError("the conformance suite runs under pytest, which is not installed: pip install pytest")
+    require_training("`archbench plugins check` trains models")
+    require("the conformance suite runs under pytest", "pytest")
     from archbench.testing.plugin_check.target import find_target
 
     tell = _silent if as_json else _print

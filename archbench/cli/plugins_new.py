@@ -11,6 +11,7 @@ import click
 from archbench.cli.common import PATH
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError
+from archbench.extras import require
 from archbench.host import default_host
 
 TEMPLATE = Path(__file__).parent / "plugin_template"
@@ -49,6 +50,7 @@ def new_plugin(name: str, parent: Path) -> None:
 
 def render(module: str, folder: Path) -> list[str]:
     """Writes the package `module` into `folder`; the files, relative to it. Raises SpecError where that fails."""
+    require("`archbench plugins new` renders a template by copier", "copier")
     # Imported here: no other command needs it, and it takes longer than they do.
     import copier
 

@@ -21,7 +21,7 @@ Generated from the commands: `python -m archbench.cli.reference > docs/cli.md`. 
 | 0 | all is well |
 | 1 | some runs failed or diverged; a page is out of date (`leaderboard --check`); a problem was found (`doctor`) |
 | 2 | usage, spec, or data: what was asked for cannot be had |
-| 3 | a plug-in that is needed is missing or broken |
+| 3 | a plug-in or a library that is needed is missing or broken |
 | 4 | the run store cannot be read or written |
 | 70 | a defect of archbench; `archbench --debug ...` shows the traceback |
 | 130 | interrupted; the command says how to go on |

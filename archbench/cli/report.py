@@ -37,7 +37,8 @@ def report(
 ) -> None:
     """Write the report of a scan again: Markdown, one page of HTML, figures, and their numbers.
 
-    SPEC is a spec's file or a scan's name. Nothing is trained; runs that have not ended are listed as such.
+    SPEC is a spec's file, a scan's name or a bundled spec's. Nothing is trained; runs that have not ended are listed as
+    such.
     """
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.cli.finish import print_verdict, report_sections, scan_results
@@ -48,7 +49,7 @@ def report(
     from archbench.runs.store import RunStore
 
     store = RunStore(runs_dir)
-    index = store.scan(scan_name(spec, overrides))
+    index = store.scan(scan_name(store, spec, overrides))
     results = scan_results(index, records_of(store, index))
     path = write_report(results, reports_dir / file_stem(index.name), report_sections(host_with(plugin_files)))
     if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from archbench.bundled_specs import spec_words
 from archbench.cli.common import (
     cache_option,
     host_with,
@@ -35,6 +36,7 @@ from archbench.cli.terminal import echo
 from archbench.cli.watch import Pace
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError
+from archbench.extras import require_training
 from archbench.host import Host
 from archbench.results.published import published_lines
 from archbench.runs.imported import keep_published
@@ -91,9 +93,12 @@ def run(
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
+    SPEC is a file, or the name of a bundled spec (`archbench specs`).
+
     Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
     one of its name, or its entries on the leaderboard, is refused.
     """
+    require_training("`archbench run` trains models")
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry, overrides).with_nproc(nproc)
     store = RunStore(runs_dir)
@@ -145,9 +150,10 @@ def _admission(store: RunStore, leaderboard_dir: Path, host: Host) -> Callable[[
 
 def _same_command(ctx: click.Context) -> str:
     """The command as it was given, to be given again."""
-    spec = str(ctx.params["spec"])
+    spec = spec_words(ctx.params["spec"])
     given = sys.argv[1:]
-    return shell_words("archbench", *(given if {"run", spec} <= set(given) else ("run", spec)))
+    is_this = "run" in given and not {spec, str(ctx.params["spec"])}.isdisjoint(given)
+    return shell_words("archbench", *(given if is_this else ("run", spec)))
 
 
 def _repeat(told: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from archbench.cli.common import confirm, host_with, note, plugin_option, runs_o
 from archbench.cli.live_watch import make_watcher
 from archbench.cli.watch import Pace
 from archbench.errors import SpecError
+from archbench.extras import require_training
 from archbench.host import Host
 from archbench.planning.estimate import estimate_run, held_out_tokens, measured_rates
 from archbench.results.arithmetic import mixed_words
@@ -60,6 +61,7 @@ def rerun_runs(
       archbench runs rerun --damaged --scan reformer
       archbench runs rerun 3f2a91c0 --yes
     """
+    require_training("`archbench runs rerun` trains models")
     store = RunStore(runs_dir)
     chosen = _chosen(store, run_ids, {RunState.FAILED: failed, RunState.DIVERGED: diverged}, scan, damaged=damaged)
     host = host_with(plugin_files)

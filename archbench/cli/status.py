@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from archbench.bundled_specs import meant_spec, names_a_file
 from archbench.cli import complete
 from archbench.cli.common import (
     PATH,
@@ -43,17 +44,17 @@ def status(
 ) -> None:
     """Show which runs are done, running or failed, and why.
 
-    SPEC is a spec's file or a scan's name; without it, every scan in the store is summed up.
+    SPEC is a spec's file, a scan's name or a bundled spec's; without it, every scan in the store is summed up.
 
     \b
     Examples:
-      archbench status specs/quickstart.yaml --watch
+      archbench status gpu/gpt2 --watch
       archbench status quickstart --json
     """
     store = RunStore(runs_dir)
     if watch and (spec is None or as_json):
         raise click.UsageError("--watch follows one SPEC in a terminal; it goes neither without it nor with --json")
-    names = store.scan_names() if spec is None else [scan_name(spec, overrides)]
+    names = store.scan_names() if spec is None else [scan_name(store, spec, overrides)]
     if not names:
         raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
     if watch:
@@ -135,9 +136,11 @@ def _step(record: RunRecord) -> int | None:
     return step
 
 
-def scan_name(spec: Path, overrides: Sequence[str] = ()) -> str:
-    """The name of the scan that `spec` means: the name inside a spec's file, or the word itself."""
-    if spec.suffix not in (".yaml", ".yml") and not spec.is_file():
+def scan_name(store: RunStore, word: Path, overrides: Sequence[str] = ()) -> str:
+    """The name of the scan that `word` means: the name inside a spec's file, a scan of the store, a bundled spec's."""
+    known = not overrides and not names_a_file(word) and str(word) in store.scan_names()
+    spec = word if known else meant_spec(word)
+    if not names_a_file(spec):
         if overrides:
             raise SpecError(f"-o {overrides[0]}: {str(spec)!r} is a scan's name; -o goes with a spec's file")
         return str(spec)

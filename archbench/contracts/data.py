@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,9 @@ class Tokenizer(Protocol):
 
 class TokenizerConfig(ComponentConfig):
     """How a tokenizer comes about."""
+
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Packages that `prepare` imports and a plain installation lacks: asked for before any text is read."""
 
     @abstractmethod
     def prepare(self, training_texts: Iterable[str]) -> Tokenizer:

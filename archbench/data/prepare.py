@@ -18,6 +18,7 @@ from archbench.data.documents import SpooledDocuments, spool_documents
 from archbench.data.write import write_corpus
 from archbench.durable import fsync_directory
 from archbench.errors import DataError
+from archbench.extras import require
 from archbench.units import human_bytes
 
 _CHOOSE_CACHE = "; choose another folder with --cache or $ARCHBENCH_CACHE"
@@ -179,6 +180,7 @@ class _Builder:
 
     def build(self) -> tuple[Sequence[Corpus], Sequence[str]]:
         """The corpora in the order of the sides, and remarks about them."""
+        require(f"tokenizer {self._tokenizer.kind!r} takes a library", *self._tokenizer.modules)
         corpora, prefix = self._cache_dir / "corpora", f".{self._request[:16]}-"
         for leftover in corpora.glob(f"{prefix}*"):  # of a preparation that was killed; the lock says that it is over
             shutil.rmtree(leftover, ignore_errors=True)

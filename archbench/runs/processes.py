@@ -13,8 +13,6 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-import psutil
-
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_FIELD = 19
 """Of /proc/PID/stat, counted from the state behind the name: start in clock ticks since boot, whatever clocks say."""
@@ -90,6 +88,10 @@ def _machine_address() -> str:
 def _start(pid: int) -> float | None:
     """When `pid` started, -1 for one that has ended and is not reaped yet; None where it cannot be looked at."""
     if sys.platform != "linux":
+        try:
+            import psutil
+        except ModuleNotFoundError:  # only what trains must know
+            return None
         with contextlib.suppress(psutil.Error):
             return psutil.Process(pid).create_time()
         return None

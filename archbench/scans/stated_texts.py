@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from archbench.data.cache import Report
 from archbench.data.corpus import Corpus, CorpusStatistics, MappedTokens, canonical_sha256
 from archbench.errors import DataError
+from archbench.extras import MissingLibraryError
 from archbench.scans.texts import prepared_texts
 from archbench.spec.models import Spec, dump
 from archbench.spec.settings import StatedSection
@@ -37,9 +38,9 @@ def texts_to_plan_by(spec: Spec, cache_dir: Path, report: Report) -> Mapping[str
     """The prepared texts; where they cannot be had and the spec states their counts, stand-ins, which is reported."""
     try:
         return prepared_texts(spec, cache_dir, report)
-    except DataError as error:
+    except (DataError, MissingLibraryError) as error:
         if spec.data.stated is None:
-            raise DataError(f"{error}; to plan without the text, state its counts in data.stated") from error
+            raise type(error)(f"{error}; to plan without the text, state its counts in data.stated") from error
         report(f"{error}")
         report("planned by the counts that data.stated gives")
         return stated_texts(spec, cache_dir, report)

@@ -6,11 +6,12 @@ from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpora, prepare_corpus, require_same_tokenizer
 from archbench.errors import DataError
+from archbench.extras import REMEDY, MissingLibraryError, missing_training_library
 from archbench.spec.models import Spec
 
 
 def prepared_texts(spec: Spec, cache_dir: Path, report: Report) -> dict[str, Corpus]:
-    """Name -> corpus, that of `data.dataset` first. Raises DataError with the place in the spec."""
+    """Name -> corpus, that of `data.dataset` first. Raises DataError, or MissingLibraryError, with the place."""
     data = spec.data
     try:
         if not data.texts:
@@ -32,5 +33,16 @@ def prepared_texts(spec: Spec, cache_dir: Path, report: Report) -> dict[str, Cor
         require_same_tokenizer(corpora)
         return corpora
     except DataError as error:
-        place = ("data",) if data.texts else ("data", "dataset")
-        raise DataError(f"{spec.file.where(place)}: data: {error}") from error
+        raise DataError(f"{_place(spec)}: data: {error}") from error
+    except MissingLibraryError as error:
+        raise MissingLibraryError(f"{_place(spec)}: data: {error}") from error
+    except ModuleNotFoundError as error:
+        library = missing_training_library(error)
+        if library is None:
+            raise
+        words = f"data: is read by {library}, which is not installed: {REMEDY}"
+        raise MissingLibraryError(f"{_place(spec)}: {words}") from error
+
+
+def _place(spec: Spec) -> str:
+    return spec.file.where(("data",) if spec.data.texts else ("data", "dataset"))

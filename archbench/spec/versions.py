@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archbench.errors import PluginError
+from archbench.extras import REMEDY, TRAINING_LIBRARIES
 from archbench.hookspecs import PROJECT_NAME
 from archbench.registry import Registered
 from archbench.spec.identity import ComponentIdentity
@@ -30,8 +31,12 @@ def required(libraries: Mapping[str, str | None]) -> dict[str, str]:
     """`libraries`, all of them installed. Raises PluginError for one that is not."""
     for name, version in libraries.items():
         if version is None:
-            raise PluginError(f"computes with {name}, which is not installed; pip install {name}")
+            raise PluginError(f"computes with {name}, which is not installed: {_remedy(name)}")
     return {name: str(version) for name, version in libraries.items()}
+
+
+def _remedy(distribution: str) -> str:
+    return REMEDY if distribution.replace("-", "_") in TRAINING_LIBRARIES else f"pip install {distribution}"
 
 
 def _installed(name: str) -> str | None:

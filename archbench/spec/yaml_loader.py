@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from archbench.bundled_specs import nearest_bundled
 from archbench.errors import SpecError
 
 Loc = tuple[str | int, ...]
@@ -169,7 +170,7 @@ def _composed(text: str, source: Source) -> yaml.Node | None:
 def _read_text(path: Path) -> str:
     try:
         if path.is_dir():
-            raise SpecError(f"{path}: is a folder; give the path of a spec such as specs/quickstart.yaml")
+            raise SpecError(f"{path}: is a folder{nearest_bundled(path)}")
         if path.stat().st_size > MAX_BYTES:
             raise SpecError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; a spec is a page of YAML")
         with path.open("rb") as stream:  # a device has no size, and may have no end
@@ -178,7 +179,7 @@ def _read_text(path: Path) -> str:
             raise SpecError(f"{path}: is larger than {MAX_BYTES // 1024} KiB; a spec is a page of YAML")
         return content.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SpecError(f"{path}: no such file; give the path of a spec such as specs/quickstart.yaml") from error
+        raise SpecError(f"{path}: no such file{nearest_bundled(path)}") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}); save the spec as UTF-8") from error
     except OSError as error:

@@ -5,8 +5,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -37,6 +35,8 @@ def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
 
     What the kernel keeps of files is given back when it is needed, so that it counts as free.
     """
+    import psutil  # comes with archbench[train], and plug-ins are listed without
+
     available = int(psutil.virtual_memory().available)
     limit = _container_limit_bytes(cgroup)
     if limit is None:
@@ -57,6 +57,8 @@ def _figures(file: Path) -> dict[str, int]:
 
 def total_memory_bytes(cgroup: Path = _CGROUP) -> int:
     """The machine's memory, or the container's limit if that is less."""
+    import psutil
+
     total, limit = int(psutil.virtual_memory().total), _container_limit_bytes(cgroup)
     return total if limit is None else min(total, limit)
 

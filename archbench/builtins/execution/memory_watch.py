@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psutil
-
 from archbench.units import human_bytes
 
 RESERVE_SHARE, LEAST_RESERVE_BYTES, MOST_RESERVE_BYTES = 0.05, 256 * 2**20, 4 * 2**30
@@ -29,6 +27,8 @@ def reserve_bytes(total_bytes: int) -> int:
 
 def held_bytes(pid: int) -> int:
     """Memory that is process `pid`'s and its children's alone: mapped files, such as the corpus, are everybody's."""
+    import psutil  # comes with archbench[train], and plug-ins are listed without
+
     held = 0
     with contextlib.suppress(psutil.Error):
         first = psutil.Process(pid)

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 from archbench.launch_variables import without_launchers
 
 ANSWER_SECONDS = 0.5
@@ -29,6 +27,8 @@ def end_processes(pid: int, *, asking: Literal["nobody", "itself", "children"] =
     Those that are asked first write to their log what each thread was doing, if they still can. Of a group that is the
     children: what starts ranks would die of the question.
     """
+    import psutil  # comes with archbench[train], and plug-ins are listed without
+
     try:
         first = psutil.Process(pid)
         asked = {"nobody": [], "itself": [first], "children": first.children()}[asking]

@@ -55,6 +55,7 @@ class BpeTokenizerConfig(TokenizerConfig):
 
     kind: Literal["bpe"] = "bpe"
     summary: ClassVar[str] = "byte-level BPE, trained on the training split"
+    modules: ClassVar[tuple[str, ...]] = ("tokenizers",)
     added_later = frozenset({"sample_bytes"})
 
     vocab_size: int = Field(4096, gt=_NUM_BYTES + 1)
@@ -104,6 +105,7 @@ class PretrainedTokenizerConfig(TokenizerConfig):
 
     kind: Literal["pretrained"] = "pretrained"
     summary: ClassVar[str] = "an existing tokenizer.json: a file, a folder, or an id on the Hugging Face hub"
+    modules: ClassVar[tuple[str, ...]] = ("tokenizers",)
 
     path: str
     """A tokenizer.json, a folder that holds one (relative to that of the spec), or an id on the hub such as

@@ -19,6 +19,7 @@ from pydantic import Field, PositiveInt
 
 from archbench.contracts.data import DatasetConfig, Document
 from archbench.errors import DataError
+from archbench.extras import REMEDY
 
 SCIENTIFIC = ("matplotlib", "networkx", "numpy", "pandas", "scipy", "sympy")
 """Packages of libraries for computation; networkx and sympy come with torch."""
@@ -227,5 +228,10 @@ def _version(package: str) -> str:
     except importlib.metadata.PackageNotFoundError as error:
         raise DataError(
             f"data.dataset.packages: no distribution is called {package!r}, so its version is unknown; "
-            "name packages whose import name is that of their distribution"
+            f"name packages whose import name is that of their distribution{_brought(package)}"
         ) from error
+
+
+def _brought(package: str) -> str:
+    """How one of the usual packages comes to be installed, as the end of a sentence."""
+    return f", or have it along with what trains: {REMEDY}" if package in (*SCIENTIFIC, *LEARNING) else ""

@@ -21,6 +21,7 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "runs-prune": ("one", "archbench.cli.outputs.runs:PruneOutput"),
     "plan": ("one", "archbench.cli.outputs.plans:PlanOutput"),
     "plan-next": ("one", "archbench.cli.outputs.analysis:NextOutput"),
+    "specs-list": ("list", "archbench.cli.outputs.plans:SpecRow"),
     "data": ("one", "archbench.cli.outputs.plans:DataOutput"),
     "text-list": ("one", "archbench.cli.outputs.plans:StandardTextOutput"),
     "compare": ("one", "archbench.cli.outputs.comparisons:CompareOutput"),

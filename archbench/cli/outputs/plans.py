@@ -210,3 +210,21 @@ class StandardTextOutput:
     folder: str
     """Where the text is, or will be."""
     archives: list[ArchiveRow]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecRow:
+    """A spec that comes with archbench."""
+
+    name: str
+    """By which commands take it."""
+    description: str
+    contenders: list[str]
+    sizes: list[float]
+    """Non-embedding parameters that it asks for."""
+    studies: list[str]
+    runs: int
+    """Of its size scan; 0 where it holds studies alone."""
+    kaplan_flops: float
+    """Of these runs, by 6·N·D."""
+    path: str

@@ -16,7 +16,6 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markupsafe import Markup
 
 ImageSource = Callable[[str], str | None]
 """Address of an image as the Markdown says it -> a `data:` address, or None for one that is not embedded."""
@@ -38,7 +37,8 @@ class Heading:
 class Rendered:
     """A piece of a page."""
 
-    html: Markup
+    html: str
+    """Markup of our own making: what the text held of it is escaped."""
     headings: tuple[Heading, ...]
 
 
@@ -76,7 +76,7 @@ def to_html(text: str, *, images: ImageSource, names: Names, above: int = 1) -> 
     _figures(tokens)
     _cells(tokens)
     _captions(tokens, names)
-    return Rendered(Markup(reader.renderer.render(tokens, reader.options, {"images": images})), tuple(headings))
+    return Rendered(reader.renderer.render(tokens, reader.options, {"images": images}), tuple(headings))
 
 
 def _fold(tokens: list[Token]) -> None:

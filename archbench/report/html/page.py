@@ -6,20 +6,18 @@ charts by the name of the figure that they replace, and `render_page`.
 
 import base64
 import hashlib
+import html
 import mimetypes
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
-
 from archbench.report.html.charts import Chart, charts_json
-from archbench.report.html.markdown import Heading, ImageSource, Names, Rendered, to_html
+from archbench.report.html.markdown import ImageSource, Names, Rendered, to_html
 
 _LIBRARY, _SCRIPT, _TABLES, _STYLE = "chart.umd.min.js", "charts.js", "tables.js", "page.css"
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/webp", "image/gif")
@@ -55,18 +53,76 @@ def render_page(page: Page, images: ImageSource) -> str:
     used = {name: chart for name, chart in page.charts.items() if any(_shows(part, name) for part in parts)}
     scripts = [_asset(_LIBRARY), _asset(_SCRIPT)] if used else []
     scripts += [_asset(_TABLES)] if page.sortable else []
-    return _template().render(
-        title=page.title,
-        description=page.description,
-        lead=lead.html,
-        parts=[part.html for part in parts],
-        contents=_contents(parts),
-        charts=Markup(charts_json(used)) if used else None,
-        scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
-        style=Markup(_asset(_STYLE)),
-        footer=to_html(page.footer, images=images, names=names).html,
-    )
+    charts = charts_json(used) if used else ""
+    footer = to_html(page.footer, images=images, names=names).html
+    lines = [*_head(page, _policy(scripts)), *_body(page, lead, parts, footer), *_scripts(charts, scripts)]
+    return "\n".join(lines)
+
+
+def _head(page: Page, policy: str) -> Iterator[str]:
+    yield "<!DOCTYPE html>"
+    yield '<html lang="en">'
+    yield "<head>"
+    yield '<meta charset="utf-8">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{_escaped(policy)}">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield '<meta name="color-scheme" content="light dark">'
+    yield f"<title>{_escaped(page.title)}</title>"
+    if page.description:
+        yield f'<meta name="description" content="{_escaped(page.description)}">'
+    yield f"<style>\n{_asset(_STYLE)}\n</style>"
+    yield "</head>"
+
+
+def _body(page: Page, lead: Rendered, parts: Sequence[Rendered], footer: str) -> Iterator[str]:
+    """All that is read, from the start of the body on."""
+    yield "<body>"
+    yield '<a class="skip" href="#content">Skip to content</a>'
+    yield "<header>"
+    yield f"<h1>{_escaped(page.title)}</h1>"
+    if page.description:
+        yield f'<p class="description">{_escaped(page.description)}</p>'
+    yield "</header>"
+    yield from _contents(parts)
+    yield '<main id="content" tabindex="-1">'
+    if lead.html:
+        yield f'<section class="lead">\n{lead.html}\n</section>'
+    for part in parts:
+        yield f"<section>\n{part.html}\n</section>"
+    yield "</main>"
+    if footer:
+        yield f"<footer>\n{footer}\n</footer>"
+
+
+def _contents(parts: Sequence[Rendered]) -> Iterator[str]:
+    """Links to the headings, where there are several."""
+    headings = [heading for part in parts for heading in part.headings if heading.level == 2]
+    if len(headings) < 2:
+        return
+    yield '<nav aria-label="Contents">'
+    yield '<details class="contents">'
+    yield "<summary>Contents</summary>"
+    yield "<ol>"
+    for heading in headings:
+        yield f'<li><a href="#{_escaped(heading.anchor)}">{_escaped(heading.text)}</a></li>'
+    yield "</ol>"
+    yield "</details>"
+    yield "</nav>"
+
+
+def _scripts(charts: str, scripts: Sequence[str]) -> Iterator[str]:
+    """Data of the charts and the page's own scripts, to the end of the page."""
+    if charts:
+        yield f'<script type="application/json" id="charts">{charts}</script>'
+    for script in scripts:
+        yield f"<script>{script}</script>"
+    yield "</body>"
+    yield "</html>"
+
+
+def _escaped(text: str) -> str:
+    """`text` as the content of an element or of a quoted attribute."""
+    return html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
 
 
 def folder_images(folder: Path) -> ImageSource:
@@ -101,10 +157,6 @@ def _shows(part: Rendered, figure: str) -> bool:
     return f'data-figure="{figure}"' in part.html
 
 
-def _contents(parts: Sequence[Rendered]) -> list[Heading]:
-    return [heading for part in parts for heading in part.headings if heading.level == 2]
-
-
 def _policy(scripts: Sequence[str]) -> str:
     """The page's own scripts by their hashes; no request at all, and no other script."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
@@ -117,15 +169,3 @@ def _asset(name: str) -> str:
     """A file of the page's own, without the line that would make a browser look for its source map."""
     text = (files("archbench.report.html") / "assets" / name).read_text(encoding="utf-8")
     return "\n".join(line for line in text.splitlines() if not line.startswith("//# sourceMappingURL")) + "\n"
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("archbench.report.html", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html")

@@ -52,9 +52,12 @@ def offered(folder: Path, line: str, before: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("archbench run ", ["mine.yaml", "specs/quick.yaml", "specs/slow.yml"]),
+        ("archbench run specs/", ["specs/quick.yaml", "specs/slow.yml"]),
+        ("archbench run quick", ["quickstart"]),
+        ("archbench run mi", ["mine.yaml"]),
+        ("archbench specs copy protocol/ids_5", ["protocol/ids_512"]),
         ("archbench run specs/q", ["specs/quick.yaml"]),
-        ("archbench plan m", ["mine.yaml"]),
+        ("archbench plan m", ["mine.yaml", "mamba2", "modernbert"]),
         ("archbench status d", ["demo"]),
         ("archbench report o", ["other"]),
         ("archbench runs show 01", ["0123456789abcdef"]),

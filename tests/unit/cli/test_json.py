@@ -101,6 +101,7 @@ CASES = {
     "report": ("report", "demo"),
     "leaderboard": ("leaderboard",),
     "leaderboard-check": ("leaderboard", "check"),
+    "specs-list": ("specs", "list"),
     "text-list": ("text", "list"),
     "plugins-list": ("plugins", "list"),
     "plugins-show": ("plugins", "show", "gpt2"),
