@@ -175,7 +175,7 @@ def host_with(plugin_files: Sequence[Path]) -> "Host":
 def print_json(value: Any) -> None:
     """Prints `value` as JSON; a value that JSON has no word for becomes null rather than NaN.
 
-    Commands print the classes of `archbench.cli.outputs` and `archbench.answers.outputs`; docs/schemas has their schemas.
+    Commands print the classes of `archbench.cli.outputs` and `archbench.answers.outputs`: see docs/schemas.
     """
     text = json_text(json.dumps(finite(value), indent=2, sort_keys=True, ensure_ascii=False))
     try:

@@ -1,0 +1,59 @@
+"""What a notebook hands in: a frame, runs that were loaded, or the path of either."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from archbench.answers.table_options import Table
+from archbench.answers.usual_columns import require_loss, with_usual_columns
+from archbench.errors import SpecError
+from archbench.notebook.options import unstated_columns
+from archbench.notebook.runs import Runs, fit_table_of, load
+
+Data = pd.DataFrame | Runs | str | os.PathLike[str]
+"""What `fit`, `compare` and `forecast` take."""
+FRAME = "DataFrame"
+"""What a frame is called in messages and in JSON."""
+
+
+def runs_in(data: Data) -> Runs:
+    """`data` as runs. Raises SpecError where it is none, or a frame without rows."""
+    if isinstance(data, Runs):
+        return data
+    if isinstance(data, pd.DataFrame):
+        return Runs(FRAME, table=_table(data))
+    if isinstance(data, str | os.PathLike):
+        return load(data)
+    raise SpecError(f"got a {type(data).__name__}, expected a pandas DataFrame, archbench.load(...) or a path")
+
+
+def table_for_a_law(runs: Runs, options: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Table, dict[str, Any]]:
+    """The table that a law is fitted to, and `options` with its columns.
+
+    Of a scan: its finished runs, whose columns are known unless some are named. Of a table: usual names, told by
+    `say`. Raises SpecError where no column of loss is named or found.
+    """
+    if runs.table is None:
+        table, meant = fit_table_of(runs.one_scan(), say)
+        named = unstated_columns(options)
+        return table, {**options, **meant} if named else dict(options)
+    options = with_usual_columns(runs.table, options, say)
+    require_loss(options)
+    return runs.table, options
+
+
+def _table(frame: pd.DataFrame) -> Table:
+    """A frame as a file of the same rows is read: columns called by text, those of one name refused where they are used.
+
+    Its index is no column.
+    """
+    if not len(frame):
+        raise SpecError(f"{FRAME}: holds no rows")
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise SpecError(f"{FRAME}: has columns of several levels; flatten them: one name a column")
+    names = [str(name) for name in frame.columns]
+    read = frame.set_axis(names, axis=1)
+    read.attrs = {"repeated_columns": sorted({name for name in names if names.count(name) > 1})}
+    return Table(read, FRAME)

@@ -1,0 +1,83 @@
+"""Keyword arguments as the options that commands know, checked as the command line checks them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from archbench.answers.table_options import CHOICES, COLUMNS
+from archbench.errors import SpecError, nearest
+
+_COLUMNS = (*COLUMNS, "params_active", "params_total", "seconds", "params_other")
+
+
+def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, arguments by name, as options of the commands by name. Raises SpecError for one that cannot be meant.
+
+    `scale` and `where` are mappings; `log10` and `best_of` are names, or one name.
+    """
+    options = {name: value for name, value in given.items() if name not in _TRANSLATED}
+    for name in _COLUMNS:
+        if options.get(name) is not None:
+            options[name] = str(options[name])
+    for name, allowed in CHOICES.items():
+        if options.get(name) is not None and options[name] not in allowed:
+            raise SpecError(f"{flag(name)}: got {options[name]!r}, expected one of {', '.join(allowed)}")
+    options["law_name"] = given.get("law")
+    options["floor"] = str(given.get("floor", "free"))
+    options["scales"] = tuple(f"{_named(name)}={factor}" for name, factor in _pairs("scale", given))
+    options["log10s"] = tuple(_named(name) for name in _names(given.get("log10", ())))
+    options["best_of"] = _names(given.get("best_of", ()))
+    options["where"] = tuple(f"{column}={value}" for column, value in _pairs("where", given))
+    _check_numbers(options)
+    return options
+
+
+_TRANSLATED = ("data", "law", "scale", "log10", "best_of", "where", "floor")
+
+
+def flag(name: str) -> str:
+    """The flag of an argument, which messages name."""
+    return f"--{name.replace('_', '-')}"
+
+
+def unstated_columns(options: Mapping[str, Any]) -> bool:
+    """Whether no column is named."""
+    return all(options.get(name) is None for name in _COLUMNS)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """`value`, one of `allowed`. Raises SpecError for another one."""
+    known = list(allowed)
+    if value not in known:
+        raise SpecError(f"{flag(name)}: got {value!r}, expected one of {', '.join(known)}{_meant(value, known)}")
+    return str(value)
+
+
+def _meant(value: Any, known: list[str]) -> str:
+    close = nearest(str(value), known)
+    return close if "did you mean" in close else ""
+
+
+def _check_numbers(options: Mapping[str, Any]) -> None:
+    resamples, delta = options.get("resamples", 0), options.get("delta")
+    if not isinstance(resamples, int) or resamples < 0:
+        raise SpecError(f"--resamples: got {resamples!r}, expected a whole number, 0 or more")
+    if delta is not None and not delta > 0:
+        raise SpecError(f"--delta: got {delta!r}, expected a number above 0")
+
+
+def _named(name: str) -> str:
+    return str(name).replace("_", "-")
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
+def _pairs(name: str, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    value = given.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, Mapping):
+        example = "{'params': 1e9}" if name == "scale" else "{'dataset': 'c4'}"
+        raise SpecError(f"{flag(name)}: got {value!r}, expected a mapping, for example {example}")
+    return list(value.items())
