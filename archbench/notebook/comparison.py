@@ -158,7 +158,7 @@ def _of_table(
     check_costs(options)
     for name in ("params", "tokens", "arch"):
         if not options[name] and not (name == "params" and options["params_active"]):
-            raise SpecError(f"--{name}: {table.source}: name its column of {name}; none is called by a usual name")
+            raise SpecError(f"--{name}: {table.source}: name its column of {name}")
     treatment = treatment_of(options)
     tables = run_tables(
         table.frame,

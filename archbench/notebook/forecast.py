@@ -5,6 +5,7 @@ Legend: N parameters, D tokens, C compute, S steps.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -151,14 +152,14 @@ def forecast(
     interval: str = "auto",
     random_seed: int = 0,
 ) -> Forecasts | ScanForecasts:
-    """The loss that each `budget` (FLOPs) buys and how to spend it, and the loss at each point, as `archbench forecast`.
+    """The loss that each `budget` (FLOPs) buys, how to spend it, and the loss at points: as `archbench forecast`.
 
     data: a frame or table, whose columns are named as for `fit`, or a scan that was loaded of a store (then of one
-    `contender`, or of all, on the `axis` exact or kaplan). at: points such as `{"N": 1e9, "D": 2e10}` or "N=1e9,D=2e10".
+    `contender`, or of all, on the `axis` exact or kaplan). at: points, as {"N": 1e9, "D": 2e10} or "N=1e9,D=2e10".
     Raises SpecError or StoreError, in one line, where the command would end with it.
     """
     options = options_of(locals())
-    budgets = [budget] if isinstance(budget, int | float) else list(budget)
+    budgets = [float(one) for one in ([budget] if isinstance(budget, Real) else budget)]
     asked = asked_for(budgets, _places(at))
     choice("axis", axis, _AXES)
     runs = runs_in(data)
@@ -187,9 +188,11 @@ def _of_scan(runs: Runs, contender: str | None, asked: Asked, axis: CostAxis, dr
 def _places(at: str | Mapping[str, float] | Sequence[str | Mapping[str, float]]) -> list[str]:
     """Points as the command's text."""
     several = [at] if isinstance(at, str | Mapping) else list(at)
-    return [
-        one if isinstance(one, str) else ",".join(f"{key}={value!r}" for key, value in one.items()) for one in several
-    ]
+    return [one if isinstance(one, str) else _place(one) for one in several]
+
+
+def _place(at: Mapping[str, float]) -> str:
+    return ",".join(f"{letter}={value}" for letter, value in at.items())
 
 
 def _drawn(found: Sequence[DrawnForecast], source: str, xlabel: str, loss_label: str) -> "Figure":

@@ -45,7 +45,7 @@ def table_for_a_law(runs: Runs, options: Mapping[str, Any], say: Callable[[str],
 
 
 def _table(frame: pd.DataFrame) -> Table:
-    """A frame as a file of the same rows is read: columns called by text, those of one name refused where they are used.
+    """A frame as a file of the same rows is read: names are text, and one of several columns is refused where used.
 
     Its index is no column.
     """

@@ -26,7 +26,7 @@ class DrawnForecast:
 
 @styled
 def forecast_figure(forecasts: Sequence[DrawnForecast], xlabel: str, loss_label: str) -> "Figure":
-    """Loss against cost, 95 % intervals as bars; what lies beyond the data is hollow. `forecasts` holds at least one."""
+    """Loss against cost, 95 % intervals as bars, hollow beyond the data; `forecasts` holds at least one."""
     figure, (axes,) = new_figure(6.4, 4.2)
     names = list(dict.fromkeys(one.name for one in forecasts))
     for number, name in enumerate(names):

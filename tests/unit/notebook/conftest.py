@@ -28,7 +28,8 @@ def printed() -> Callable[..., Any]:
 
     def run(*arguments: object) -> Any:
         result = CliRunner().invoke(cli, [*map(str, arguments), "--json"], standalone_mode=False)
-        assert result.exception is None, result.exception
+        if result.exception is not None:
+            raise result.exception
         return json.loads(result.stdout)
 
     return run
@@ -40,7 +41,8 @@ def said() -> Callable[..., str]:
 
     def run(*arguments: object) -> str:
         result = CliRunner().invoke(cli, [*map(str, arguments)], standalone_mode=False)
-        assert result.exception is None, result.exception
+        if result.exception is not None:
+            raise result.exception
         return result.stdout
 
     return run

@@ -86,9 +86,10 @@ def test_the_gate_of_an_import_stands_before_a_comparison(published: Path) -> No
         ({"contender": "rpi"}, "did you mean 'rpj'"),
         ({"contender": "c4_original"}, "name two contenders"),
         ({"compute": "C"}, "--compute-unit: say flops"),
+        ({"arch": None}, "--arch: DataFrame: name its column of arch"),
         ({"window": (2.0, 3.0)}, "--window: got 2 3"),
         ({"at_cost": -1.0}, "--at-cost: got -1"),
-        ({"arch": None, "where": {"train_dataset": "rpj"}}, "contender 'c4_original'"),
+        ({"where": {"train_dataset": "rpj"}}, "has no contender 'c4_original' with a run"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(published: Path, arguments: dict[str, Any], message: str) -> None:
