@@ -17,7 +17,7 @@ from archbench.answers.table_records import check_costs, dropped_words, table_re
 from archbench.answers.usual_columns import require_loss, with_usual_columns
 from archbench.errors import SpecError, nearest
 from archbench.notebook.inputs import Data, runs_in
-from archbench.notebook.options import choice, options_of
+from archbench.notebook.options import choice, options_of, refuse_meaning
 from archbench.notebook.result import Result, chosen, frame_of, shown
 from archbench.notebook.runs import Runs
 from archbench.report.labels import labels_of
@@ -127,8 +127,11 @@ def compare(
     places = places_of(window, at_cost, at_loss)
     runs = runs_in(data)
     if runs.table is not None:
+        if scan is not None:
+            raise SpecError(f"--scan: {runs.source} is a table and has no scan {scan!r}")
         sides = _of_table(runs.table, baseline, contender, options, notes.append)
     else:
+        refuse_meaning(options, runs.source)
         sides = _of_scans(runs, baseline, contender, scan, notes.append)
     if len(sides.contenders) > 1 and (at_cost is not None or at_loss is not None):
         raise SpecError(f"--at-cost and --at-loss: are of one pair; name a contender: {', '.join(sides.contenders)}")
@@ -137,12 +140,13 @@ def compare(
 
 def _of_scans(runs: Runs, baseline: str, contender: str | None, scan: str | None, say: Callable[[str], None]) -> Sides:
     if runs.store is None:
+        runs.one_scan(scan)
         return _sides(runs.records, baseline, contender, runs.source, say)
-    if scan is None and len(runs.scans) == 1:
-        scan = runs.scans[0].name
-    if contender is not None:
-        return stored_pair(runs.store, baseline, contender, scan, say)
-    return stored_scan(runs.store, baseline, runs.one_scan().name if scan is None else scan, say)
+    if contender is None:
+        return stored_scan(runs.store, baseline, runs.one_scan(scan).name, say)
+    # Of all scans of a store the pair may come of two; what was loaded of one scan is of that one.
+    one = runs.one_scan(scan) if scan is not None or len(runs.scans) == 1 else None
+    return stored_pair(runs.store, baseline, contender, one.name if one is not None else None, say)
 
 
 def _of_table(

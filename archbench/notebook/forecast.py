@@ -21,7 +21,7 @@ from archbench.answers.plain import as_json
 from archbench.answers.scan_runs import size_scan_of
 from archbench.errors import SpecError, nearest
 from archbench.notebook.inputs import Data, runs_in, table_for_a_law
-from archbench.notebook.options import choice, options_of
+from archbench.notebook.options import choice, options_of, refuse_meaning
 from archbench.notebook.result import Result, interval_cells, shown
 from archbench.notebook.runs import Runs
 from archbench.report.forecast_figure import DrawnForecast, forecast_figure
@@ -165,6 +165,7 @@ def forecast(
     runs = runs_in(data)
     notes: list[str] = []
     if runs.table is None:
+        refuse_meaning(options, runs.source)
         return _of_scan(runs, contender, asked, CostAxis(axis), Drawing(resamples, random_seed))
     if contender is not None:
         raise SpecError("--contender: is read with --scan only; --arch names the column of a table")

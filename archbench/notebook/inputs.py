@@ -9,7 +9,7 @@ import pandas as pd
 from archbench.answers.table_options import Table
 from archbench.answers.usual_columns import require_loss, with_usual_columns
 from archbench.errors import SpecError
-from archbench.notebook.options import unstated_columns
+from archbench.notebook.options import flag
 from archbench.notebook.runs import Runs, fit_table_of, load
 
 Data = pd.DataFrame | Runs | str | os.PathLike[str]
@@ -32,13 +32,14 @@ def runs_in(data: Data) -> Runs:
 def table_for_a_law(runs: Runs, options: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Table, dict[str, Any]]:
     """The table that a law is fitted to, and `options` with its columns.
 
-    Of a scan: its finished runs, whose columns are known unless some are named. Of a table: usual names, told by
-    `say`. Raises SpecError where no column of loss is named or found.
+    Of a scan: its finished runs, whose columns are known. Of a table: usual names, told by `say`. Raises SpecError
+    where no column of loss is named or found, and where a column of a scan is called by another name.
     """
     if runs.table is None:
         table, meant = fit_table_of(runs.one_scan(), say)
-        named = unstated_columns(options)
-        return table, {**options, **meant} if named else dict(options)
+        for name in (name for name, value in meant.items() if options.get(name) not in (None, value)):
+            raise SpecError(f"{flag(name)}: {table.source} says it: {meant[name]}; leave it out, or fit its frame")
+        return table, {**options, **meant}
     options = with_usual_columns(runs.table, options, say)
     require_loss(options)
     return runs.table, options

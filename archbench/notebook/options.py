@@ -7,6 +7,17 @@ from archbench.answers.table_options import CHOICES, COLUMNS
 from archbench.errors import SpecError, nearest
 
 _COLUMNS = (*COLUMNS, "params_active", "params_total", "seconds", "params_other")
+_TRANSLATED = ("data", "law", "scale", "log10", "best_of", "where", "floor")
+_MEANING = {
+    **dict.fromkeys((*_COLUMNS, "compute_unit", "param_convention", "loss_unit", "track", "law_name", "delta")),
+    **dict.fromkeys(("scales", "log10s", "best_of", "where"), ()),
+    "points": "all",
+    "floor": "free",
+    "residuals": "log",
+    "interval": "auto",
+}
+"""Option that says how a table is meant or fitted -> its default."""
+_SAID = {"law_name": "law", "scales": "scale", "log10s": "log10"}
 
 
 def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,17 +42,16 @@ def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-_TRANSLATED = ("data", "law", "scale", "log10", "best_of", "where", "floor")
+def refuse_meaning(options: Mapping[str, Any], source: str) -> None:
+    """Raises SpecError where an option says how a table is meant, and the runs of `source` say so themselves."""
+    for name, default in _MEANING.items():
+        if options.get(name, default) != default:
+            raise SpecError(f"{flag(_SAID.get(name, name))}: is read of a table only; {source} holds runs that say it")
 
 
 def flag(name: str) -> str:
     """The flag of an argument, which messages name."""
     return f"--{name.replace('_', '-')}"
-
-
-def unstated_columns(options: Mapping[str, Any]) -> bool:
-    """Whether no column is named."""
-    return all(options.get(name) is None for name in _COLUMNS)
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:

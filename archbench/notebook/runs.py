@@ -1,7 +1,7 @@
 """Runs for a notebook: of a run store, of an entry of the leaderboard, or of a table."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import pandas as pd
 from archbench.answers.plain import finite
 from archbench.answers.stored_sides import whole_scans
 from archbench.answers.table_options import Table, table_in
-from archbench.errors import SpecError, StoreError
+from archbench.errors import SpecError, StoreError, nearest
 from archbench.leaderboard.entry_files import read_entry
 from archbench.notebook.result import Result, chosen, frame_of, shown
 from archbench.report.labels import labels_of
@@ -65,12 +65,14 @@ class Runs(Result):
         """Names of contenders, in the scans' order; empty of a table."""
         return list(dict.fromkeys(name for scan in self.scans for name in scan.contenders))
 
-    def one_scan(self) -> ScanRuns:
-        """Its only scan. Raises SpecError where there are several."""
-        if len(self.scans) > 1:
-            names = ", ".join(scan.name for scan in self.scans)
-            raise SpecError(f"{self.source}: holds several scans: {names}; choose one: load({self.source!r}, scan=...)")
-        return self.scans[0]
+    def one_scan(self, name: str | None = None) -> ScanRuns:
+        """The scan called `name`, or its only one. Raises SpecError where there is none such, or several."""
+        names = [scan.name for scan in self.scans]
+        if name is not None and name not in names:
+            raise SpecError(f"{self.source}: has no scan {name!r}{nearest(name, names)}")
+        if name is None and len(names) > 1:
+            raise SpecError(f"{self.source}: holds several scans: {', '.join(names)}; choose one by load(..., scan=)")
+        return self.scans[0 if name is None else names.index(name)]
 
     def lines(self) -> Iterator[str]:
         """What there is."""
@@ -195,8 +197,3 @@ def _of_store(store: RunStore, scan: str | None) -> Runs:
         notes += [f"warning: {problem}" for problem in problems]
         scans.append(ScanRuns(index.name, size_scan_results(records)))
     return Runs(str(store.root), tuple(scans), store=store, notes=tuple(notes))
-
-
-def contender_records(scans: Sequence[ScanRuns], name: str) -> list[RunRecord]:
-    """The runs of the contender `name` in `scans`."""
-    return [run for scan in scans for run in scan.records if run.contender == name]

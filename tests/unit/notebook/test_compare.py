@@ -104,6 +104,10 @@ def test_a_store_that_cannot_answer_says_so_in_one_line(store: RunStore, tmp_pat
         archbench.compare(store.root, "gpt2", "reformr")
     with pytest.raises(SpecError, match="several scans: pair, three"):
         archbench.compare(store.root, "gpt2")
+    with pytest.raises(SpecError, match="--track: is read of a table only"):
+        archbench.compare(store.root, "gpt2", "reformer", track="causal")
+    with pytest.raises(SpecError, match="has no scan 'thre'; did you mean 'three'"):
+        archbench.compare(store.root, "base", scan="thre")
     with pytest.raises(SpecError, match="different text"):
         archbench.compare(store.root, "gpt2", "left")
     with pytest.raises(StoreError, match="holds no scan"):

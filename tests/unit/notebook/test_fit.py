@@ -204,6 +204,8 @@ def test_allocation_is_the_commands(published: Path, printed: Callable[..., Any]
 def test_a_scan_is_fitted_by_its_finished_runs_as_its_report_is(store: RunStore) -> None:
     runs = archbench.load(store.root, scan="pair")
     laws = archbench.fit(runs, law="L(C)", floor="none", audit=False)
+    with pytest.raises(SpecError, match="--param-convention: scan pair says it: non_embedding"):
+        archbench.fit(runs, param_convention="total")
     results = archbench.compare(runs, "gpt2").compared.results
     for name in ("gpt2", "reformer"):
         (stated,) = [one.law for one in results.frontiers if one.contender == name and one.cost_axis.value == "exact"]

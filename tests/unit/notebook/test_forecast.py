@@ -47,6 +47,8 @@ def test_a_scan_gives_every_digit_and_sentence_of_the_command(
     assert str(found).splitlines() == said("forecast", *flags).splitlines()
     assert isinstance(found.plot(), Figure)
     assert set(found.to_frame()["contender"]) == {"gpt2", "reformer"}
+    with pytest.raises(SpecError, match="--law: is read of a table only"):
+        archbench.forecast(runs, 1e14, law="L(C)")
     one = archbench.forecast(runs, 1e14, contender="gpt2", axis="kaplan", resamples=100)
     assert one.to_dict() == printed(
         *("forecast", "--scan", "pair", "--runs", store.root, "--budget", 1e14, "--contender", "gpt2"),
