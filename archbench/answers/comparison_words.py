@@ -26,8 +26,9 @@ def lines_below(one: Compared) -> Iterator[str]:
         return
     yield from dict.fromkeys(f"- {_read_from(pair)}" for pair in one.comparisons)
     axis = main_axis(one.results)
-    said = (exponent_words(pair) for pair in one.comparisons if pair.cost_axis is axis)
-    yield from (f"- {words}" for words in said if words)
+    for pair in one.comparisons:
+        if pair.cost_axis is axis and (words := exponent_words(pair)):
+            yield f"- {pair.contender}: {words}" if len(one.sides.contenders) > 1 else f"- {words}"
     if one.sides.num_others:
         of = one.sides.num_others + 2
         yield f"- One pair of {of} contenders: p is of this pair alone; the scan's report corrects over all."

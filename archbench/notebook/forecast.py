@@ -5,9 +5,9 @@ Legend: N parameters, D tokens, C compute, S steps.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from archbench.analysis.fitting.forecast import Forecast
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _AXES = ("exact", "kaplan")
-_COMPUTE = "compute C (FLOPs)"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -67,14 +66,18 @@ class Forecasts(Result):
 
     def plot(self) -> "Figure":
         """Expected losses against compute. Raises SpecError where none is expected at a compute."""
-        found = [
-            DrawnForecast(one.arch, _compute(row.at), row.loss, row.beyond_data > 1.0)
-            for one in self.rows
-            for row in (*one.budgets, *one.at)
-            if _has_compute(row.at)
-        ]
+        found = []
+        for one in self.rows:
+            found += [_mark(one.arch, row, budget=True) for row in one.budgets]
+            found += [_mark(one.arch, point, budget=False) for point in one.at if _has_compute(point.at)]
         unit = self.rows[0].gate.loss_unit if self.rows else ""
-        return _drawn(found, self.source, _COMPUTE, LOSS_LABEL if unit == "nats per token" else f"loss ({unit})")
+        # Budgets are answered only where the unit of C is known; of a point by C alone it need not be.
+        known = any(one.budget for one in found) or not any(point.at.keys() == {"C"} for point in self._points())
+        xlabel = "compute C (FLOPs)" if known else "compute C, in the column's unit"
+        return _drawn(found, self.source, xlabel, LOSS_LABEL if unit == "nats per token" else f"loss ({unit})")
+
+    def _points(self) -> Iterator[Forecast]:
+        return (point for one in self.rows for point in one.at)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -107,7 +110,7 @@ class ScanForecasts(Result):
     def plot(self) -> "Figure":
         """Expected losses of budgets against compute. Raises SpecError where none is expected."""
         found = [
-            DrawnForecast(one.contender, row.flops, row.loss.loss, row.loss.beyond_data > 1.0)
+            DrawnForecast(one.contender, row.flops, row.loss.loss, row.loss.beyond_data > 1.0, budget=True)
             for one in self.rows
             for row in one.budgets
             if row.loss is not None
@@ -159,7 +162,7 @@ def forecast(
     Raises SpecError or StoreError, in one line, where the command would end with it.
     """
     options = options_of(locals())
-    budgets = [float(one) for one in ([budget] if isinstance(budget, Real) else budget)]
+    budgets = _numbers(budget)
     asked = asked_for(budgets, _places(at))
     choice("axis", axis, _AXES)
     runs = runs_in(data)
@@ -186,6 +189,13 @@ def _of_scan(runs: Runs, contender: str | None, asked: Asked, axis: CostAxis, dr
     return ScanForecasts(scan.name, rows, asked.points, labels_of(records), tuple(dict.fromkeys(notes)))
 
 
+def _numbers(budget: float | Sequence[float]) -> list[float]:
+    try:
+        return [float(one) for one in np.atleast_1d(np.asarray(budget, dtype=float))]
+    except (TypeError, ValueError):
+        raise SpecError(f"--budget: got {budget!r}, expected a number of FLOPs or several, for example 1e21") from None
+
+
 def _places(at: str | Mapping[str, float] | Sequence[str | Mapping[str, float]]) -> list[str]:
     """Points as the command's text."""
     several = [at] if isinstance(at, str | Mapping) else list(at)
@@ -200,6 +210,10 @@ def _drawn(found: Sequence[DrawnForecast], source: str, xlabel: str, loss_label:
     if not found:
         raise SpecError(f"{source}: no loss is expected at any compute, so that there is nothing to draw")
     return shown(forecast_figure(found, xlabel, loss_label))
+
+
+def _mark(name: str, one: Forecast | BudgetRow, *, budget: bool) -> DrawnForecast:
+    return DrawnForecast(name, _compute(one.at), one.loss, one.beyond_data > 1.0, budget)
 
 
 def _has_compute(at: Mapping[str, float]) -> bool:

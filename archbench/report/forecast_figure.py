@@ -22,6 +22,8 @@ class DrawnForecast:
     loss: Interval
     beyond: bool
     """Whether it lies outside the data."""
+    budget: bool
+    """Whether it is of a budget, best spent; a line joins these alone."""
 
 
 @styled
@@ -32,8 +34,10 @@ def forecast_figure(forecasts: Sequence[DrawnForecast], xlabel: str, loss_label:
     for number, name in enumerate(names):
         style = style_of(number)
         own = sorted((one for one in forecasts if one.name == name), key=lambda one: one.cost)
-        costs, losses = [one.cost for one in own], [one.loss.value for one in own]
-        axes.plot(costs, losses, color=style.color, linestyle=style.dashes, linewidth=0.8, label=plain(name) or None)
+        best = [one for one in own if one.budget]
+        costs, losses = [one.cost for one in best], [one.loss.value for one in best]
+        axes.plot(costs, losses, style.marker, color=style.color, linestyle=style.dashes, linewidth=0.8, markersize=5,
+                  label=plain(name) or None)  # fmt: skip
         for one in own:
             face = "white" if one.beyond else style.color
             axes.plot(one.cost, one.loss.value, style.marker, color=style.color, markerfacecolor=face, markersize=5)

@@ -57,6 +57,9 @@ def test_several_contenders_are_corrected_over_all_as_in_the_report(store: RunSt
     with pytest.raises(SpecError, match="name a contender: left, right"):
         archbench.compare(archbench.load(store.root, scan="three"), "base", at_loss=3.6)
     assert set(found.to_frame("rungs")["contender"]) == {"left", "right"}
+    about_exponents = [line for line in str(found).splitlines() if "exponent" in line and "serve both" in line]
+    assert all(line.startswith(("- left: ", "- right: ")) for line in about_exponents)
+    assert about_exponents
 
 
 def test_a_published_table_gives_every_digit_of_import_and_compare(

@@ -31,7 +31,9 @@ def test_a_table_gives_every_digit_and_sentence_of_the_command(
     lines = said("forecast", published, *flags).splitlines()
     sentences = str(found).splitlines()
     assert [line for line in lines if line in sentences] == sentences
-    assert isinstance(found.plot(), Figure)
+    (axes,) = found.plot().axes
+    assert "FLOPs" in axes.get_xlabel()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["c4_original", "rpj", "rw_original"]
     frame = found.to_frame()
     assert len(frame) == 9
     assert (frame["loss_low"] < frame["loss"]).all()
@@ -56,11 +58,18 @@ def test_a_scan_gives_every_digit_and_sentence_of_the_command(
     )
 
 
+def test_a_figure_of_points_in_an_unstated_unit_of_compute_names_none(published: Path) -> None:
+    columns = {"compute": "C", "loss": "loss_c4_val", "arch": "train_dataset"}
+    found = archbench.forecast(published, at={"C": 1e22}, **columns, law="L(C)", floor="none", resamples=100)
+    assert found.plot().axes[0].get_xlabel() == "compute C, in the column's unit"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({}, "--budget: say at how many FLOPs"),
         ({"budget": -1.0}, "positive number of FLOPs"),
+        ({"budget": "much"}, "--budget: got 'much'"),
         ({"at": {"N": 1e9, "X": 1.0}}, "--at: got 'X=1.0'"),
         ({"budget": 1e21, "law": "kaplan-ns"}, "ask for a point by --at"),
         ({"budget": 1e21, "contender": "rpj"}, "--contender: is read with --scan only"),
