@@ -124,6 +124,8 @@ def compare(
     """
     options = options_of(locals())
     notes: list[str] = []
+    if window is not None and not isinstance(window, Sequence):
+        raise SpecError(f"--window: got {window!r}, expected two losses, the higher first, as in (2.9, 2.6)")
     places = places_of(window, at_cost, at_loss)
     runs = runs_in(data)
     if runs.table is not None:

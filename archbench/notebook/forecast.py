@@ -169,7 +169,7 @@ def forecast(
     notes: list[str] = []
     if runs.table is None:
         refuse_meaning(options, runs.source)
-        return _of_scan(runs, contender, asked, CostAxis(axis), Drawing(resamples, random_seed))
+        return _of_scan(runs, contender, asked, CostAxis(axis), Drawing(options["resamples"], options["random_seed"]))
     if contender is not None:
         raise SpecError("--contender: is read with --scan only; --arch names the column of a table")
     table, options = table_for_a_law(runs, options, notes.append)

@@ -178,8 +178,7 @@ def fit(
     table, options = table_for_a_law(runs_in(data), options, notes.append)
     if law == ALLOCATION:
         return Allocations(table.source, tuple(find_allocations(table, options)), options, tuple(notes))
-    others = tuple(f"{column}={name}" for column, name in (compute_other or {}).items())
-    found = find_laws(table, options, AuditOptions(audit, options["params_other"], others))
+    found = find_laws(table, options, AuditOptions(audit, options["params_other"], options["compute_others"]))
     return Laws(table.source, tuple(found), tuple(notes))
 
 

@@ -91,6 +91,7 @@ def test_the_gate_of_an_import_stands_before_a_comparison(published: Path) -> No
         ({"compute": "C"}, "--compute-unit: say flops"),
         ({"arch": None}, "--arch: DataFrame: name its column of arch"),
         ({"window": (2.0, 3.0)}, "--window: got 2 3"),
+        ({"window": 3.0}, "--window: got 3.0, expected two losses"),
         ({"at_cost": -1.0}, "--at-cost: got -1"),
         ({"where": {"train_dataset": "rpj"}}, "has no contender 'c4_original' with a run"),
     ],
