@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,8 +72,6 @@ def test_a_table_is_read_as_the_command_reads_it(published: Path, tmp_path: Path
 
 
 def test_what_damage_hides_is_told(store: RunStore, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "runs"
     shutil.copytree(store.root, copy)
     next((copy / "runs").glob("*/record.json"), next(copy.rglob("record.json"))).write_text("{")
