@@ -7,13 +7,13 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
+from archbench.answers.plain import finite
 from archbench.bundled_specs import meant_spec
 from archbench.cli import complete
 from archbench.cli.terminal import echo
@@ -194,9 +194,9 @@ def host_with(plugin_files: Sequence[Path]) -> "Host":
 def print_json(value: Any) -> None:
     """Prints `value` as JSON; a value that JSON has no word for becomes null rather than NaN.
 
-    Commands print the classes of `archbench.cli.outputs`, whose JSON Schemas are in docs/schemas.
+    Commands print the classes of `archbench.cli.outputs` and `archbench.answers.outputs`: see docs/schemas.
     """
-    text = json_text(json.dumps(_finite(value), indent=2, sort_keys=True, ensure_ascii=False))
+    text = json_text(json.dumps(finite(value), indent=2, sort_keys=True, ensure_ascii=False))
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -272,15 +272,3 @@ def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]], left: C
     for row in rows:
         table.add_row(*row)
     table_console().print(table)
-
-
-def _finite(value: Any) -> Any:
-    if (isinstance(value, float) and value != value) or value in (float("inf"), float("-inf")):
-        return None
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _finite(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_finite(item) for item in value]
-    return value

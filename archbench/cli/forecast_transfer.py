@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archbench.answers.plain import fields_of
 from archbench.cli.common import print_json, wrapped
-from archbench.cli.outputs import fields_of
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
 from archbench.units import human_count
@@ -48,7 +48,7 @@ def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_js
         )
     found = [(study, one) for study in studies for one in _of_study(records, study, question)]
     if as_json:
-        from archbench.cli.outputs.analysis import TransferForecastOutput, TransferRow
+        from archbench.answers.outputs.analysis import TransferForecastOutput, TransferRow
 
         rows = [TransferRow(**fields_of(one), study=study) for study, one in found]
         print_json(TransferForecastOutput(scan, rows))

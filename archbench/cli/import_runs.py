@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archbench.answers.table_options import columns_of, treatment_of
 from archbench.cli import complete
 from archbench.cli.common import PATH, host_with, note, plugin_option, replace_option, runs_option, shell_words
 from archbench.cli.import_readers import (
@@ -24,7 +25,7 @@ from archbench.cli.import_readers import (
     save_table,
     scan_name,
 )
-from archbench.cli.run_tables import columns_of, meaning_options, treatment_of
+from archbench.cli.run_tables import meaning_options
 from archbench.errors import SpecError, nearest
 from archbench.results.choices import unequal_choices
 from archbench.units import counted
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.analysis.tables.quantities import Treatment
-    from archbench.analysis.tables.run_table import Columns, RunTable
-    from archbench.results.runs import RunRecord
+    from archbench.analysis.tables.run_table import Columns
 
 
 @click.command(name="import")
@@ -104,8 +104,9 @@ def import_runs(
     columns that look like another unit are refused.
     """
     from archbench.analysis.tables.read import run_tables
+    from archbench.answers.table_records import dropped_words, origin_of, table_records
     from archbench.report.labels import COUNTED
-    from archbench.runs.imported import imported_run_id, write_imported
+    from archbench.runs.imported import write_imported
     from archbench.runs.replacing import check_names, require_free
     from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 
@@ -122,11 +123,9 @@ def import_runs(
         )
     gates = {table.arch: list(table.gate.lines()) for table in tables}
     shown = paths[0].name if len(paths) == 1 else source
-    origin = f"{shown} (N {options['param_convention']})"
-    records = _records(origin, tables, options, read.treatment.best_of)
+    records = table_records(shown, tables, options, read.treatment.best_of)
     store = RunStore(runs_dir)
     store.create()
-    records = [replace(record, run_id=imported_run_id(record)) for record in records]
     index = ScanIndex(
         name=scan_name(paths) if name is None else name,
         description=f"Imported from {shown}; N counts parameters {COUNTED[options['param_convention']]}",
@@ -137,7 +136,7 @@ def import_runs(
         ),
         spec={},
         environment={
-            "origin": origin,
+            "origin": origin_of(shown, options),
             "file_sha256": read.content,
             "data": {"corpus_hash": read.content, "text": text},
             "gate": gates,
@@ -168,26 +167,16 @@ def import_runs(
         note(f"warning: {unequal}")
     for table in tables:
         if not len(table):
-            note(f"warning: {_dropped_words(table)}")
+            note(f"warning: {dropped_words(table)}")
     what = f"{counted(len(records), 'run')} of {counted(len(known), 'architecture')}"
     note(f"{source}: {what} {'is' if len(records) == 1 else 'are'} now scan {index.name!r} in {runs_dir}")
 
 
-def _dropped_words(table: "RunTable") -> str:
-    """Which architecture is in no run of the import, why, and what brings it back."""
-    reasons = "; ".join(dict.fromkeys(one.reason for one in table.gate.left_out))
-    remedy = "; fill its cells" if any(one.kind in ("no_number", "no_label") for one in table.gate.left_out) else ""
-    if "--params-total" in reasons:
-        remedy += " (all parameters of a dense model are its N), or leave --params-total out"
-    return f"{table.arch} is left out altogether: {reasons}{remedy}"
-
-
 def _check(options: dict[str, Any], text: str | None) -> None:
     """Raises SpecError for flags that contradict each other."""
-    if options["compute"] and not options["compute_unit"]:
-        raise SpecError("--compute-unit: say flops, pf-days, seconds or gpu-hours; it is not guessed")
-    if options["seconds"] and options["compute_unit"] in ("seconds", "gpu-hours"):
-        raise SpecError(f"--seconds and --compute in {options['compute_unit']}: both are times; give one of them")
+    from archbench.answers.table_records import check_costs
+
+    check_costs(options)
     if text is not None and not text.strip():
         raise SpecError("--text: got an empty name; name the text that losses were measured on, for example c4-val")
 
@@ -234,20 +223,3 @@ def _read(paths: Sequence[Path], kind: str | None, plugin_files: Sequence[Path],
     content = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     treatment = replace(treatment, loss_unit=treatment.loss_unit or found.loss_unit)
     return _Read(frame, evaluation_columns(found), treatment, content, found.frame[["run", "file", "place"]])
-
-
-def _records(
-    origin: str, tables: "list[RunTable]", options: dict[str, Any], best_of: tuple[str, ...]
-) -> "list[RunRecord]":
-    from archbench.analysis.tables.records import ImportSettings, records_of
-
-    settings = ImportSettings(
-        origin=origin,
-        track=options["track"],
-        param_convention=options["param_convention"],
-        compute_unit=options["compute_unit"],
-        active=bool(options["params_active"]),
-        best_of=best_of,
-    )
-    filled = [table for table in tables if len(table)]
-    return [record for table in filled or tables for record in records_of(table, settings)]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from archbench.answers.scan_runs import size_scan_of
 from archbench.cli.common import note, print_json, table_console
-from archbench.cli.scan_runs import size_scan_of
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError
 from archbench.runs.store import RunStore
@@ -85,7 +85,7 @@ def show_next(
         raise SpecError("--budget: is where the loss is asked for; add --quantity loss")
     if scan not in store.scan_names():
         raise SpecError(f"{store.root}: no run of {scan!r} has finished; `archbench run` trains them")
-    names, records = size_scan_of(store, scan, contender)
+    names, records = size_scan_of(store, scan, contender, note)
     published = {record.contender for record in records if publication_of(record) is not None}
     if contender in published:
         raise SpecError(f"--contender: {contender!r} is a published entry, of which nothing is trained; name another")
@@ -100,7 +100,7 @@ def show_next(
     if not plans:
         raise SpecError("; ".join(refusals))
     if as_json:
-        from archbench.cli.outputs.analysis import NextOutput
+        from archbench.answers.outputs.analysis import NextOutput
 
         print_json(NextOutput(scan, axis, plans, refusals))
         return

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from archbench.answers.outputs.comparisons import ReportOutput
 from archbench.cli import complete
 from archbench.cli.common import (
     PATH,
@@ -16,7 +17,6 @@ from archbench.cli.common import (
     reports_option,
     runs_option,
 )
-from archbench.cli.outputs.comparisons import ReportOutput
 from archbench.names import file_stem
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
+from archbench.answers.plain import fields_of
 from archbench.cli import complete
 from archbench.cli.common import interactive, json_option, note, print_json, print_table, runs_option, table_console
 from archbench.cli.lazy import LazyGroup
-from archbench.cli.outputs import fields_of
 from archbench.cli.outputs.runs import RunOutput, RunRow
 from archbench.cli.status import unprotected_words
 from archbench.cli.terminal import echo

@@ -50,11 +50,12 @@ def check_form(path: Path) -> None:
 
 def draw_fit(path: Path, fit: LawFit, *, title: str = "", loss_unit: str) -> None:
     """Stores the figure of `fit` as `path`: points alone where the fit may not be read."""
-    path.write_bytes(_FORMS[path.suffix.lower()](_drawn(fit, title, loss_unit)))
+    path.write_bytes(_FORMS[path.suffix.lower()](fit_figure(fit, title=title, loss_unit=loss_unit)))
 
 
 @styled
-def _drawn(fit: LawFit, title: str, loss_unit: str) -> "Figure":
+def fit_figure(fit: LawFit, *, title: str = "", loss_unit: str) -> "Figure":
+    """Points, the law through them and what is left over: points alone where the fit may not be read."""
     figure, panels = new_figure(6.4, 5.6 if fit.ok else 4.2, rows=2 if fit.ok else 1)
     above, below = panels[0], panels[-1]
     across, groups = _across(fit), _groups(fit)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
+from archbench.answers.table_options import MAX_POINTS
 from archbench.cli.fit import fit
-from archbench.cli.run_tables import MAX_POINTS
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 

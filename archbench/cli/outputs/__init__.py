@@ -5,14 +5,6 @@ unless a field says so.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
-
-
-def fields_of(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass by name, as they are."""
-    return {one.name: getattr(value, one.name) for one in fields(value)}
-
 
 OUTPUTS: Mapping[str, tuple[str, str]] = {
     "status": ("list", "archbench.cli.outputs.runs:ScanStatus"),
@@ -20,17 +12,17 @@ OUTPUTS: Mapping[str, tuple[str, str]] = {
     "runs-show": ("one", "archbench.cli.outputs.runs:RunOutput"),
     "runs-prune": ("one", "archbench.cli.outputs.runs:PruneOutput"),
     "plan": ("one", "archbench.cli.outputs.plans:PlanOutput"),
-    "plan-next": ("one", "archbench.cli.outputs.analysis:NextOutput"),
+    "plan-next": ("one", "archbench.answers.outputs.analysis:NextOutput"),
     "specs-list": ("list", "archbench.cli.outputs.plans:SpecRow"),
     "data": ("one", "archbench.cli.outputs.plans:DataOutput"),
     "text-list": ("one", "archbench.cli.outputs.plans:StandardTextOutput"),
-    "compare": ("one", "archbench.cli.outputs.comparisons:CompareOutput"),
-    "fit": ("one", "archbench.cli.outputs.analysis:FitOutput"),
-    "fit-allocation": ("one", "archbench.cli.outputs.analysis:AllocationOutput"),
-    "forecast": ("one", "archbench.cli.outputs.analysis:ForecastOutput"),
-    "forecast-scan": ("one", "archbench.cli.outputs.analysis:ScanForecastOutput"),
-    "forecast-transfer": ("one", "archbench.cli.outputs.analysis:TransferForecastOutput"),
-    "report": ("one", "archbench.cli.outputs.comparisons:ReportOutput"),
+    "compare": ("one", "archbench.answers.outputs.comparisons:CompareOutput"),
+    "fit": ("one", "archbench.answers.outputs.analysis:FitOutput"),
+    "fit-allocation": ("one", "archbench.answers.outputs.analysis:AllocationOutput"),
+    "forecast": ("one", "archbench.answers.outputs.analysis:ForecastOutput"),
+    "forecast-scan": ("one", "archbench.answers.outputs.analysis:ScanForecastOutput"),
+    "forecast-transfer": ("one", "archbench.answers.outputs.analysis:TransferForecastOutput"),
+    "report": ("one", "archbench.answers.outputs.comparisons:ReportOutput"),
     "leaderboard": ("one", "archbench.cli.outputs.leaderboard:LeaderboardOutput"),
     "leaderboard-check": ("one", "archbench.cli.outputs.leaderboard:SubmissionOutput"),
     "plugins-list": ("one", "archbench.cli.outputs.plugins:PluginsOutput"),

@@ -155,8 +155,8 @@ def test_controls_are_asked_nothing(store: RunStore, tmp_path: Path) -> None:
         (["--budget", "-1", "--scan", "quickstart"], SpecError, "positive number of FLOPs"),
         (["x.csv", "--budget", "1", "--scan", "quickstart"], SpecError, "name one of the two"),
         (["x.csv", "--budget", "1", "--contender", "gpt2"], SpecError, "with --scan only"),
-        (["x.csv", "--budget", "1"], SpecError, "--loss"),
-        (["x.csv", "--budget", "1", "--law", "L(C)"], SpecError, "--loss"),
+        (["x.csv", "--budget", "1"], SpecError, "x.csv: no such file"),
+        (["x.csv", "--budget", "1", "--law", "L(C)"], SpecError, "x.csv: no such file"),
     ],
 )
 def test_a_wrong_forecast_flag_is_one_line(

@@ -1,11 +1,11 @@
 """Columns that are taken by their usual names, where a caller names none."""
 
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from archbench.cli.common import note
+from archbench.answers.table_options import Table
 from archbench.errors import SpecError
 
 _USUAL = {
@@ -31,33 +31,31 @@ _SIX = (2.0, 20.0)
 """C/(N·D) of columns of which C is FLOPs: 6 by Kaplan's count, some more with attention and logits."""
 
 
-def with_usual_columns(file: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with the columns that `file` calls by usual names, and says which.
+def with_usual_columns(table: Table, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """`options` with the columns that `table` calls by usual names, which are told by `say`.
 
     Where a flag names any column, the loss alone is looked for: what a fit is to, it always needs.
     """
     named = any(options.get(name) is not None for name in _ASKED)
-    if (named and options["loss"] is not None) or not file.is_file():
-        return options
-    from archbench.analysis.tables.files import read_table
-
-    frame = read_table(file)
+    if named and options["loss"] is not None:
+        return dict(options)
+    frame = table.frame
     known = {str(name).strip().lower(): str(name) for name in frame.columns}
     found = {flag: next((known[name] for name in names if name in known), None) for flag, names in _USUAL.items()}
     taken = {flag: name for flag, name in found.items() if name is not None}
     if "loss" not in taken:
-        return options
+        return dict(options)
     if named:
-        note(f"column by its usual name: --loss {taken['loss']}; name another by this flag")
-        return options | {"loss": taken["loss"]}
+        say(f"column by its usual name: --loss {taken['loss']}; name another by this flag")
+        return {**options, "loss": taken["loss"]}
     if "run" in taken and "step" in known:
         taken["step"] = known["step"]
     if "params" in taken and "tokens" in taken and "compute" not in taken:
         taken["compute"] = "6ND"
     unit = options["compute_unit"] or _unit(frame, taken)
     flags = [f"--{flag} {name}" for flag, name in taken.items()] + ([f"--compute-unit {unit}"] if unit else [])
-    note(f"columns by their usual names: {', '.join(flags)}; name others by these flags")
-    return options | taken | {"compute_unit": unit}
+    say(f"columns by their usual names: {', '.join(flags)}; name others by these flags")
+    return {**options, **taken, "compute_unit": unit}
 
 
 def _unit(frame: Any, taken: dict[str, str]) -> str | None:
@@ -78,7 +76,7 @@ def _unit(frame: Any, taken: dict[str, str]) -> str | None:
     return None
 
 
-def require_loss(options: dict[str, Any]) -> None:
+def require_loss(options: Mapping[str, Any]) -> None:
     """Raises SpecError where no column of loss is named or found."""
     if options["loss"] is None:
         usual = ", ".join(_USUAL["loss"])

@@ -1,9 +1,10 @@
 """What `fit` and `forecast` make of one table: the law that is fitted to it, and the laws that it could have been."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archbench.cli.run_tables import empty_reason, stated_params, unstated
+from archbench.answers.table_options import empty_reason, stated_params, unstated
 from archbench.errors import SpecError
 from archbench.results.fits import FitStatus
 
@@ -18,7 +19,7 @@ BEST = "best"
 """In place of a law's name: the one that foretells best."""
 
 
-def asked_law(options: dict[str, Any]) -> "Law | None":
+def asked_law(options: Mapping[str, Any]) -> "Law | None":
     """The law that `--law` names; None for the one that foretells best. Raises SpecError where there is none such."""
     from archbench.analysis.laws.catalogue import law_named
 
@@ -26,7 +27,7 @@ def asked_law(options: dict[str, Any]) -> "Law | None":
     return None if name == BEST else law_named(name)
 
 
-def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "LawFit":
+def fit_table(law: Any, table: Any, floor: Any, options: Mapping[str, Any]) -> "LawFit":
     """The fit of one table, with intervals where it may be read."""
     from archbench.analysis.fitting.bootstrap import bca_intervals, bootstrap_law
     from archbench.analysis.fitting.fit import fit_law
@@ -69,7 +70,7 @@ def fit_table(law: Any, table: Any, floor: Any, options: dict[str, Any]) -> "Law
     return fitted.with_intervals(intervals, (*notes, *refused(fitted.result.params, intervals)))
 
 
-def chosen_law(table: "RunTable", floor: Any, options: dict[str, Any]) -> "Choice":
+def chosen_law(table: "RunTable", floor: Any, options: Mapping[str, Any]) -> "Choice":
     """The laws of a table side by side. Raises SpecError where it has no variable that any law knows."""
     from archbench.analysis.fitting.selection import choose_law
 

@@ -7,7 +7,7 @@ from archbench.analysis.fitting.selection import LawRow
 from archbench.analysis.planning.approaches import AllocationRow
 from archbench.analysis.planning.scan_forecast import ScanForecast
 from archbench.analysis.transfer_forecast import TransferForecast
-from archbench.cli.outputs.gate import GateOutput
+from archbench.answers.outputs.gate import GateOutput
 from archbench.planning.next_runs import NextRuns
 from archbench.results.fits import FitResult, Interval
 
