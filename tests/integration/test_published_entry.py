@@ -1,42 +1,27 @@
 """Two architectures are trained; then one of them is taken from its entry, and the comparison is the same."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import SMALL_SCAN, archbench, write_texts
 
-SPEC = """\
+SPEC = (
+    SMALL_SCAN
+    + """\
 name: both
 baseline: gpt2
 contenders:
   gpt2: {architecture: {kind: gpt2}}
   llama: {architecture: {kind: llama}}
-data:
-  dataset: {kind: text_files, paths: [text]}
-  tokenizer: {kind: bytes}
-  validation_fraction: 0.3
 scan: {sizes: [5e3, 1e4, 2e4], seeds: {smallest_two: 1}, tokens: 1280}
-training: {seq_len: 32, batch_tokens: 64, learning_rate: 1e-3, schedule: {warmup_steps: 2}}
-evaluation: {tokens: 500, points: 3, prefix_audit_positions: 0}
-execution: {executor: {kind: local, workers: 1}}
 """
-
-
-def archbench(folder: Path, *arguments: str) -> Any:
-    command = [sys.executable, "-m", "archbench.cli.main", *arguments]
-    environment = {**os.environ, "ARCHBENCH_CACHE": str(folder / "cache")}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+)
 
 
 @pytest.mark.slow
 def test_an_entry_stands_in_for_the_runs_that_it_was_made_of(tmp_path: Path) -> None:
-    (tmp_path / "text").mkdir()
-    for number in range(8):
-        (tmp_path / "text" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 30)
+    write_texts(tmp_path, 8)
     (tmp_path / "both.yaml").write_text(SPEC)
     mine = SPEC.replace("name: both", "name: mine").replace("{architecture: {kind: gpt2}}", "{entry: both--gpt2}")
     (tmp_path / "mine.yaml").write_text(mine)

@@ -1,43 +1,28 @@
 """Runs of the store are trained again by real workers, without their spec, and end in the same bits."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import SMALL_SCAN, archbench, write_texts
 
 from archbench.results.runs import RunState
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStore, directory_status
 
-SPEC = """\
+SPEC = (
+    SMALL_SCAN
+    + """\
 name: trial
 contenders: {softmax: {architecture: {kind: controlled}}}
-data:
-  dataset: {kind: text_files, paths: [text]}
-  tokenizer: {kind: bytes}
-  validation_fraction: 0.3
 scan: {sizes: [1e4, 2e4], seeds: {smallest_two: 1}, tokens: 640}
-training: {seq_len: 32, batch_tokens: 64, learning_rate: 1e-3, schedule: {warmup_steps: 2}}
-evaluation: {tokens: 500, points: 3, prefix_audit_positions: 0}
-execution: {executor: {kind: local, workers: 1}}
 """
-
-
-def archbench(folder: Path, *arguments: str) -> Any:
-    command = [sys.executable, "-m", "archbench.cli.main", *arguments]
-    environment = {**os.environ, "ARCHBENCH_CACHE": str(folder / "cache")}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+)
 
 
 @pytest.mark.slow
 def test_failed_diverged_and_finished_runs_are_trained_again(tmp_path: Path) -> None:
-    (tmp_path / "text").mkdir()
-    for number in range(6):
-        (tmp_path / "text" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 30)
+    write_texts(tmp_path, 6)
     (tmp_path / "trial.yaml").write_text(SPEC)
     done = archbench(tmp_path, "run", "trial.yaml")
     assert done.returncode == 0, done.stderr

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
 from archbench.builtins.reports.decomposition_section import DecompositionSection
 from archbench.builtins.reports.question_sections import CollapseSection, QuestionSection, RungSection
+from archbench.builtins.reports.run_sections import EnvironmentSection, RunSection
 from archbench.builtins.reports.sections import (
-    EnvironmentSection,
     ExponentSection,
     FrontierSection,
     LearningCurveSection,
     MultiplierSection,
-    RunSection,
 )
 from archbench.builtins.reports.study_sections import (
     BatchSection,

@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from archbench.analysis.frontier.scan import analyse_scan
-from archbench.builtins.reports.sections import EnvironmentSection, ExponentSection, FrontierSection, RunSection
+from archbench.builtins.reports.run_sections import EnvironmentSection, RunSection
+from archbench.builtins.reports.sections import ExponentSection, FrontierSection
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.build import make_entries

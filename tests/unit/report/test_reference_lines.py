@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
-from archbench.builtins.reports.sections import FrontierSection, LearningCurveSection, RunSection
+from archbench.builtins.reports.run_sections import RunSection
+from archbench.builtins.reports.sections import FrontierSection, LearningCurveSection
 from archbench.contracts.report import ScanResults
 from archbench.report.charts import charts_of
 from archbench.report.contenders import contenders_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from archbench.analysis.studies import analyse_studies
-from archbench.builtins.reports.sections import RunSection
+from archbench.builtins.reports.run_sections import RunSection
 from archbench.contracts.report import ScanResults
 from archbench.report.data_files import csv_text
 from archbench.report.study_tables import study_curves_table, study_tables
