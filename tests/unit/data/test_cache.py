@@ -4,44 +4,17 @@ import errno
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
+from counted_text import Counted, corpus_hash_of, prepared
 
-from archbench.builtins.text.bytes_tokenizer import BytesTokenizerConfig
 from archbench.builtins.text.hf_tokenizers import BpeTokenizerConfig, LibraryTokenizer
-from archbench.contracts.data import DatasetConfig, Document
 from archbench.data import prepare
-from archbench.data.corpus import MANIFEST, TRAIN_FILE, VALIDATION_FILE, Corpus, open_corpus, verify_corpus
+from archbench.data.corpus import MANIFEST, TRAIN_FILE, VALIDATION_FILE, open_corpus, verify_corpus
 from archbench.data.prepare import prepare_corpus
 from archbench.errors import DataError
-
-
-class Counted(DatasetConfig):
-    """Documents that leave a mark whenever they are read."""
-
-    kind: Literal["counted"] = "counted"
-    marks: Path
-    count: int = 40
-    key: str | None = "key"
-
-    def documents(self) -> Iterator[Document]:
-        with self.marks.open("a") as stream:
-            stream.write("read\n")
-        return (Document(f"{number}", f"text {number} " * 9) for number in range(self.count))
-
-    def cache_key(self) -> str | None:
-        return self.key
-
-    @property
-    def times_read(self) -> int:
-        return len(self.marks.read_text().splitlines())
-
-
-def prepared(dataset: Counted, cache: Path, report: Callable[[str], None] = lambda _: None) -> Corpus:
-    return prepare_corpus(dataset, BytesTokenizerConfig(), validation_fraction=0.2, cache_dir=cache, report=report)
 
 
 @pytest.fixture
@@ -200,14 +173,10 @@ def test_what_a_killed_preparation_left_is_cleared_away(dataset: Counted, cache:
     assert [path.name for path in (cache / "corpora").iterdir()] == [corpus.corpus_hash]
 
 
-def _prepare_in_a_process(dataset: Counted, cache: Path) -> str:
-    return prepared(dataset, cache).corpus_hash
-
-
 def test_processes_that_prepare_the_same_text_at_once_agree(dataset: Counted, cache: Path) -> None:
     jobs = [(dataset.model_copy(update={"key": key}), cache) for key in ("a", "a", None, "b")]
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        hashes = pool.starmap(_prepare_in_a_process, jobs)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        hashes = pool.starmap(corpus_hash_of, jobs)
     assert len(set(hashes)) == 1
     assert [path.name for path in (cache / "corpora").iterdir()] == [hashes[0]]
     verify_corpus(open_corpus(cache / "corpora" / hashes[0]))
