@@ -8,6 +8,8 @@ from typing import Any, Literal
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.matching import shape_of
 from archbench.contracts.objective import trained_flops, trained_params
+from archbench.contracts.schedule import EarlyStopping, ScheduleSection, ScheduleSettings
+from archbench.contracts.values import MAX_RATE
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.data.document_batches import DocumentBatches
@@ -23,19 +25,16 @@ from archbench.scans.planned_run import PlannedRun
 from archbench.scans.starting_models import starting_model
 from archbench.spec.identity import (
     DataIdentity,
-    EarlyStopping,
     EvaluationSettings,
     ExecutionSettings,
     RunFacts,
     RunIdentity,
     RunPlan,
-    ScheduleSettings,
     StartingPoint,
     TrainingSettings,
 )
 from archbench.spec.models import Contender, Spec, dump
-from archbench.spec.rates import MAX_RATE, TunedRate, given_batch, given_rate
-from archbench.spec.settings import ScheduleSection
+from archbench.spec.rates import TunedRate, given_batch, given_rate
 from archbench.spec.versions import required
 from archbench.spec.yaml_loader import Loc
 

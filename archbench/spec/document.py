@@ -5,14 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from archbench.contracts.common_settings import CommonSettings
+from archbench.contracts.values import Name, Section
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.question import QuestionSection
-from archbench.spec.section import Section
 from archbench.spec.settings import (
     ContenderSection,
     DataSection,
     ExecutionSection,
-    Name,
     ObjectiveSlot,
     ScanSection,
     TrainingSection,

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
+from archbench.contracts.values import TAG_PREFIX, Section
 from archbench.errors import nearest
-from archbench.spec.section import TAG_PREFIX, Section
 from archbench.spec.yaml_loader import YamlFile
 
 if TYPE_CHECKING:

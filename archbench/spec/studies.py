@@ -16,12 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from archbench.contracts.schedule import EarlyStopping, ScheduleSection
+from archbench.contracts.values import TAG_PREFIX, BatchTokens, Name, Rate, Section, Tokens, one_or_several, rising
 from archbench.errors import nearest
 from archbench.results.transfer import FINETUNE
-from archbench.spec.identity import EarlyStopping
-from archbench.spec.rates import BatchTokens, Rate
-from archbench.spec.section import TAG_PREFIX, Section
-from archbench.spec.settings import Name, ScheduleSection, Tokens, one_or_several, rising
 
 MAX_CELLS = 64
 """Entries of any list of a study."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw
+from archbench.contracts.schedule import EarlyStopping
 from archbench.results.runs import CurvePoint, RunRecord, RunState
 from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, SOURCE, TARGET
-from archbench.spec.identity import EarlyStopping
 from archbench.units import kaplan_train_flops
 
 TEXT_TO_PYTHON = {"k": 1.9e4, "alpha": 0.18, "beta": 0.38}

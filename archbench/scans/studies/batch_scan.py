@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from archbench.contracts.values import MAX_RATE
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.studies.ground import Rung, StudyGround
-from archbench.spec.rates import MAX_RATE
 from archbench.spec.studies import BatchScanStudy
 
 _POWER = {"same": 0.0, "sqrt": 0.5, "linear": 1.0}
