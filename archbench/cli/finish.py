@@ -49,7 +49,7 @@ def finish_scan(
     if not any(record.usable for record in records):
         note("no run is usable, so there is nothing to analyse")
         return None
-    results = scan_results(index, records)
+    results = scan_results(index, records, host)
     # The result is told first: a page that cannot be written, or a damaged entry of another scan, must not hide it.
     echo("")
     print_verdict(results)
@@ -84,12 +84,13 @@ def print_verdict(results: ScanResults) -> None:
         echo(wrapped(f"- Mind: {reservation}"))
 
 
-def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
+def scan_results(index: ScanIndex, records: Sequence[RunRecord], host: Host) -> ScanResults:
     """The analysis of `records` under the names of `index`."""
     results = size_scan_results(records)
     # Judged first: what is fitted to the results stays at hand for the report.
     controls = judge_controls(records, index.spec, index.baseline)
     frontiers, comparisons = analyse_scan(results, baseline=index.baseline, question=asked_question(index.spec))
+    studies = analyse_studies(records, index.spec, host.registry.studies, index.environment, baseline=index.baseline)
     return ScanResults(
         name=index.name,
         description=index.description,
@@ -100,7 +101,8 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
         spec=index.spec,
         environment=index.environment,
         warnings=index.warnings,
-        studies=analyse_studies(records, index.spec, index.environment, baseline=index.baseline),
+        studies={name: study.results for name, study in studies.items()},
+        study_sentences={name: study.sentences for name, study in studies.items()},
         study_records=tuple(record for record in records if record.study != SIZE_SCAN),
         trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
         controls=controls,

@@ -103,6 +103,7 @@ def add(folders: Folders, scan: Path, runs_dir: Path, replaces: bool) -> None:
     """
     from archbench.cli.finish import scan_results
     from archbench.cli.status import records_of, scan_name
+    from archbench.host import default_host
     from archbench.leaderboard import page
     from archbench.leaderboard.build import make_entries
     from archbench.leaderboard.entry_files import add_entry
@@ -113,7 +114,7 @@ def add(folders: Folders, scan: Path, runs_dir: Path, replaces: bool) -> None:
     index = store.scan(scan_name(store, scan))
     if not replaces:
         require_free_entries(folders.leaderboard, index, rename=lambda name: f"another name in the spec, as {name!r},")
-    entries = make_entries(scan_results(index, records_of(store, index)))
+    entries = make_entries(scan_results(index, records_of(store, index), default_host()))
     if not entries:
         note(f"scan {index.name!r} has no usable run yet, so it has no entry")
     written = [add_entry(folders.leaderboard, entry, datetime.date.today()) for entry in entries]

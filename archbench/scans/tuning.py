@@ -7,11 +7,12 @@ one store plan the same runs.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from archbench.contracts.study import RunRequest
 from archbench.contracts.values import MAX_RATE
 from archbench.results.runs import RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Trial, by_merit, optimum, rate_law, survivors
 from archbench.scans.planned_run import PendingRuns, PlannedRun
-from archbench.scans.run_planner import RunPlanner, RunRequest
+from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import SizeRung, ladder, result_runs
 from archbench.spec.models import Spec
 from archbench.spec.rates import TunedRate, TuneSettings, given_rate

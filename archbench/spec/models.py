@@ -12,6 +12,7 @@ from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError, PluginError, in_one_line, nearest
 from archbench.registry import Registered, Registry
@@ -32,7 +33,6 @@ from archbench.spec.settings import (
     TrainingSection,
     Unresolved,
 )
-from archbench.spec.studies import Study
 from archbench.spec.versions import component_identity, installed_libraries
 from archbench.spec.yaml_loader import Loc, YamlFile
 
@@ -97,7 +97,7 @@ class Spec:
     """Of all contenders, in the order of the spec."""
     data: DataChoice
     scan: ScanSection
-    studies: Mapping[str, Study]
+    studies: Mapping[str, StudyConfig]
     decompose: tuple[str, ...]
     """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
     question: QuestionSection | None
@@ -238,7 +238,7 @@ def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
             stated=_stated(file, data),
         ),
         scan=document.scan,
-        studies=document.studies,
+        studies={name: resolve(registry.studies, study, ("studies", name)) for name, study in document.studies.items()},
         decompose=_chain(file, document),
         question=document.question,
         controls=control_contenders(file, document, baseline, contenders),

@@ -43,6 +43,7 @@ DatasetSlot = Annotated[Unresolved, ComponentSlot("datasets")]
 TokenizerSlot = Annotated[Unresolved, ComponentSlot("tokenizers")]
 TrackerSlot = Annotated[Unresolved, ComponentSlot("trackers")]
 ExecutorSlot = Annotated[Unresolved, ComponentSlot("executors")]
+StudySlot = Annotated[Unresolved, ComponentSlot("studies")]
 OptimizerSlot = Annotated[UnresolvedOptimizer, ComponentSlot("optimizers", default_kind="adamw")]
 
 

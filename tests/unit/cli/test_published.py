@@ -93,7 +93,7 @@ class Folder:
         store = self.store(name)
         records, problems = store.records(store.scan(name))
         assert problems == ()
-        return scan_results(store.scan(name), records)
+        return scan_results(store.scan(name), records, default_host())
 
 
 @pytest.fixture(scope="module")
