@@ -229,7 +229,8 @@ def _stage(
     costed = cost_plan(spec, plan, store)
     if costed.seconds_left:
         rough = " (rough: no such run was timed here yet)" if costed.rough else ""
-        later = f", then {counted(sum(one.count for one in plan.pending), 'more run')}" if plan.pending else ""
+        more = sum(one.count for one in plan.pending)
+        later = f", then {counted(more, 'more run')}" if more else ""
         note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
     watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
     try:

@@ -105,9 +105,10 @@ def tuned_size_scan(planner: RunPlanner, tune: TuneSettings) -> Iterator[Planned
         tokens = seeds * sum(tokens for tokens, _ in rung.budgets) - shared * rung.budgets[-1][0]
         flops += tokens * rung.facts.exact_flops_per_token
     yield from runs
-    if num_trials or num_results:
+    # Where every result is a trial nothing more is trained, but which trial it is must be known to the plan.
+    if num_trials or waiting:
         parts = ((num_trials, "trials"), (num_results, "results"))
-        words = " and ".join(f"{number} {name}" for number, name in parts if number)
+        words = " and ".join(f"{number} {name}" for number, name in parts if number) or "results"
         what = f"{planner.contender.name}: {words} at rates that the trials before them decide"
         yield PendingRuns(what, num_trials + num_results, flops)
 
