@@ -10,6 +10,7 @@ from archbench.contracts.study import StudyAnalysis, StudyConfig, StudyRuns
 from archbench.errors import PluginError, in_one_line
 from archbench.registry import Catalog
 from archbench.results.runs import RunRecord
+from archbench.spec.problems import describe
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,10 @@ def _named(spec: Mapping[str, Any], kinds: Catalog[StudyConfig]) -> dict[str, St
     for name, section in (spec.get("studies") or {}).items():
         try:
             named[name] = kinds[section["kind"]].config.model_validate(section)
-        except (PluginError, ValidationError) as error:
-            log.warning("study %s is not analysed: %s", name, in_one_line(error))
+        except PluginError as error:
+            log.warning("study %s is not analysed: %s", name, error)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(map(str, problem["loc"]))
+            log.warning("study %s is not analysed: %s: %s", name, place, describe(problem))
     return named
