@@ -93,7 +93,12 @@ def leaderboard(
         note(problem)
     if problems:
         are = "file is" if len(problems) == 1 else "files are"
-        note(f"{len(problems)} {are} out of date; {command(directory)} renders them again")
+        made = (
+            f"{command(directory)} renders them again"
+            if directory.is_dir()
+            else f"{command(directory, 'add', 'SCAN')} makes them"
+        )
+        note(f"{len(problems)} {are} out of date; {made}")
     _tell_left_out(board.left_out)
     problems = [*board.left_out, *problems]
     if as_json:

@@ -47,6 +47,7 @@ def test_where_no_entry_is_one_line_says_so_and_nothing_is_written(folder: Path)
     assert not (folder / "results").exists()
     assert not (folder / "leaderboard").exists()
     assert json.loads(archbench("--json").stdout) == {"changed": [], "problems": [], "standings": []}
+    assert archbench("--check").stderr.endswith("out of date; `archbench leaderboard add SCAN` makes them\n")
 
 
 def test_add_publishes_and_what_is_published_is_shown_without_a_page_of_ones_own(folder: Path) -> None:
