@@ -14,9 +14,10 @@ from archbench.cli.terminal import echo
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host
+from archbench.leaderboard.board import WITHOUT_CACHE, read_board
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import add_entry
-from archbench.leaderboard.page import WITHOUT_CACHE, read_board
+from archbench.leaderboard.page import PAGE
 from archbench.leaderboard.page import write as write_page
 from archbench.leaderboard.page_cache import PageCache
 from archbench.names import file_stem
@@ -71,7 +72,7 @@ def finish_scan(
         write_page(leaderboard_dir, cache, board)
         for line in board.left_out:
             note(f"left out of the leaderboard: {line}")
-        echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
+        echo(f"leaderboard  {leaderboard_dir / PAGE}")
     echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)
     return results

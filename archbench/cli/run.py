@@ -96,7 +96,8 @@ def run(
     SPEC is a file, or the name of a bundled spec (`archbench specs`).
 
     Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
-    one of its name, or its entries on the leaderboard, is refused.
+    one of its name, or its entries on your leaderboard, is refused. What is published, in leaderboard/, is read and
+    never changed: `archbench leaderboard add` publishes.
     """
     require_training("`archbench run` trains models")
     host = host_with(plugin_files)
@@ -129,7 +130,7 @@ def run(
 
 
 def _admission(store: RunStore, leaderboard_dir: Path, host: Host) -> Callable[[ScanIndex], None]:
-    """What refuses a list that would take the place of another scan's, in the store or on the leaderboard."""
+    """What refuses a list that would take the place of another scan's, in the store or on one's own leaderboard."""
     from archbench.leaderboard.replacing import require_free_entries
 
     def restate(spec: Mapping[str, Any]) -> Mapping[str, Any]:

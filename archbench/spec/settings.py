@@ -68,7 +68,7 @@ class ContenderSection(Section):
     """What is trained; or else `entry`."""
     entry: Annotated[str, Field(min_length=1)] | None = None
     """An entry of the leaderboard, whose runs are data and are not trained: a file, relative to the spec's folder, or
-    the name of one in the folder of the leaderboard. No other key goes with it."""
+    the name of one that is published, or of one's own. No other key goes with it."""
     objective: ObjectiveSlot | None = None
     training: ContenderTraining | None = None
     """What of the spec's `training` this contender has otherwise: what was found to suit it."""

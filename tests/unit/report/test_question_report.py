@@ -182,7 +182,7 @@ def test_the_leaderboard_answers_the_question_and_marks_a_failed_control(
         row = next(row for row in table.rows if row.name == "better")
         assert row.answer is not None
         assert row.answer.answer is Answer.BETTER
-        text = main_table(table, lambda entry: "x")
+        text = main_table(table, lambda entry, whose: "x")
         assert "better by 1.10?" in text
         assert cell in text
 
