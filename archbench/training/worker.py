@@ -210,7 +210,8 @@ def keep_niceness() -> None:
     (`/proc/sys/kernel/sched_autogroup_enabled`, sched(7)).
     """
     niceness = os.nice(0)
-    if niceness > 0:
+    # Another session is somebody's terminal, whose other commands must not yield as well.
+    if niceness > 0 and os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):
             Path("/proc/self/autogroup").write_text(str(niceness))
 

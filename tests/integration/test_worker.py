@@ -66,6 +66,14 @@ def test_a_worker_of_a_nice_command_is_nice_to_other_sessions() -> None:
     assert done.stdout.split()[-2:] == ["nice", str(os.nice(0) + 7)]
 
 
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not share cores between sessions")
+def test_a_worker_in_somebodys_session_leaves_that_as_it_is() -> None:
+    program = "from archbench.training.worker import keep_niceness as k; k()"
+    shell = ["sh", "-c", f'nice -n 7 "$0" -c "{program}"; cat {AUTOGROUP}', sys.executable]
+    done = subprocess.run(shell, start_new_session=True, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split()[-2:] == ["nice", "0"]
+
+
 def test_a_rank_that_nobody_has_started_properly_says_so_and_waits_for_nobody(tmp_path: Path) -> None:
     # Libraries that other tests import may have set some of the rest.
     bare = {key: value for key, value in os.environ.items() if key not in ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
