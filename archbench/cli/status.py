@@ -1,7 +1,7 @@
 """`archbench status`: which runs of a scan are done, running or failed, and why; also while they go on elsewhere."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -18,7 +18,8 @@ from archbench.cli.common import (
     runs_option,
     wrapped,
 )
-from archbench.cli.outputs.runs import RunRow, ScanStatus, StatusRow
+from archbench.cli.outputs.runs import ScanStatus, StatusRow
+from archbench.cli.scan_words import counts_words, unprotected_words
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
 from archbench.results.arithmetic import mixed_arithmetic
@@ -27,7 +28,7 @@ from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.layers import read_spec
-from archbench.units import counted, human_count
+from archbench.units import human_count
 
 _Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 
@@ -157,21 +158,6 @@ def records_of(store: RunStore, index: ScanIndex) -> tuple[RunRecord, ...]:
     for problem in problems:
         note(f"warning: {problem}")
     return records
-
-
-def unprotected_words(runs: Iterable[RunRecord | RunRow]) -> str:
-    """How many of `runs` no digest vouches for, in words; empty where there are none."""
-    count = sum(not run.protected for run in runs)
-    written = "version 0.1.0, which wrote them, had none"
-    return f"{counted(count, 'run')} not protected by a digest: {written}" if count else ""
-
-
-def counts_words(records: Sequence[RunRecord], num_runs: int) -> str:
-    """How many runs are in which state, in words."""
-    counts = Counter(record.state for record in records)
-    words = [f"{counts[state]} {state.value}" for state in RunState if counts[state]]
-    missing = num_runs - len(records)
-    return ", ".join([*words, *([f"{missing} missing or damaged"] if missing else [])]) or "no runs"
 
 
 def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str]) -> ScanStatus:

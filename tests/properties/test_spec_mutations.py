@@ -17,7 +17,7 @@ from archbench.errors import ArchbenchError
 from archbench.host import default_host
 from archbench.scans.planner import plan_scan
 from archbench.spec.layers import read_spec
-from archbench.spec.models import spec_from_yaml
+from archbench.spec.load import spec_from_yaml
 from archbench.spec.yaml_loader import parse_yaml
 
 NUM_MUTANTS = int(os.environ.get("ARCHBENCH_MUTATIONS", "120"))

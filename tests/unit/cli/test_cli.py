@@ -14,7 +14,7 @@ from archbench.cli.main import COMMANDS, CommandLine, cli, main
 from archbench.errors import DataError
 from archbench.host import default_host
 from archbench.spec.identity import ORDERS_WITH_MEMORY
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 from archbench.user_folders import cache_folder, state_folder
 
