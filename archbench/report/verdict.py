@@ -12,7 +12,7 @@ from archbench.analysis.comparison.compare import (
 )
 from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.comparison.tokens_apart import tokens_apart
-from archbench.analysis.frontier.prefix_audits import peeking_contenders
+from archbench.analysis.frontier.prefix_audits import leaking_contenders
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
@@ -198,7 +198,7 @@ def reservations(results: ScanResults) -> list[str]:
         *(
             f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
             "must not see: its losses are too low by so much."
-            for name, gain in peeking_contenders(results.records).items()
+            for name, gain in leaking_contenders(results.records).items()
         ),
     ]
 

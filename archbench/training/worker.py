@@ -127,12 +127,12 @@ def _serve(
     from archbench.runs.lease import LeaseLost
     from archbench.runs.records import Outcome
     from archbench.runs.store import directory_status
-    from archbench.training.carry_out import carry_out
-    from archbench.training.guests import Guests
     from archbench.training.loop import Report
     from archbench.training.ranks import join_ranks
+    from archbench.training.run_attempt import attempt_run
+    from archbench.training.run_plugins import RunPlugins
 
-    guests = Guests(plugin_files)
+    run_plugins = RunPlugins(plugin_files)
     ranks = join_ranks()
     if ranks.first:
         events.send("ready", pid=os.getpid())
@@ -159,13 +159,13 @@ def _serve(
         outcome: Outcome | None = None
         refused: StoreError | None = None
         try:
-            outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
+            outcome = attempt_run(directory, run_plugins.registry_for(directory), report, request.event, ranks)
         except StoreError as error:
             refused = error
         failed = refused is not None or (outcome is not None and outcome.state is RunState.FAILED)
         # Somebody else may have brought it to its end.
         failures += failed and (refused is None or directory_status(directory).state is not RunState.DONE)
-        changed = guests.left_behind()
+        changed = run_plugins.side_effects()
         if not failed and ranks.any(changed is not None)[0]:
             # Where one rank must go, the group must.
             changed = changed or "another rank"
