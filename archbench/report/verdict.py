@@ -30,7 +30,6 @@ from archbench.report.study_text import study_lines
 from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
     alpha_text,
-    bits_per_byte_factor,
     crossover_text,
     gain_text,
     known,
@@ -40,11 +39,12 @@ from archbench.report.words import (
     unresolved_gains,
     window_text,
     with_interval,
-    without_executed_flops,
 )
 from archbench.results.arithmetic import mixed_arithmetic
+from archbench.results.bits_per_byte import bits_per_byte_factor
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
+from archbench.results.executed_flops import without_executed_flops
 from archbench.results.fits import (
     Comparison,
     FitStatus,

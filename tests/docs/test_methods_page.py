@@ -69,6 +69,64 @@ def test_every_function_that_the_page_links_is_in_the_file_of_the_link() -> None
     assert missing == []
 
 
+def printed_columns(file: str) -> Iterator[str]:
+    """Headers of the tables that a module prints: arguments of `Table`, and lists called `header`."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        cells: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Table":
+            cells = node.args
+        elif (
+            isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "header"
+            and isinstance(node.value, ast.List)
+        ):
+            cells = node.value.elts
+        elif isinstance(node, ast.For) and ast.unparse(node.target) == "header" and isinstance(node.iter, ast.Tuple):
+            cells = node.iter.elts
+        for cell in cells:
+            first = cell.values[0] if isinstance(cell, ast.JoinedStr) else cell
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield first.value.partition(" (")[0].removesuffix(", 95 %")
+
+
+WHOSE = {
+    "contender",
+    "cost axis",
+    "size",
+    "N",
+    "seeds",
+    "runs",
+    "sizes",
+    "checked at size",
+    "step",
+    "from",
+    "to",
+    "in a spec",
+}
+"""Columns that say which row it is."""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(f"archbench/builtins/reports/{name}.py" for name in (
+            "sections", "question_sections", "audit_sections", "tuning_section", "decomposition_section"
+        )),
+        "archbench/cli/compare.py", "archbench/cli/law_text.py", "archbench/cli/fit_allocation.py",
+    ],
+)  # fmt: skip
+def test_every_column_of_reports_and_commands_is_defined(file: str) -> None:
+    columns = set(printed_columns(file))
+    assert columns
+    cells = [cell for cell, _, _ in rows()]
+    defined = {
+        part.partition(" (")[0].strip()
+        for cell in cells
+        for part in [cell, *re.split(";", cell), *re.split("[,;:]", cell)]
+    }
+    assert sorted(columns - WHOSE - defined) == []
+
+
 def test_every_column_of_the_leaderboard_is_defined() -> None:
     header = re.search(r"^\| rank \|.*$", (ROOT / "leaderboard" / "README.md").read_text(), re.MULTILINE)
     assert header is not None
