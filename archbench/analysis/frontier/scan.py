@@ -120,7 +120,7 @@ def fit_contenders(
 class _LastFitted:
     """The contenders fitted to the last set of records: what a study fits, its audit and its report ask for again.
 
-    Records are known by identity: to hash those of a scan takes longer than most of what would be saved.
+    Records are known by identity: they hold mappings, and so have no hash.
     """
 
     records: ClassVar[tuple[RunRecord, ...]] = ()
