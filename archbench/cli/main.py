@@ -108,14 +108,14 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits with its code; a problem is one line on standard error."""
+    """Runs the command line and exits with its code; each problem is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
     somewhere = _is_somewhere()
-    code = exit_code_of(arguments, debug="--debug" in arguments) if somewhere else _say(_NOWHERE, EXIT_USAGE)
+    code = exit_code_of(arguments, debug="--debug" in arguments) if somewhere else _say(_NOWHERE, exit_code=EXIT_USAGE)
     flush()
     if (lost := lost_output()) is not None:
-        code = _say(lost, code or EXIT_USAGE)
+        code = _say(lost, exit_code=code or EXIT_USAGE)
     sys.exit(code)
 
 
@@ -136,7 +136,7 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted", EXIT_INTERRUPTED)
+        return _say("interrupted", exit_code=EXIT_INTERRUPTED)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -145,7 +145,7 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
     except errors.ArchbenchError as error:
         if debug:
             traceback.print_exc()
-        return _say(str(error), error.exit_code)
+        return _say(*error.problems, exit_code=error.exit_code)
     except BrokenPipeError:
         return _end_unread()
     except BaseException as error:
@@ -158,7 +158,8 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
             raise  # how a plug-in's command may end
         flush()
         if (library := extras.missing_training_library(error)) is not None:
-            return _say(f"{_called(arguments)} needs {library}, which is not installed: {extras.REMEDY}", EXIT_PLUGIN)
+            needed = f"{_called(arguments)} needs {library}, which is not installed: {extras.REMEDY}"
+            return _say(needed, exit_code=EXIT_PLUGIN)
         if isinstance(error, OSError) and lost_output() is not None:
             return EXIT_USAGE  # what was written by others than `echo`, as the text of --help
         if debug:
@@ -186,14 +187,15 @@ def _unforeseen(error: BaseException, again: str) -> int:
 
     words = errors.in_one_line(error)
     if (plugin := blamed(error)) is not None:
-        return _say(f"plug-in {plugin!r} failed: {words}; {again}", EXIT_PLUGIN)
+        return _say(f"plug-in {plugin!r} failed: {words}; {again}", exit_code=EXIT_PLUGIN)
     trace = traceback.extract_tb(error.__traceback__)
     where = f" in {trace[-1].name} ({trace[-1].filename}:{trace[-1].lineno})" if trace else ""
-    return _say(f"a defect of archbench: {words}{where}; {again}", EXIT_DEFECT)
+    return _say(f"a defect of archbench: {words}{where}; {again}", exit_code=EXIT_DEFECT)
 
 
-def _say(message: str, exit_code: int) -> int:
-    echo(f"archbench: {' '.join(message.split())}", err=True)
+def _say(*problems: str, exit_code: int) -> int:
+    for problem in problems:
+        echo(f"archbench: {' '.join(problem.split())}", err=True)
     return exit_code
 
 

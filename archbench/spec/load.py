@@ -1,6 +1,6 @@
 """From a spec's file to a valid spec: its components looked up, its sections held against each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.common_settings import CommonSettings
-from archbench.errors import PluginError, in_one_line, nearest
+from archbench.errors import PluginError, SpecError, in_one_line, nearest
 from archbench.registry import Registered, Registry
 from archbench.spec.controls import control_contenders
 from archbench.spec.document import SpecDocument
@@ -18,7 +18,7 @@ from archbench.spec.models import Contender, DataChoice, Spec
 from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.published import published_contenders
 from archbench.spec.recipe import Recipe, own_recipe, shared_recipe
-from archbench.spec.resolve import Resolver
+from archbench.spec.resolve import Resolver, component_problems
 from archbench.spec.settings import DataSection, StatedSection, Unresolved
 from archbench.spec.versions import component_identity, installed_libraries
 from archbench.spec.yaml_loader import Loc, YamlFile
@@ -33,18 +33,71 @@ def load_spec(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> 
 
 
 def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
-    """The spec that `file` holds; errors as `load_spec`."""
+    """The spec that `file` holds; errors as `load_spec`, with all problems that can be told at once."""
     try:
         document = SpecDocument.model_validate(file.data)
     except ValidationError as error:
-        raise spec_error(file, error, SpecDocument) from error
-    refuse_flags(file, file.data, document, ())
-    baseline = _asked_baseline(file, document)
+        raise _with_others(spec_error(file, error, SpecDocument), component_problems(file, registry)) from error
+    try:
+        return _spec_of(file, document, registry)
+    except (SpecError, PluginError) as error:
+        others = [*_document_problems(file, document, registry), *component_problems(file, registry)]
+        raise _with_others(error, others) from error
+
+
+def _with_others(first: SpecError | PluginError, others: Iterable[SpecError | PluginError]) -> SpecError | PluginError:
+    """One error with the problems of all, each once."""
+    errors = [first, *others]
+    problems = dict.fromkeys(problem for error in errors for problem in error.problems)
+    if len(problems) == len(first.problems):
+        return first
+    return (SpecError if any(isinstance(error, SpecError) for error in errors) else PluginError)(*problems)
+
+
+def _document_problems(file: YamlFile, document: SpecDocument, registry: Registry) -> Iterator[SpecError | PluginError]:
+    """What is wrong between the sections of a document, as far as one problem does not hide another."""
+    resolve = Resolver(file)
+
+    def recipes() -> None:
+        shared = shared_recipe(document.training, registry.optimizers, resolve)
+        for name, section in document.contenders.items():
+            own_recipe(shared, section.training, registry.optimizers, resolve, ("contenders", name, "training"))
+
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: refuse_flags(file, file.data, document, ()),
+        lambda: _asked_baseline(file, document),
+        lambda: _require_runs(file, document),
+        lambda: _require_names_of_texts(file, document),
+        recipes,
+        lambda: published_contenders(file, document, document.baseline),
+        lambda: _stated(file, document.data),
+        lambda: _chain(file, document),
+    )
+    for check in checks:
+        try:
+            check()
+        except (SpecError, PluginError) as error:
+            yield error
+
+
+def _require_runs(file: YamlFile, document: SpecDocument) -> None:
     if not document.scan.trained and not document.studies:
         raise file.error(("scan",), "give either tokens or tokens_per_param; only a spec with studies needs neither")
+
+
+def _require_names_of_texts(file: YamlFile, document: SpecDocument) -> None:
+    name = document.data.name
+    if name in document.data.texts:
+        raise file.error(("data", "texts", name), "is the name of the text in data.dataset; choose another")
+
+
+def _spec_of(file: YamlFile, document: SpecDocument, registry: Registry) -> Spec:
+    """The spec. Raises the first problem."""
+    refuse_flags(file, file.data, document, ())
+    baseline = _asked_baseline(file, document)
+    _require_runs(file, document)
+    _require_names_of_texts(file, document)
     data = document.data
-    if data.name in data.texts:
-        raise file.error(("data", "texts", data.name), "is the name of the text in data.dataset; choose another")
     resolve = Resolver(file)
     recipe = shared_recipe(document.training, registry.optimizers, resolve)
     execution = document.execution

@@ -55,6 +55,18 @@ def code_of(*arguments: str | Path) -> int:
     return ending.value.code
 
 
+def test_each_of_several_problems_of_a_spec_is_a_line_of_its_own(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(spec.read_text().replace("seq_len: 64", "seq_len: x").replace("kind: gpt2", "kind: gtp2"))
+    assert code_of("plan", spec) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["archbench", f"{spec}:10", "training.seq_len"],
+        ["archbench", f"{spec}:4", "contenders.gpt2.architecture.kind"],
+    ]
+
+
 def test_help_takes_little_longer_than_the_libraries_that_it_needs() -> None:
     def processor_seconds(*arguments: str) -> float:
         began = sum(os.times()[2:4])
