@@ -25,7 +25,14 @@ from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, in_one_line, nearest
-from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file
+from archbench.plugin_folders import (
+    PackageFolder,
+    import_announced,
+    imported_packages,
+    is_package_folder,
+    read_package_folder,
+)
+from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file, package_version
 from archbench.registry import Catalog, Registered, Registry
 
 log = logging.getLogger(__name__)
@@ -135,9 +142,11 @@ def load_host(
 ) -> Host:
     """Loads the plug-ins behind `entry_points` (all installed ones in the group `archbench`) and in `files`.
 
-    With `distributions` strangers are left out unless they come from one of these; `FILE_DISTRIBUTION` stands for
-    `files`. Whatever a plug-in raises at import or in a hook is kept: see `PluginInfo.failures`. One that ends the
-    process all the same (`os._exit`, a segmentation fault) is named on standard error.
+    A file is a module, or the folder of a package with a pyproject.toml, whose plug-ins then take the place of those of
+    an installed distribution of its name. With `distributions` strangers are left out unless they come from one of
+    these; `FILE_DISTRIBUTION` stands for `files`. Whatever a plug-in raises at import or in a hook is kept: see
+    `PluginInfo.failures`. One that ends the process all the same (`os._exit`, a segmentation fault) is named on
+    standard error.
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
@@ -161,8 +170,12 @@ def _sources(
     entry_points: Iterable[importlib.metadata.EntryPoint], files: Sequence[Path]
 ) -> Iterator[tuple[PluginInfo, Callable[[], Any]]]:
     """Every plug-in with what imports it, archbench's own first."""
+    packages = {path: _announced(path) for path in files if is_package_folder(path)}
+    names = {package.name for package in packages.values() if isinstance(package, PackageFolder)}
     for entry_point in sorted(entry_points, key=_own_first):
         distribution = entry_point.dist
+        if distribution is not None and distribution.name in names:
+            continue
         info = PluginInfo(
             name=entry_point.name,
             target=entry_point.value,
@@ -171,17 +184,36 @@ def _sources(
         )
         yield info, entry_point.load
     for path in files:
-        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
-        yield info, partial(_load_file, info, path)
+        package = packages.get(path)
+        if not isinstance(package, PackageFolder):
+            info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
+            yield info, partial(_load_file, info, path) if package is None else partial(_raise, package)
+            continue
+        for point in package.entry_points:
+            name = str(path) if len(package.entry_points) == 1 else f"{path}/{point}"
+            info = PluginInfo(name=name, target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
+            yield info, partial(_load_announced, info, package, point)
+
+
+def _announced(folder: Path) -> PackageFolder | PluginError:
+    """What `folder` announces, or why nothing can be: whoever misses its plug-ins is told."""
+    try:
+        return read_package_folder(folder)
+    except PluginError as error:
+        return error
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def blamed(error: BaseException) -> str | None:
-    """The stranger's plug-in in whose code `error` arose, as its entry point or file is called; None if in no such."""
+    """The stranger's plug-in in whose code `error` arose, by its entry point, file or folder; None if in no such."""
     owners = {
         entry_point.module.partition(".")[0]: entry_point.name
         for entry_point in importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
         if _own_first(entry_point)[0]
-    }
+    } | imported_packages()
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
         if module.startswith(FILE_MODULE):
@@ -200,6 +232,12 @@ def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, s
 def _load_file(info: PluginInfo, path: Path) -> Any:
     info.version = file_version(path)
     return import_file(path)
+
+
+def _load_announced(info: PluginInfo, package: PackageFolder, point: str) -> Any:
+    loaded = import_announced(package, point)
+    info.version = package_version(getattr(loaded, "__name__", None) or type(loaded).__module__)
+    return loaded
 
 
 def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], Any]) -> None:

@@ -1,4 +1,4 @@
-"""The process that trains: `python -m archbench.training.worker [--plugin FILE]... [--run DIRECTORY]...`
+"""The process that trains: `python -m archbench.training.worker [--plugin PATH]... [--run DIRECTORY]...`
 
 Started by torchrun (`archbench.training.launcher`) it is one rank of a group; rank 0 is then the one that reads and
 reports, and the others do as it says.
@@ -76,7 +76,14 @@ class StopRequest:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carries out runs until there are no more; the exit code is 1 if one of those named by `--run` failed."""
     parser = argparse.ArgumentParser(prog="python -m archbench.training.worker", description="Trains planned runs.")
-    parser.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE", help="plug-in to load")
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="plug-in to load, a module or a package's folder",
+    )
     parser.add_argument("--run", action="append", default=[], type=Path, metavar="DIRECTORY", help="run to carry out")
     options = parser.parse_args(arguments)
 

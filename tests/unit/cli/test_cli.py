@@ -130,7 +130,7 @@ def test_a_mistake_is_one_line_with_the_agreed_code(
         (("run", spec, "--runs", tmp_path / "file" / "runs"), 4, "cannot hold runs"),
         (("status",), 4, "holds no scan"),
         (("runs", "show", "abc"), 4, "no run begins with 'abc'"),
-        (("plan", spec, "--plugin", tmp_path / "none.py"), 3, "no such plug-in file"),
+        (("plan", spec, "--plugin", tmp_path / "none.py"), 3, "no such plug-in; give the path"),
     ):
         capsys.readouterr()
         assert code_of(*arguments) == code, arguments
