@@ -36,7 +36,7 @@ _Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 @click.command()
 @click.argument("spec", type=PATH, required=False, metavar="[SPEC]", shell_complete=complete.specs_and_scans)
 @override_option
-@click.option("--watch", is_flag=True, help="Follow the runs of SPEC until all have ended; Ctrl-C leaves them be.")
+@click.option("--watch", is_flag=True, help="Follow the runs until all have ended; Ctrl-C leaves them be.")
 @runs_option
 @json_option
 @click.pass_context
@@ -45,7 +45,8 @@ def status(
 ) -> None:
     """Show which runs are done, running or failed, and why.
 
-    SPEC is a spec's file, a scan's name or a bundled spec's; without it, every scan in the store is summed up.
+    SPEC is a spec's file, a scan's name or a bundled spec's; without it, every scan in the store is summed up. --watch
+    needs it where the store holds more than one scan.
 
     \b
     Examples:
@@ -53,21 +54,26 @@ def status(
       archbench status quickstart --json
     """
     store = RunStore(runs_dir)
-    if watch and (spec is None or as_json):
-        raise click.UsageError("--watch follows one SPEC in a terminal; it goes neither without it nor with --json")
+    if watch and as_json:
+        raise click.UsageError("--watch is for a terminal, and --json for programs; leave one of them out")
     names = store.scan_names() if spec is None else [scan_name(store, spec, overrides)]
     if not names:
         raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
+    if watch and len(names) > 1:
+        raise SpecError(
+            f"{runs_dir}: holds {len(names)} scans, {', '.join(names)}; --watch follows one of them: name it"
+        )
     if watch:
         from archbench.cli.status_watch import follow
 
         follow(store, names[0])
-    scans, damaged = _read(store, names, required=spec is not None)
+    chosen = watch or spec is not None
+    scans, damaged = _read(store, names, required=chosen)
     if as_json:
         print_json([_as_json(*scan) for scan in scans])
     else:
         for index, records, problems in scans:
-            _print(index, records, problems, every_run=spec is not None)
+            _print(index, records, problems, every_run=chosen)
     if damaged:
         ctx.exit(StoreError.exit_code)
 
