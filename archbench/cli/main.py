@@ -25,6 +25,7 @@ _NOWHERE = "the current folder has been removed; change into one that is there"
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
     "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
+    "init": ("archbench.cli.init:init", "Start a spec of your own, sized for a time."),
     "specs": ("archbench.cli.specs:specs", "List the bundled specs, or copy one to start your own."),
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
     "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),

@@ -127,6 +127,10 @@ ANSWERED = {
     "specs": "gpu/reformer",
     "specs copy standard/base mine.yaml": "mine.yaml",
     "plan mine.yaml --resolved": "name: standard",
+    "init --architecture llama --minutes 5 --device cpu": "llama_against_gpt2.yaml",
+    "plan llama_against_gpt2.yaml": "as data.stated says; the text was not read",
+    "init own.yaml --architecture mamba2 --minutes 3 --device cpu --text text": "own.yaml",
+    "plan own.yaml": "mamba2",
     "doctor": "pip install 'archbench[train]', to train models",
     "schema": '"title": "archbench spec"',
 }
@@ -143,7 +147,7 @@ def answers(site: Path, tmp_path_factory: pytest.TempPathFactory, fill: Callable
     spec = "\n".join(line for line in spec.splitlines() if not line.startswith("#") and "stated" not in line)
     (folder / "text").mkdir()
     for number in range(40):
-        (folder / "text" / f"{number}.txt").write_text(f"{number}: the quick brown fox. " * 20)
+        (folder / "text" / f"{number}.txt").write_text(f"{number}: the quick brown fox. " * 80)
     (folder / "bpe.yaml").write_text(spec.replace("{kind: bytes}", "{kind: bpe, vocab_size: 300}"))
     (folder / "zstd.yaml").write_text(spec.replace("text/", "packed/"))
     (folder / "packed").mkdir()
