@@ -184,6 +184,14 @@ def test_the_wheel_holds_every_spec_of_the_repository_as_it_is(site: Path) -> No
     assert all((packed / file).read_bytes() == (source / file).read_bytes() for file in files)
 
 
+def test_no_link_of_the_description_that_an_index_shows_is_relative(site: Path) -> None:
+    (metadata,) = site.glob("archbench-*.dist-info/METADATA")
+    _, _, description = metadata.read_text(encoding="utf-8").partition("\n\n")
+    links = re.findall(r"\]\(([^()\s]+)\)", description)
+    assert description.startswith("# archbench")
+    assert [link for link in links if not link.startswith(("https://", "http://", "#"))] == []
+
+
 @pytest.mark.parametrize("call", REFUSED)
 def test_a_command_that_needs_more_says_so_in_one_line(answers: Answers, call: str) -> None:
     code, out, err = answers.by_call[call]
