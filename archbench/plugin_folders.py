@@ -84,9 +84,9 @@ def import_announced(package: PackageFolder, point: str) -> Any:
     return importlib.metadata.EntryPoint(point, package.entry_points[point], GROUP).load()
 
 
-def imported_packages() -> Mapping[str, str]:
+def imported_packages() -> dict[str, str]:
     """Top-level package -> its folder as it was given, of those that this process imported from folders."""
-    return _imported
+    return dict(_imported)
 
 
 def _top(target: str) -> str:

@@ -139,7 +139,7 @@ def init(
     note(f"  {shell_words('archbench', 'plan', target, *given)}")
 
 
-def _asked(what: str, usual: Any, *, asks: bool, kind: click.ParamType | None = None) -> Any:
+def _asked(what: str, usual: Any, *, asks: bool, kind: Any = None) -> Any:
     """The answer to a question, or what is usual where nobody can be asked."""
     return click.prompt(what, default=usual, type=kind, err=True) if asks else usual
 
@@ -161,7 +161,7 @@ def _require_free(file: Path, *, overwrite: bool) -> None:
 def _architecture(host: Host, kind: str) -> ArchitectureConfig:
     config = host.registry.architectures[kind].config
     try:
-        return config()
+        return config.model_validate({})
     except (Exception, SystemExit) as error:  # a plug-in's own code
         raise SpecError(
             f"architecture {kind!r} has settings without a default; write its spec by hand: {error}"

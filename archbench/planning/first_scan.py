@@ -66,7 +66,7 @@ class Profile:
     def batch_tokens(self, tokens: float) -> int:
         """Tokens of a step of runs of so many: a power of two of rows that leaves four hundred steps, or eight rows."""
         rows = max(8, min(self.most_rows, int(tokens / 400 / self.seq_len)))
-        return self.seq_len * 2 ** (rows.bit_length() - 1)
+        return self.seq_len * (1 << rows.bit_length() - 1)
 
 
 CPU = Profile(
