@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,15 +24,12 @@ from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.tracker import TrackerConfig
-from archbench.errors import PluginError, in_one_line, nearest
+from archbench.discovery import PluginInfo, own_first, sources
+from archbench.errors import PluginError, nearest
 from archbench.plugin_folders import (
-    PackageFolder,
-    import_announced,
     imported_packages,
-    is_package_folder,
-    read_package_folder,
 )
-from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file, package_version
+from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE
 from archbench.registry import Catalog, Registered, Registry
 
 log = logging.getLogger(__name__)
@@ -41,38 +38,6 @@ T = TypeVar("T", bound=ComponentConfig)
 
 OWN_COMMANDS = "tools"
 """The one of archbench's own plug-ins that adds commands."""
-
-
-@dataclass(slots=True)
-class PluginInfo:
-    """One plug-in: where it comes from, what it registered, and what went wrong."""
-
-    name: str
-    target: str
-    """The entry point's value, or the file's path."""
-    distribution: str
-    version: str
-    registered: dict[str, list[str]] = field(default_factory=dict)
-    """Noun -> names, for example `architecture` -> [`gpt2`]."""
-    failures: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What it changed and had no business to; it was put back."""
-
-    @property
-    def own(self) -> bool:
-        """Whether it comes with archbench."""
-        return self.distribution == hookspecs.PROJECT_NAME
-
-    def fail(self, where: str, error: BaseException) -> None:
-        """Notes that the plug-in failed at `where`; the same failure once."""
-        line = f"{where}: {in_one_line(error)}"
-        if line not in self.failures:
-            self.failures.append(line)
-
-    def note(self, where: str, line: str) -> None:
-        """Notes what the plug-in changed at `where`, once."""
-        if f"{where}: {line}" not in self.notes:
-            self.notes.append(f"{where}: {line}")
 
 
 @dataclass(slots=True)
@@ -132,7 +97,7 @@ def command_host() -> Host:
     The rest of archbench's own take a tenth of a second to import, which `--help` need not wait for.
     """
     entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
-    return load_host([one for one in entry_points if one.name == OWN_COMMANDS or _own_first(one)[0]])
+    return load_host([one for one in entry_points if one.name == OWN_COMMANDS or own_first(one)[0]])
 
 
 def load_host(
@@ -155,7 +120,7 @@ def load_host(
     plugins: list[PluginInfo] = []
     with contextlib.ExitStack() as stack:
         say: Callable[[str], None] | None = None
-        for info, load in _sources(entry_points, files):
+        for info, load in sources(entry_points, files):
             if not (info.own or distributions is None or info.distribution in distributions):
                 continue
             plugins.append(info)
@@ -166,53 +131,12 @@ def load_host(
         return Host(manager, plugins, _build_registry(manager, plugins, say or (lambda what: None)))
 
 
-def _sources(
-    entry_points: Iterable[importlib.metadata.EntryPoint], files: Sequence[Path]
-) -> Iterator[tuple[PluginInfo, Callable[[], Any]]]:
-    """Every plug-in with what imports it, archbench's own first."""
-    packages = {path: _announced(path) for path in files if is_package_folder(path)}
-    names = {package.name for package in packages.values() if isinstance(package, PackageFolder)}
-    for entry_point in sorted(entry_points, key=_own_first):
-        distribution = entry_point.dist
-        if distribution is not None and distribution.name in names:
-            continue
-        info = PluginInfo(
-            name=entry_point.name,
-            target=entry_point.value,
-            distribution=distribution.name if distribution else "unknown",
-            version=distribution.version if distribution else "unknown",
-        )
-        yield info, entry_point.load
-    for path in files:
-        package = packages.get(path)
-        if not isinstance(package, PackageFolder):
-            info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
-            yield info, partial(_load_file, info, path) if package is None else partial(_raise, package)
-            continue
-        for point in package.entry_points:
-            name = str(path) if len(package.entry_points) == 1 else f"{path}/{point}"
-            info = PluginInfo(name=name, target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
-            yield info, partial(_load_announced, info, package, point)
-
-
-def _announced(folder: Path) -> PackageFolder | PluginError:
-    """What `folder` announces, or why nothing can be: whoever misses its plug-ins is told."""
-    try:
-        return read_package_folder(folder)
-    except PluginError as error:
-        return error
-
-
-def _raise(error: Exception) -> None:
-    raise error
-
-
 def blamed(error: BaseException) -> str | None:
     """The stranger's plug-in in whose code `error` arose, by its entry point, file or folder; None if in no such."""
     owners = {
         entry_point.module.partition(".")[0]: entry_point.name
         for entry_point in importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
-        if _own_first(entry_point)[0]
+        if own_first(entry_point)[0]
     } | imported_packages()
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
@@ -221,23 +145,6 @@ def blamed(error: BaseException) -> str | None:
         if module.partition(".")[0] in owners:
             return owners[module.partition(".")[0]]
     return None
-
-
-def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
-    """archbench's own plug-ins come first, so that no other package takes their names."""
-    distribution = entry_point.dist.name if entry_point.dist else ""
-    return distribution != hookspecs.PROJECT_NAME, distribution, entry_point.name
-
-
-def _load_file(info: PluginInfo, path: Path) -> Any:
-    info.version = file_version(path)
-    return import_file(path)
-
-
-def _load_announced(info: PluginInfo, package: PackageFolder, point: str) -> Any:
-    loaded = import_announced(package, point)
-    info.version = package_version(getattr(loaded, "__name__", None) or type(loaded).__module__)
-    return loaded
 
 
 def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], Any]) -> None:

@@ -32,7 +32,8 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
-from archbench.planning.first_scan import ACCELERATOR, CPU, FirstScan, FirstText, Profile, fit_to_minutes
+from archbench.planning.first_scan import ACCELERATOR, CPU, FirstScan, FirstText, Profile
+from archbench.planning.first_spec import fit_to_minutes
 from archbench.runs.store import RunStore
 from archbench.scans.planner import plan_scan
 from archbench.scans.stated_texts import stated_texts
