@@ -33,6 +33,17 @@ from archbench.contracts.objective import (
 from archbench.contracts.optimizer import RATE_FACTOR, OptimizerConfig, TrainedParameters
 from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.run_reader import HistoryRow, RunHistory, RunReader
+from archbench.contracts.schedule import EarlyStopping, ScheduleSection
+from archbench.contracts.study import (
+    RisingTokens,
+    Rung,
+    RunRequest,
+    StudyAnalysis,
+    StudyConfig,
+    StudyLadder,
+    StudyRuns,
+    too_few,
+)
 from archbench.contracts.tracker import Tracker, TrackerConfig
 from archbench.contracts.transformer import (
     EncoderConfig,
@@ -79,6 +90,7 @@ __all__ = [
     "DataTable",
     "DatasetConfig",
     "Document",
+    "EarlyStopping",
     "EncoderConfig",
     "Ended",
     "ExampleContext",
@@ -110,17 +122,25 @@ __all__ = [
     "Progress",
     "ReadingLog",
     "ReportSection",
+    "RisingTokens",
     "RunHistory",
     "RunReader",
     "RunRecord",
+    "RunRequest",
     "RunState",
+    "Rung",
     "SavedModel",
     "ScanResults",
+    "ScheduleSection",
     "SizeGain",
     "SizeLeadership",
     "Source",
     "SpecError",
     "StoreError",
+    "StudyAnalysis",
+    "StudyConfig",
+    "StudyLadder",
+    "StudyRuns",
     "Tier",
     "TokenSource",
     "Tokenizer",
@@ -138,6 +158,7 @@ __all__ = [
     "odd_heads",
     "require_settings",
     "saved_encoder_dims",
+    "too_few",
     "with_depth_of_its_width",
     "with_even_heads",
     "with_gated_feed_forward",

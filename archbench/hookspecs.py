@@ -18,6 +18,7 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.contracts.run_reader import RunReader
+from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.results.runs import RunRecord
 
@@ -82,6 +83,15 @@ def register_trackers() -> Sequence[type[TrackerConfig]]:
 @hookspec
 def register_run_readers() -> Sequence[type[RunReader]]:
     """Formats of runs made elsewhere to make known, as config classes: what `archbench import` offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_studies() -> Sequence[type[StudyConfig]]:
+    """Kinds of studies to make known, as config classes: what `studies` of a spec chooses from.
+
+    The sections that a kind names in `sections` are registered with it.
+    """
     raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
+from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.discovery import PluginInfo, own_first, sources
 from archbench.errors import PluginError, nearest
@@ -271,6 +272,7 @@ def _build_registry(
     def collect(hook: str, noun: str, base: type[T]) -> Catalog[T]:
         return _collect(manager, plugins, hook, noun, base, say)
 
+    studies = collect("register_studies", "study", StudyConfig)
     return Registry(
         architectures=collect("register_architectures", "architecture", ArchitectureConfig),
         objectives=collect("register_objectives", "objective", ObjectiveConfig),
@@ -280,8 +282,21 @@ def _build_registry(
         executors=collect("register_executors", "executor", ExecutorConfig),
         trackers=collect("register_trackers", "tracker", TrackerConfig),
         run_readers=collect("register_run_readers", "run reader", RunReader),
-        report_sections=collect("register_report_sections", "report section", ReportSection),
+        studies=studies,
+        report_sections=_with_sections_of(
+            studies, collect("register_report_sections", "report section", ReportSection)
+        ),
     )
+
+
+def _with_sections_of(studies: Catalog[StudyConfig], sections: Catalog[ReportSection]) -> Catalog[ReportSection]:
+    """`sections` and those of `studies`, each once, under the plug-in of its study."""
+    brought = {
+        section.kind_name(): Registered(section, study.plugin, study.distribution, study.version)
+        for study in studies.entries.values()
+        for section in study.config.sections
+    }
+    return replace(sections, entries={**brought, **sections.entries})
 
 
 def _collect(

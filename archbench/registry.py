@@ -13,6 +13,7 @@ from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
+from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
 from archbench.plugin_sources import FILE_DISTRIBUTION, source_sha256
@@ -51,13 +52,18 @@ class Catalog(Generic[T]):
     failures: Mapping[str, str] = field(default_factory=dict)
     """Plug-in -> why it (or part of it) could not be registered; named where a component is missing."""
 
+    @property
+    def in_specs(self) -> dict[str, Registered[T]]:
+        """Those that specs may name."""
+        return {kind: one for kind, one in self.entries.items() if one.config.in_specs}
+
     def __getitem__(self, kind: str) -> Registered[T]:
         """The component named `kind`. Raises PluginError, naming the nearest one and the plug-ins that failed."""
         try:
             return self.entries[kind]
         except KeyError:
             broken = "".join(f"; plug-in {name!r} failed: {reason}" for name, reason in self.failures.items())
-            raise PluginError(f"{self.noun} {kind!r} is not registered{nearest(kind, self.entries)}{broken}") from None
+            raise PluginError(f"{self.noun} {kind!r} is not registered{nearest(kind, self.in_specs)}{broken}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +78,5 @@ class Registry:
     executors: Catalog[ExecutorConfig]
     trackers: Catalog[TrackerConfig]
     run_readers: Catalog[RunReader]
+    studies: Catalog[StudyConfig]
     report_sections: Catalog[ReportSection]

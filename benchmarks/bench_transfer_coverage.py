@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archbench.analysis.data_regime import low_data_regime, scratch_law
-from archbench.analysis.direction_ranking import rank_directions
-from archbench.analysis.effective_data import Effective, effective_data, transfer_cell
 from archbench.analysis.simulation.coverage import PROMISE
-from archbench.analysis.transfer_law import fit_transfer_law
-from archbench.analysis.transfer_runs import Cell, NoiseDraws, run_noise, transfer_runs
-from archbench.results.transfer import FINETUNE, SCRATCH, Censoring
+from archbench.studies.transfer.cells import Cell, NoiseDraws, run_noise, transfer_runs
+from archbench.studies.transfer.data_regime import low_data_regime, scratch_law
+from archbench.studies.transfer.direction_ranking import rank_directions
+from archbench.studies.transfer.effective_data import Effective, effective_data, transfer_cell
+from archbench.studies.transfer.laws import fit_transfer_law
+from archbench.studies.transfer.results import FINETUNE, SCRATCH, Censoring
 from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
 
 SIZES = (1_000_000, 4_000_000, 16_000_000, 64_000_000)

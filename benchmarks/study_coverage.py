@@ -13,12 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from archbench.analysis.critical_batch import study_batches
 from archbench.analysis.fitting.residual_bootstrap import with_residual_intervals
-from archbench.analysis.size_data_studies import study_data, study_grid, study_sizes
-from archbench.analysis.step_study import Correction, study_steps
 from archbench.results.fits import FitResult, FitStatus
 from archbench.results.runs import RunRecord
+from archbench.studies.batch_scan.analysis import study_batches
+from archbench.studies.learning_curves.analysis import Correction, study_steps
+from archbench.studies.size_scan.analysis import study_sizes
+from archbench.studies.subsets.analysis import study_data, study_grid
 from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
 
 LAWS = PublishedLaws()

@@ -19,6 +19,7 @@ from archbench.cli import complete
 from archbench.cli.terminal import echo
 from archbench.display import json_escape, json_text, terminal_text
 from archbench.errors import PluginError, SpecError
+from archbench.leaderboard.folders import OWN, PUBLISHED
 from archbench.user_folders import cache_folder
 
 if TYPE_CHECKING:
@@ -86,14 +87,15 @@ def reports_option(function: F) -> F:
 
 
 def leaderboard_option(function: F) -> F:
-    """`--leaderboard`: where entries and the page go."""
+    """`--leaderboard`: one's own, where entries and their page go and where they are found by name."""
     return click.option(
         "--leaderboard",
         "leaderboard_dir",
         type=PATH,
-        default=Path("leaderboard"),
+        default=OWN,
         show_default=True,
-        help="Folder of the leaderboard.",
+        help=f"Folder of your leaderboard. What is published in {PUBLISHED}/ stands beside the default one; any other "
+        "stands by itself.",
     )(function)
 
 

@@ -14,9 +14,10 @@ from archbench.cli.terminal import echo
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError, SpecError
 from archbench.host import Host
+from archbench.leaderboard.board import WITHOUT_CACHE, read_board
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import add_entry
-from archbench.leaderboard.page import WITHOUT_CACHE, read_board
+from archbench.leaderboard.page import PAGE
 from archbench.leaderboard.page import write as write_page
 from archbench.leaderboard.page_cache import PageCache
 from archbench.names import file_stem
@@ -49,7 +50,7 @@ def finish_scan(
     if not any(record.usable for record in records):
         note("no run is usable, so there is nothing to analyse")
         return None
-    results = scan_results(index, records)
+    results = scan_results(index, records, host)
     # The result is told first: a page that cannot be written, or a damaged entry of another scan, must not hide it.
     echo("")
     print_verdict(results)
@@ -71,7 +72,7 @@ def finish_scan(
         write_page(leaderboard_dir, cache, board)
         for line in board.left_out:
             note(f"left out of the leaderboard: {line}")
-        echo(f"leaderboard  {leaderboard_dir / 'README.md'}")
+        echo(f"leaderboard  {leaderboard_dir / PAGE}")
     echo(f"runs         {store.root}")
     host.notify("scan_finished", results=results)
     return results
@@ -84,12 +85,13 @@ def print_verdict(results: ScanResults) -> None:
         echo(wrapped(f"- Mind: {reservation}"))
 
 
-def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
+def scan_results(index: ScanIndex, records: Sequence[RunRecord], host: Host) -> ScanResults:
     """The analysis of `records` under the names of `index`."""
     results = size_scan_results(records)
     # Judged first: what is fitted to the results stays at hand for the report.
     controls = judge_controls(records, index.spec, index.baseline)
     frontiers, comparisons = analyse_scan(results, baseline=index.baseline, question=asked_question(index.spec))
+    studies = analyse_studies(records, index.spec, host.registry.studies, index.environment, baseline=index.baseline)
     return ScanResults(
         name=index.name,
         description=index.description,
@@ -100,7 +102,8 @@ def scan_results(index: ScanIndex, records: Sequence[RunRecord]) -> ScanResults:
         spec=index.spec,
         environment=index.environment,
         warnings=index.warnings,
-        studies=analyse_studies(records, index.spec, index.environment, baseline=index.baseline),
+        studies={name: study.results for name, study in studies.items()},
+        study_sentences={name: study.sentences for name, study in studies.items()},
         study_records=tuple(record for record in records if record.study != SIZE_SCAN),
         trials=tuple(record for record in records if record.study == SIZE_SCAN and record.role == TRIAL),
         controls=controls,

@@ -12,8 +12,8 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.units import human_count
 
 if TYPE_CHECKING:
-    from archbench.analysis.transfer_forecast import TransferAnswer, TransferForecast, TransferOption
     from archbench.results.runs import RunRecord
+    from archbench.studies.transfer.forecast import TransferAnswer, TransferForecast, TransferOption
 
 FAR = 10.0
 """A forecast beyond this multiple of the data is marked `far`; any other outside it, by its factor."""
@@ -34,8 +34,8 @@ class TransferQuestion:
 
 def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_json: bool) -> None:
     """Prints the options of every direction of the scan's transfer studies that the question does not leave out."""
-    from archbench.results.transfer import FINETUNE
     from archbench.runs.store import RunStore
+    from archbench.studies.transfer.results import FINETUNE
 
     store = RunStore(runs_dir)
     records, problems = store.records(store.scan(scan))
@@ -58,10 +58,10 @@ def answer_transfer(runs_dir: Path, scan: str, question: TransferQuestion, as_js
 
 
 def _of_study(records: Sequence["RunRecord"], study: str, question: TransferQuestion) -> list["TransferForecast"]:
-    from archbench.analysis.transfer import TransferSettings, measure_direction
-    from archbench.analysis.transfer_forecast import forecast_transfer
-    from archbench.analysis.transfer_runs import transfer_runs
     from archbench.results.runs import CostAxis
+    from archbench.studies.transfer.analysis import TransferSettings, measure_direction
+    from archbench.studies.transfer.cells import transfer_runs
+    from archbench.studies.transfer.forecast import forecast_transfer
 
     runs = transfer_runs([record for record in records if record.study == study])
     settings = TransferSettings(study, num_resamples=question.resamples, seed=question.seed)

@@ -35,7 +35,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fit": ("archbench.cli.fit:fit", "Fit a law to a table of anybody's runs."),
     "import": ("archbench.cli.import_runs:import_runs", "Take runs in that were made elsewhere."),
     "forecast": ("archbench.cli.forecast:forecast", "Say what a law expects of sizes and budgets."),
-    "leaderboard": ("archbench.cli.leaderboard:leaderboard", "Render the leaderboard, or check it."),
+    "leaderboard": (
+        "archbench.cli.leaderboard:leaderboard",
+        "Show your results beside the published ones; publish, check.",
+    ),
     "plugins": ("archbench.cli.plugins:plugins", "List plug-ins: what they offer and what failed."),
     "doctor": ("archbench.cli.doctor:doctor", "Check this machine, with a remedy for each problem."),
     "schema": ("archbench.cli.schema:schema", "Print the JSON Schema of specs, for editors."),

@@ -286,7 +286,9 @@ def _summary(costed: CostedPlan) -> list[str]:
     flops = human_count(sum(one.run.own_flops for one in missing))
     left = f"{human_seconds(costed.seconds_left)} with {costed.workers} at once"
     later = [
-        f"later: {counted(one.count, 'run')}, {human_count(one.exact_flops)} FLOPs: {one.what}" for one in plan.pending
+        f"later: {counted(one.count, 'run')}, {human_count(one.exact_flops)} FLOPs: {one.what}"
+        for one in plan.pending
+        if one.count
     ]
     trials = {one.run.run_id: one for one in costed.runs if one.run.role == TRIAL}
     spent = human_count(sum(one.run.exact_flops for one in trials.values()))

@@ -87,6 +87,7 @@ def _kinds(host: Host) -> dict[str, list[tuple[str, Any]]]:
         registry.executors,
         registry.trackers,
         registry.run_readers,
+        registry.studies,
         registry.report_sections,
     ):
         for kind, registered in catalog.entries.items():

@@ -50,8 +50,9 @@ def report(
 
     store = RunStore(runs_dir)
     index = store.scan(scan_name(store, spec, overrides))
-    results = scan_results(index, records_of(store, index))
-    path = write_report(results, reports_dir / file_stem(index.name), report_sections(host_with(plugin_files)))
+    host = host_with(plugin_files)
+    results = scan_results(index, records_of(store, index), host)
+    path = write_report(results, reports_dir / file_stem(index.name), report_sections(host))
     if as_json:
         page = str(path.with_name(PAGE_FILE))
         print_json(

@@ -97,7 +97,8 @@ def run(
     SPEC is a file, or the name of a bundled spec (`archbench specs`).
 
     Run it again to resume: nothing that is finished is trained twice. A spec that would drop finished runs of another
-    one of its name, or its entries on the leaderboard, is refused.
+    one of its name, or its entries on your leaderboard, is refused. What is published, in leaderboard/, is read and
+    never changed: `archbench leaderboard add` publishes.
     """
     require_training("`archbench run` trains models")
     host = host_with(plugin_files)
@@ -130,7 +131,7 @@ def run(
 
 
 def _admission(store: RunStore, leaderboard_dir: Path, host: Host) -> Callable[[ScanIndex], None]:
-    """What refuses a list that would take the place of another scan's, in the store or on the leaderboard."""
+    """What refuses a list that would take the place of another scan's, in the store or on one's own leaderboard."""
     from archbench.leaderboard.replacing import require_free_entries
 
     def restate(spec: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -230,7 +231,8 @@ def _stage(
     costed = cost_plan(spec, plan, store)
     if costed.seconds_left:
         rough = " (rough: no such run was timed here yet)" if costed.rough else ""
-        later = f", then {counted(sum(one.count for one in plan.pending), 'more run')}" if plan.pending else ""
+        more = sum(one.count for one in plan.pending)
+        later = f", then {counted(more, 'more run')}" if more else ""
         note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
     watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
     try:

@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from archbench.cli.terminal import echo
-from archbench.contracts.config import ComponentSlot
+from archbench.contracts.config import ComponentConfig, ComponentSlot
 from archbench.host import default_host
 from archbench.registry import Catalog
 from archbench.spec.document import SpecDocument
 from archbench.spec.field_docs import field_docs
+from archbench.spec.schema import CATALOGS
 from archbench.spec.settings import Unresolved
 
 _INTRODUCTION = """# What a spec may say
@@ -30,16 +31,9 @@ def reference() -> str:
     parts = [_INTRODUCTION, "## Sections"]
     parts += [_section(model, place, level=3) for model, place in sections]
     registry = default_host().registry
-    for catalog in (
-        registry.architectures,
-        registry.objectives,
-        registry.optimizers,
-        registry.datasets,
-        registry.tokenizers,
-        registry.executors,
-        registry.trackers,
-    ):
-        parts += list(_components(catalog))
+    shown = dict(sections)
+    for attribute in CATALOGS:
+        parts += list(_components(getattr(registry, attribute), shown))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -68,11 +62,17 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(part)
 
 
-def _components(catalog: Catalog[Any]) -> Iterator[str]:
+def _components(catalog: Catalog[Any], shown: dict[type[BaseModel], str]) -> Iterator[str]:
+    """The components, each followed by the models inside it that no section before it has `shown`."""
     yield f"## `{catalog.noun}`"
-    for kind, registered in sorted(catalog.entries.items()):
+    for kind, registered in sorted(catalog.in_specs.items()):
         if registered.distribution == "archbench":
-            yield _section(registered.config, f"kind: {kind}", level=3)
+            for model, place in _sections(registered.config, "", shown):
+                if model is not registered.config and issubclass(model, ComponentConfig):
+                    continue
+                yield _section(
+                    model, f"kind: {kind}" if model is registered.config else f"kind: {kind}: {place}", level=3
+                )
 
 
 def _section(model: type[BaseModel], place: str, *, level: int) -> str:

@@ -50,6 +50,8 @@ class ComponentConfig(GrownModel):
     """One line for listings."""
     numerics: ClassVar[int] = 1
     """Raised by hand when the same settings come to compute other numbers: runs of before are then other runs."""
+    in_specs: ClassVar[bool] = True
+    """Whether specs may name it."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that it computes with, beyond torch and numpy: their versions enter the ids of its runs."""
 

@@ -30,7 +30,9 @@ class ScanResults:
     """Versions, plug-in origins, hardware, data and tokenizer hashes."""
     warnings: Sequence[str] = field(default=())
     studies: Mapping[str, object] = field(default_factory=dict)
-    """Name of a study beside the size scan -> what its analysis returned, for example a `TransferResult`."""
+    """Name of a study -> what its analysis returned: a tuple with one value for each contender, or one for all."""
+    study_sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Name of a study -> what the verdict says of it, a line each."""
     trials: tuple[RunRecord, ...] = ()
     """Runs that helped to choose learning rates and are no results."""
     study_records: tuple[RunRecord, ...] = ()

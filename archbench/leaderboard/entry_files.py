@@ -9,18 +9,16 @@ from archbench.errors import ArchbenchError, SpecError
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry
 from archbench.leaderboard.entry_run import EntryRun
+from archbench.leaderboard.folders import board_of, command, entries_folder
 from archbench.names import could_be_file_name, file_stem
 from archbench.runs.files import parse_json, read_bytes, write_atomically
 from archbench.runs.sealed import opened, seal
 from archbench.spec.identity import RunIdentity
 
-_REMEDY = "write it again with `archbench leaderboard add SCAN`"
-_RENEWED = "`archbench leaderboard` in its folder writes it anew with one"
-
 
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
     """Stores `entry` in `directory`/entries; equal entries give equal bytes. Returns the file."""
-    folder = directory / "entries"
+    folder = entries_folder(directory)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / entry.file_name
     write_atomically(path, seal(entry.model_dump(mode="json"), FORMAT))
@@ -48,7 +46,7 @@ def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> P
 
 def entry_file(directory: Path, scan: str, contender: str) -> Path:
     """Where the entry of `contender` in `scan` stands or would stand, under its name or the one that it once had."""
-    folder = directory / "entries"
+    folder = entries_folder(directory)
     path, older = folder / f"{file_stem(scan, contender)}.json", folder / _older_file_name(scan, contender)
     if path == older or path.is_file() or not could_be_file_name(older.stem) or not older.is_file():
         return path
@@ -74,20 +72,24 @@ def read_sealed_entry(path: Path) -> tuple[LeaderboardEntry, str]:
     entry = parse_entry(path, content)
     digest = parse_json(content).get("digest")
     if not isinstance(digest, str):
-        raise SpecError(f"{path}: is of format {entry.format}, which has no digest; {_RENEWED}")
+        raise SpecError(
+            f"{path}: is of format {entry.format}, which has no digest; "
+            f"{command(board_of(path))} writes it anew with one"
+        )
     return entry, digest
 
 
 def parse_entry(path: Path, content: bytes) -> LeaderboardEntry:
     """The entry that `path` holds as `content`. Raises as `read_entry`."""
-    sealed = opened(path, content, _REMEDY, latest=FORMAT, first_sealed=FORMAT)
+    remedy = f"write it again with {command(board_of(path), 'add', 'SCAN')}"
+    sealed = opened(path, content, remedy, latest=FORMAT, first_sealed=FORMAT)
     try:
         entry = LeaderboardEntry.model_validate({**sealed.content, "format": sealed.format})
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise SpecError(f"{path}: {where or 'entry'}: {problem['msg']}{more}; {_REMEDY}") from error
+        raise SpecError(f"{path}: {where or 'entry'}: {problem['msg']}{more}; {remedy}") from error
     for run in entry.runs:
         _verify(path, run)
     return entry

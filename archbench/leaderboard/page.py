@@ -1,7 +1,6 @@
 """The leaderboard's pages: rendered from entries alone, the same bytes from the same entries, whatever is cached."""
 
-import hashlib
-import shlex
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,20 +9,19 @@ from typing import Any
 
 from archbench.display import markdown_heading
 from archbench.durable import write_whole
-from archbench.errors import ArchbenchError, SpecError, StoreError, in_one_line
-from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
+from archbench.errors import StoreError
+from archbench.leaderboard.board import WITHOUT_CACHE, Board, read_board
 from archbench.leaderboard.entry import FORMAT, LeaderboardEntry
-from archbench.leaderboard.entry_files import has_older_name, misplaced, parse_entry, write_entry
+from archbench.leaderboard.entry_files import misplaced, write_entry
 from archbench.leaderboard.evidence import evidence
-from archbench.leaderboard.forgery import check_figures, upgraded
+from archbench.leaderboard.groups import Group, Whose, grouped
 from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html
 from archbench.leaderboard.page_cache import PageCache
-from archbench.leaderboard.standings import Table, comparable_groups, group_name, make_standings
+from archbench.leaderboard.standings import Table, make_standings
 from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, mixed, origins
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
 from archbench.results.kept import Kept
-from archbench.runs.files import read_bytes
 
 PAGE = "README.md"
 HTML_PAGE = "index.html"
@@ -31,7 +29,6 @@ FIGURES = "figures"
 EVIDENCE = "evidence"
 GROUPS = "groups"
 """Folder of the pages of those groups whose chart is not on the first page."""
-WITHOUT_CACHE = PageCache()
 _MARKDOWN, _HTML = ".md", ".html"
 _OF_GROUP = "group"
 _ADDRESSES = {_MARKDOWN: ("", _MARKDOWN), _HTML: ("", _HTML), _OF_GROUP: ("../", _HTML)}
@@ -69,41 +66,17 @@ _LEGEND = """## How to read it
   included; *6ND* is Kaplan et al.'s count without embeddings; *device seconds* is measured time, which compares on one
   machine only. A ranking that hangs on the axis shows in the second table."""
 
+_OWN = """This leaderboard is your own. {beside} `archbench leaderboard add SCAN` publishes a scan of yours.
+
+[All that is published]({page}) (entries: {count})."""
+_WITH_PUBLISHED = """Published entries of the same protocols stand beside yours, and are part of every test of a table;
+*origin* says which are which."""
+_WITHOUT_PUBLISHED = "No published entry has a protocol of yours, so that none stands in a table with them."
+
 _EMPTY = """## No entry
 
-There is no entry yet. `archbench run SPEC` measures architectures and adds them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry, and the file that holds it."""
-
-    path: Path
-    entry: LeaderboardEntry
-    """As it is written today."""
-    format: int
-    """Of the file."""
-    sha256: str
-    """Of the file."""
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the file has today's format and the entry's own name."""
-        return self.format == FORMAT and self.path.name == self.entry.file_name
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """The entries of a leaderboard."""
-
-    stored: tuple[Stored, ...]
-    left_out: tuple[str, ...]
-    """Entries that are on no page, each with its file and the reason, in one line."""
-
-    @property
-    def entries(self) -> tuple[LeaderboardEntry, ...]:
-        """Those that are on the pages."""
-        return tuple(one.entry for one in self.stored)
+There is no entry yet. `archbench run SPEC` measures architectures and adds them to yours; `archbench leaderboard add`
+publishes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,37 +101,6 @@ class _Group:
         return "\n\n".join(block for block in blocks if block)
 
 
-def read_board(directory: Path, cache: PageCache = WITHOUT_CACHE) -> Board:
-    """All entries below `directory`, by file name. One that is malformed, forged or misnamed is left out, and named."""
-    stored, left_out = [], []
-    for path in sorted((directory / "entries").glob("*.json")):
-        try:
-            stored.append(_read_one(path, cache))
-        except ArchbenchError as error:
-            left_out.append(str(error))
-        except Exception as error:  # whatever a stranger's curves do to the analysis: other entries have their page
-            left_out.append(f"{path}: cannot be analysed: {in_one_line(error)}; take it away")
-    return Board(tuple(stored), tuple(left_out))
-
-
-def _read_one(path: Path, cache: PageCache) -> Stored:
-    """The entry in `path`. Its figures are computed once for each content, which takes most of the time.
-
-    Raises SpecError or StoreError where the entry is not what it says, or stands under a name that never was its own.
-    """
-    content = read_bytes(path, MAX_ENTRY_BYTES)
-    sha256 = hashlib.sha256(content).hexdigest()
-    entry = parse_entry(path, content)
-    problems = [] if has_older_name(path, entry) else misplaced(path, entry)
-    if problems := problems or cache.get("differing figures", [sha256], partial(check_figures, entry)):
-        again = shlex.join(["archbench", "leaderboard", "add", entry.scan])
-        raise SpecError(f"{path}: {problems[0]}; write it again with `{again}`")
-    if entry.format == FORMAT:
-        return Stored(path, entry, FORMAT, sha256)
-    made = cache.get("upgraded entry", [sha256], lambda: upgraded(entry).model_dump(mode="json"))
-    return Stored(path, LeaderboardEntry.model_validate(made), entry.format, sha256)
-
-
 def render(directory: Path, cache: PageCache = WITHOUT_CACHE) -> dict[Path, bytes]:
     """Path (inside `directory`) -> content of every generated file."""
     return _render(directory, read_board(directory, cache), cache)
@@ -166,21 +108,36 @@ def render(directory: Path, cache: PageCache = WITHOUT_CACHE) -> dict[Path, byte
 
 def _render(directory: Path, board: Board, cache: PageCache) -> dict[Path, bytes]:
     entries = board.entries
-    hashes = {one.entry.file_name: one.sha256 for one in board.stored}
-    groups = [_group(group, hashes, cache) for group in comparable_groups(entries)]
-    shown = [group for group in groups if group is not None]
+    way = _way(directory, board)
+    groups = [group for group in grouped(entries, board.published) if group.entries]
+    made = [_group(group, _hashes(group, board), way, cache) for group in groups]
+    shown = [group for group in made if group is not None]
     files = {directory / FIGURES / f"{group.name}.svg": group.figure.encode() for group in shown}
-    for entry in entries:
-        content = cache.get("evidence", [hashes[entry.file_name]], partial(_evidence, entry))
+    for one in board.stored:
+        content = cache.get("evidence", [one.sha256], partial(_evidence, one.entry))
         for suffix in (_MARKDOWN, _HTML):
-            files[directory / EVIDENCE / evidence_name(entry, suffix)] = content[suffix].encode()
+            files[directory / EVIDENCE / evidence_name(one.entry, suffix)] = content[suffix].encode()
     parts = [group.part(_MARKDOWN, _image(group.name)) for group in shown]
-    lines = ["# Leaderboard", _INTRODUCTION, *_with_rest(parts, entries, _MARKDOWN)]
+    lines = ["# Leaderboard", _introduction(board, way, PAGE), *_with_rest(parts, entries, _MARKDOWN)]
     files[directory / PAGE] = ("\n\n".join(lines) + "\n").encode()
-    return files | _html_pages(directory, shown, entries)
+    return files | _html_pages(directory, shown, entries, _introduction(board, way, HTML_PAGE))
 
 
-def _html_pages(directory: Path, groups: Sequence[_Group], entries: Sequence[LeaderboardEntry]) -> dict[Path, bytes]:
+def _way(directory: Path, board: Board) -> str | None:
+    """From `directory` to the published leaderboard beside it, as an address; None where it stands by itself."""
+    return None if board.beside is None else Path(os.path.relpath(board.beside.directory, directory)).as_posix()
+
+
+def _introduction(board: Board, way: str | None, page: str) -> str:
+    if board.beside is None:
+        return _INTRODUCTION
+    words = _WITH_PUBLISHED if board.beside.stored else _WITHOUT_PUBLISHED
+    return f"{_INTRODUCTION}\n\n{_OWN.format(beside=words, count=board.beside.num_entries, page=f'{way}/{page}')}"
+
+
+def _html_pages(
+    directory: Path, groups: Sequence[_Group], entries: Sequence[LeaderboardEntry], introduction: str
+) -> dict[Path, bytes]:
     """The first page, and one for each group whose figure does not fit into it."""
     figures = {group.name: group.figure for group in groups}
     charts = {group.name: group.chart for group in groups}
@@ -195,39 +152,48 @@ def _html_pages(directory: Path, groups: Sequence[_Group], entries: Sequence[Lea
         part = group.part(_OF_GROUP, _image(group.name))
         files[directory / name] = standing_html(group.name, part, group.figure, group.chart).encode()
     rest = _with_rest(parts, entries, _HTML)
-    files[directory / HTML_PAGE] = leaderboard_html(_INTRODUCTION, rest, figures, charts).encode()
+    files[directory / HTML_PAGE] = leaderboard_html(introduction, rest, figures, charts).encode()
     return files
 
 
 def _with_rest(parts: Sequence[str], entries: Sequence[LeaderboardEntry], kind: str) -> list[str]:
     """`parts`, and what stands below them: each begins with a heading."""
-    past = history(entries, _link_from(kind))
+    past = history(entries, _link_from(kind, None))
     rest = [*parts, *([past] if past else [])]
     return [*rest, _LEGEND] if parts else [_EMPTY, *rest]
 
 
-def _group(entries: Sequence[LeaderboardEntry], hashes: Mapping[str, str], cache: PageCache) -> _Group | None:
-    """What is shown of `entries`, which compare with each other; None where they give no table."""
-    own = sorted(f"{entry.file_name} {hashes[entry.file_name]}" for entry in entries)
+def _hashes(group: Group, board: Board) -> list[str]:
+    """What the files of a group's entries hold, one's own before those that are published."""
+    found = []
+    beside = board.beside.stored if board.beside is not None else ()
+    for place, entries, stored in (("", group.entries, board.stored), ("published ", group.published or (), beside)):
+        hashes = {one.entry.file_name: one.sha256 for one in stored}
+        found += sorted(f"{place}{entry.file_name} {hashes[entry.file_name]}" for entry in entries)
+    return found
+
+
+def _group(group: Group, hashes: Sequence[str], way: str | None, cache: PageCache) -> _Group | None:
+    """What is shown of `group`, of entries with these `hashes`; None where they give no table."""
 
     def made() -> dict[str, Any] | None:
-        with cache.shelf("standing", [group_name(entries)]) as kept:
-            return _group_content(entries, kept)
+        with cache.shelf("standing", [group.name]) as kept:
+            return _group_content(group, way, kept)
 
-    content = cache.get("group", own, made)
+    content = cache.get("group", hashes if way is None else [*hashes, way], made)
     return None if content is None else _Group(**content)
 
 
-def _group_content(entries: Sequence[LeaderboardEntry], kept: Kept) -> dict[str, Any] | None:
+def _group_content(group: Group, way: str | None, kept: Kept) -> dict[str, Any] | None:
     """The fields of `_Group`, as JSON data."""
-    for standing in make_standings(entries, kept):
+    for standing in make_standings(group.entries, kept, published=group.published):
         main = standing.main
         drawn = _drawn(main)
-        few = "" if len(drawn) == len(main.rows) else _few_drawn(len(drawn), len(main.rows))
+        few = "" if len(drawn) == len(main.rows) else _few_drawn(main, len(drawn))
         return {
             "name": f"loss_against_compute_{standing.name}",
             "heading": heading(main),
-            "tables": {kind: main_table(main, _link_from(kind)) for kind in _ADDRESSES},
+            "tables": {kind: main_table(main, _link_from(kind, way)) for kind in _ADDRESSES},
             "remarks": "\n\n".join(text for text in (few, origins(main), mixed(main)) if text),
             "axes": axes_table(standing.tables) if standing.others else "",
             "figure": svg_bytes(overview([one for one in main.contenders if one.name in drawn])).decode(),
@@ -238,20 +204,24 @@ def _group_content(entries: Sequence[LeaderboardEntry], kept: Kept) -> dict[str,
 
 def _drawn(table: Table) -> set[str]:
     """The contenders that a figure shows: more lines than these cannot be told apart."""
-    best = [row.name for row in table.rows[:_MOST_DRAWN]]
-    if len(table.rows) > _MOST_DRAWN and table.reference not in best:
-        best[-1] = table.reference
-    return set(best)
+    rows = sorted(table.rows, key=lambda row: row.name != table.reference and row.whose is not Whose.OWN)
+    return {row.name for row in rows[:_MOST_DRAWN]}
 
 
-def _few_drawn(drawn: int, of: int) -> str:
-    return f"Drawn are {drawn} of {of}: the best and the reference; the tables hold all."
+def _few_drawn(table: Table, drawn: int) -> str:
+    which = "yours, the best" if any(row.whose is Whose.OWN for row in table.rows) else "the best"
+    return f"Drawn are {drawn} of {len(table.rows)}: {which} and the reference; the tables hold all."
 
 
-def _link_from(kind: str) -> Link:
-    """Where a page of `kind` finds the evidence of an entry."""
+def _link_from(kind: str, way: str | None) -> Link:
+    """Where a page of `kind` finds the evidence of an entry. way: to the published leaderboard, if one is beside."""
     above, suffix = _ADDRESSES[kind]
-    return lambda entry: f"{above}{EVIDENCE}/{evidence_name(entry, suffix)}"
+
+    def address(entry: LeaderboardEntry, whose: Whose | None) -> str:
+        folder = f"{way}/{EVIDENCE}" if whose in (Whose.PUBLISHED, Whose.BOTH) else EVIDENCE
+        return f"{above}{folder}/{evidence_name(entry, suffix)}"
+
+    return address
 
 
 def _image(name: str) -> str:

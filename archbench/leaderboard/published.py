@@ -13,6 +13,7 @@ from archbench.errors import ArchbenchError, nearest
 from archbench.host import Host
 from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.leaderboard.entry_files import read_sealed_entry
+from archbench.leaderboard.folders import entries_folder, entry_paths, published_beside
 from archbench.leaderboard.protocol import rules, rules_of_entry
 from archbench.numerics import NUMERICS
 from archbench.results.arithmetic import ARITHMETIC
@@ -41,43 +42,58 @@ class PublishedEntry:
     path: Path
     entry: LeaderboardEntry
     digest: str
+    hidden: Path | None = None
+    """One's own entry of that name, which was not taken."""
 
     def error(self, spec: Spec, problem: str) -> ArchbenchError:
         """An error about it, at its place in the spec."""
-        return spec.error(self.contender.loc, f"{self.path}: {problem}")
+        return spec.error(self.contender.loc, f"{self.path}: {problem}{f'; {self.other}' if self.other else ''}")
+
+    @property
+    def other(self) -> str:
+        """How one's own entry of the same name is taken; empty where there is none."""
+        if self.hidden is None:
+            return ""
+        return f"to take your own, {self.hidden}, give its path from the folder of the spec"
 
 
 def read_published(spec: Spec, leaderboard_dir: Path) -> tuple[PublishedEntry, ...]:
-    """The entries that `spec` names, from their files or the folder of a leaderboard.
+    """The entries that `spec` names, by their files or by name: what is published goes before one's own of that name.
 
     Raises SpecError, at their places in the spec, where there is none, where one is not what was written, and where
     its runs say nothing of how they were made.
     """
     found = []
     for contender in spec.published.values():
-        path = _path(spec, contender, leaderboard_dir)
+        path, *others = _paths(spec, contender, leaderboard_dir)
         try:
             entry, digest = read_sealed_entry(path)
         except ArchbenchError as error:
             said = str(error).removeprefix(f"{path}: ")
             raise spec.error(contender.loc, f"{path}: {said}; or take it anew from where it was published") from error
-        one = PublishedEntry(contender, path, entry, digest)
+        one = PublishedEntry(contender, path, entry, digest, hidden=others[0] if others else None)
         if problem := _unknown_protocol(entry):
             raise one.error(spec, f"{problem}; train its architecture here, or take an entry of this version")
         found.append(one)
     return tuple(found)
 
 
-def _path(spec: Spec, contender: PublishedContender, leaderboard_dir: Path) -> Path:
-    folder = leaderboard_dir / "entries"
-    path = Path(contender.entry) if contender.is_file else folder / f"{contender.entry}.json"
-    if path.is_file():
-        return path
+def _paths(spec: Spec, contender: PublishedContender, leaderboard_dir: Path) -> list[Path]:
+    """The file of an entry, and after it one's own that a published one hides. Raises SpecError where there is none."""
     if contender.is_file:
+        path = Path(contender.entry)
+        if path.is_file():
+            return [path]
         raise spec.error(contender.loc, f"{path}: there is no such file; give its path from the folder of the spec")
-    close = nearest(contender.entry, (one.stem for one in folder.glob("*.json")))
+    beside = published_beside(leaderboard_dir)
+    boards = [leaderboard_dir] if beside is None else [beside, leaderboard_dir]
+    paths = [entries_folder(board) / f"{contender.entry}.json" for board in boards]
+    if found := [path for path in paths if path.is_file()]:
+        return found
+    close = nearest(contender.entry, {one.stem for board in boards for one in entry_paths(board)})
     meant = close if "did you mean" in close else "; name its --leaderboard, or the path of its file"
-    raise spec.error(contender.loc, f"{path}: there is no such entry{meant}")
+    others = "".join(f", nor in {path.parent}" for path in paths[1:])
+    raise spec.error(contender.loc, f"{paths[0]}: there is no such entry{others}{meant}")
 
 
 def _unknown_protocol(entry: LeaderboardEntry) -> str:
@@ -269,6 +285,8 @@ def _check_chain(spec: Spec, one: PublishedEntry) -> None:
 def _notes(spec: Spec, plan: ScanPlan, one: PublishedEntry) -> Iterator[str]:
     """What a reader of the results should know of the entry."""
     name = one.contender.name
+    if one.other:
+        yield f"{name}: the entry was taken that is published, {one.path}; {one.other}"
     outcomes = one.entry.environment.get("controls")
     failed = [control for control, passed in outcomes.items() if passed is False] if isinstance(outcomes, dict) else []
     if failed:

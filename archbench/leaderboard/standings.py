@@ -1,17 +1,12 @@
-"""Who stands where: entries that may be compared, analysed together from their own curves and ranked.
+"""Who stands where: entries that compare (`archbench.leaderboard.groups`), analysed together from their own curves.
 
-Entries share a table where they were trained under one protocol: same track, text, tokenizer, evaluation and context,
-and the same rules of training (batch, optimiser, schedule, tokens, seeds, budget of tuning, what all have in common),
-at compute of the same order (`ComputeTier`). Within it places are given by tests of compute at equal loss, over one
-window of losses that the table's baseline fixes (`archbench.analysis.comparison.ranking`).
+Within a group places are given by tests of compute at equal loss, over one window of losses that the table's baseline
+fixes (`archbench.analysis.comparison.ranking`).
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
 
 from archbench.analysis.comparison.compare import Contender, read_pair
 from archbench.analysis.comparison.multiplier import Window, asked_window
@@ -21,8 +16,8 @@ from archbench.analysis.frontier.audit import AuditSummary, audit_frontiers, sum
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier, last_error
 from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
+from archbench.leaderboard.groups import ComputeTier, Member, Whose, grouped, named_baseline, track_of
 from archbench.leaderboard.protocol import protocol_hash
-from archbench.names import free_name
 from archbench.results.bits_per_byte import bits_per_byte_factor
 from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval, QuestionAnswer
 from archbench.results.kept import Kept, anew
@@ -35,26 +30,6 @@ _WITHOUT_FLOOR = StudyOptions(floor="none")
 
 
 _AXES = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS, CostAxis.PROCESSOR_SECONDS)
-
-
-class ComputeTier(StrEnum):
-    """What kind of machine an entry's largest run takes about a day on, by its executed FLOPs.
-
-    A reference compute that a laptop's entry reaches would say nothing of an accelerator's.
-    """
-
-    LAPTOP = "laptop"
-    """Up to 1e15: a day at 1e10 FLOP/s."""
-    ACCELERATOR = "accelerator"
-    """Up to 1e19: a day at 1e14 FLOP/s."""
-    CLUSTER = "cluster"
-
-    @staticmethod
-    def of(flops: float) -> "ComputeTier":
-        """The tier of an entry whose largest run took `flops`."""
-        if flops <= 1e15:
-            return ComputeTier.LAPTOP
-        return ComputeTier.ACCELERATOR if flops <= 1e19 else ComputeTier.CLUSTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +56,10 @@ class Row:
     answer: QuestionAnswer | None = None
     """To the question that the specs of all entries ask; None for the reference, where they ask none or several, and
     where the reference is not the baseline that they ask it of."""
+    whose: Whose | None = None
+    """None on a leaderboard that stands by itself."""
+    again: LeaderboardEntry | None = None
+    """One's own entry of the same runs, where it is published and was trained here too."""
 
     @property
     def control_failed(self) -> bool:
@@ -131,41 +110,32 @@ class Standing:
         return self.main, *self.others
 
 
-def make_standings(entries: Sequence[LeaderboardEntry], kept: Kept = anew) -> list[Standing]:
+def make_standings(
+    entries: Sequence[LeaderboardEntry], kept: Kept = anew, *, published: Sequence[LeaderboardEntry] | None = None
+) -> list[Standing]:
     """All groups of comparable entries, causal tracks first, on every cost axis that the entries have.
 
     The first axis that all of a group have is its main one: executed FLOPs as a rule. kept: where what does not hang on
-    who else is in a group is kept.
+    who else is in a group is kept. published: what stands beside `entries`, which are one's own then.
     """
     standings = []
-    for _, group in _grouped(entries):
-        named = _named(group)
+    for group in grouped(entries, published):
+        members = group.members()
+        named = {name: member.entry for name, member in members.items()}
         # The same objects for every axis: what was fitted to them is not fitted again.
         records = {name: [replace(one, contender=name) for one in entry.records()] for name, entry in named.items()}
         tables = [_table(named, records, axis, kept) for axis in _AXES]
-        found = [table for table in tables if table is not None]
+        found = [_marked(table, members) for table in tables if table is not None]
         if found:
             main = _scrutinised(found[0], records, kept)
-            standings.append(Standing(group_name(group), main, tuple(found[1:])))
+            standings.append(Standing(group.name, main, tuple(found[1:])))
     return standings
 
 
-def group_name(group: Sequence[LeaderboardEntry]) -> str:
-    """The name of a group of comparable entries, which it keeps whoever joins it."""
-    key = _group_key(group[0])
-    return f"{key[0]}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
-
-
-def comparable_groups(entries: Sequence[LeaderboardEntry]) -> list[list[LeaderboardEntry]]:
-    """The groups of `make_standings`, in its order: each gives by itself what it gives among the others."""
-    return [group for _, group in _grouped(entries)]
-
-
-def _grouped(entries: Sequence[LeaderboardEntry]) -> list[tuple[tuple[Any, ...], list[LeaderboardEntry]]]:
-    groups: dict[tuple[Any, ...], list[LeaderboardEntry]] = {}
-    for entry in entries:
-        groups.setdefault(_group_key(entry), []).append(entry)
-    return [(key, groups[key]) for key in sorted(groups, key=lambda key: (key[0] != "causal", *map(str, key)))]
+def _marked(table: Table, members: Mapping[str, Member]) -> Table:
+    """`table` with whose each row is."""
+    rows = ((row, members[row.name]) for row in table.rows)
+    return replace(table, rows=tuple(replace(row, whose=member.whose, again=member.again) for row, member in rows))
 
 
 def _scrutinised(table: Table, records: _Records, kept: Kept) -> Table:
@@ -184,35 +154,6 @@ def _back_test(one: Contender, kept: Kept) -> FrontierBacktestRow | None:
     return kept(FrontierBacktestRow | None, hangs_on, lambda: last_error(back_test_frontier(one, floors=("free",))))
 
 
-def _track(entry: LeaderboardEntry) -> str:
-    return entry.family or entry.track
-
-
-def _group_key(entry: LeaderboardEntry) -> tuple[Any, ...]:
-    tracks = _track(entry), entry.track, ComputeTier.of(entry.largest_run_flops).value
-    if entry.runs and entry.runs[0].identity is not None:
-        return *tracks, entry.corpus_hash or entry.scan, protocol_hash(entry)
-    return *tracks, f"{entry.origin}/{entry.scan}", ""
-
-
-def _named(entries: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
-    """Entries by the name that a table shows; one that several scans share with the same runs appears once.
-
-    Names that several scans have are told apart by the scan's, and where that is a third one's name, by a number.
-    """
-    distinct: dict[tuple[str, frozenset[str]], LeaderboardEntry] = {}
-    for entry in sorted(entries, key=lambda entry: (entry.contender, entry.scan)):
-        distinct.setdefault((entry.contender, frozenset(run.run_id for run in entry.runs)), entry)
-    counts = Counter(name for name, _ in distinct)
-    taken = {name for name, count in counts.items() if count == 1}
-    named: dict[str, LeaderboardEntry] = {}
-    for (name, _), entry in distinct.items():
-        shown = name if counts[name] == 1 else free_name(f"{name} ({entry.scan})", taken)
-        taken.add(shown)
-        named[shown] = entry
-    return named
-
-
 def _timed_alike(named: dict[str, LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
     """The entries timed on the machine on which most were: seconds of different machines do not compare."""
     machines = Counter(entry.machines for entry in named.values())
@@ -229,8 +170,8 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
     if axis.measured:
         named = _timed_alike(named)
     records = [record for name in named for record in records_of[name]]
-    wanted = Counter(entry.baseline for entry in named.values() if entry.baseline in named).most_common(1)
-    baseline = wanted[0][0] if wanted else None
+    wanted = Counter(name for entry in named.values() if (name := named_baseline(entry, named)) is not None)
+    baseline = wanted.most_common(1)[0][0] if wanted else None
     contenders = study_contenders(records, axis, baseline=baseline, options=_WITHOUT_FLOOR)
     if len(contenders) < len({record.contender for record in records if record.usable}):
         return None
@@ -255,7 +196,7 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
     identity = first.runs[0].identity or {}
     dataset = first.spec.get("data", {}).get("dataset", {})
     return Table(
-        track=_track(first),
+        track=track_of(first),
         tier=ComputeTier.of(first.largest_run_flops),
         dataset=str(dataset.get("kind", first.origin)) if isinstance(dataset, dict) else str(dataset),
         corpus_hash=first.corpus_hash,

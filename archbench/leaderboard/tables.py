@@ -1,11 +1,12 @@
 """The leaderboard's tables, as Markdown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from archbench.analysis.comparison.compare import CostConclusion
 from archbench.display import Markdown, markdown_heading, markdown_line, markdown_list, markdown_text
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry
 from archbench.leaderboard.evidence import OWN_ORIGIN
+from archbench.leaderboard.groups import Whose
 from archbench.leaderboard.standings import Row, Table
 from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import alpha_text, number, tiers_text, with_interval
@@ -15,8 +16,8 @@ from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 from archbench.units import human_count
 
-Link = Callable[[LeaderboardEntry], str]
-"""The address at which a page shows what stands behind an entry."""
+Link = Callable[[LeaderboardEntry, Whose | None], str]
+"""The address at which a page shows what stands behind an entry, which is whose."""
 
 _TRACK_TITLES = {
     "causal": "Causal language models",
@@ -66,7 +67,7 @@ def history(entries: Sequence[LeaderboardEntry], link: Link) -> str:
     rows = [
         [
             past.until.isoformat(),
-            _linked(f"{entry.contender} of {entry.scan}", link(entry)),
+            _linked(f"{entry.contender} of {entry.scan}", link(entry, None)),
             f"{past.num_runs} runs, {_stated_alpha(past.figures.get(axis))}",
             _stated_alpha(after),
         ]
@@ -108,7 +109,7 @@ def main_table(table: Table, link: Link) -> str:
     for row in table.rows:
         cells = [
             _rank(row),
-            _linked(row.name, link(row.entry)),
+            _linked(row.name, link(row.entry, row.whose)),
             _sizes(row),
             _loss(row.loss_nats, table.bits_per_byte),
             alpha_text(row.frontier.law),
@@ -116,15 +117,34 @@ def main_table(table: Table, link: Link) -> str:
             _conventions(row, table.baseline),
             _back_test(row),
             tiers_text(row.frontier),
-            " ".join(part for part in (row.entry.origin, str(row.entry.added or "")) if part),
+            _origin(row),
         ]
         if audited:
             cells.append(_audit(row))
         if asked is not None:
             cells.append(_answer(row))
         rows.append(cells)
-    listed = markdown_list(f"{row.name} has no place: {row.unranked}." for row in table.rows if row.unranked)
+    unranked = [markdown_list([f"{row.name} has no place: {row.unranked}."]) for row in table.rows if row.unranked]
+    listed = "\n".join([*unranked, *_trained_again(table, link)])
     return "\n\n".join(part for part in (markdown_table(header, rows, right=(3, 4, 5, 7, 10)), listed) if part)
+
+
+def _trained_again(table: Table, link: Link) -> Iterator[str]:
+    """Of each published row whose runs were trained here too, whether that gave the same losses."""
+    for row in table.rows:
+        if row.again is None:
+            continue
+        most = _largest_difference(row.entry, row.again)
+        same = "to the same final losses" if most == 0 else f"to final losses that differ by up to {number(most)} nats"
+        said = markdown_list([f"{row.name} was trained here too, {same}; the table holds what was published."])
+        yield f"{said} {_linked('Yours', link(row.again, Whose.OWN))}."
+
+
+def _largest_difference(entry: LeaderboardEntry, again: LeaderboardEntry) -> float:
+    """Of the final losses of the runs that ended in both, in nats."""
+    losses = {run.run_id: run.final_loss_nats for run in entry.runs}
+    pairs = ((losses[run.run_id], run.final_loss_nats) for run in again.runs)
+    return max((abs(one - other) for one, other in pairs if one is not None and other is not None), default=0.0)
 
 
 def _linked(text: str, address: str) -> Markdown:
@@ -159,6 +179,12 @@ _TIMES = (
 def _untimed(axis: CostAxis) -> str:
     """Why an entry has no row on `axis`."""
     return "not timed, or other machine" if axis is CostAxis.PROCESSOR_SECONDS else "other machine"
+
+
+def _origin(row: Row) -> str:
+    """Who trained it and when, and whose it is where there are published ones beside one's own."""
+    trained = " ".join(part for part in (row.entry.origin, str(row.entry.added or "")) if part)
+    return trained if row.whose is None else f"{row.whose.value}: {trained}"
 
 
 def _rank(row: Row) -> str:

@@ -1,7 +1,6 @@
 """The result in words: what a reader should take away, with its interval and its reservations."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from archbench.analysis.comparison.compare import (
     Conclusion,
@@ -26,8 +25,6 @@ from archbench.report.question_words import (
     marked,
     rung_words,
 )
-from archbench.report.study_text import study_lines
-from archbench.report.transfer_text import verdict_lines
 from archbench.report.words import (
     alpha_text,
     crossover_text,
@@ -57,8 +54,6 @@ from archbench.results.fits import (
 )
 from archbench.results.published import seconds_left_out
 from archbench.results.runs import CostAxis, RunRecord, size_number
-from archbench.results.studies import StudyResult
-from archbench.results.transfer import TransferResult
 
 _NO_BASELINE = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
 _FEW_SIZES = 2
@@ -150,7 +145,7 @@ def verdict(results: ScanResults) -> str:
     lines += [_frontier_words(frontier, unit) for frontier in results.frontiers if frontier.cost_axis is axis]
     without = sorted({record.contender for record in results.records} - {one.contender for one in results.frontiers})
     lines += [f"{name} has no finished run, and so no frontier." for name in without]
-    lines += [line for study in results.studies.values() for line in _study_words(study)]
+    lines += [line for said in results.study_sentences.values() for line in said]
     if not lines and results.studies:
         return "The spec trains no size scan: its studies stand below."
     if lines or results.study_records:
@@ -159,14 +154,6 @@ def verdict(results: ScanResults) -> str:
     if not lines:
         return "No run has finished, so there is nothing to compare yet."
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _study_words(study: object) -> list[str]:
-    """What a study found; a plug-in's own sort of result speaks in its section alone."""
-    if isinstance(study, TransferResult):
-        return verdict_lines(study)
-    ones = study if isinstance(study, tuple) else ()
-    return [line for one in ones if isinstance(one, get_args(StudyResult)) for line in study_lines(one)]
 
 
 def reservations(results: ScanResults) -> list[str]:

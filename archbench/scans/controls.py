@@ -10,7 +10,7 @@ from archbench.runs.store import RunStore
 from archbench.scans.planned_run import PendingRuns, PlannedRun
 from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import ladder, result_runs
-from archbench.scans.studies.expand import evaluated_texts
+from archbench.scans.study_runs import evaluated_texts
 from archbench.spec.models import Spec
 
 

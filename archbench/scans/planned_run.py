@@ -102,5 +102,6 @@ class PendingRuns:
     what: str
     """What they are and what they wait for, in words."""
     count: int
+    """Runs to train; none where trials that have ended will be results."""
     exact_flops: float
     """Of all of them together."""

@@ -15,8 +15,8 @@ from archbench.scans.environment import describe_environment
 from archbench.scans.planned_run import PendingRuns, PlannedRun
 from archbench.scans.run_planner import RunPlanner, require_whole_rows
 from archbench.scans.size_scan import ladder, size_scan
-from archbench.scans.studies.check import check_evaluated_texts, check_studies, study_warnings
-from archbench.scans.studies.expand import evaluated_texts, study_runs
+from archbench.scans.study_checks import check_evaluated_texts, check_studies, study_warnings
+from archbench.scans.study_runs import evaluated_texts, study_runs
 from archbench.scans.texts import prepared_texts
 from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.identity import ORDERS_WITH_MEMORY

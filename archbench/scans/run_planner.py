@@ -1,20 +1,23 @@
 """From one run that a study asks for to its plan: every number resolved, every problem named with its place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.matching import shape_of
 from archbench.contracts.objective import trained_flops, trained_params
+from archbench.contracts.schedule import ScheduleSettings
+from archbench.contracts.study import RunRequest
+from archbench.contracts.values import MAX_RATE
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.data.document_batches import DocumentBatches
 from archbench.errors import ArchbenchError, DataError, PluginError, SpecError, in_one_line
 from archbench.host import Host
 from archbench.numerics import NUMERICS
-from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord
+from archbench.results.runs import SIZE_SCAN, RunRecord
 from archbench.runs.files import DamagedFile
 from archbench.runs.model_folder import ModelFolder
 from archbench.runs.records import ENDED
@@ -23,58 +26,20 @@ from archbench.scans.planned_run import PlannedRun
 from archbench.scans.starting_models import starting_model
 from archbench.spec.identity import (
     DataIdentity,
-    EarlyStopping,
     EvaluationSettings,
     ExecutionSettings,
     RunFacts,
     RunIdentity,
     RunPlan,
-    ScheduleSettings,
     StartingPoint,
     TrainingSettings,
 )
 from archbench.spec.models import Contender, Spec, dump
-from archbench.spec.rates import MAX_RATE, TunedRate, given_batch, given_rate
-from archbench.spec.settings import ScheduleSection
+from archbench.spec.rates import TunedRate, given_batch, given_rate
 from archbench.spec.versions import required
 from archbench.spec.yaml_loader import Loc
 
 MAX_STEPS = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """A run that a study asks for; what is None is as the spec's `training` section has it."""
-
-    size_index: int
-    size: float
-    """Target number of non-embedding parameters."""
-    tokens: float
-    """Tokens to be seen."""
-    seed: int = 0
-    batch_tokens: int | None = None
-    peak_learning_rate: float | None = None
-    schedule: ScheduleSection | None = None
-    subset_tokens: int | None = None
-    """Unique training tokens; None: all."""
-    early_stopping: EarlyStopping | None = None
-    spacing: Literal["log", "linear"] | None = None
-    """Of the evaluations."""
-    noise_scale_every: int | None = None
-    """Steps between two measurements of the gradient noise scale."""
-    start: PlannedRun | None = None
-    """The run whose final weights this one begins from; None: as the contender has it."""
-    fresh: bool = False
-    """Whether it begins freshly initialised, though the contender starts from saved models."""
-    also_validated: tuple[Corpus, ...] = ()
-    keep_weights: bool = False
-    study: str = SIZE_SCAN
-    role: str = RESULT
-    labels: Mapping[str, str] = field(default_factory=dict)
-    loc: Loc = ("scan", "sizes")
-    """Place in the spec that asks for the size."""
-    budget_loc: Loc = ("scan", "tokens")
-    """Place in the spec that asks for the tokens."""
 
 
 def require_whole_rows(spec: Spec, batch_tokens: int, loc: Loc) -> None:
@@ -104,13 +69,19 @@ class RunPlanner:
     evaluated: tuple[Corpus, ...] = ()
     """Of `evaluation.texts`: on their held-out text every run is evaluated at its end as well."""
 
-    def plan(self, request: RunRequest) -> PlannedRun:
-        """The run that `request` asks for. Raises SpecError, DataError or PluginError where it cannot be had."""
-        dims, facts = self.shape(request.size_index, request.size, request.loc)
+    def plan(
+        self, request: RunRequest, *, start: PlannedRun | None = None, also_validated: tuple[Corpus, ...] = ()
+    ) -> PlannedRun:
+        """The run that `request` asks for on the planner's text.
+
+        start, also_validated: what the request names under these words. Raises SpecError, DataError or PluginError
+        where it cannot be had.
+        """
+        dims, facts = self.shape(request.size_index, request.size, request.loc, request.seq_len)
         training = self._training(request, facts.non_embedding_params)
         unique_tokens = request.subset_tokens or self.corpus.unique_tokens
-        start, start_dir = self._start(request)
-        also_validated = self._also_validated(request)
+        starting_point, start_dir = self._start(request, start)
+        also_validated = self._also_validated(also_validated)
         identity = RunIdentity(
             architecture=dump(self.contender.architecture),
             dims=dims,
@@ -124,12 +95,12 @@ class RunPlanner:
             training=training,
             evaluation=self._evaluation(request, training.batch_tokens),
             seed=request.seed,
-            start=start,
+            start=starting_point,
             numerics=NUMERICS if self.numerics is None else self.numerics,
             components=self.contender.components,
             libraries=self._libraries(),
         )
-        self._check_start(request, dims)
+        self._check_start(request, start, dims)
         plan = RunPlan(
             identity=identity,
             facts=facts.model_copy(update={"unique_tokens": unique_tokens}),
@@ -143,7 +114,7 @@ class RunPlanner:
             study=request.study,
             role=request.role,
             labels=request.labels,
-            after=(request.start.run_id,) if request.start else (),
+            after=(start.run_id,) if start else (),
         )
 
     def record(self, run: PlannedRun) -> RunRecord | None:
@@ -159,12 +130,17 @@ class RunPlanner:
             return None
         return record if record is not None and record.state in ENDED else None
 
-    def shape(self, size_index: int, size: float, loc: Loc = ("scan", "sizes")) -> tuple[ModelDims, RunFacts]:
-        """The rung nearest to `size` parameters, and what follows from it; errors as `plan`, at `loc` of the spec."""
+    def shape(
+        self, size_index: int, size: float, loc: Loc = ("scan", "sizes"), seq_len: int | None = None
+    ) -> tuple[ModelDims, RunFacts]:
+        """The rung nearest to `size` parameters, and what follows from it; errors as `plan`, at `loc` of the spec.
+
+        seq_len: its context, where it is not the spec's.
+        """
         with self._plugin_code(f"size {size:g}"):
             place: Loc = (*loc, size_index) if loc == ("scan", "sizes") else loc
             started = self._starting_model(size)
-            dims = started[1] if started else self._dims(size, place)
+            dims = started[1] if started else self._dims(size, place, seq_len or self.spec.training.seq_len)
             return dims, self._facts(dims)
 
     def check_text(self) -> None:
@@ -172,7 +148,7 @@ class RunPlanner:
         with self._plugin_code("its objective"):
             self._first_batches()
 
-    def _dims(self, size: float, loc: Loc) -> ModelDims:
+    def _dims(self, size: float, loc: Loc, seq_len: int) -> ModelDims:
         architecture = self.contender.architecture
         try:
             dims = shape_of(
@@ -180,7 +156,7 @@ class RunPlanner:
                 size,
                 like=self.spec.matched_to(self.contender),
                 text_vocab_size=self.corpus.text_vocab_size,
-                seq_len=self.spec.training.seq_len,
+                seq_len=seq_len,
             )
         except ValueError as error:
             raise self.error(loc, str(error)) from error
@@ -208,11 +184,11 @@ class RunPlanner:
             optimizer_bytes_per_param=self.contender.recipe.optimizer.config.state_bytes_per_param,
         )
 
-    def _also_validated(self, request: RunRequest) -> tuple[Corpus, ...]:
+    def _also_validated(self, asked: tuple[Corpus, ...]) -> tuple[Corpus, ...]:
         """What its study asks for, then the texts of the spec but the run's own, in an order that hangs on no name."""
-        asked = {one.corpus_hash: one for one in request.also_validated}
+        first = {one.corpus_hash: one for one in asked}
         texts = {one.corpus_hash: one for one in self.evaluated if one.corpus_hash != self.corpus.corpus_hash}
-        return tuple({**asked, **dict(sorted(texts.items()))}.values())
+        return tuple({**first, **dict(sorted(texts.items()))}.values())
 
     def _evaluation(self, request: RunRequest, batch_tokens: int) -> EvaluationSettings:
         asked: dict[str, Any] = {"spacing": request.spacing, "noise_scale_every": request.noise_scale_every}
@@ -221,7 +197,7 @@ class RunPlanner:
         if request.early_stopping is not None:
             changes["final_tokens"] = None
         settings = self.spec.evaluation.model_copy(update=changes)
-        if settings.noise_scale_every and batch_tokens < 2 * self.spec.training.seq_len:
+        if settings.noise_scale_every and batch_tokens < 2 * (request.seq_len or self.spec.training.seq_len):
             raise self.spec.error(
                 request.loc if request.noise_scale_every else ("evaluation", "noise_scale_every"),
                 f"gradient noise needs two rows in a batch, one of {batch_tokens:,} tokens has one; raise "
@@ -324,10 +300,10 @@ class RunPlanner:
             keep_weights=request.keep_weights or execution.keep_weights,
         )
 
-    def _start(self, request: RunRequest) -> tuple[StartingPoint | None, str | None]:
+    def _start(self, request: RunRequest, start: PlannedRun | None) -> tuple[StartingPoint | None, str | None]:
         """What the run begins from, and the folder that holds it if it is no run of the store."""
-        if request.start is not None:
-            return StartingPoint(run_id=request.start.run_id), None
+        if start is not None:
+            return StartingPoint(run_id=start.run_id), None
         started = None if request.fresh else self._starting_model(request.size)
         if started is None:
             return None, None
@@ -342,8 +318,7 @@ class RunPlanner:
         except SpecError as error:
             raise self.error(("contenders", self.contender.name, "start"), str(error)) from error
 
-    def _check_start(self, request: RunRequest, dims: ModelDims) -> None:
-        start = request.start
+    def _check_start(self, request: RunRequest, start: PlannedRun | None, dims: ModelDims) -> None:
         if start is None:
             return
         from_, here = start.plan.identity, dump(self.contender.architecture)

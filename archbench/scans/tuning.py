@@ -7,13 +7,15 @@ one store plan the same runs.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from archbench.contracts.study import RunRequest
+from archbench.contracts.values import MAX_RATE
 from archbench.results.runs import RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Trial, by_merit, optimum, rate_law, survivors
 from archbench.scans.planned_run import PendingRuns, PlannedRun
-from archbench.scans.run_planner import RunPlanner, RunRequest
+from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import SizeRung, ladder, result_runs
 from archbench.spec.models import Spec
-from archbench.spec.rates import MAX_RATE, TunedRate, TuneSettings, given_rate
+from archbench.spec.rates import TunedRate, TuneSettings, given_rate
 from archbench.spec.recipe import Recipe
 from archbench.spec.yaml_loader import Loc
 
@@ -103,9 +105,10 @@ def tuned_size_scan(planner: RunPlanner, tune: TuneSettings) -> Iterator[Planned
         tokens = seeds * sum(tokens for tokens, _ in rung.budgets) - shared * rung.budgets[-1][0]
         flops += tokens * rung.facts.exact_flops_per_token
     yield from runs
-    if num_trials or num_results:
+    # Where every result is a trial nothing more is trained, but which trial it is must be known to the plan.
+    if num_trials or waiting:
         parts = ((num_trials, "trials"), (num_results, "results"))
-        words = " and ".join(f"{number} {name}" for number, name in parts if number)
+        words = " and ".join(f"{number} {name}" for number, name in parts if number) or "results"
         what = f"{planner.contender.name}: {words} at rates that the trials before them decide"
         yield PendingRuns(what, num_trials + num_results, flops)
 

@@ -5,20 +5,19 @@ from typing import Annotated
 from pydantic import Field
 
 from archbench.contracts.common_settings import CommonSettings
+from archbench.contracts.values import Name, Section
 from archbench.spec.identity import EvaluationSettings
 from archbench.spec.question import QuestionSection
-from archbench.spec.section import Section
 from archbench.spec.settings import (
     ContenderSection,
     DataSection,
     ExecutionSection,
-    Name,
     ObjectiveSlot,
     ScanSection,
+    StudySlot,
     TrainingSection,
     Unresolved,
 )
-from archbench.spec.studies import Study
 
 
 class SpecDocument(Section):
@@ -38,7 +37,7 @@ class SpecDocument(Section):
     """What all contenders have alike because it is not under test, but those that stand `as_published`."""
     data: DataSection
     scan: ScanSection
-    studies: dict[Name, Study] = Field(default_factory=dict)
+    studies: dict[Name, StudySlot] = Field(default_factory=dict)
     """What else is trained and analysed beside the scan of sizes, by name."""
     decompose: Annotated[list[Name], Field(min_length=2, max_length=32)] | None = None
     """Contenders in an order in which each differs from the one before in one thing: the report then says what each

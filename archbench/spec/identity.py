@@ -17,6 +17,7 @@ from pydantic import (
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.config import GrownModel
+from archbench.contracts.schedule import EarlyStopping, ScheduleSettings
 
 Role = Literal["architecture", "objective", "optimizer"]
 """What a component does in a run."""
@@ -33,24 +34,6 @@ class Extended(_Frozen, GrownModel):
 TokenOrder = Literal["stream", "passages", "shuffled"]
 ORDERS_WITH_MEMORY: frozenset[TokenOrder] = frozenset({"stream", "passages"})
 """In which a row mostly goes on where it stopped."""
-
-
-class ScheduleSettings(_Frozen):
-    """The learning rate over steps, as a share of its peak: linear warm-up, then `kind`."""
-
-    kind: Literal["cosine", "linear", "constant", "inverse_sqrt", "warmup_stable_decay"] = "cosine"
-    warmup_steps: NonNegativeInt = 100
-    final_fraction: float = Field(0.1, ge=0.0, le=1.0)
-    """Share of the peak at the last step; `constant` and `inverse_sqrt` ignore it."""
-    decay_fraction: float = Field(0.2, gt=0.0, le=1.0)
-    """Share of all steps spent decaying; `warmup_stable_decay` only."""
-
-
-class EarlyStopping(_Frozen):
-    """Ends a run when its validation loss has stopped falling; the run's result is then the best point of its curve."""
-
-    patience: PositiveInt = 5
-    """Evaluations in a row without a new minimum."""
 
 
 class TrainingSettings(Extended):

@@ -127,7 +127,7 @@ def _spec_of(file: YamlFile, document: SpecDocument, registry: Registry) -> Spec
             stated=_stated(file, data),
         ),
         scan=document.scan,
-        studies=document.studies,
+        studies={name: resolve(registry.studies, study, ("studies", name)) for name, study in document.studies.items()},
         decompose=_chain(file, document),
         question=document.question,
         controls=control_contenders(file, document, baseline, contenders),

@@ -12,6 +12,7 @@ from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.data import DatasetConfig, TokenizerConfig
 from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
+from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import ArchbenchError
 from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role, TokenOrder
@@ -19,7 +20,6 @@ from archbench.spec.published import PublishedContender
 from archbench.spec.question import QuestionSection
 from archbench.spec.recipe import Recipe
 from archbench.spec.settings import ExecutionSection, ScanSection, StatedSection, TrainingSection
-from archbench.spec.studies import Study
 from archbench.spec.yaml_loader import Loc, YamlFile
 
 
@@ -83,7 +83,7 @@ class Spec:
     """Of all contenders, in the order of the spec."""
     data: DataChoice
     scan: ScanSection
-    studies: Mapping[str, Study]
+    studies: Mapping[str, StudyConfig]
     decompose: tuple[str, ...]
     """Contenders, each of which differs from the one before in one thing; none: no such account is asked for."""
     question: QuestionSection | None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
-from archbench.spec.section import TAG_PREFIX, Section
+from archbench.contracts.values import TAG_PREFIX, Section
 
 ControlKind = Literal["baseline_again", "shuffled_targets"]
 

@@ -8,33 +8,12 @@ warm-up), the batch in tokens for what an optimizer forgets in a step.
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
+from archbench.contracts.values import MAX_BATCH_TOKENS, TAG_PREFIX, BatchTokens, Law, Rate, Section
 from archbench.results.tuning import HalvingRung, halving, rate_grid
-from archbench.spec.section import TAG_PREFIX, Section
 
-MAX_RATE = 10.0
-MAX_BATCH_TOKENS = 1_000_000_000
 ENOUGH_FOR_A_PARABOLA = 3
-
-
-class PowerLaw(Section):
-    """coefficient · x^exponent; of a size, x is N, the parameters without embeddings."""
-
-    coefficient: PositiveFloat
-    exponent: FiniteFloat
-
-    def at(self, x: float) -> float:
-        """The law at `x`; infinite where that is beyond all numbers."""
-        # In logarithms, so that an absurd exponent gives an absurd value and no overflow.
-        log_value = math.log(self.coefficient) + self.exponent * math.log(x)
-        return math.exp(log_value) if abs(log_value) < 700.0 else math.inf
-
-
-class Law(Section):
-    """A setting that is a power of the size or of the batch."""
-
-    power_law: PowerLaw
 
 
 def _rate_form(value: Any) -> str:
@@ -57,7 +36,6 @@ def _batch_form(value: Any) -> str:
     return f"{TAG_PREFIX}number"
 
 
-Rate = Annotated[float, Field(gt=0.0, le=MAX_RATE)]
 GivenRate = Annotated[
     Annotated[Rate, Tag(f"{TAG_PREFIX}number")]
     | Annotated[Literal["kaplan"], Tag(f"{TAG_PREFIX}rule")]
@@ -126,7 +104,6 @@ LearningRate = Annotated[
 ]
 """What a `GivenRate` may be, or tuned by trials."""
 
-BatchTokens = Annotated[PositiveInt, Field(le=MAX_BATCH_TOKENS)]
 Batch = Annotated[
     Annotated[BatchTokens, Tag(f"{TAG_PREFIX}number")]
     | Annotated[list[BatchTokens], Tag(f"{TAG_PREFIX}per_size")]

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from archbench.contracts.optimizer import OptimizerConfig
+from archbench.contracts.schedule import ScheduleSettings
+from archbench.contracts.values import Law
 from archbench.errors import in_one_line
 from archbench.registry import Catalog
-from archbench.spec.identity import ScheduleSettings
 from archbench.spec.problems import describe, refuse_flags, spec_error
-from archbench.spec.rates import Law
 from archbench.spec.resolve import Resolver
 from archbench.spec.settings import ContenderTraining, TrainingSection, UnresolvedOptimizer
 from archbench.spec.yaml_loader import Loc

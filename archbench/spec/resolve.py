@@ -103,6 +103,8 @@ def _slots(data: Mapping[str, Any], registry: Registry) -> Iterator[tuple[Catalo
     for name in _mapping(_mapping(data.get("data")).get("texts")):
         yield registry.datasets, ("data", "texts", name)
     yield registry.tokenizers, ("data", "tokenizer")
+    for name in _mapping(data.get("studies")):
+        yield registry.studies, ("studies", name)
     execution = _mapping(data.get("execution"))
     yield registry.executors, ("execution", "executor")
     trackers = execution.get("trackers")

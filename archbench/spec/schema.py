@@ -12,6 +12,10 @@ _PARTIAL = "partial:"
 """Begins the names of definitions that hold in specs that extend others."""
 WITHOUT_KIND = "without_kind:"
 """Begins the name of the definition of a component whose `kind` need not be said."""
+CATALOGS = (
+    "architectures", "objectives", "optimizers", "datasets", "tokenizers", "executors", "trackers", "studies",
+)  # fmt: skip
+"""Of the registry, whose components a spec may name."""
 _EXTENDS = {
     "type": "string",
     "description": "Path of a spec, from the folder of this one. Mappings are merged, all else is replaced.",
@@ -22,9 +26,9 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a spec under the components of `registry`."""
     schema = SpecDocument.model_json_schema(ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
-    for attribute in ("architectures", "objectives", "optimizers", "datasets", "tokenizers", "executors", "trackers"):
+    for attribute in CATALOGS:
         catalog: Catalog[Any] = getattr(registry, attribute)
-        for kind, registered in catalog.entries.items():
+        for kind, registered in catalog.in_specs.items():
             _add_component(definitions, catalog.noun, kind, registered.config)
         definitions[attribute] = _choice(catalog)
     # Without `kind` an optimizer of the spec is AdamW, one of a contender is of the spec's kind, whichever that is.
@@ -92,7 +96,7 @@ def _add_component(definitions: dict[str, Any], noun: str, kind: str, config: ty
 
 
 def _choice(catalog: Catalog[Any]) -> dict[str, Any]:
-    names = {kind: f"#/$defs/{_definition_name(catalog.noun, kind)}" for kind in sorted(catalog.entries)}
+    names = {kind: f"#/$defs/{_definition_name(catalog.noun, kind)}" for kind in sorted(catalog.in_specs)}
     return {
         "type": "object",
         "required": ["kind"],

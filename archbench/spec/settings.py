@@ -1,8 +1,6 @@
 """The sections of a spec as it is written, before components are looked up."""
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,26 +10,17 @@ from pydantic import (
     Discriminator,
     Field,
     FiniteFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    SerializerFunctionWrapHandler,
     Tag,
-    WithJsonSchema,
-    model_serializer,
     model_validator,
 )
 
 from archbench.contracts.config import ComponentSlot
-from archbench.names import MAX_NAME, checked_name
-from archbench.spec.identity import Extended, ScheduleSettings, TokenOrder
-from archbench.spec.rates import Batch, Law, LearningRate
-from archbench.spec.section import TAG_PREFIX, Section
-
-Name = Annotated[
-    str, AfterValidator(checked_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME})
-]
-"""Of a scan, a contender, a study or a text."""
+from archbench.contracts.schedule import ScheduleSection
+from archbench.contracts.values import TAG_PREFIX, Law, Name, Section, Tokens, one_or_several, rising
+from archbench.spec.identity import Extended, TokenOrder
+from archbench.spec.rates import Batch, LearningRate
 
 
 class Unresolved(BaseModel):
@@ -54,80 +43,8 @@ DatasetSlot = Annotated[Unresolved, ComponentSlot("datasets")]
 TokenizerSlot = Annotated[Unresolved, ComponentSlot("tokenizers")]
 TrackerSlot = Annotated[Unresolved, ComponentSlot("trackers")]
 ExecutorSlot = Annotated[Unresolved, ComponentSlot("executors")]
+StudySlot = Annotated[Unresolved, ComponentSlot("studies")]
 OptimizerSlot = Annotated[UnresolvedOptimizer, ComponentSlot("optimizers", default_kind="adamw")]
-
-Tokens = Annotated[FiniteFloat, Field(gt=0.0, le=1e15)]
-
-
-def _law_form(value: Any) -> str:
-    return f"{TAG_PREFIX}{'law' if isinstance(value, dict | Law) else 'number'}"
-
-
-TokensOrLaw = Annotated[
-    Annotated[Tokens, Tag(f"{TAG_PREFIX}number")] | Annotated[Law, Tag(f"{TAG_PREFIX}law")],
-    Discriminator(_law_form),
-]
-
-
-class ScheduleSection(Section):
-    """The learning rate over steps, as a share of its peak: linear warm-up, then `kind`."""
-
-    kind: Literal["cosine", "linear", "constant", "inverse_sqrt", "warmup_stable_decay"] = "cosine"
-    warmup_steps: NonNegativeInt = 100
-    """Optimiser steps; or else `warmup_tokens`."""
-    warmup_tokens: TokensOrLaw | None = None
-    """The same in tokens, so that it is one length under every batch: a number, or a power law of the target size N
-    (coefficient 1 and exponent 1: about as many tokens as the model has parameters)."""
-    final_fraction: float = Field(0.1, ge=0.0, le=1.0)
-    """Share of the peak at the last step; `constant` and `inverse_sqrt` ignore it."""
-    decay_fraction: float = Field(0.2, gt=0.0, le=1.0)
-    """Share of all steps spent decaying; `warmup_stable_decay` only."""
-
-    @model_validator(mode="after")
-    def _one_warmup(self) -> "ScheduleSection":
-        if self.warmup_tokens is not None and "warmup_steps" in self.model_fields_set:
-            raise ValueError("give either warmup_steps or warmup_tokens, and not both")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _with_one_warmup(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unused = "warmup_tokens" if self.warmup_tokens is None else "warmup_steps"
-        return {name: value for name, value in dump(self).items() if name != unused}
-
-    @property
-    def warmup_key(self) -> str:
-        """The key that says how long the warm-up is."""
-        return "warmup_steps" if self.warmup_tokens is None else "warmup_tokens"
-
-    def changed(self, other: "ScheduleSection") -> "ScheduleSection":
-        """This one with what `other` says, key by key; its warm-up takes the place of this one's, in either unit."""
-        said = {name: getattr(other, name) for name in other.model_fields_set}
-        mine = {name: getattr(self, name) for name in self.model_fields_set}
-        if said.keys() & _WARMUPS:
-            mine = {name: value for name, value in mine.items() if name not in _WARMUPS}
-        return ScheduleSection.model_validate({**mine, **said})
-
-    def at(self, size: float, batch_tokens: int) -> ScheduleSettings:
-        """The schedule of a run at `size` target parameters: its warm-up in whole steps, at least one for any tokens.
-
-        Raises ValueError where a law gives no number.
-        """
-        steps = self.warmup_steps
-        if self.warmup_tokens is not None:
-            law = self.warmup_tokens
-            tokens = law.power_law.at(size) if isinstance(law, Law) else law
-            if not math.isfinite(tokens):
-                raise ValueError(f"gives {tokens:g} tokens at {size:g} parameters, expected a number of tokens")
-            steps = max(1, round(tokens / batch_tokens))
-        return ScheduleSettings(
-            kind=self.kind,
-            warmup_steps=steps,
-            final_fraction=self.final_fraction,
-            decay_fraction=self.decay_fraction,
-        )
-
-
-_WARMUPS = {"warmup_steps", "warmup_tokens"}
 
 
 class ContenderTraining(Section):
@@ -151,7 +68,7 @@ class ContenderSection(Section):
     """What is trained; or else `entry`."""
     entry: Annotated[str, Field(min_length=1)] | None = None
     """An entry of the leaderboard, whose runs are data and are not trained: a file, relative to the spec's folder, or
-    the name of one in the folder of the leaderboard. No other key goes with it."""
+    the name of one that is published, or of one's own. No other key goes with it."""
     objective: ObjectiveSlot | None = None
     training: ContenderTraining | None = None
     """What of the spec's `training` this contender has otherwise: what was found to suit it."""
@@ -214,19 +131,6 @@ class SeedsSection(Section):
     def count(self, size_index: int) -> int:
         """Seeds at rung `size_index`."""
         return max(self.default, self.smallest_two) if size_index < 2 else self.default
-
-
-def one_or_several(value: Any) -> str:
-    """The tag of a union of one thing and a list of such things."""
-    return f"{TAG_PREFIX}{'several' if isinstance(value, list | tuple) else 'one'}"
-
-
-def rising(values: list[float]) -> list[float]:
-    """`values`. Raises ValueError where one is not above the one before it."""
-    for earlier, later in pairwise(values):
-        if later <= earlier:
-            raise ValueError(f"got {later:g} after {earlier:g}; entries must rise")
-    return values
 
 
 TokensPerParam = Annotated[FiniteFloat, Field(gt=0.0, le=1e6)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.objective import model_vocab_size
+from archbench.contracts.schedule import ScheduleSettings
 from archbench.data.corpus import Corpus
 from archbench.data.prepare import prepare_corpus
 from archbench.numerics import NUMERICS
@@ -22,7 +23,6 @@ from archbench.spec.identity import (
     RunFacts,
     RunIdentity,
     RunPlan,
-    ScheduleSettings,
     StartingPoint,
     TrainingSettings,
 )

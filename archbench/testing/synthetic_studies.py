@@ -13,6 +13,9 @@ import numpy as np
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.kaplan import CriticalBatch, KaplanSizeData, KaplanSizeSteps
 from archbench.analysis.laws.single import DataLaw, SizeLaw
+from archbench.analysis.studies import analyse_studies
+from archbench.contracts.study import StudyAnalysis
+from archbench.host import default_host
 from archbench.results.runs import CurvePoint, RunRecord, RunState
 from archbench.units import kaplan_train_flops
 
@@ -191,14 +194,28 @@ class KaplanPlan:
 
 KAPLAN_SPEC: Mapping[str, Any] = {
     "studies": {
-        "data": {"kind": "data_scan"},
-        "grid": {"kind": "grid"},
-        "isoflop": {"kind": "isoflop"},
-        "batches": {"kind": "batch_scan"},
-        "curves": {"kind": "learning_curves"},
+        "data": {"kind": "data_scan", "unique_tokens": [2e7, 2e10]},
+        "grid": {"kind": "grid", "unique_tokens": [2e7, 2e10]},
+        "isoflop": {"kind": "isoflop", "budgets": [1e18, 1e21]},
+        "batches": {"kind": "batch_scan", "batch_tokens": [2**15, 2**24], "tokens": 1e9},
+        "curves": {"kind": "learning_curves", "tokens": 1e11},
     }
 }
 """As much of a resolved spec as the analysis of `kaplan_records` reads."""
+
+
+def analysed_studies(
+    records: Sequence[RunRecord], spec: Mapping[str, Any], *, baseline: str | None = None
+) -> dict[str, StudyAnalysis]:
+    """Name of each study -> what its runs show, by the kinds that are installed."""
+    return analyse_studies(records, spec, default_host().registry.studies, baseline=baseline)
+
+
+def study_results(
+    records: Sequence[RunRecord], spec: Mapping[str, Any], *, baseline: str | None = None
+) -> dict[str, Any]:
+    """Name of each study -> its results."""
+    return {name: one.results for name, one in analysed_studies(records, spec, baseline=baseline).items()}
 
 
 def kaplan_records(laws: PublishedLaws, plan: KaplanPlan, *, seed: int = 0) -> list[RunRecord]:

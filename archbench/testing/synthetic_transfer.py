@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from archbench.analysis.laws.kaplan import KaplanSizeData
 from archbench.analysis.laws.single import DataLaw
+from archbench.contracts.schedule import EarlyStopping
 from archbench.results.runs import CurvePoint, RunRecord, RunState
-from archbench.results.transfer import FINETUNE, PRETRAINING, SCRATCH, SOURCE, TARGET
-from archbench.spec.identity import EarlyStopping
+from archbench.studies.transfer.results import FINETUNE, PRETRAINING, SCRATCH, SOURCE, TARGET
 from archbench.units import kaplan_train_flops
 
 TEXT_TO_PYTHON = {"k": 1.9e4, "alpha": 0.18, "beta": 0.38}
@@ -18,6 +19,15 @@ TEXT_TO_PYTHON = {"k": 1.9e4, "alpha": 0.18, "beta": 0.38}
 TEXT_AND_CODE_TO_PYTHON = {"k": 2.1e5, "alpha": 0.096, "beta": 0.38}
 KAPLAN_ND = {"alpha_N": 0.076, "alpha_D": 0.103, "N_c": 6.4e13, "D_c": 1.8e13}
 """Kaplan et al. 2020, eq 1.5 with the constants of its table 2."""
+
+TRANSFER_SECTION: Mapping[str, Any] = {
+    "kind": "transfer",
+    "directions": [{"source": "source", "target": "target"}],
+    "pretraining_tokens": 2e7,
+    "finetune_tokens": [1e5, 1e6],
+    "scratch_tokens": [1e5, 1e7],
+}
+"""As a resolved spec has it; the analysis reads of it that it is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ import torch
 
 from archbench.contracts.architecture import Attention
 from archbench.contracts.objective import IGNORE_TARGET, LossParts
+from archbench.contracts.schedule import EarlyStopping
 from archbench.errors import ArchbenchError
 from archbench.nn.language_model import State
 from archbench.results.runs import CurvePoint, FinalEvaluation, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import Lease
 from archbench.runs.records import Outcome
-from archbench.spec.identity import EarlyStopping
 from archbench.training.assembly import Assembly
 from archbench.training.evaluation import evaluate, evaluate_documents, row_slices, to_device
 from archbench.training.finite_checks import CHECK_STEPS, REMEDY, has_non_finite_weights

@@ -3,7 +3,8 @@
 import itertools
 import math
 
-from archbench.spec.identity import EvaluationSettings, ScheduleSettings, TrainingSettings
+from archbench.contracts.schedule import ScheduleSettings
+from archbench.spec.identity import EvaluationSettings, TrainingSettings
 
 WSD_DOUBLINGS = 5.0
 """Doublings of the steps over which `evaluation.points` evaluations are spread under `warmup_stable_decay`."""

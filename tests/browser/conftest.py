@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
-from archbench.builtins.reports.plugin import register_report_sections
+from archbench.cli.finish import report_sections
 from archbench.contracts.report import ScanResults
+from archbench.host import default_host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import write_entry
 from archbench.leaderboard.page import HTML_PAGE
@@ -74,5 +75,5 @@ def any_page(request: pytest.FixtureRequest) -> Path:
 def report_page(tmp_path_factory: pytest.TempPathFactory, results: ScanResults) -> Path:
     """Their report."""
     folder = tmp_path_factory.mktemp("page")
-    write_report(results, folder, [section() for section in register_report_sections()])
+    write_report(results, folder, report_sections(default_host()))
     return folder / PAGE_FILE

@@ -1,6 +1,7 @@
 """docs/hooks.md tells every hook as it is, and each of its examples is loaded and used."""
 
 import ast
+import dataclasses
 import json
 import re
 import sys
@@ -217,6 +218,26 @@ def run_reader(examples: Path) -> None:
     assert isinstance(CliRunner().invoke(import_runs, [str(logs[0]), *words]).exception, SpecError)
 
 
+def study(examples: Path) -> None:
+    from archbench.analysis.studies import analyse_studies
+
+    registry = host_of(examples, "register_studies").registry
+    assert "study_context" in registry.report_sections.entries
+    tokens = 3e6
+    runs = []
+    for number, context in enumerate((16, 32, 64, 128)):
+        (run, *_) = synthetic_records("gpt2", SyntheticLaw(noise_std=0.0))
+        loss = (1e5 / context) ** 0.1
+        curve = tuple(dataclasses.replace(point, validation_loss_nats=loss) for point in run.curve)
+        of_study = {"study": "contexts", "labels": {"context": str(context)}, "run_id": f"{number:064d}"}
+        runs.append(dataclasses.replace(run, curve=curve, final=None, **of_study))
+    spec = {"studies": {"contexts": {"kind": "context_scan", "contexts": [16, 32, 64, 128], "tokens": tokens}}}
+    found = analyse_studies(runs, spec, registry.studies)["contexts"]
+    ((one,), (said,)) = (found.results, found.sentences)  # type: ignore[misc]
+    assert one.law.params["alpha_T"] == pytest.approx(0.1, rel=1e-6)
+    assert said.startswith("gpt2, contexts: L(T) has alpha_T 0.1")
+
+
 def report_section(examples: Path) -> None:
     section = host_of(examples, "register_report_sections").registry.report_sections["longest_runs"].config()
     text = section.render(results(), examples)
@@ -234,8 +255,6 @@ def selection(examples: Path) -> None:
 
 
 def finished_run(examples: Path) -> None:
-    import dataclasses
-
     host = host_of(examples, "run_finished")
     (done, *_) = records()
     failed = dataclasses.replace(done, state=RunState.FAILED, reason="no memory")
@@ -268,6 +287,7 @@ EXERCISES: dict[str, Callable[[Path], None]] = {
     "register_executors": executor,
     "register_trackers": tracker,
     "register_run_readers": run_reader,
+    "register_studies": study,
     "register_report_sections": report_section,
     "select_executor": selection,
     "run_finished": finished_run,

@@ -25,8 +25,8 @@ def write_texts(folder: Path, count: int) -> None:
         (folder / "text" / f"{number}.txt").write_text(f"document {number} " + "of some length, to be read. " * 30)
 
 
-def archbench(folder: Path, *arguments: str) -> Any:
-    """The ended process of a command in `folder`, with a cache of its own there."""
+def archbench(folder: Path, *arguments: str, cache: Path | None = None) -> Any:
+    """The ended process of a command in `folder`, with a cache of its own there if none is given."""
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
-    environment = {**os.environ, "ARCHBENCH_CACHE": str(folder / "cache")}
+    environment = {**os.environ, "ARCHBENCH_CACHE": str(cache or folder / "cache")}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

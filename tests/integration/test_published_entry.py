@@ -27,7 +27,7 @@ def test_an_entry_stands_in_for_the_runs_that_it_was_made_of(tmp_path: Path) -> 
     (tmp_path / "mine.yaml").write_text(mine)
     trained = archbench(tmp_path, "run", "both.yaml")
     assert trained.returncode == 0, trained.stderr
-    entry = tmp_path / "leaderboard" / "entries" / "both--gpt2.json"
+    entry = tmp_path / "results" / "leaderboard" / "entries" / "both--gpt2.json"
     published = entry.read_bytes()
 
     # The runs of llama are in the store, and nothing of gpt2 is asked for: it comes from the entry alone.

@@ -62,9 +62,9 @@ def test_a_strangers_architecture_is_listed_scanned_and_ranked(site: Path, tmp_p
 
     ran = archbench(site, tmp_path, "run", "spec.yaml")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    leaderboard = (tmp_path / "leaderboard" / "README.md").read_text()
+    leaderboard = (tmp_path / "results" / "leaderboard" / "README.md").read_text()
     assert "average" in leaderboard
-    entry = (tmp_path / "leaderboard" / "entries" / "stranger--average.json").read_text()
+    entry = (tmp_path / "results" / "leaderboard" / "entries" / "stranger--average.json").read_text()
     assert "stranger-aan" in entry
     assert "1.2.3" in entry
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from archbench.cli.main import EXIT_DEFECT, exit_code_of
 from archbench.leaderboard import page
+from archbench.leaderboard.board import read_board
 from archbench.leaderboard.page_cache import PageCache
 from archbench.runs.sealed import seal
 
@@ -111,7 +112,7 @@ def test_a_mutated_entry_is_shown_or_left_out_by_name(
     path.write_bytes(mutated(whole, rng, 4))
     try:
         code = exit_code_of(["leaderboard", "--leaderboard", str(board), "check", str(path)], debug=False)
-        read = page.read_board(board, cache)
+        read = read_board(board, cache)
         if not read.left_out and rng.random() < 0.2:
             page.write(board, cache, read)
         said = "".join(capsys.readouterr())

@@ -20,7 +20,7 @@ HOOKS = sorted(name for name, item in vars(hookspecs).items() if hasattr(item, "
 
 def bundled_sources() -> str:
     """The text of every bundled plug-in module, archbench's own ones included."""
-    folders = [ROOT / "plugins", ROOT / "archbench" / "builtins"]
+    folders = [ROOT / "plugins", ROOT / "archbench" / "builtins", ROOT / "archbench" / "studies"]
     return "\n".join(path.read_text() for folder in folders for path in sorted(folder.rglob("plugin.py")))
 
 

@@ -12,7 +12,9 @@ from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.laws.base import ZERO_FLOOR, Exponents, Law, exp, scale_of
 
 
-class _OneVariable(Law):
+class OneVariableLaw(Law):
+    """L(X) = E + (X_c/X)^alpha_X of the one variable that `variables` names."""
+
     num_params = 3
     amplitudes = (0,)
     floor = 2
@@ -44,7 +46,7 @@ class _OneVariable(Law):
         return np.array([alpha * (np.log(params[f"{letter}_c"]) - centre[0]), alpha, log_floor])
 
 
-class ComputeLaw(_OneVariable):
+class ComputeLaw(OneVariableLaw):
     """L(C) = E + (C_c/C)^alpha_C."""
 
     name = "L(C)"
@@ -54,7 +56,7 @@ class ComputeLaw(_OneVariable):
     exponents: ClassVar[Exponents] = {1: ("C",)}
 
 
-class SizeLaw(_OneVariable):
+class SizeLaw(OneVariableLaw):
     """L(N) = E + (N_c/N)^alpha_N."""
 
     name = "L(N)"
@@ -64,7 +66,7 @@ class SizeLaw(_OneVariable):
     exponents: ClassVar[Exponents] = {1: ("N",)}
 
 
-class DataLaw(_OneVariable):
+class DataLaw(OneVariableLaw):
     """L(D) = E + (D_c/D)^alpha_D."""
 
     name = "L(D)"
@@ -72,3 +74,15 @@ class DataLaw(_OneVariable):
     equation = "L = E + (D_c/D)^alpha_D (Kaplan et al. 2020, eq 1.2, there with E = 0)"
     variables = ("D",)
     exponents: ClassVar[Exponents] = {1: ("D",)}
+
+
+def one_variable_law(letter: str) -> OneVariableLaw:
+    """L(X) of a variable that archbench has no law of its own for: alpha_X, X_c and E, `letter` in the place of X."""
+
+    class _Law(OneVariableLaw):
+        name = title = f"L({letter})"
+        equation = f"L = E + ({letter}_c/{letter})^alpha_{letter}"
+        variables = (letter,)
+        exponents: ClassVar[Exponents] = {1: (letter,)}
+
+    return _Law()

@@ -6,10 +6,10 @@ from archbench.analysis.fitting.forecast import BacktestRow, Forecast
 from archbench.analysis.fitting.selection import LawRow
 from archbench.analysis.planning.approaches import AllocationRow
 from archbench.analysis.planning.scan_forecast import ScanForecast
-from archbench.analysis.transfer_forecast import TransferForecast
 from archbench.answers.outputs.gate import GateOutput
 from archbench.planning.next_runs import NextRuns
 from archbench.results.fits import FitResult, Interval
+from archbench.studies.transfer.forecast import TransferForecast
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
-from archbench.builtins.reports.decomposition_section import DecompositionSection
 from archbench.builtins.reports.question_sections import CollapseSection, QuestionSection, RungSection
 from archbench.builtins.reports.run_sections import EnvironmentSection, RunSection
 from archbench.builtins.reports.sections import (
@@ -12,16 +11,7 @@ from archbench.builtins.reports.sections import (
     LearningCurveSection,
     MultiplierSection,
 )
-from archbench.builtins.reports.study_sections import (
-    BatchSection,
-    DataSection,
-    GridSection,
-    IsoflopSection,
-    SizeSection,
-    StepSection,
-)
 from archbench.builtins.reports.text_section import EvaluationTextSection
-from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.builtins.reports.tuning_section import TuningSection
 from archbench.contracts.report import ReportSection
 from archbench.hookspecs import hookimpl
@@ -37,19 +27,11 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         AuditSection,
         BacktestSection,
         TuningSection,
-        DecompositionSection,
         MultiplierSection,
         RungSection,
         LearningCurveSection,
         EvaluationTextSection,
         CollapseSection,
-        SizeSection,
-        DataSection,
-        GridSection,
-        IsoflopSection,
-        BatchSection,
-        StepSection,
-        TransferSection,
         RunSection,
         EnvironmentSection,
     ]

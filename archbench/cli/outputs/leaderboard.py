@@ -17,6 +17,8 @@ class Standing:
     reference_cost: float
     """Of the reference's dearest run."""
     name: str
+    whose: str | None
+    """`own`, `published`, or `published and own`: the same runs; None on a leaderboard that stands by itself."""
     rank: int | None
     """One plus the number of those that need significantly less compute; None where it is not ranked."""
     unranked: str

@@ -16,9 +16,9 @@ from archbench.analysis.evaluation_texts import (
 from archbench.analysis.frontier.curves import mean_curves
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.analysis.frontier.scan_laws import joint_law
-from archbench.analysis.study_points import result_point
 from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, FinalEvaluation, RunRecord
+from archbench.studies.points import result_point
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 
 LAW = SyntheticLaw(noise_std=0.002)

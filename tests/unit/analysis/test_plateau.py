@@ -8,7 +8,6 @@ import pytest
 
 from archbench.analysis.comparison.at import compare_at_cost, compare_at_loss
 from archbench.analysis.comparison.compare import CostConclusion, cost_conclusion
-from archbench.analysis.comparison.decomposition import decompose
 from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.comparison.ranking import rank
 from archbench.analysis.frontier.audit import audit_frontiers
@@ -16,9 +15,11 @@ from archbench.analysis.frontier.back_test import back_test_frontier
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan, study_contenders
 from archbench.analysis.frontier.scan_laws import frontier_law, joint_law
 from archbench.analysis.planning.scan_forecast import forecast_scan
-from archbench.analysis.size_data_studies import study_data, study_grid, study_sizes
 from archbench.results.fits import Comparison, FitStatus, FrontierResult
 from archbench.results.runs import CostAxis, RunRecord
+from archbench.studies.decomposition.analysis import decompose
+from archbench.studies.size_scan.analysis import study_sizes
+from archbench.studies.subsets.analysis import study_data, study_grid
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
 SCAN = SyntheticScan(seeds=(3, 3, 3, 3, 3))

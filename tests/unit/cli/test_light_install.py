@@ -90,6 +90,7 @@ class Answers:
     def __init__(self, site: Path, folder: Path, calls: list[str]) -> None:
         command = [sys.executable, "-S", "-c", CALLS, json.dumps([call.split() for call in calls])]
         environment = {"PYTHONPATH": str(site), "HOME": str(folder), "ARCHBENCH_CACHE": str(folder / "cache")}
+        self.folder = folder
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         self.by_call: dict[str, tuple[int, str, str]] = dict(
@@ -115,6 +116,7 @@ ANSWERED = {
     "compare gpt2 llama --scan demo": "llama",
     "report demo": "",
     "forecast --scan demo --contender gpt2 --budget 1e15": "gpt2",
+    "leaderboard": "",
     "leaderboard add demo": "entries",
     "leaderboard --check": "",
     "status demo": "demo: ",
@@ -153,6 +155,15 @@ def answers(site: Path, tmp_path_factory: pytest.TempPathFactory, fill: Callable
     (folder / "packed").mkdir()
     (folder / "packed" / "a.jsonl.zst").write_bytes(b"\x28\xb5\x2f\xfd")
     return Answers(site, folder, [*REFUSED, *ANSWERED])
+
+
+def test_a_leaderboard_where_none_is_says_what_to_do_and_writes_nothing(answers: Answers) -> None:
+    """The wheel brings no entries."""
+    _, out, err = answers.by_call["leaderboard"]
+    assert out == ""
+    assert err.startswith("no entry is here, neither of your own (results/leaderboard) nor published (leaderboard); ")
+    assert err.count("\n") == 1
+    assert not (answers.folder / "results").exists()
 
 
 def table() -> str:

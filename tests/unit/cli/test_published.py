@@ -18,6 +18,8 @@ from archbench.errors import SpecError, StoreError
 from archbench.host import default_host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import add_entry, read_entry, write_entry
+from archbench.leaderboard.folders import OWN
+from archbench.leaderboard.folders import PUBLISHED as PUBLISHED_FOLDER
 from archbench.leaderboard.published import published_records, read_published
 from archbench.leaderboard.replacing import require_free_entries
 from archbench.numerics import NUMERICS
@@ -93,7 +95,7 @@ class Folder:
         store = self.store(name)
         records, problems = store.records(store.scan(name))
         assert problems == ()
-        return scan_results(store.scan(name), records)
+        return scan_results(store.scan(name), records, default_host())
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +267,48 @@ def test_an_entry_without_a_digest_is_refused(folder: Folder) -> None:
     folder.entry.write_text(json.dumps({**content, "format": 3}))
     refused = folder.plan().exception
     assert isinstance(refused, SpecError)
-    assert "is of format 3, which has no digest; `archbench leaderboard` in its folder writes it anew" in str(refused)
+    written = f"`archbench leaderboard --leaderboard {folder.leaderboard}` writes it anew with one"
+    assert f"is of format 3, which has no digest; {written}" in str(refused)
+
+
+@pytest.fixture
+def places(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """The folder as the working directory, what stood on its leaderboard copied to one's own."""
+    monkeypatch.chdir(folder.path)
+    shutil.copytree(PUBLISHED_FOLDER, OWN)
+    return folder
+
+
+def planned(places: Folder, *options: str) -> Result:
+    return places.archbench("plan", "mine", *options)
+
+
+def test_a_name_is_looked_for_among_published_entries_first_and_then_among_ones_own(places: Folder) -> None:
+    name = PUBLISHED_FOLDER / "entries" / "both--gpt2.json"
+    own = OWN / "entries" / "both--gpt2.json"
+    both = planned(places)
+    assert both.exit_code == 0, both.output
+    warning = f"gpt2: the entry was taken that is published, {name}; to take your own, {own}, give its path from the"
+    assert both.output.count(warning) == 1
+    taken = planned(places, "-o", f"contenders.gpt2.entry={own}")
+    assert (taken.exit_code, "the entry was taken" in taken.output) == (0, False)
+    own.unlink()
+    assert (planned(places).exit_code, "the entry was taken" in planned(places).output) == (0, False)
+    shutil.move(name, own)
+    alone = planned(places)
+    assert (alone.exit_code, "the entry was taken" in alone.output) == (0, False)
+    own.unlink()
+    refused = str(planned(places, "-o", "contenders.gpt2.entry=both--lama").exception)
+    assert f"{PUBLISHED_FOLDER}/entries/both--lama.json: there is no such entry, nor in {OWN}/entries" in refused
+    assert "did you mean 'both--llama'?" in refused
+
+
+def test_where_the_published_entry_does_not_fit_ones_own_of_its_name_is_named(places: Folder) -> None:
+    own = OWN / "entries" / "both--gpt2.json"
+    refused = str(planned(places, "-o", "training.batch_tokens=1024").exception)
+    assert "batch_tokens is 512 there, 1024 here" in refused
+    assert refused.endswith(f"; to take your own, {own}, give its path from the folder of the spec")
+    assert "\n" not in refused
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from archbench.cli.report import report
 from archbench.cli.run import run
 from archbench.cli.status import status
 from archbench.errors import SpecError
+from archbench.leaderboard.folders import OWN
 from archbench.leaderboard.replacing import require_free_entries
 from archbench.results.runs import CONTROL
 from archbench.runs.replacing import require_free, same_spec
@@ -260,9 +261,9 @@ def test_a_control_takes_no_place_and_replaces_no_entry(store: RunStore, tmp_pat
     require_free_entries(tmp_path, given, rename=lambda name: f"-o name={name}")
 
 
-def test_run_refuses_another_spec_of_its_name_before_it_trains(
-    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def spec_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another spec of the name `trained`, in the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text").mkdir()
     for number in range(20):
@@ -273,11 +274,30 @@ def test_run_refuses_another_spec_of_its_name_before_it_trains(
         "scan: {sizes: [1e4], seeds: {default: 1, smallest_two: 1}, tokens: 2e3}\n"
         "training: {seq_len: 32, batch_tokens: 256, learning_rate: 3e-3, schedule: {warmup_steps: 5}}\n"
     )
-    before = files(store.root)
+    return tmp_path / "spec.yaml"
+
+
+def refusal_of_run(spec: Path, runs: Path) -> str:
+    """Why `archbench run` refuses it."""
     handlers = {sort: signal.getsignal(sort) for sort in (signal.SIGTERM, signal.SIGHUP)}
-    result = invoke(run, "spec.yaml", "--runs", store.root, "--cache", tmp_path / "cache")
+    result = invoke(run, spec, "--runs", runs, "--cache", spec.with_name("cache"))
     for sort, handler in handlers.items():
         signal.signal(sort, handler)
-    assert isinstance(result.exception, SpecError)
-    assert "say -o name=trained-2 to keep both, or --replace" in str(result.exception)
+    assert isinstance(result.exception, SpecError), result.output
+    return str(result.exception)
+
+
+def test_run_refuses_another_spec_of_its_name_before_it_trains(store: RunStore, spec_of_its_name: Path) -> None:
+    before = files(store.root)
+    assert "say -o name=trained-2 to keep both, or --replace" in refusal_of_run(spec_of_its_name, store.root)
     assert files(store.root) == before
+
+
+def test_run_refuses_what_would_replace_finished_entries_of_ones_own(store: RunStore, spec_of_its_name: Path) -> None:
+    """What is published under its name is no obstacle: tests/integration/test_clean_clone.py."""
+    assert invoke(leaderboard, "--leaderboard", OWN, "add", "trained", "--runs", store.root).exit_code == 0
+    refusal = refusal_of_run(spec_of_its_name, Path("elsewhere"))
+    assert refusal.startswith(
+        f"{OWN}/entries/trained--gpt2.json: is the entry of another scan 'trained': 5 runs of gpt2"
+    )
+    assert refusal.endswith("say -o name=trained-2 to keep both, or --replace")

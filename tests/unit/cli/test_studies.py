@@ -9,9 +9,9 @@ from archbench.cli.finish import finish_scan
 from archbench.host import default_host
 from archbench.runs.imported import imported_run_id, write_imported
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
-from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
+from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records
 
-STUDIES = {"data": {"kind": "data_scan"}, "grid": {"kind": "grid"}}
+STUDIES = {name: KAPLAN_SPEC["studies"][name] for name in ("data", "grid")}
 
 
 def test_studies_alone_give_a_report_and_no_entry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.report import ScanResults
-from archbench.leaderboard import page
+from archbench.leaderboard.board import read_board
 from archbench.leaderboard.page_cache import PageCache
 from archbench.numerics import NUMERICS
 from archbench.results.runs import RunRecord
@@ -54,5 +54,5 @@ def edit(path: Path, *keys: Any, value: Any) -> None:
 
 def left_out(board: Path, kept: PageCache) -> str:
     """Why the one entry that is on no page is not."""
-    (problem,) = page.read_board(board, kept).left_out
+    (problem,) = read_board(board, kept).left_out
     return problem

@@ -14,6 +14,7 @@ from archbench.contracts.report import ScanResults
 from archbench.errors import ArchbenchError, SpecError
 from archbench.host import default_host
 from archbench.leaderboard import page
+from archbench.leaderboard.board import read_board
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import add_entry, read_entry, write_entry
@@ -212,7 +213,7 @@ def test_an_entry_under_another_name_replaces_nothing(board: Path, kept: PageCac
     of_format_1(path)
     copy = path.with_name("demo--copy.json")
     copy.write_bytes(path.read_bytes().replace(b"Made up", b"Made over"))
-    read = page.read_board(board, kept)
+    read = read_board(board, kept)
     (problem,) = read.left_out
     assert problem.startswith(f"{copy}: the file must be called demo--gpt2.json")
     assert "Made over" not in {entry.description for entry in read.entries}

@@ -11,12 +11,14 @@ from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
+from archbench.leaderboard.board import read_board
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures
+from archbench.leaderboard.groups import ComputeTier
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.protocol import evaluated_on
-from archbench.leaderboard.standings import ComputeTier, make_standings
+from archbench.leaderboard.standings import make_standings
 from archbench.results.runs import CostAxis, FinalEvaluation, PrefixAudit, RunRecord
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
@@ -161,7 +163,7 @@ def test_entries_of_another_order_of_compute_are_never_in_one_table(
     ]
     for entry in make_entries(scan("accelerated", large)):
         write_entry(board, entry)
-    causal = [one.main for one in make_standings(page.read_board(board, kept).entries) if one.main.track == "causal"]
+    causal = [one.main for one in make_standings(read_board(board, kept).entries) if one.main.track == "causal"]
     assert [(table.tier, [row.name for row in table.rows]) for table in causal if "huge" in str(table.rows)] == [
         (ComputeTier.ACCELERATOR, ["huge"])
     ]

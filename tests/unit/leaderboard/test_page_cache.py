@@ -13,7 +13,9 @@ from archbench.analysis.comparison.compare import Contender, read_pair
 from archbench.analysis.frontier.reading import Reading
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.contracts.report import ScanResults
+from archbench.leaderboard import board as board_module
 from archbench.leaderboard import page, page_cache
+from archbench.leaderboard.board import read_board
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry_files import write_entry
 from archbench.leaderboard.page_cache import PageCache
@@ -49,8 +51,8 @@ class Made:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
-        for name in ("check_figures", "make_standings", "evidence"):
-            monkeypatch.setattr(page, name, self._counted(name, getattr(page, name)))
+        for module, name in ((board_module, "check_figures"), (page, "make_standings"), (page, "evidence")):
+            monkeypatch.setattr(module, name, self._counted(name, getattr(module, name)))
 
     def _counted(self, name: str, function: Any) -> Any:
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -118,7 +120,7 @@ def test_an_entry_that_is_forged_after_it_was_found_sound_is_left_out(board: Pat
     del content["digest"]
     path.write_bytes(seal(content, content["format"]))
     for _ in range(2):
-        (problem,) = page.read_board(board, cache).left_out
+        (problem,) = read_board(board, cache).left_out
         assert "alpha is stated as 0.9" in problem
 
 

@@ -11,9 +11,9 @@ import pyarrow.parquet
 import pytest
 
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
-from archbench.analysis.studies import analyse_studies
-from archbench.builtins.reports.plugin import register_report_sections
+from archbench.cli.finish import report_sections
 from archbench.contracts.report import Column, DataTable, ScanResults
+from archbench.host import default_host
 from archbench.report.columns import column, data_table, known_columns
 from archbench.report.data_files import write_tables
 from archbench.report.plotting import markdown_table
@@ -21,8 +21,8 @@ from archbench.report.writer import write_report
 from archbench.results.runs import RESULT, FinalEvaluation, RunRecord
 from archbench.results.tuning import TRIAL
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
-from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
-from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
+from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records, study_results
+from archbench.testing.synthetic_transfer import TRANSFER_SECTION, SyntheticTransfer, synthetic_transfer_records
 from archbench.testing.synthetic_tuning import synthetic_tuning
 
 ROOT = Path(__file__).parents[3]
@@ -74,16 +74,7 @@ def test_a_strangers_table_of_mixed_cells_is_stored_as_text(tmp_path: Path) -> N
     assert pyarrow.parquet.read_table(tmp_path / "own.parquet").column("own").to_pylist() == ["a", "1", None]
 
 
-SPEC = {
-    "studies": {
-        "data": {"kind": "data_scan"},
-        "grid": {"kind": "grid"},
-        "isoflop": {"kind": "isoflop"},
-        "batches": {"kind": "batch_scan"},
-        "curves": {"kind": "learning_curves"},
-        "texts": {"kind": "transfer"},
-    }
-}
+SPEC = {"studies": {**KAPLAN_SPEC["studies"], "texts": TRANSFER_SECTION}}
 TRANSFER = SyntheticTransfer(
     law={"k": 300.0, "alpha": 0.3, "beta": 0.45},
     sizes=(30_000, 300_000, 3_000_000),
@@ -123,7 +114,7 @@ def everything() -> ScanResults:
     ]
     return ScanResults(
         "all", "", "gpt2", tuple(scan), frontiers, pairs, SPEC, TEXTS,
-        studies=analyse_studies(runs, SPEC, baseline="gpt2"),
+        studies=study_results(runs, SPEC, baseline="gpt2"),
         study_records=tuple(run for run in runs if run.study in SPEC["studies"]),
         trials=tuple(run for run in tuned if run.role == TRIAL),
     )  # fmt: skip
@@ -132,7 +123,7 @@ def everything() -> ScanResults:
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     folder = tmp_path_factory.mktemp("report")
-    write_report(everything(), folder, [section() for section in register_report_sections()])
+    write_report(everything(), folder, report_sections(default_host()))
     return json.loads((folder / "data" / "tables.json").read_text())
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from archbench.analysis.studies import analyse_studies
-from archbench.builtins.reports.decomposition_section import DecompositionSection
 from archbench.contracts.report import ScanResults
 from archbench.report.data_files import csv_text
 from archbench.report.study_tables import study_tables
 from archbench.results.runs import RunRecord, RunState
+from archbench.studies.decomposition.section import DecompositionSection
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+from archbench.testing.synthetic_studies import study_results
 
 LAW = SyntheticLaw(noise_std=0.003)
 SPEC = {"decompose": ["gpt2", "dearer", "same"]}
@@ -28,7 +28,7 @@ def runs() -> list[RunRecord]:
 
 
 def results_of(records: list[RunRecord]) -> ScanResults:
-    studies = analyse_studies(records, SPEC, baseline="gpt2")
+    studies = study_results(records, SPEC, baseline="gpt2")
     return ScanResults("made up", "", "gpt2", tuple(records), (), (), SPEC, {}, studies=studies)
 
 

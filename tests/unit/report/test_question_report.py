@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from archbench.analysis.frontier.collapse import analyse_collapse
-from archbench.builtins.reports.plugin import register_report_sections
 from archbench.builtins.reports.question_sections import CollapseSection
-from archbench.cli.finish import scan_results
+from archbench.cli.finish import report_sections, scan_results
 from archbench.cli.main import cli
 from archbench.contracts.report import ScanResults
+from archbench.host import default_host
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.standings import make_standings
 from archbench.leaderboard.tables import main_table
@@ -51,7 +51,7 @@ def records(again: SyntheticLaw = LAW) -> list[RunRecord]:
 def analysed(made: list[RunRecord], question: dict[str, object] | None = None) -> ScanResults:
     spec = {"question": question or QUESTION, "data": {"dataset": {"kind": "installed_docs"}}}
     index = ScanIndex(name="asked", description="", baseline="gpt2", runs=(), spec=spec, environment={})
-    return scan_results(index, made)
+    return scan_results(index, made, default_host())
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_failed_control_is_said_first_and_marks_every_verdict(failed: ScanResu
 
 
 def test_the_report_holds_answers_controls_rungs_and_collapse(failed: ScanResults, tmp_path: Path) -> None:
-    report = write_report(failed, tmp_path, [section() for section in register_report_sections()])
+    report = write_report(failed, tmp_path, report_sections(default_host()))
     text, html = report.read_text(), (tmp_path / "report.html").read_text()
     for title in ("The question and its controls", "Multipliers at each size", "Normalised learning curves"):
         assert f"## {title}" in text
@@ -169,7 +169,7 @@ def test_a_window_that_the_line_of_pairs_cuts_is_said_to_be_cut(tmp_path: Path) 
     results = analysed([replace(run, reference_lines=lines) for run in made], {"margin": 1.1, "at": [3.85, 3.6]})
     cut = "Better by a margin of 1.10 at 3.750 to 3.600 nats (cut at the line of pairs)? "
     assert cut in verdict(results)
-    assert cut in write_report(results, tmp_path, [section() for section in register_report_sections()]).read_text()
+    assert cut in write_report(results, tmp_path, report_sections(default_host())).read_text()
     above = analysed([replace(run, reference_lines=lines) for run in made], {"margin": 1.1, "at": [4.2, 3.9]})
     assert "Better by a margin of 1.10 at 4.200 to 3.900 nats? Inconclusive (`on_plateau`" in verdict(above)
 
@@ -182,7 +182,7 @@ def test_the_leaderboard_answers_the_question_and_marks_a_failed_control(
         row = next(row for row in table.rows if row.name == "better")
         assert row.answer is not None
         assert row.answer.answer is Answer.BETTER
-        text = main_table(table, lambda entry: "x")
+        text = main_table(table, lambda entry, whose: "x")
         assert "better by 1.10?" in text
         assert cell in text
 

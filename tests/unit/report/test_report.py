@@ -9,10 +9,11 @@ from typing import Literal
 import pytest
 
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
-from archbench.builtins.reports.plugin import register_report_sections
 from archbench.builtins.reports.sections import FrontierSection
+from archbench.cli.finish import report_sections
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
+from archbench.host import default_host
 from archbench.report.plotting import markdown_table
 from archbench.report.verdict import reservations, verdict
 from archbench.report.words import number, p_text
@@ -53,7 +54,7 @@ def results() -> ScanResults:
 
 @pytest.fixture(scope="module")
 def report(results: ScanResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sections = [section() for section in register_report_sections()]
+    sections = report_sections(default_host())
     return write_report(results, tmp_path_factory.mktemp("report"), sections)
 
 
@@ -151,7 +152,7 @@ def test_one_seed_at_three_sizes_is_reported_with_what_little_it_tells(tmp_path:
     )
     words = line(verdict(results), "- reformer")
     assert "compute (executed FLOPs)" in words
-    text = write_report(results, tmp_path, [section() for section in register_report_sections()]).read_text()
+    text = write_report(results, tmp_path, report_sections(default_host())).read_text()
     assert "could not be made" not in text
 
 
@@ -164,7 +165,7 @@ def test_a_scan_without_finished_runs_says_so() -> None:
 def test_the_report_opens_with_the_verdict_and_shows_every_section(report: Path, results: ScanResults) -> None:
     text = report.read_text()
     assert text.index(verdict(results).splitlines()[0]) < text.index("## Compute-efficient frontiers")
-    for section in register_report_sections():
+    for section in map(type, report_sections(default_host())):
         # Studies have sections where a scan holds some; this one is a size scan alone, asks no question, and was not
         # evaluated by document.
         absent = ("transfer", "decomposition", "question", "evaluation_text")
@@ -181,7 +182,7 @@ def test_every_figure_that_the_report_shows_exists_as_svg_and_png(report: Path) 
 
 
 def test_figures_are_the_same_bytes_when_made_again(report: Path, results: ScanResults, tmp_path: Path) -> None:
-    again = write_report(results, tmp_path, [section() for section in register_report_sections()])
+    again = write_report(results, tmp_path, report_sections(default_host()))
     assert again.read_text() == report.read_text()
     for path in (report.parent / "figures").iterdir():
         assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
@@ -293,7 +294,7 @@ def test_a_bar_inside_a_cell_does_not_break_the_table() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_scan_without_any_exponent_is_reported_without_a_warning(tmp_path: Path) -> None:
     few = [record for record in synthetic_records("gpt2", LAW) if record.size_index == 0]
-    sections = [section() for section in register_report_sections()]
+    sections = report_sections(default_host())
     text = write_report(results_of(few), tmp_path, sections).read_text()
     assert "too_few_sizes" in text
 
@@ -303,7 +304,7 @@ def test_of_many_contenders_the_baseline_and_the_best_are_drawn_and_all_are_in_t
 ) -> None:
     monkeypatch.setattr("archbench.report.contenders.MOST_DRAWN", 2)
     kinds = ("frontiers", "multipliers", "learning_curves")
-    sections = [section() for section in register_report_sections() if section().kind in kinds]
+    sections = [section for section in report_sections(default_host()) if section.kind in kinds]
     text = write_report(results, tmp_path, sections).read_text()
     # Of the causal ones; the masked one has a track to itself. Two are compared with the baseline, and two are drawn.
     assert text.count("Drawn are 2 of 3: the baseline and the lowest losses; the tables hold all.") == 2

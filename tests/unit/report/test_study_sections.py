@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archbench.analysis.studies import analyse_studies
-from archbench.builtins.reports.plugin import register_report_sections
+from archbench.cli.finish import report_sections
 from archbench.contracts.report import ReportSection, ScanResults
+from archbench.host import default_host
 from archbench.report.run_tables import study_runs
 from archbench.report.words import number
 from archbench.results.runs import FinalEvaluation, NoiseMeasurement, RunRecord
-from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records
+from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records, study_results
 
 
 def sections() -> list[ReportSection]:
-    found = [kind.model_validate({"kind": kind.model_fields["kind"].default}) for kind in register_report_sections()]
+    found = report_sections(default_host())
     return [section for section in found if section.kind.startswith("study_")]
 
 
 def results_of(records: Sequence[RunRecord]) -> ScanResults:
-    studies: Mapping[str, Any] = analyse_studies(records, KAPLAN_SPEC, baseline="gpt2")
+    studies: Mapping[str, Any] = study_results(records, KAPLAN_SPEC, baseline="gpt2")
     return ScanResults("made up", "", "gpt2", tuple(records), (), (), KAPLAN_SPEC, {}, studies=studies)
 
 

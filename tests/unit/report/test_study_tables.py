@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archbench.analysis.studies import analyse_studies
 from archbench.builtins.reports.run_sections import RunSection
 from archbench.contracts.report import ScanResults
 from archbench.report.data_files import csv_text
@@ -17,13 +16,13 @@ from archbench.report.verdict import verdict
 from archbench.report.writer import write_report
 from archbench.results.fits import FitStatus
 from archbench.results.runs import RunState
-from archbench.results.studies import DataStudy, GridStudy
-from archbench.results.transfer import TransferResult
-from archbench.testing.synthetic_studies import KaplanPlan, PublishedLaws, kaplan_records
-from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
+from archbench.studies.subsets.results import DataStudy, GridStudy
+from archbench.studies.transfer.results import FINETUNE, TransferResult
+from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, analysed_studies, kaplan_records
+from archbench.testing.synthetic_transfer import TRANSFER_SECTION, SyntheticTransfer, synthetic_transfer_records
 
 SPEC = {
-    "studies": {"data": {"kind": "data_scan"}, "grid": {"kind": "grid"}, "texts": {"kind": "transfer"}},
+    "studies": {**{name: KAPLAN_SPEC["studies"][name] for name in ("data", "grid")}, "texts": TRANSFER_SECTION},
 }
 AMOUNTS = tuple(int(value) for value in np.geomspace(3e4, 1e8, 7))
 TRANSFER = SyntheticTransfer(
@@ -47,8 +46,13 @@ def results() -> ScanResults:
     transfer = synthetic_transfer_records(TRANSFER, source="en", target="de", seed=0)
     runs += [replace(run, study="texts") for run in transfer]
     runs.append(replace(runs[0], run_id="f" * 64, curve=(), state=RunState.FAILED, reason="the disk is full"))
-    studies = analyse_studies(runs, SPEC)
-    return ScanResults("alone", "", None, (), (), (), SPEC, {}, studies=studies, study_records=tuple(runs))
+    found = analysed_studies(runs, SPEC)
+    return ScanResults(
+        "alone", "", None, (), (), (), SPEC, {},
+        studies={name: one.results for name, one in found.items()},
+        study_sentences={name: one.sentences for name, one in found.items()},
+        study_records=tuple(runs),
+    )  # fmt: skip
 
 
 def tables_of(results: ScanResults) -> dict[str, str]:
@@ -166,5 +170,6 @@ def test_the_verdict_names_a_study_none_of_whose_runs_has_finished(results: Scan
 
 
 def test_a_transfer_study_without_a_fine_tuned_run_says_so(results: ScanResults) -> None:
-    begun = replace(results, studies={"texts": TransferResult("texts", (), ())}, spec={})
-    assert verdict(begun) == "- Study texts: no direction has a fine-tuned run that finished."
+    runs = [run for run in results.study_records if run.study == "texts" and run.role != FINETUNE]
+    (said,) = analysed_studies(runs, SPEC)["texts"].sentences
+    assert said == "Study texts: no direction has a fine-tuned run that finished."

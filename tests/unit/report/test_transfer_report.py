@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archbench.analysis.transfer import TransferSettings, analyse_transfer
-from archbench.builtins.reports.transfer_section import TransferSection
 from archbench.contracts.report import ScanResults
-from archbench.report.transfer_text import headline, ranking_text, verdict_lines
-from archbench.report.verdict import verdict
 from archbench.report.words import number
 from archbench.results.fits import FitStatus, Interval
-from archbench.results.transfer import Censoring, TransferCell, TransferResult
+from archbench.studies.transfer.analysis import TransferSettings, analyse_transfer
+from archbench.studies.transfer.results import Censoring, TransferCell, TransferResult
+from archbench.studies.transfer.section import TransferSection
+from archbench.studies.transfer.text import headline, ranking_text, verdict_lines
 from archbench.testing.synthetic_transfer import SyntheticTransfer, synthetic_transfer_records
 
 AMOUNTS = tuple(int(value) for value in np.geomspace(3e4, 1e8, 7))
@@ -69,11 +68,11 @@ def test_the_order_of_languages_is_said_with_its_test(text: str, study: Transfer
 
 
 def test_the_verdict_says_what_pretraining_is_worth_and_in_which_order(study: TransferResult) -> None:
-    lines = verdict(ScanResults("demo", "", None, (), (), (), {}, {}, studies={"languages": study})).splitlines()
+    lines = verdict_lines(study)
     mean = study.directions[0].mean_multiplier
     assert mean is not None
     assert f"is worth {number(mean.value)} [" in lines[0]
-    assert lines[-1] == "- gpt2, from en: de > zh."
+    assert lines[-1] == "gpt2, from en: de > zh."
 
 
 def test_the_verdict_has_a_line_for_each_law_and_counts_those_refused(study: TransferResult) -> None:

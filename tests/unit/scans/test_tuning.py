@@ -121,6 +121,17 @@ def test_the_best_trial_is_the_scans_own_run_and_nothing_is_trained_twice(text_f
     assert len(last.distinct_runs()) == 2 * (4 * 8 + NUM_RESULTS - 4)
 
 
+def test_where_every_result_is_a_trial_the_plan_still_waits_for_them(text_folder: Path, tmp_path: Path) -> None:
+    once = (("smallest_two: 2", "smallest_two: 1"), ("tokens: [15000, 40000]", "tokens: 40000"))
+    scan = Scan(text_folder, tmp_path, "{around: 3e-3, rungs: 1}", *once)
+    assert {(one.what.split(": ")[1], one.count, one.exact_flops) for one in scan.plan().pending} == {
+        ("results at rates that the trials before them decide", 0, 0.0)
+    }
+    last = scan.finish(always(5.8e-3))
+    assert len(of(last, RESULT)) == 4
+    assert {run.run_id for run in of(last, RESULT)} <= {run.run_id for run in of(last, TRIAL)}
+
+
 def test_the_plan_is_a_function_of_the_store_alone(text_folder: Path, tmp_path: Path) -> None:
     scan = Scan(text_folder, tmp_path, "{around: 3e-3}")
     for run in reversed(scan.plan().runs):

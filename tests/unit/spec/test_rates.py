@@ -5,8 +5,9 @@ import math
 import pytest
 from made_specs import message_of, spec_of
 
+from archbench.contracts.values import Law, PowerLaw
 from archbench.spec.models import Spec
-from archbench.spec.rates import Law, PowerLaw, TunedRate, TuneSettings, given_batch, given_rate
+from archbench.spec.rates import TunedRate, TuneSettings, given_batch, given_rate
 
 TEXT = """\
 name: trial

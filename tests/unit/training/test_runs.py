@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 
+from archbench.contracts.schedule import ScheduleSettings
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DiskRefused
 from archbench.runs.lease import LeaseLost, acquire, read_lease
 from archbench.runs.records import Outcome, read_record
-from archbench.spec.identity import ComponentIdentity, ScheduleSettings
+from archbench.spec.identity import ComponentIdentity
 from archbench.testing.small_runs import StopAfter
 from archbench.training import checkpoint, loop
 from archbench.training import run_attempt as run_attempt_module

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archbench.spec.identity import EvaluationSettings, ScheduleSettings, TrainingSettings
+from archbench.contracts.schedule import ScheduleSettings
+from archbench.spec.identity import EvaluationSettings, TrainingSettings
 from archbench.training.schedule import evaluation_share, evaluation_steps, in_warmup, learning_rate, schedule_factor
 
 

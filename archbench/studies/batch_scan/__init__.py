@@ -1,0 +1,1 @@
+"""The critical batch: by batches of different size, and by gradient noise."""

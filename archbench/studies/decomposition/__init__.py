@@ -1,0 +1,1 @@
+"""What each single change between two architectures does."""

@@ -1,0 +1,1 @@
+"""Every size at every budget of compute."""

@@ -1,0 +1,1 @@
+"""L(N) of the scan of sizes."""

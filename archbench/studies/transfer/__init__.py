@@ -1,0 +1,1 @@
+"""What pre-training on one text is worth on another."""
