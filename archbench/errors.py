@@ -1,7 +1,7 @@
 """Errors that a user can cause, each with its exit code.
 
-Each message is one line: what is wrong, where, what was expected, and what to do next. The command line prints
-the message and exits with `exit_code`; a traceback is only ever shown for a defect of archbench itself.
+Each problem is one line: what is wrong, where, what was expected, and what to do next. The command line prints
+the problems and exits with `exit_code`; a traceback is only ever shown for a defect of archbench itself.
 """
 
 import difflib
@@ -9,9 +9,20 @@ from collections.abc import Iterable
 
 
 class ArchbenchError(Exception):
-    """A problem that the user can mend. `exit_code` is what the command line ends with."""
+    """A problem that the user can mend, or several. `exit_code` is what the command line ends with."""
 
     exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Each of them, in one line."""
+        return self.args
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class SpecError(ArchbenchError):
@@ -43,10 +54,15 @@ def in_one_line(error: BaseException, most: int = 400) -> str:
     return f"{type(error).__name__}: {message[:most] or 'no message'}"
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` may be a misspelling of; None where none is close."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known name closest to `name`, otherwise the list of known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    close = closest(name, names)
+    if close is not None:
+        return f"; did you mean {close!r}?"
     return f"; known: {', '.join(names)}" if names else ""

@@ -6,7 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,8 +25,12 @@ from archbench.contracts.report import ReportSection
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
-from archbench.errors import PluginError, in_one_line, nearest
-from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE, file_version, import_file
+from archbench.discovery import PluginInfo, own_first, sources
+from archbench.errors import PluginError, nearest
+from archbench.plugin_folders import (
+    imported_packages,
+)
+from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE
 from archbench.registry import Catalog, Registered, Registry
 
 log = logging.getLogger(__name__)
@@ -35,38 +39,6 @@ T = TypeVar("T", bound=ComponentConfig)
 
 OWN_COMMANDS = "tools"
 """The one of archbench's own plug-ins that adds commands."""
-
-
-@dataclass(slots=True)
-class PluginInfo:
-    """One plug-in: where it comes from, what it registered, and what went wrong."""
-
-    name: str
-    target: str
-    """The entry point's value, or the file's path."""
-    distribution: str
-    version: str
-    registered: dict[str, list[str]] = field(default_factory=dict)
-    """Noun -> names, for example `architecture` -> [`gpt2`]."""
-    failures: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    """What it changed and had no business to; it was put back."""
-
-    @property
-    def own(self) -> bool:
-        """Whether it comes with archbench."""
-        return self.distribution == hookspecs.PROJECT_NAME
-
-    def fail(self, where: str, error: BaseException) -> None:
-        """Notes that the plug-in failed at `where`; the same failure once."""
-        line = f"{where}: {in_one_line(error)}"
-        if line not in self.failures:
-            self.failures.append(line)
-
-    def note(self, where: str, line: str) -> None:
-        """Notes what the plug-in changed at `where`, once."""
-        if f"{where}: {line}" not in self.notes:
-            self.notes.append(f"{where}: {line}")
 
 
 @dataclass(slots=True)
@@ -126,7 +98,7 @@ def command_host() -> Host:
     The rest of archbench's own take a tenth of a second to import, which `--help` need not wait for.
     """
     entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
-    return load_host([one for one in entry_points if one.name == OWN_COMMANDS or _own_first(one)[0]])
+    return load_host([one for one in entry_points if one.name == OWN_COMMANDS or own_first(one)[0]])
 
 
 def load_host(
@@ -136,9 +108,11 @@ def load_host(
 ) -> Host:
     """Loads the plug-ins behind `entry_points` (all installed ones in the group `archbench`) and in `files`.
 
-    With `distributions` strangers are left out unless they come from one of these; `FILE_DISTRIBUTION` stands for
-    `files`. Whatever a plug-in raises at import or in a hook is kept: see `PluginInfo.failures`. One that ends the
-    process all the same (`os._exit`, a segmentation fault) is named on standard error.
+    A file is a module, or the folder of a package with a pyproject.toml, whose plug-ins then take the place of those of
+    an installed distribution of its name. With `distributions` strangers are left out unless they come from one of
+    these; `FILE_DISTRIBUTION` stands for `files`. Whatever a plug-in raises at import or in a hook is kept: see
+    `PluginInfo.failures`. One that ends the process all the same (`os._exit`, a segmentation fault) is named on
+    standard error.
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
@@ -147,7 +121,7 @@ def load_host(
     plugins: list[PluginInfo] = []
     with contextlib.ExitStack() as stack:
         say: Callable[[str], None] | None = None
-        for info, load in _sources(entry_points, files):
+        for info, load in sources(entry_points, files):
             if not (info.own or distributions is None or info.distribution in distributions):
                 continue
             plugins.append(info)
@@ -158,31 +132,13 @@ def load_host(
         return Host(manager, plugins, _build_registry(manager, plugins, say or (lambda what: None)))
 
 
-def _sources(
-    entry_points: Iterable[importlib.metadata.EntryPoint], files: Sequence[Path]
-) -> Iterator[tuple[PluginInfo, Callable[[], Any]]]:
-    """Every plug-in with what imports it, archbench's own first."""
-    for entry_point in sorted(entry_points, key=_own_first):
-        distribution = entry_point.dist
-        info = PluginInfo(
-            name=entry_point.name,
-            target=entry_point.value,
-            distribution=distribution.name if distribution else "unknown",
-            version=distribution.version if distribution else "unknown",
-        )
-        yield info, entry_point.load
-    for path in files:
-        info = PluginInfo(name=str(path), target=str(path), distribution=FILE_DISTRIBUTION, version="unknown")
-        yield info, partial(_load_file, info, path)
-
-
 def blamed(error: BaseException) -> str | None:
-    """The stranger's plug-in in whose code `error` arose, as its entry point or file is called; None if in no such."""
+    """The stranger's plug-in in whose code `error` arose, by its entry point, file or folder; None if in no such."""
     owners = {
         entry_point.module.partition(".")[0]: entry_point.name
         for entry_point in importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
-        if _own_first(entry_point)[0]
-    }
+        if own_first(entry_point)[0]
+    } | imported_packages()
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
         if module.startswith(FILE_MODULE):
@@ -190,17 +146,6 @@ def blamed(error: BaseException) -> str | None:
         if module.partition(".")[0] in owners:
             return owners[module.partition(".")[0]]
     return None
-
-
-def _own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
-    """archbench's own plug-ins come first, so that no other package takes their names."""
-    distribution = entry_point.dist.name if entry_point.dist else ""
-    return distribution != hookspecs.PROJECT_NAME, distribution, entry_point.name
-
-
-def _load_file(info: PluginInfo, path: Path) -> Any:
-    info.version = file_version(path)
-    return import_file(path)
 
 
 def _load(manager: pluggy.PluginManager, info: PluginInfo, load: Callable[[], Any]) -> None:

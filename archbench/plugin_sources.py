@@ -61,6 +61,17 @@ def file_version(path: Path) -> str:
     return f"sha256:{_file_sha256(path.resolve())[:_VERSION_DIGITS]}"
 
 
+def package_version(module_name: str) -> str:
+    """What stands for the version of a package given by its folder: the hash of all its source files.
+
+    module_name: of any of its modules; the package is imported. Raises ImportError where it has no source.
+    """
+    digest = _package_sha256(module_name.partition(".")[0])
+    if digest is None:
+        raise ImportError(f"{module_name}: has no source files")
+    return f"sha256:{digest[:_VERSION_DIGITS]}"
+
+
 def source_sha256(module_name: str) -> str | None:
     """SHA-256 of the source text that the imported module belongs to, in hex; None where there is no text to read.
 

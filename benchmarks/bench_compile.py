@@ -24,8 +24,8 @@ from archbench.host import default_host
 from archbench.registry import Registry
 from archbench.testing.small_runs import small_corpus
 from archbench.training.assembly import Assembly
-from archbench.training.carry_out import configure_torch
 from archbench.training.parameters import ModuleParameters
+from archbench.training.torch_settings import configure_torch
 
 SIZES = (2e4, 1.6e5, 2e6)
 

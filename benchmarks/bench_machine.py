@@ -27,7 +27,7 @@ from bench_training import CASES, ROWS, SEQ_LEN, SIZES, archbench_step, library_
 
 from archbench.host import default_host
 from archbench.testing.small_runs import small_corpus
-from archbench.training.carry_out import configure_torch
+from archbench.training.torch_settings import configure_torch
 
 WARM_UP_STEPS = 3
 

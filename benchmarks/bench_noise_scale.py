@@ -16,8 +16,8 @@ from bench_training import CASES, ROWS, SEQ_LEN, Step, alternate, archbench_step
 from archbench.host import default_host
 from archbench.testing.small_runs import small_corpus
 from archbench.training.assembly import Assembly
-from archbench.training.carry_out import configure_torch
 from archbench.training.noise_scale import NoiseMeter, num_parts
+from archbench.training.torch_settings import configure_torch
 
 SIZES = (4e4, 1.6e5)
 EVERY = 100

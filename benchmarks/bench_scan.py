@@ -147,7 +147,7 @@ def planned_runs(spec_file: Path) -> list[dict[str, Any]]:
     from archbench.cli.common import default_cache_dir
     from archbench.host import default_host
     from archbench.scans.planner import plan_scan
-    from archbench.spec.models import load_spec
+    from archbench.spec.load import load_spec
 
     host = default_host()
     plan = plan_scan(load_spec(spec_file, host.registry), host, cache_dir=default_cache_dir())

@@ -54,7 +54,7 @@ def serve() -> None:
 
     from archbench.host import default_host
     from archbench.testing.small_runs import small_corpus
-    from archbench.training.carry_out import configure_torch
+    from archbench.training.torch_settings import configure_torch
 
     configure_torch(1)
     registry = default_host().registry

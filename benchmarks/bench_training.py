@@ -42,7 +42,6 @@ from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import TrainingSettings
 from archbench.testing.small_runs import plan_small_run, small_corpus
 from archbench.training.assembly import Assembly, assemble
-from archbench.training.carry_out import configure_torch
 from archbench.training.engine import TrainedModule
 from archbench.training.loop import Upkeep, train_step
 from archbench.training.measurement import Stopwatch
@@ -50,6 +49,7 @@ from archbench.training.parameters import ModuleParameters
 from archbench.training.progress import resume
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import learning_rate
+from archbench.training.torch_settings import configure_torch
 
 SEQ_LEN, ROWS = 128, 16
 SIZES = (2e4, 8e4, 1.6e5, 2e6)

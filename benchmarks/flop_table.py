@@ -16,7 +16,7 @@ from archbench.flops.dry_run import CountedStep, counted_step
 from archbench.flops.ladders import Ladder, Rung, ladders
 from archbench.flops.table import analytic_line, ladder_table, unseen_lines
 from archbench.host import default_host
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC_FOLDERS = {"specs": "Ladders of `specs/`", "specs/gpu": "Ladders of `specs/gpu/`"}

@@ -112,9 +112,14 @@ def cache_option(function: F) -> F:
 
 
 def plugin_option(function: F) -> F:
-    """`--plugin FILE`: plug-in modules by path."""
+    """`--plugin PATH`: plug-ins by path, modules and folders of packages."""
     return click.option(
-        "--plugin", "plugin_files", type=PATH, multiple=True, metavar="FILE", help="A plug-in module by its path."
+        "--plugin",
+        "plugin_files",
+        type=PATH,
+        multiple=True,
+        metavar="PATH",
+        help="A plug-in by its path: a module, or the folder of a package with a pyproject.toml.",
     )(function)
 
 
@@ -177,18 +182,23 @@ def shell_words(*words: object) -> str:
 def host_with(plugin_files: Sequence[Path]) -> "Host":
     """The host of all installed plug-ins, and of those in `plugin_files`; failures of the latter are told."""
     from archbench.host import default_host, load_host
+    from archbench.plugin_folders import is_package_folder, read_package_folder
 
     if not plugin_files:
         return default_host()
     for path in plugin_files:
-        if not path.is_file():
-            raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
+        if is_package_folder(path):
+            read_package_folder(path)
+        elif path.is_dir():
+            raise PluginError(f"{path}: is a folder without a pyproject.toml; give that of a package, or a module")
+        elif not path.is_file():
+            raise PluginError(f"{path}: no such plug-in; give the path of a Python module or of a package's folder")
     host = load_host(files=plugin_files)
     given = {str(path) for path in plugin_files}
     for info in host.plugins:
-        if info.name in given and info.failures:
+        if info.target in given and info.failures:
             note(f"warning: plug-in {info.name} failed: {info.failures[0]}")
-        elif info.name in given and info.notes:
+        elif info.target in given and info.notes:
             note(f"warning: plug-in {info.name}: {info.notes[0]}")
     return host
 

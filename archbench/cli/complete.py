@@ -96,6 +96,13 @@ def _plugins(context: click.Context, incomplete: str) -> Iterator[CompletionItem
             yield CompletionItem(name)
 
 
+def _architectures(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    from archbench.host import default_host
+
+    kinds: Any = default_host().registry.architectures.entries
+    yield from (CompletionItem(kind) for kind in sorted(kinds) if kind.startswith(incomplete))
+
+
 def _trackers(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
     from archbench.host import default_host
 
@@ -122,5 +129,6 @@ specs_and_scans = quietly(_specs_and_scans)
 stored_runs = quietly(_runs)
 contenders = quietly(_contenders)
 plugins_and_kinds = quietly(_plugins)
+architectures = quietly(_architectures)
 trackers = quietly(_trackers)
 run_readers = quietly(_run_readers)

@@ -20,7 +20,7 @@ from archbench.cli.terminal import echo
 from archbench.contracts.data import ReadingLog
 from archbench.data.corpus import Corpus
 from archbench.scans.texts import prepared_texts
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 from archbench.units import counted, human_bytes
 
 

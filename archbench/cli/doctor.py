@@ -236,7 +236,7 @@ def _smoke(host: Host, architecture: str, folder: Path) -> str | None:
     from archbench.cli.watch import LineWatcher, Pace
     from archbench.scans.planner import plan_scan
     from archbench.scans.scheduler import carry_out
-    from archbench.spec.models import load_spec
+    from archbench.spec.load import load_spec
 
     class Quiet(LineWatcher):
         def say(self, line: str) -> None:

@@ -147,8 +147,10 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
     table_console().print(table)
 
 
-def _exponent(law: FitResult) -> str:
+def _exponent(law: FitResult | None) -> str:
     """α_C with its interval, or the fit's status: a figure that may not be read is not printed."""
+    if law is None:
+        return "-"
     if law.status is not FitStatus.OK:
         return law.status.value
     interval = law.intervals.get("alpha_C")

@@ -25,6 +25,7 @@ _NOWHERE = "the current folder has been removed; change into one that is there"
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
     "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
+    "init": ("archbench.cli.init:init", "Start a spec of your own, sized for a time."),
     "specs": ("archbench.cli.specs:specs", "List the bundled specs, or copy one to start your own."),
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
     "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),
@@ -111,14 +112,14 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and exits with its code; a problem is one line on standard error."""
+    """Runs the command line and exits with its code; each problem is one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     prepare_streams()
     somewhere = _is_somewhere()
-    code = exit_code_of(arguments, debug="--debug" in arguments) if somewhere else _say(_NOWHERE, EXIT_USAGE)
+    code = exit_code_of(arguments, debug="--debug" in arguments) if somewhere else _say(_NOWHERE, exit_code=EXIT_USAGE)
     flush()
     if (lost := lost_output()) is not None:
-        code = _say(lost, code or EXIT_USAGE)
+        code = _say(lost, exit_code=code or EXIT_USAGE)
     sys.exit(code)
 
 
@@ -139,7 +140,7 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted", EXIT_INTERRUPTED)
+        return _say("interrupted", exit_code=EXIT_INTERRUPTED)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -148,7 +149,7 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
     except errors.ArchbenchError as error:
         if debug:
             traceback.print_exc()
-        return _say(str(error), error.exit_code)
+        return _say(*error.problems, exit_code=error.exit_code)
     except BrokenPipeError:
         return _end_unread()
     except BaseException as error:
@@ -161,7 +162,8 @@ def exit_code_of(arguments: Sequence[str], *, debug: bool) -> int:
             raise  # how a plug-in's command may end
         flush()
         if (library := extras.missing_training_library(error)) is not None:
-            return _say(f"{_called(arguments)} needs {library}, which is not installed: {extras.REMEDY}", EXIT_PLUGIN)
+            needed = f"{_called(arguments)} needs {library}, which is not installed: {extras.REMEDY}"
+            return _say(needed, exit_code=EXIT_PLUGIN)
         if isinstance(error, OSError) and lost_output() is not None:
             return EXIT_USAGE  # what was written by others than `echo`, as the text of --help
         if debug:
@@ -189,14 +191,15 @@ def _unforeseen(error: BaseException, again: str) -> int:
 
     words = errors.in_one_line(error)
     if (plugin := blamed(error)) is not None:
-        return _say(f"plug-in {plugin!r} failed: {words}; {again}", EXIT_PLUGIN)
+        return _say(f"plug-in {plugin!r} failed: {words}; {again}", exit_code=EXIT_PLUGIN)
     trace = traceback.extract_tb(error.__traceback__)
     where = f" in {trace[-1].name} ({trace[-1].filename}:{trace[-1].lineno})" if trace else ""
-    return _say(f"a defect of archbench: {words}{where}; {again}", EXIT_DEFECT)
+    return _say(f"a defect of archbench: {words}{where}; {again}", exit_code=EXIT_DEFECT)
 
 
-def _say(message: str, exit_code: int) -> int:
-    echo(f"archbench: {' '.join(message.split())}", err=True)
+def _say(*problems: str, exit_code: int) -> int:
+    for problem in problems:
+        echo(f"archbench: {' '.join(problem.split())}", err=True)
     return exit_code
 
 

@@ -46,7 +46,8 @@ from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.stated_texts import is_stated, stated_texts, texts_to_plan_by
-from archbench.spec.models import Spec, load_spec
+from archbench.spec.load import load_spec
+from archbench.spec.models import Spec
 from archbench.spec.rates import given_batch
 from archbench.spec.yaml_writer import to_yaml
 from archbench.units import counted, human_bytes, human_count, human_seconds

@@ -40,8 +40,7 @@ def despite_missing_libraries(spec: Spec) -> Spec:
 
     What it would cost can be said without; its runs have other ids then, and none of them is one that has finished.
     """
-    contenders = (*spec.contenders, *spec.controls)
-    missing = sorted({name for one in contenders for name, version in one.libraries.items() if version is None})
+    spec, missing = with_stand_ins(spec)
     if not missing:
         return spec
     verb = "is" if len(missing) == 1 else "are"
@@ -49,11 +48,19 @@ def despite_missing_libraries(spec: Spec) -> Spec:
         f"{', '.join(missing)} {verb} not installed, so that no run is known to have finished, and run ids stand for "
         f"none that is trained: {REMEDY}"
     )
-    return replace(
+    return spec
+
+
+def with_stand_ins(spec: Spec) -> tuple[Spec, list[str]]:
+    """`spec` with a stand-in for the version of each library that is not installed, and which these are."""
+    contenders = (*spec.contenders, *spec.controls)
+    missing = sorted({name for one in contenders for name, version in one.libraries.items() if version is None})
+    planned = replace(
         spec,
         contenders=tuple(_with_stand_ins(one) for one in spec.contenders),
         controls=tuple(_with_stand_ins(one) for one in spec.controls),
     )
+    return planned, missing
 
 
 def _with_stand_ins(contender: Contender) -> Contender:

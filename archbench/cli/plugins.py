@@ -11,8 +11,9 @@ from archbench.cli.common import host_with, json_option, plugin_option, print_js
 from archbench.cli.plugins_check import check_plugin
 from archbench.cli.plugins_new import new_plugin
 from archbench.cli.terminal import echo
+from archbench.discovery import PluginInfo
 from archbench.errors import PluginError, nearest
-from archbench.host import Host, PluginInfo
+from archbench.host import Host
 
 
 @click.group(invoke_without_command=True)

@@ -26,8 +26,9 @@ Generated from the commands: `python -m archbench.cli.reference > docs/cli.md`. 
 | 70 | a defect of archbench; `archbench --debug ...` shows the traceback |
 | 130 | interrupted; the command says how to go on |
 
-Results go to standard output, everything else to standard error, one line each. Colours, live tables and line breaks
-are for terminals alone; `NO_COLOR=1` leaves the colours out, `TERM=dumb` the live tables too.
+Results go to standard output, everything else to standard error, one line each; several problems of a spec are as many
+lines. Colours, live tables and line breaks are for terminals alone; `NO_COLOR=1` leaves the colours out, `TERM=dumb`
+the live tables too.
 
 A reading command prints JSON with `--json`; [what it prints](json.md) has a JSON Schema each.
 

@@ -45,7 +45,8 @@ from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planner import ScanPlan
 from archbench.scans.scheduler import ScanOutcome, carry_out, label
 from archbench.scans.tracking import Tracking
-from archbench.spec.models import Spec, load_spec, spec_from_yaml
+from archbench.spec.load import load_spec, spec_from_yaml
+from archbench.spec.models import Spec
 from archbench.spec.retired import without_retired
 from archbench.spec.yaml_loader import YamlFile
 from archbench.units import counted, human_seconds

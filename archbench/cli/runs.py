@@ -10,7 +10,7 @@ from archbench.cli import complete
 from archbench.cli.common import interactive, json_option, note, print_json, print_table, runs_option, table_console
 from archbench.cli.lazy import LazyGroup
 from archbench.cli.outputs.runs import RunOutput, RunRow
-from archbench.cli.status import unprotected_words
+from archbench.cli.scan_words import unprotected_words
 from archbench.cli.terminal import echo
 from archbench.errors import StoreError
 from archbench.results.arithmetic import arithmetic_of

@@ -13,7 +13,8 @@ from archbench.durable import write_whole
 from archbench.errors import SpecError, nearest
 from archbench.host import default_host
 from archbench.spec.layers import EXTENDS, read_spec
-from archbench.spec.models import Spec, load_spec
+from archbench.spec.load import load_spec
+from archbench.spec.models import Spec
 from archbench.spec.yaml_loader import load_yaml
 from archbench.spec.yaml_writer import to_yaml
 from archbench.units import counted, human_count, kaplan_train_flops

@@ -1,7 +1,7 @@
 """`archbench status`: which runs of a scan are done, running or failed, and why; also while they go on elsewhere."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -18,7 +18,8 @@ from archbench.cli.common import (
     runs_option,
     wrapped,
 )
-from archbench.cli.outputs.runs import RunRow, ScanStatus, StatusRow
+from archbench.cli.outputs.runs import ScanStatus, StatusRow
+from archbench.cli.scan_words import counts_words, unprotected_words
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
 from archbench.results.arithmetic import mixed_arithmetic
@@ -27,7 +28,7 @@ from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.layers import read_spec
-from archbench.units import counted, human_count
+from archbench.units import human_count
 
 _Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 
@@ -35,7 +36,7 @@ _Scan = tuple[ScanIndex, tuple[RunRecord, ...], tuple[str, ...]]
 @click.command()
 @click.argument("spec", type=PATH, required=False, metavar="[SPEC]", shell_complete=complete.specs_and_scans)
 @override_option
-@click.option("--watch", is_flag=True, help="Follow the runs of SPEC until all have ended; Ctrl-C leaves them be.")
+@click.option("--watch", is_flag=True, help="Follow the runs until all have ended; Ctrl-C leaves them be.")
 @runs_option
 @json_option
 @click.pass_context
@@ -44,7 +45,8 @@ def status(
 ) -> None:
     """Show which runs are done, running or failed, and why.
 
-    SPEC is a spec's file, a scan's name or a bundled spec's; without it, every scan in the store is summed up.
+    SPEC is a spec's file, a scan's name or a bundled spec's; without it, every scan in the store is summed up. --watch
+    needs it where the store holds more than one scan.
 
     \b
     Examples:
@@ -52,21 +54,26 @@ def status(
       archbench status quickstart --json
     """
     store = RunStore(runs_dir)
-    if watch and (spec is None or as_json):
-        raise click.UsageError("--watch follows one SPEC in a terminal; it goes neither without it nor with --json")
+    if watch and as_json:
+        raise click.UsageError("--watch is for a terminal, and --json for programs; leave one of them out")
     names = store.scan_names() if spec is None else [scan_name(store, spec, overrides)]
     if not names:
         raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
+    if watch and len(names) > 1:
+        raise SpecError(
+            f"{runs_dir}: holds {len(names)} scans, {', '.join(names)}; --watch follows one of them: name it"
+        )
     if watch:
         from archbench.cli.status_watch import follow
 
         follow(store, names[0])
-    scans, damaged = _read(store, names, required=spec is not None)
+    chosen = watch or spec is not None
+    scans, damaged = _read(store, names, required=chosen)
     if as_json:
         print_json([_as_json(*scan) for scan in scans])
     else:
         for index, records, problems in scans:
-            _print(index, records, problems, every_run=spec is not None)
+            _print(index, records, problems, every_run=chosen)
     if damaged:
         ctx.exit(StoreError.exit_code)
 
@@ -157,21 +164,6 @@ def records_of(store: RunStore, index: ScanIndex) -> tuple[RunRecord, ...]:
     for problem in problems:
         note(f"warning: {problem}")
     return records
-
-
-def unprotected_words(runs: Iterable[RunRecord | RunRow]) -> str:
-    """How many of `runs` no digest vouches for, in words; empty where there are none."""
-    count = sum(not run.protected for run in runs)
-    written = "version 0.1.0, which wrote them, had none"
-    return f"{counted(count, 'run')} not protected by a digest: {written}" if count else ""
-
-
-def counts_words(records: Sequence[RunRecord], num_runs: int) -> str:
-    """How many runs are in which state, in words."""
-    counts = Counter(record.state for record in records)
-    words = [f"{counts[state]} {state.value}" for state in RunState if counts[state]]
-    missing = num_runs - len(records)
-    return ", ".join([*words, *([f"{missing} missing or damaged"] if missing else [])]) or "no runs"
 
 
 def _as_json(index: ScanIndex, records: Sequence[RunRecord], problems: Sequence[str]) -> ScanStatus:

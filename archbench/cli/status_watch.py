@@ -21,7 +21,7 @@ from archbench.cli.scan_view import (
     text_column,
     work_table,
 )
-from archbench.cli.status import counts_words
+from archbench.cli.scan_words import counts_words
 from archbench.cli.terminal import echo, unread
 from archbench.cli.watch import Pace
 from archbench.display import terminal_text

@@ -184,6 +184,7 @@ class LeaderboardEntry(EntryModel):
 
 def figure_of(frontier: FrontierResult, back_test_error: float | None) -> EntryFigure:
     """The stored form of one frontier's figures and of its back-test."""
+    assert frontier.law_with_floor is not None, "entries are made from both laws"
     noise = frontier.noise_std_nats
     return EntryFigure(
         alpha=_alpha(frontier.law),

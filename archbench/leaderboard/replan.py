@@ -18,7 +18,8 @@ from archbench.leaderboard.entry_run import EntryRun
 from archbench.scans.run_planner import RunPlanner
 from archbench.scans.size_scan import size_scan
 from archbench.spec.identity import RunFacts, RunIdentity, RunPlan
-from archbench.spec.models import Contender, Spec, spec_from_yaml
+from archbench.spec.load import spec_from_yaml
+from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate
 from archbench.spec.retired import without_retired
 from archbench.spec.yaml_loader import YamlFile

@@ -18,7 +18,7 @@ from archbench.analysis.frontier.scan import StudyOptions, study_contenders
 from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.leaderboard.groups import ComputeTier, Member, Whose, grouped, named_baseline, track_of
 from archbench.leaderboard.protocol import protocol_hash
-from archbench.report.words import bits_per_byte_factor
+from archbench.results.bits_per_byte import bits_per_byte_factor
 from archbench.results.fits import FrontierResult, HeadlineMultiplier, Interval, QuestionAnswer
 from archbench.results.kept import Kept, anew
 from archbench.results.runs import CostAxis, PrefixAudit, RunRecord

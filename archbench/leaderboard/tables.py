@@ -9,8 +9,9 @@ from archbench.leaderboard.evidence import OWN_ORIGIN
 from archbench.leaderboard.groups import Whose
 from archbench.leaderboard.standings import Row, Table
 from archbench.report.plotting import AXIS_NAMES, markdown_table
-from archbench.report.words import alpha_text, number, tiers_text, with_interval, without_executed_flops
+from archbench.report.words import alpha_text, number, tiers_text, with_interval
 from archbench.results.arithmetic import mixed_arithmetic
+from archbench.results.executed_flops import without_executed_flops
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 from archbench.units import human_count

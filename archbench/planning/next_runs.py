@@ -20,11 +20,11 @@ from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.run_noise import run_noise
 from archbench.analysis.frontier.curves import mean_curves
 from archbench.analysis.frontier.frontier import frontier_points
-from archbench.analysis.frontier.resamples import Frontiers
+from archbench.analysis.frontier.resamples import CurveStack
 from archbench.analysis.frontier.scan_laws import cost_model, finished_runs, frontier_law, joint_law
 from archbench.analysis.planning.allocation import CostModel, best_split, compute_exponent
 from archbench.analysis.planning.isoflop import power_trend
-from archbench.analysis.planning.next_run import spend, standard_error
+from archbench.analysis.planning.next_run import greedy_design, standard_error
 from archbench.errors import SpecError
 from archbench.results.runs import CostAxis, RunRecord
 
@@ -153,7 +153,7 @@ def _plan(
     if not (cost <= purse).any():
         cheapest = f"the cheapest run worth training takes {cost.min():.3g} FLOPs" if len(cost) else "no run is left"
         raise SpecError(f"--spend {purse:.3g}: {cheapest}")
-    chosen = spend(fit, asked.of, candidates, cost, budget=purse, max_runs=_MAX_RUNS, max_repeats=_MAX_SEEDS)
+    chosen = greedy_design(fit, asked.of, candidates, cost, budget=purse, max_runs=_MAX_RUNS, max_repeats=_MAX_SEEDS)
     taken = {name: value[list(chosen)] for name, value in candidates.items()}
     runs = tuple(
         NextRun(float(described["N"][index]), float(described["D"][index]), float(cost[index]), count)
@@ -198,7 +198,7 @@ def _joint_candidates(runs: Sequence[RunRecord], least: float) -> dict[str, Arra
 def _frontier_candidates(
     records: Sequence[RunRecord], runs: Sequence[RunRecord], contender: str, axis: CostAxis, cost: CostModel
 ) -> dict[str, Array]:
-    points = frontier_points(Frontiers.of(mean_curves(contender, records, axis)))
+    points = frontier_points(CurveStack.of(mean_curves(contender, records, axis)))
     spent = np.array([point.cost for point in points])
     trend = power_trend(spent, np.array([point.non_embedding_params for point in points], dtype=float))
     flops = _ladder(float(spent.min()), _REACH * float(spent.max()))

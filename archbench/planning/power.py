@@ -9,7 +9,6 @@ import numpy as np
 
 from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.comparison.power import (
-    MIN_SIZES,
     Assumed,
     PlannedCell,
     Power,
@@ -18,7 +17,7 @@ from archbench.analysis.comparison.power import (
 )
 from archbench.analysis.comparison.question import Question, asked_question
 from archbench.analysis.frontier.curves import mean_curves
-from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.finished import MIN_SIZES, FinishedRuns
 from archbench.analysis.frontier.noise import ENOUGH_FREEDOM
 from archbench.results.runs import CONTROL, SIZE_SCAN, CostAxis, RunRecord, size_scan_results
 from archbench.runs.files import DamagedFile

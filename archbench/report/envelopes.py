@@ -6,6 +6,7 @@ import numpy as np
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats
+from archbench.analysis.frontier.resampled_laws import loss_band
 from archbench.contracts.report import Cell, DataTable, ScanResults
 from archbench.report.columns import data_table
 from archbench.report.contenders import contenders_by_axis
@@ -39,7 +40,7 @@ def envelope_line(one: Contender) -> tuple[Floats, Floats]:
         return np.exp(cost), np.exp(np.interp(cost, costs, losses))
     spent = max(float(curve.cost[-1]) for curve in one.curves.curves)
     cost = np.geomspace(one.result.points[0].cost, spent, GRID)
-    losses = np.min([step.value(np.log(cost)) for step in one.frontiers.steps], axis=0)
+    losses = np.min([step.value(np.log(cost)) for step in one.curve_stack.steps], axis=0)
     return cost, np.exp(losses)
 
 
@@ -50,9 +51,7 @@ def law_line(one: Contender, cost: Floats) -> LawLine | None:
         return None
     cost = cost[cost <= one.result.points[-1].cost * 1.001]
     log_cost = np.log(cost)
-    samples = np.empty((0, len(cost))) if one.lines is None else one.lines.log_loss_at(log_cost)
-    samples = samples[~np.isnan(samples).any(axis=1)]
-    low, high = np.exp(np.quantile(samples, [0.025, 0.975], axis=0)) if len(samples) else (None, None)
+    low, high = loss_band(one.power_laws, log_cost) or (None, None)
     return LawLine(cost, np.exp(law.params["ln_A"] - law.params["alpha_C"] * log_cost), low, high)
 
 

@@ -87,7 +87,7 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     for row, one in enumerate(contenders):
         fits = ((one.result.law, 0.1, "o", "no floor"), (one.result.law_with_floor, -0.16, "D", "floor free"))
         for fit, offset, marker, label in fits:
-            found = fit.intervals.get("alpha_C") if fit.status is FitStatus.OK else None
+            found = fit.intervals.get("alpha_C") if fit is not None and fit.status is FitStatus.OK else None
             if found is None:
                 continue
             if known(found):

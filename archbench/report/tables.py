@@ -91,7 +91,7 @@ def laws_table(results: ScanResults) -> DataTable:
     rows = [
         (frontier.contender, frontier.cost_axis.value, *_law_cells(fit))
         for frontier in results.frontiers
-        for fit in (frontier.law, frontier.law_with_floor, *_other_laws(frontier))
+        for fit in (*frontier.laws_of_finished_runs, *_other_laws(frontier))
     ]
     return data_table("laws", "One law of one contender's frontier on one cost axis.", header, rows)
 

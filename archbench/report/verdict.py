@@ -11,7 +11,7 @@ from archbench.analysis.comparison.compare import (
 )
 from archbench.analysis.comparison.multiplier import asked_window
 from archbench.analysis.comparison.tokens_apart import tokens_apart
-from archbench.analysis.frontier.prefix_audits import peeking_contenders
+from archbench.analysis.frontier.prefix_audits import leaking_contenders
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.frontier.tuning import analyse_tuning, tuning_warnings
 from archbench.analysis.significance import visible_difference
@@ -27,7 +27,6 @@ from archbench.report.question_words import (
 )
 from archbench.report.words import (
     alpha_text,
-    bits_per_byte_factor,
     crossover_text,
     gain_text,
     known,
@@ -37,11 +36,12 @@ from archbench.report.words import (
     unresolved_gains,
     window_text,
     with_interval,
-    without_executed_flops,
 )
 from archbench.results.arithmetic import mixed_arithmetic
+from archbench.results.bits_per_byte import bits_per_byte_factor
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
+from archbench.results.executed_flops import without_executed_flops
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -185,7 +185,7 @@ def reservations(results: ScanResults) -> list[str]:
         *(
             f"{name}: its models gain {with_interval(gain, 2)} nats per token from later tokens, which a causal model "
             "must not see: its losses are too low by so much."
-            for name, gain in peeking_contenders(results.records).items()
+            for name, gain in leaking_contenders(results.records).items()
         ),
     ]
 

@@ -1,7 +1,7 @@
 """Figures as text: values with their intervals, or the status where there is no figure to read."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import (
@@ -14,7 +14,7 @@ from archbench.results.fits import (
     Interval,
     SizeGain,
 )
-from archbench.results.runs import CostAxis, RunRecord, size_number
+from archbench.results.runs import CostAxis, size_number
 from archbench.units import counted
 
 _LEAST_P = 1e-4
@@ -54,8 +54,10 @@ def p_text(p_value: float | None) -> str:
     return "<0.0001" if p_value < _LEAST_P else number(p_value, 2)
 
 
-def alpha_text(fit: FitResult) -> str:
-    """The exponent with its interval, or the fit's status."""
+def alpha_text(fit: FitResult | None) -> str:
+    """The exponent with its interval, or the fit's status; a dash without a fit."""
+    if fit is None:
+        return "-"
     if fit.status is not FitStatus.OK:
         return f"`{fit.status.value}`"
     found = fit.intervals.get("alpha_C")
@@ -115,28 +117,6 @@ def _settled_by(one: SizeGain) -> str:
         return "no number of seeds up to 100 would settle it at the gain seen"
     where = "every size" if one.seeds_at_every_size else f"size {size_number(one.size_index)}"
     return f"{counted(one.seeds_to_settle, 'seed')} at {where} would settle it"
-
-
-def bits_per_byte_factor(records: tuple[RunRecord, ...] | list[RunRecord]) -> float | None:
-    """Bits per byte for one nat per token on this evaluation set; None where it is not defined or not one factor."""
-    usable = [record for record in records if record.usable]
-    ends = [(record.final_bits_per_byte, record.final_loss_nats) for record in usable]
-    factors = [bits / loss for bits, loss in ends if bits is not None and loss]
-    if not factors or len(factors) < len(usable) or max(factors) > min(factors) * 1.001:
-        return None
-    return sum(factors) / len(factors)
-
-
-def without_executed_flops(records: Iterable[RunRecord]) -> list[str]:
-    """Contenders made elsewhere whose executed FLOPs nobody counted: 6ND stands on that axis too."""
-    known: dict[str, bool] = {}
-    for record in records:
-        if record.usable and record.origin != "archbench":
-            counted = bool(record.details.get("compute_stated")) or any(
-                point.exact_flops != point.kaplan_flops for point in record.curve
-            )
-            known[record.contender] = known.get(record.contender, False) or counted
-    return [name for name, counted in known.items() if not counted]
 
 
 def crossover_text(comparison: Comparison, names: Mapping[CostAxis, str] = AXIS_NAMES) -> str:

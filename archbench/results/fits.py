@@ -162,8 +162,8 @@ class FrontierResult:
     """Run-to-run standard deviation of the final loss, from that of its logarithm; None without seeds."""
     law: FitResult
     """L(C) = (C_c/C)^alpha_C of the finished runs."""
-    law_with_floor: FitResult
-    """L(C) = E + (C_c/C)^alpha_C of the finished runs."""
+    law_with_floor: FitResult | None
+    """L(C) = E + (C_c/C)^alpha_C of the finished runs; None where it was not asked for."""
     learning_law: FitResult | None = None
     """L(C) = (C_c/C)^alpha_C of the envelope of learning curves: a slope of learning, not of scaling. None without
     points in mid-schedule."""
@@ -176,6 +176,11 @@ class FrontierResult:
     """Why its sizes, or some of them, are no ladder, or what stands in for unknown noise; empty otherwise."""
     plateau_note: str = ""
     """Which of its sizes end on the plateau, and what is not read for it; empty where none does, or nobody knows."""
+
+    @property
+    def laws_of_finished_runs(self) -> tuple[FitResult, ...]:
+        """L(C) without a floor, and with one where it was asked for."""
+        return (self.law,) if self.law_with_floor is None else (self.law, self.law_with_floor)
 
     @property
     def tiered(self) -> bool:

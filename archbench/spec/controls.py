@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from archbench.spec.document import SpecDocument
+from archbench.spec.models import Contender
 from archbench.spec.yaml_loader import YamlFile
-
-if TYPE_CHECKING:
-    from archbench.spec.document import SpecDocument
-    from archbench.spec.models import Contender
 
 BASELINE_AGAIN = "baseline_again"
 SHUFFLED_TARGETS = "shuffled_targets"
@@ -18,8 +15,8 @@ _OPTION = "shuffle_targets"
 
 
 def control_contenders(
-    file: YamlFile, document: "SpecDocument", baseline: str | None, contenders: Sequence["Contender"]
-) -> tuple["Contender", ...]:
+    file: YamlFile, document: SpecDocument, baseline: str | None, contenders: Sequence[Contender]
+) -> tuple[Contender, ...]:
     """A contender for each control that the question asks for, named after it.
 
     Raises SpecError where there is no baseline or size scan, where a contender has that name, and where the baseline's

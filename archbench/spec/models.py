@@ -1,11 +1,11 @@
 """A spec with its components looked up: what to compare, on which text, at which sizes, trained how."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.common_settings import CommonSettings
@@ -14,26 +14,12 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
-from archbench.errors import ArchbenchError, PluginError, in_one_line, nearest
-from archbench.registry import Registered, Registry
-from archbench.spec.controls import control_contenders
-from archbench.spec.document import SpecDocument
+from archbench.errors import ArchbenchError
 from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role, TokenOrder
-from archbench.spec.layers import read_spec
-from archbench.spec.problems import refuse_flags, spec_error
-from archbench.spec.published import PublishedContender, published_contenders
-from archbench.spec.question import QuestionSection, asked_baseline
-from archbench.spec.recipe import Recipe, own_recipe, shared_recipe
-from archbench.spec.resolve import Resolver
-from archbench.spec.settings import (
-    DataSection,
-    ExecutionSection,
-    ScanSection,
-    StatedSection,
-    TrainingSection,
-    Unresolved,
-)
-from archbench.spec.versions import component_identity, installed_libraries
+from archbench.spec.published import PublishedContender
+from archbench.spec.question import QuestionSection
+from archbench.spec.recipe import Recipe
+from archbench.spec.settings import ExecutionSection, ScanSection, StatedSection, TrainingSection
 from archbench.spec.yaml_loader import Loc, YamlFile
 
 
@@ -186,148 +172,3 @@ class Spec:
 def dump(model: BaseModel) -> dict[str, Any]:
     """`model` as JSON data. A component dumps by its own class, whatever class a field would declare."""
     return model.model_dump(mode="json")
-
-
-def load_spec(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Spec:
-    """The spec in `path`, with what it extends and the `overrides` of a command line, each KEY=VALUE.
-
-    Raises SpecError with file and line, or PluginError where a component is not to be had.
-    """
-    return spec_from_yaml(read_spec(path, overrides), registry)
-
-
-def spec_from_yaml(file: YamlFile, registry: Registry) -> Spec:
-    """The spec that `file` holds; errors as `load_spec`."""
-    try:
-        document = SpecDocument.model_validate(file.data)
-    except ValidationError as error:
-        raise spec_error(file, error, SpecDocument) from error
-    refuse_flags(file, file.data, document, ())
-    baseline = asked_baseline(file, document)
-    if not document.scan.trained and not document.studies:
-        raise file.error(("scan",), "give either tokens or tokens_per_param; only a spec with studies needs neither")
-    data = document.data
-    if data.name in data.texts:
-        raise file.error(("data", "texts", data.name), "is the name of the text in data.dataset; choose another")
-    resolve = Resolver(file)
-    recipe = shared_recipe(document.training, registry.optimizers, resolve)
-    execution = document.execution
-    executor = None
-    if isinstance(execution.executor, Unresolved):
-        executor = resolve(registry.executors, execution.executor, ("execution", "executor"))
-    published = published_contenders(file, document, baseline)
-    trained = [name for name in document.contenders if name not in published]
-    contenders = tuple(_contender(name, document, registry, resolve, recipe) for name in trained)
-    return Spec(
-        name=document.name,
-        description=document.description,
-        baseline=baseline,
-        contenders=contenders,
-        published=published,
-        names=tuple(document.contenders),
-        data=DataChoice(
-            dataset=resolve(registry.datasets, data.dataset, ("data", "dataset")),
-            name=data.name,
-            texts={
-                name: resolve(registry.datasets, text, ("data", "texts", name)) for name, text in data.texts.items()
-            },
-            tokenizer=resolve(registry.tokenizers, data.tokenizer, ("data", "tokenizer")),
-            order=data.order,
-            validation_fraction=data.validation_fraction,
-            max_epochs=data.max_epochs,
-            stated=_stated(file, data),
-        ),
-        scan=document.scan,
-        studies={name: resolve(registry.studies, study, ("studies", name)) for name, study in document.studies.items()},
-        decompose=_chain(file, document),
-        question=document.question,
-        controls=control_contenders(file, document, baseline, contenders),
-        training=document.training,
-        recipe=recipe,
-        common=document.common,
-        evaluation=document.evaluation,
-        execution=execution,
-        executor=executor,
-        trackers=tuple(
-            resolve(registry.trackers, tracker, ("execution", "trackers", index))
-            for index, tracker in enumerate(execution.trackers)
-        ),
-        file=file,
-    )
-
-
-def _stated(file: YamlFile, data: DataSection) -> StatedSection | None:
-    """`data.stated`. Raises SpecError where it does not name the spec's texts and no others."""
-    if data.stated is None:
-        return None
-    names, loc = [data.name, *data.texts], ("data", "stated", "tokens")
-    for name in data.stated.tokens:
-        if name not in names:
-            raise file.error((*loc, name), f"there is no text {name!r}{nearest(name, names)}")
-    for name in names:
-        if name not in data.stated.tokens:
-            raise file.error(loc, f"gives no tokens of the text {name!r}; state them for every text")
-    return data.stated
-
-
-def _chain(file: YamlFile, document: SpecDocument) -> tuple[str, ...]:
-    """The names under `decompose`. Raises SpecError for one that is no contender, or stands there twice."""
-    chain = tuple(document.decompose or ())
-    for index, name in enumerate(chain):
-        loc = ("decompose", index)
-        if name not in document.contenders:
-            raise file.error(loc, f"there is no contender {name!r}{nearest(name, document.contenders)}")
-        if name in chain[:index]:
-            raise file.error(loc, f"{name!r} stands there twice; each step leads to another contender")
-    if chain and not document.scan.trained:
-        raise file.error(("decompose",), "needs the scan of sizes: give scan.tokens or scan.tokens_per_param")
-    return chain
-
-
-def _contender(name: str, document: SpecDocument, registry: Registry, resolve: Resolver, shared: Recipe) -> Contender:
-    section = document.contenders[name]
-    assert section.architecture is not None, "it is no published entry"
-    loc = ("contenders", name)
-    architecture = resolve(registry.architectures, section.architecture, (*loc, "architecture"))
-    not_kept: tuple[str, ...] = ()
-    if not section.as_published:
-        architecture, not_kept = _with_common(architecture, document.common, registry, resolve, loc)
-    objective = section.objective or document.objective
-    objective_loc: Loc = (*loc, "objective") if section.objective else ("objective",)
-    resolved_objective = resolve(registry.objectives, objective, objective_loc)
-    recipe = own_recipe(shared, section.training, registry.optimizers, resolve, (*loc, "training"))
-    entries: dict[Role, Registered[Any]] = {
-        "architecture": registry.architectures[architecture.kind],
-        "objective": registry.objectives[resolved_objective.kind],
-        "optimizer": registry.optimizers[recipe.optimizer.config.kind],
-    }
-    return Contender(
-        name=name,
-        architecture=architecture,
-        objective=resolved_objective,
-        recipe=recipe,
-        components={role: component_identity(entry) for role, entry in entries.items()},
-        libraries=installed_libraries(entries.values()),
-        start=tuple(resolve.file.place((*loc, "start")).folder / folder for folder in section.start),
-        as_published=section.as_published,
-        not_kept=not_kept,
-    )
-
-
-def _with_common(
-    architecture: ArchitectureConfig, common: CommonSettings, registry: Registry, resolve: Resolver, loc: Loc
-) -> tuple[ArchitectureConfig, tuple[str, ...]]:
-    """`architecture` with what all contenders have alike, and what of it it cannot have. Raises PluginError."""
-    if common == CommonSettings():
-        return architecture, ()
-    place = (*loc, "architecture")
-    try:
-        changed, not_kept = architecture.with_common(common)
-    except (Exception, SystemExit) as error:  # the plug-in's own code
-        plugin = registry.architectures[architecture.kind].plugin
-        raise PluginError(
-            f"{resolve.file.where(place)}: plug-in {plugin!r} failed on the settings under `common`: "
-            f"{in_one_line(error)}"
-        ) from error
-    changed.stands_in(resolve.file.place((*place, "kind")).folder)
-    return changed, not_kept

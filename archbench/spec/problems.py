@@ -11,9 +11,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from archbench.contracts.values import TAG_PREFIX
-from archbench.errors import SpecError, nearest
+from archbench.errors import SpecError, closest, nearest
 from archbench.spec.retired import RETIRED
 from archbench.spec.yaml_loader import Loc, YamlFile
+from archbench.units import counted
+
+MOST = 20
+"""Problems of one part of a spec that are told one by one."""
 
 _EXPECTED = {
     "float_parsing": "a number such as 1e6",
@@ -37,23 +41,32 @@ _EXPECTED = {
 
 
 def spec_error(file: YamlFile, error: ValidationError, model: type[BaseModel], prefix: Loc = ()) -> SpecError:
-    """The first problem of `error` in the order of the file as one line; the number of others is told.
+    """The problems of `error` in the order of the file, one for each place; after `MOST` their number is told.
 
     `model` is the class whose validation failed, `prefix` where in the file its data stand.
     """
-    found = []
+    found: dict[Loc, ErrorDetails] = {}
     for details in error.errors(include_url=False, include_input=True):
         loc = _located(file.data, (*prefix, *details["loc"]), details["type"] in ("missing", "extra_forbidden"))
-        found.append((file.place(loc), loc, details))
-    # A misspelt key is the cause where the same mapping also lacks one.
-    misspelt = {loc[:-1] for _, loc, details in found if details["type"] == "extra_forbidden"}
-    _, loc, details = min(found, key=lambda item: (item[2]["type"] == "missing" and item[1][:-1] in misspelt, item[0]))
-    problem = RETIRED.get(loc) if details["type"] == "extra_forbidden" else None
-    problem = problem or describe(details, known_keys(model, details["loc"][:-1]))
-    others = len(found) - 1
-    if others:
-        problem += f" ({others} more problem{'s' if others > 1 else ''})"
-    return file.error(loc, problem)
+        found.setdefault(loc, details)
+    unknown = {loc: details for loc, details in found.items() if details["type"] == "extra_forbidden"}
+    for loc, details in unknown.items():
+        # A key that is misspelt is missing as well, which goes without saying.
+        meant = closest(str(loc[-1]), known_keys(model, details["loc"][:-1]))
+        if meant is not None and found.get((*loc[:-1], meant), details)["type"] == "missing":
+            del found[(*loc[:-1], meant)]
+    # An unknown key may be the cause where the same mapping lacks one.
+    mappings = {loc[:-1] for loc in unknown}
+    order = sorted(found, key=lambda loc: (found[loc]["type"] == "missing" and loc[:-1] in mappings, file.place(loc)))
+    lines = [str(file.error(loc, _problem(loc, found[loc], model))) for loc in order[:MOST]]
+    if more := order[MOST:]:
+        lines.append(f"{file.path}: {counted(len(more), 'further problem')}")
+    return SpecError(*lines)
+
+
+def _problem(loc: Loc, details: ErrorDetails, model: type[BaseModel]) -> str:
+    retired = RETIRED.get(loc) if details["type"] == "extra_forbidden" else None
+    return retired or describe(details, known_keys(model, details["loc"][:-1]))
 
 
 def describe(details: ErrorDetails, keys: Sequence[str] = ()) -> str:

@@ -1,15 +1,10 @@
 """The question that a scan is to answer, as it is written before the scan."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, FiniteFloat, PositiveFloat, Tag, model_validator
 
 from archbench.contracts.values import TAG_PREFIX, Section
-from archbench.errors import nearest
-from archbench.spec.yaml_loader import YamlFile
-
-if TYPE_CHECKING:
-    from archbench.spec.document import SpecDocument
 
 ControlKind = Literal["baseline_again", "shuffled_targets"]
 
@@ -61,17 +56,3 @@ class QuestionSection(Section):
         if len(set(self.controls)) < len(self.controls):
             raise ValueError(f"controls: got {list(self.controls)}, expected each of them once")
         return self
-
-
-def asked_baseline(file: YamlFile, document: "SpecDocument") -> str | None:
-    """The contender that the others are compared with. Raises SpecError where it is none, or two places name two."""
-    asked = document.question.baseline if document.question else None
-    for loc, name in ((("baseline",), document.baseline), (("question", "baseline"), asked)):
-        if name is not None and name not in document.contenders:
-            raise file.error(loc, f"there is no contender {name!r}{nearest(name, document.contenders)}")
-    if document.baseline and asked and document.baseline != asked:
-        raise file.error(
-            ("question", "baseline"),
-            f"got {asked!r}, but the spec's baseline is {document.baseline!r}; a scan has one, name it once",
-        )
-    return document.baseline or asked

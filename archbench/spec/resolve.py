@@ -1,14 +1,14 @@
 """From a component as it is written to its config, by the class that a plug-in registered for its kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from archbench.contracts.config import ComponentConfig
-from archbench.errors import PluginError
-from archbench.registry import Catalog, Registered
+from archbench.errors import PluginError, SpecError
+from archbench.registry import Catalog, Registered, Registry
 from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.settings import Unresolved
 from archbench.spec.yaml_loader import Loc, YamlFile
@@ -77,3 +77,49 @@ class Resolver:
         except ValidationError as error:
             raise spec_error(self.file, error, Unresolved, loc) from error
         return self(catalog, written, loc)
+
+
+def component_problems(file: YamlFile, registry: Registry) -> Iterator[SpecError | PluginError]:
+    """What is wrong with each component of a spec by itself; where none is written as one, its section says so."""
+    resolve = Resolver(file)
+    for catalog, loc in _slots(file.data, registry):
+        try:
+            written = Unresolved.model_validate(_at(file.data, loc))
+        except ValidationError:
+            continue
+        try:
+            resolve(catalog, written, loc)
+        except (SpecError, PluginError) as error:
+            yield error
+
+
+def _slots(data: Mapping[str, Any], registry: Registry) -> Iterator[tuple[Catalog[Any], Loc]]:
+    """Where a spec may have components that stand by themselves, in the order of its sections."""
+    for name in _mapping(data.get("contenders")):
+        yield registry.architectures, ("contenders", name, "architecture")
+        yield registry.objectives, ("contenders", name, "objective")
+    yield registry.objectives, ("objective",)
+    yield registry.datasets, ("data", "dataset")
+    for name in _mapping(_mapping(data.get("data")).get("texts")):
+        yield registry.datasets, ("data", "texts", name)
+    yield registry.tokenizers, ("data", "tokenizer")
+    for name in _mapping(data.get("studies")):
+        yield registry.studies, ("studies", name)
+    execution = _mapping(data.get("execution"))
+    yield registry.executors, ("execution", "executor")
+    trackers = execution.get("trackers")
+    for index in range(len(trackers) if isinstance(trackers, list) else 0):
+        yield registry.trackers, ("execution", "trackers", index)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _at(value: Any, loc: Loc) -> Any:
+    """What stands at `loc`; None where nothing does."""
+    for part in loc:
+        inside = isinstance(value, Mapping) and part in value
+        inside |= isinstance(value, list) and isinstance(part, int) and part < len(value)
+        value = value[part] if inside else None
+    return value

@@ -14,7 +14,7 @@ from archbench.flops.counter import measured_flops
 from archbench.testing.component import OnOneThread
 from archbench.testing.prefixes import PrefixConformance
 from archbench.testing.probes import (
-    changed_surroundings,
+    changed_process_state,
     cross_entropy_nats,
     embedding_parameters,
     input_gradients,
@@ -308,7 +308,7 @@ class ArchitectureConformance(PrefixConformance, OnOneThread):
 
     def test_building_leaves_the_process_as_it_was(self, attention: Attention) -> None:
         """A worker trains many models one after another; random states, dtype, environment and so on stay."""
-        changed = changed_surroundings(lambda: self.config.build(self.shape(), attention))
+        changed = changed_process_state(lambda: self.config.build(self.shape(), attention))
         assert changed == [], f"building changed {changed}"
 
     def test_every_parameter_gets_a_finite_gradient(self, attention: Attention) -> None:

@@ -45,7 +45,7 @@ PHASES: Mapping[str, str] = {
 OPERATIONS = ("mkdir", "fsync", "rename", "replace", "rmdir", "unlink")
 """Functions of `os` before which a child may kill itself. Contents are written between them, never in place."""
 
-PRELOADED = ("archbench.training.carry_out", "deepspeed")
+PRELOADED = ("archbench.training.run_attempt", "deepspeed")
 """Imported once, for all children; neither starts a thread, which a fork would lose."""
 
 _BETWEEN = "between"
@@ -239,10 +239,10 @@ def _attempt(path: Path, registry: Registry, before_operation: int | None, share
     status = 1
     try:
         from archbench.results.runs import RunState
-        from archbench.training.carry_out import carry_out
+        from archbench.training.run_attempt import attempt_run
 
         sys.setprofile(_profile(before_operation, shared))
-        outcome = carry_out(RunDirectory(path), registry, lambda report: None, threading.Event())
+        outcome = attempt_run(RunDirectory(path), registry, lambda report: None, threading.Event())
         sys.setprofile(None)
         print(path.name[:12], outcome and (outcome.state.value, outcome.reason), file=sys.stderr)
         status = 0 if outcome is not None and outcome.state is RunState.DONE else 1

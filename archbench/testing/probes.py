@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from archbench.api import ArchitectureConfig, Attention, ModelDims
 from archbench.flops.embeddings import embedding_names, larger_tables
 from archbench.nn.language_model import LanguageModel, State
-from archbench.training.surroundings import changes, surroundings
+from archbench.training.process_state import changes, process_state
 
 
 def seeded_model(config: ArchitectureConfig, dims: ModelDims, attention: Attention, seed: int = 0) -> LanguageModel:
@@ -137,12 +137,12 @@ def cross_entropy_nats(logits: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits.flatten(0, -2).float(), targets.flatten())
 
 
-def changed_surroundings(work: Callable[[], object]) -> list[str]:
+def changed_process_state(work: Callable[[], object]) -> list[str]:
     """Names of what `work()` changes in its process, random states of Python and numpy included."""
 
     def everything() -> dict[str, object]:
         states = {"Python's random state": random.getstate(), "numpy's random state": str(np.random.get_state())}
-        return {**states, "torch's number of threads": torch.get_num_threads(), **surroundings()}
+        return {**states, "torch's number of threads": torch.get_num_threads(), **process_state()}
 
     before = everything()
     work()

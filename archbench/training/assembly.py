@@ -22,7 +22,7 @@ from archbench.registry import Catalog, Registered, Registry
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import ORDERS_WITH_MEMORY, Role, RunIdentity, RunPlan
 from archbench.spec.versions import component_identity, installed_libraries, required
-from archbench.training.claims import check_claims
+from archbench.training.declared_costs import check_declared_costs
 from archbench.training.engine import EngineSettings, TrainedModule, TrainingEngine, engine_settings
 from archbench.training.evaluation import DocumentSet, EvaluationSet, load_document_set, load_evaluation_set
 from archbench.training.noise_scale import NoiseMeter
@@ -90,7 +90,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     remark = None
     if _from_strangers(identity, registry):
         # archbench's own are held to the same by its tests.
-        remark = check_claims(architecture, objective, identity.dims, plan.facts, settings.micro_batch_rows)
+        remark = check_declared_costs(architecture, objective, identity.dims, plan.facts, settings.micro_batch_rows)
     module = _build(plan, architecture, objective)
     if identity.start is not None:
         load_starting_weights(module, architecture, plan, directory)

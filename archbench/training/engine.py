@@ -18,7 +18,7 @@ from archbench.errors import SpecError, StoreError
 from archbench.launch_variables import forget_launchers
 from archbench.nn.language_model import LanguageModel, State
 from archbench.spec.identity import TrainingSettings
-from archbench.training.spread import SpreadWeights, follow_masters, masters
+from archbench.training.sharded_weights import ShardedWeights, master_weights, update_from_master_weights
 from archbench.training.zero_stage import stage_in_use, unserved_stage
 
 
@@ -110,7 +110,7 @@ def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
         # the process group although there is nobody to share it with. ZeRO clips its own flat gradients.
         "gradient_clipping": settings.max_grad_norm if stage > 0 else 0.0,
         "bf16": {"enabled": settings.precision == "bf16"},
-        "zero_optimization": {"stage": stage} | (_SPREAD if stage == 3 else {}),
+        "zero_optimization": {"stage": stage} | (_SHARDING if stage == 3 else {}),
         # Optimizers say themselves which stages they serve; DeepSpeed knows a few by name.
         **({"zero_allow_untested_optimizer": True} if stage > 0 else {}),
         # Timers synchronise with the device in every step.
@@ -120,7 +120,7 @@ def deepspeed_config(settings: EngineSettings) -> dict[str, Any]:
     }
 
 
-_SPREAD = {
+_SHARDING = {
     # Norms and biases stay whole on every rank: fetching one costs a message, and saves next to nothing.
     "stage3_param_persistence_threshold": 4096,
     # In elements. By default DeepSpeed sets two gigabytes aside for gradients on their way.
@@ -180,8 +180,8 @@ class TrainingEngine:
         self.settings = settings
         self.device = device
         self._config = deepspeed_config(settings)
-        self._spread = SpreadWeights(copy.deepcopy(module), device) if self.zero_stage == 3 else None
-        if self._spread is not None:
+        self._sharded = ShardedWeights(copy.deepcopy(module), device) if self.zero_stage == 3 else None
+        if self._sharded is not None:
             for part in module.model.recomputing():
                 deepspeed.utils.set_z3_leaf_module(part, True)
         module.to(device)
@@ -195,11 +195,11 @@ class TrainingEngine:
     def module(self) -> TrainedModule:
         """The module with whole weights, for evaluation; asked for by all ranks at the same point."""
         module: TrainedModule = self._engine.module
-        if self._spread is None:
+        if self._sharded is None:
             return module
         import deepspeed
 
-        whole = self._spread.whole(module, deepspeed.zero.GatheredParameters)
+        whole = self._sharded.whole(module, deepspeed.zero.GatheredParameters)
         assert isinstance(whole, TrainedModule)
         return whole
 
@@ -240,8 +240,8 @@ class TrainingEngine:
             if self.zero_stage == 0:
                 norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.max_grad_norm, foreach=True)
         self._engine.step()
-        if self._spread is not None:
-            self._spread.changed()
+        if self._sharded is not None:
+            self._sharded.changed()
         if boundary and norm is None:
             # ZeRO's own; infinite where it found one that is not a number and left the step out.
             norm = self._engine.get_global_grad_norm()
@@ -281,9 +281,9 @@ class TrainingEngine:
         with torch.no_grad():
             for name, tensor in expected.items():
                 tensor.copy_(stored[name])
-        if self._spread is not None:
-            follow_masters(self._engine.optimizer)
-            self._spread.changed()
+        if self._sharded is not None:
+            update_from_master_weights(self._engine.optimizer)
+            self._sharded.changed()
         base = self._engine.basic_optimizer
         for index, parameter in enumerate(self._optimised()):
             prefix = f"optimizer.{index}."
@@ -295,7 +295,7 @@ class TrainingEngine:
 
     def _live_tensors(self) -> Iterator[tuple[str, Tensor]]:
         module = self._engine.module
-        if self._spread is None:
+        if self._sharded is None:
             yield from ((f"parameter.{name}", tensor) for name, tensor in module.named_parameters())
         persistent = module.state_dict().keys()
         yield from ((f"buffer.{name}", tensor) for name, tensor in module.named_buffers() if name in persistent)
@@ -308,8 +308,8 @@ class TrainingEngine:
                 yield f"optimizer.{index}.{name}", value
 
     def _optimised(self) -> Iterator[Tensor]:
-        if self._spread is not None:
-            yield from masters(self._engine.optimizer)
+        if self._sharded is not None:
+            yield from master_weights(self._engine.optimizer)
             return
         for group in self._engine.basic_optimizer.param_groups:
             yield from group["params"]

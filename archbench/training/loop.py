@@ -22,13 +22,13 @@ from archbench.runs.lease import Lease
 from archbench.runs.records import Outcome
 from archbench.training.assembly import Assembly
 from archbench.training.evaluation import evaluate, evaluate_documents, row_slices, to_device
+from archbench.training.finite_checks import CHECK_STEPS, REMEDY, has_non_finite_weights
 from archbench.training.measurement import Stopwatch
 from archbench.training.prefix_audit import audit_prefixes
 from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
 from archbench.training.shapes import checked_shapes
-from archbench.training.soundness import CHECK_STEPS, REMEDY, unsound_weights
 
 REPORT_SECONDS = 0.5
 """Least time between two progress reports; each reads the loss from the device."""
@@ -124,7 +124,7 @@ class Upkeep:
             assembly.ranks.first and now - self.reported >= REPORT_SECONDS,
         )
         keeping, committing = progress.step in assembly.plan.execution.keep_steps, committing or stopping
-        if (keeping or committing) and (problem := progress.soundness.problem(progress.step)):
+        if (keeping or committing) and (problem := progress.finite_checks.problem(progress.step)):
             return problem
         if keeping or committing:
             self.before_storing(assembly, progress)
@@ -191,7 +191,7 @@ def train(assembly: Assembly, progress: Progress, upkeep: Upkeep) -> Outcome:
                 with clock.paused():
                     problem = measure(assembly, progress, clock, alive)
             elif progress.step % CHECK_STEPS == 0:
-                problem = progress.soundness.problem(progress.step)
+                problem = progress.finite_checks.problem(progress.step)
             problem = problem or upkeep.after_step(assembly, progress, clock)
             if problem is not None:
                 return Outcome(RunState.DIVERGED, tuple(progress.curve), reason=problem)
@@ -255,7 +255,7 @@ def measure(
     """
     began = time.perf_counter()
     plan, step = assembly.plan, progress.step
-    if problem := progress.soundness.problem(step):
+    if problem := progress.finite_checks.problem(step):
         return problem
     assembly.engine.eval_mode()
     module, identity = assembly.engine.module, plan.identity
@@ -265,7 +265,7 @@ def measure(
     if not result.finite:
         if step == 0:
             return "the validation loss of the untrained model is not finite; the architecture or objective is broken"
-        culprit = "a weight" if unsound_weights(assembly.engine.module) else "the validation loss"
+        culprit = "a weight" if has_non_finite_weights(assembly.engine.module) else "the validation loss"
         return f"{culprit} is not finite after step {step}, though losses and gradients were; {REMEDY}"
     tokens = step * plan.identity.training.batch_tokens
     progress.curve.append(

@@ -19,9 +19,9 @@ from archbench.runs.records import curve_point, noise_measurement
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly
 from archbench.training.energy import EnergyCount, find_meter
+from archbench.training.finite_checks import FiniteChecks
 from archbench.training.measurement import arithmetic
 from archbench.training.ranks import ALONE, Ranks
-from archbench.training.soundness import Soundness
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Progress:
     """Training loss of this rank's rows, summed since the last point of the curve; float64 scalar."""
     predictions: Tensor
     """Tokens predicted in them since then; float64 scalar."""
-    soundness: Soundness
+    finite_checks: FiniteChecks
     """Of losses and gradients since the last look; a checkpoint is only made of steps that were sound."""
     ranks: Ranks = ALONE
     step: int = 0
@@ -78,9 +78,9 @@ class Progress:
         for parts in losses:
             self.nats += parts.nats
             self.predictions += parts.predictions
-            self.soundness.note_loss(self.step, parts.nats)
+            self.finite_checks.note_loss(self.step, parts.nats)
         if norm is not None:
-            self.soundness.note_gradient(self.step, norm)
+            self.finite_checks.note_gradient(self.step, norm)
         self.states |= states
         self.step += 1
         self.updating = False
@@ -94,8 +94,8 @@ class Progress:
 def fresh_progress(device: torch.device, ranks: Ranks = ALONE) -> Progress:
     """A run before its first step."""
     zero = torch.zeros((), dtype=torch.float64, device=device)
-    soundness, energy = Soundness(device, ranks), EnergyCount(find_meter(device))
-    return Progress(nats=zero, predictions=zero.clone(), soundness=soundness, ranks=ranks, energy=energy)
+    finite_checks, energy = FiniteChecks(device, ranks), EnergyCount(find_meter(device))
+    return Progress(nats=zero, predictions=zero.clone(), finite_checks=finite_checks, ranks=ranks, energy=energy)
 
 
 def commit(directory: RunDirectory, lease: Lease, assembly: Assembly, progress: Progress) -> None:

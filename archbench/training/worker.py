@@ -1,4 +1,4 @@
-"""The process that trains: `python -m archbench.training.worker [--plugin FILE]... [--run DIRECTORY]...`
+"""The process that trains: `python -m archbench.training.worker [--plugin PATH]... [--run DIRECTORY]...`
 
 Started by torchrun (`archbench.training.launcher`) it is one rank of a group; rank 0 is then the one that reads and
 reports, and the others do as it says.
@@ -76,7 +76,14 @@ class StopRequest:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carries out runs until there are no more; the exit code is 1 if one of those named by `--run` failed."""
     parser = argparse.ArgumentParser(prog="python -m archbench.training.worker", description="Trains planned runs.")
-    parser.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE", help="plug-in to load")
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="plug-in to load, a module or a package's folder",
+    )
     parser.add_argument("--run", action="append", default=[], type=Path, metavar="DIRECTORY", help="run to carry out")
     options = parser.parse_args(arguments)
 
@@ -127,12 +134,12 @@ def _serve(
     from archbench.runs.lease import LeaseLost
     from archbench.runs.records import Outcome
     from archbench.runs.store import directory_status
-    from archbench.training.carry_out import carry_out
-    from archbench.training.guests import Guests
     from archbench.training.loop import Report
     from archbench.training.ranks import join_ranks
+    from archbench.training.run_attempt import attempt_run
+    from archbench.training.run_plugins import RunPlugins
 
-    guests = Guests(plugin_files)
+    run_plugins = RunPlugins(plugin_files)
     ranks = join_ranks()
     if ranks.first:
         events.send("ready", pid=os.getpid())
@@ -159,13 +166,13 @@ def _serve(
         outcome: Outcome | None = None
         refused: StoreError | None = None
         try:
-            outcome = carry_out(directory, guests.registry_for(directory), report, request.event, ranks)
+            outcome = attempt_run(directory, run_plugins.registry_for(directory), report, request.event, ranks)
         except StoreError as error:
             refused = error
         failed = refused is not None or (outcome is not None and outcome.state is RunState.FAILED)
         # Somebody else may have brought it to its end.
         failures += failed and (refused is None or directory_status(directory).state is not RunState.DONE)
-        changed = guests.left_behind()
+        changed = run_plugins.side_effects()
         if not failed and ranks.any(changed is not None)[0]:
             # Where one rank must go, the group must.
             changed = changed or "another rank"

@@ -17,10 +17,10 @@ from archbench.errors import ArchbenchError
 from archbench.host import default_host
 from archbench.testing.small_runs import plan_small_run
 from archbench.training.assembly import Assembly, assemble
-from archbench.training.carry_out import configure_torch
 from archbench.training.loop import train_step
 from archbench.training.measurement import peak_memory_bytes, reset_peak_memory
 from archbench.training.progress import resume
+from archbench.training.torch_settings import configure_torch
 
 WARM_UP_STEPS = 2
 CHUNKS = 3
@@ -54,7 +54,7 @@ def assembled(job: Job, corpus: str, folder: Path) -> Iterator[tuple[Assembly, C
 
             def step() -> None:
                 train_step(assembly, progress)
-                if problem := progress.soundness.problem(progress.step) if progress.step == WARM_UP_STEPS else None:
+                if problem := progress.finite_checks.problem(progress.step) if progress.step == WARM_UP_STEPS else None:
                     raise ArchbenchError(problem)
 
             yield assembly, step

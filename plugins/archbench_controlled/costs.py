@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from archbench.api import ModelDims
 from archbench.nn.costs import (
@@ -14,9 +13,7 @@ from archbench.nn.costs import (
     sorting_and_gathering,
     window_flops,
 )
-
-if TYPE_CHECKING:
-    from archbench_controlled.config import ControlledConfig
+from archbench_controlled.settings import ControlledSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Mixing:
     """Why it cannot be built, each with the remedy."""
 
 
-def mixing(config: "ControlledConfig", dims: ModelDims) -> Mixing:
+def mixing(config: ControlledSettings, dims: ModelDims) -> Mixing:
     """Parameters, FLOPs and problems of `config`'s mixer at `dims`."""
     match config.mixer:
         case "softmax":
@@ -53,21 +50,21 @@ def mixing(config: "ControlledConfig", dims: ModelDims) -> Mixing:
             return _memory(config, dims)
 
 
-def _heads(config: "ControlledConfig", dims: ModelDims, flops: Mapping[str, float], extra_params: int = 0) -> Mixing:
+def _heads(config: ControlledSettings, dims: ModelDims, flops: Mapping[str, float], extra_params: int = 0) -> Mixing:
     """A mixer with projections of queries, keys, values and output."""
     width = dims.d_model
     biases = (3 * width if config.qkv_bias else 0) + width
     return Mixing(4 * width**2 + biases + extra_params, {"attention_projections": 8.0 * width**2, **flops})
 
 
-def _shared(config: "ControlledConfig", dims: ModelDims, flops: Mapping[str, float]) -> Mixing:
+def _shared(config: ControlledSettings, dims: ModelDims, flops: Mapping[str, float]) -> Mixing:
     """A mixer whose queries are its keys."""
     width = dims.d_model
     biases = (2 * width if config.qkv_bias else 0) + width
     return Mixing(3 * width**2 + biases, {"attention_projections": 6.0 * width**2, **flops})
 
 
-def _hashed(config: "ControlledConfig", dims: ModelDims) -> Mixing:
+def _hashed(config: ControlledSettings, dims: ModelDims) -> Mixing:
     hashing, attention = lsh_flops(
         d_model=dims.d_model, seq_len=dims.seq_len, bucket_size=config.bucket_size, n_hashes=config.n_hashes
     )
@@ -76,7 +73,7 @@ def _hashed(config: "ControlledConfig", dims: ModelDims) -> Mixing:
     return Mixing(shared.num_params, shared.flops, sorting_and_gathering(config.n_hashes), problems)
 
 
-def _memory(config: "ControlledConfig", dims: ModelDims) -> Mixing:
+def _memory(config: ControlledSettings, dims: ModelDims) -> Mixing:
     width, memory = dims.d_model, config.memory_length(dims)
     odd = (f"d_model {width} is odd; the relative sinusoids need an even width",) if width % 2 else ()
     return Mixing(
@@ -91,7 +88,7 @@ def _memory(config: "ControlledConfig", dims: ModelDims) -> Mixing:
     )
 
 
-def _recurrence(config: "ControlledConfig", dims: ModelDims, *, sums: int) -> float:
+def _recurrence(config: ControlledSettings, dims: ModelDims, *, sums: int) -> float:
     """FLOPs of a chunked recurrence whose values have `sums` features more than a head."""
     d_head = dims.d_model // dims.n_heads
     return recurrence_flops(

@@ -20,7 +20,7 @@ from archbench.nn.mixers.softmax import SoftmaxAttention, WindowAttention
 from archbench.nn.output import Output
 from archbench.nn.positions import Rotation, Sinusoids
 from archbench.nn.reversible import ReversibleLayer, ReversibleStack
-from archbench_controlled.config import ControlledConfig
+from archbench_controlled.settings import ControlledSettings
 
 NORM_EPS = 1e-5
 """As in GPT-2 and in Llama."""
@@ -29,7 +29,7 @@ NORM_EPS = 1e-5
 class Controlled(LanguageModel):
     """GPT-2's network where `config` has its default settings."""
 
-    def __init__(self, config: ControlledConfig, dims: ModelDims) -> None:
+    def __init__(self, config: ControlledSettings, dims: ModelDims) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
         built = config.built_with(dims)
@@ -121,7 +121,7 @@ class _PostNormLayer(nn.Module):
         return cast(Tensor, self.feed_forward_norm(x + self.feed_forward(x)))
 
 
-def _layers(config: ControlledConfig, dims: ModelDims) -> nn.ModuleList | ReversibleStack:
+def _layers(config: ControlledSettings, dims: ModelDims) -> nn.ModuleList | ReversibleStack:
     branches = [(_mixer(config, dims), _feed_forward(config, dims)) for _ in range(dims.n_layers)]
     if config.residual == "reversible":
         return ReversibleStack(
@@ -139,12 +139,12 @@ def _layers(config: ControlledConfig, dims: ModelDims) -> nn.ModuleList | Revers
     )
 
 
-def _norm(config: ControlledConfig, dims: ModelDims) -> nn.Module:
+def _norm(config: ControlledSettings, dims: ModelDims) -> nn.Module:
     kind = nn.RMSNorm if config.norm_kind == "rms" else nn.LayerNorm
     return kind(dims.d_model, eps=NORM_EPS)
 
 
-def _mixer(config: ControlledConfig, dims: ModelDims) -> Mixer:
+def _mixer(config: ControlledSettings, dims: ModelDims) -> Mixer:
     width, heads, bias = dims.d_model, dims.n_heads, config.qkv_bias
     rotation = Rotation(width // heads, dims.seq_len) if config.positions == "rotary" else None
     match config.mixer:
@@ -164,14 +164,14 @@ def _mixer(config: ControlledConfig, dims: ModelDims) -> Mixer:
             return GatedLinearAttention(width, heads, chunk_size=config.chunk_size, bias=bias)
 
 
-def _feed_forward(config: ControlledConfig, dims: ModelDims) -> FeedForward | SwiGLU:
+def _feed_forward(config: ControlledSettings, dims: ModelDims) -> FeedForward | SwiGLU:
     if config.activation == "swiglu":
         return SwiGLU(dims.d_model, dims.d_ff)
     return FeedForward(dims.d_model, dims.d_ff, config.activation)
 
 
 def _position_embedding(
-    config: ControlledConfig, dims: ModelDims, initial_std: float
+    config: ControlledSettings, dims: ModelDims, initial_std: float
 ) -> nn.Embedding | Sinusoids | None:
     match config.positions:
         case "learned":

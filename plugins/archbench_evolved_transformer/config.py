@@ -39,7 +39,13 @@ class EvolvedTransformerConfig(KeepsCommonSettings, LadderConfig):
         from archbench_evolved_transformer.model import EvolvedTransformer
 
         self.require_buildable(dims, attention)
-        return EvolvedTransformer(dims, self.built_with(dims), many_heads=many_heads(dims))
+        return EvolvedTransformer(
+            dims,
+            self.built_with(dims),
+            many_heads=many_heads(dims),
+            wide_kernel=WIDE_KERNEL,
+            narrow_kernel=NARROW_KERNEL,
+        )
 
     def num_params(self, dims: ModelDims) -> ParamCount:
         """See `ArchitectureConfig.num_params`; sinusoids are not learned."""

@@ -15,7 +15,6 @@ from archbench.nn.causal_convolution import CausalDepthwiseConv
 from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.output import Output
 from archbench.nn.positions import Sinusoids
-from archbench_evolved_transformer.config import NARROW_KERNEL, WIDE_KERNEL
 
 
 class EvolvedTransformer(LanguageModel):
@@ -25,12 +24,16 @@ class EvolvedTransformer(LanguageModel):
     Glorot's rule, as in the authors' code.
     """
 
-    def __init__(self, dims: ModelDims, built: BuiltWith, *, many_heads: int) -> None:
+    def __init__(
+        self, dims: ModelDims, built: BuiltWith, *, many_heads: int, wide_kernel: int, narrow_kernel: int
+    ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(dims.vocab_size, dims.d_model)
         # A sine has a root mean square of √½.
         self.positions = Sinusoids(dims.d_model, dims.seq_len, scale=math.sqrt(0.5))
-        self.cells = nn.ModuleList(Cell(dims, many_heads) for _ in range(dims.n_layers))
+        self.cells = nn.ModuleList(
+            Cell(dims, many_heads, wide_kernel=wide_kernel, narrow_kernel=narrow_kernel) for _ in range(dims.n_layers)
+        )
         self.norm = nn.LayerNorm(dims.d_model)
         self.output = Output(dims.d_model, dims.vocab_size, tied=built.tie_output, bias=built.output_bias)
         self.output.initialise(built.initial_std)
@@ -58,11 +61,11 @@ class EvolvedTransformer(LanguageModel):
 class Cell(nn.Module):
     """One decoder cell: four blocks, each behind a norm and added to what it was given."""
 
-    def __init__(self, dims: ModelDims, many_heads: int) -> None:
+    def __init__(self, dims: ModelDims, many_heads: int, *, wide_kernel: int, narrow_kernel: int) -> None:
         super().__init__()
         blocks = (
             CausalAttention(dims.d_model, many_heads),
-            ConvolutionBranches(dims.d_model),
+            ConvolutionBranches(dims.d_model, wide_kernel=wide_kernel, narrow_kernel=narrow_kernel),
             CausalAttention(dims.d_model, dims.n_heads),
             SwishLayer(dims.d_model, dims.d_ff),
         )
@@ -94,14 +97,17 @@ class CausalAttention(nn.Module):
 
 
 class ConvolutionBranches(nn.Module):
-    """A wide convolution to 2·D and a narrower one to D/2, added, normed, and brought back to D by a third."""
+    """A wide convolution to 2·D and a narrower one to D/2, added, normed, and brought back to D by a third.
 
-    def __init__(self, d_model: int) -> None:
+    Kernels are as long as the positions that a convolution sees.
+    """
+
+    def __init__(self, d_model: int, *, wide_kernel: int, narrow_kernel: int) -> None:
         super().__init__()
-        self.left = SeparableConvolution(d_model, 2 * d_model, WIDE_KERNEL)
-        self.right = SeparableConvolution(d_model, d_model // 2, NARROW_KERNEL)
+        self.left = SeparableConvolution(d_model, 2 * d_model, wide_kernel)
+        self.right = SeparableConvolution(d_model, d_model // 2, narrow_kernel)
         self.norm = nn.LayerNorm(2 * d_model)
-        self.behind = SeparableConvolution(2 * d_model, d_model, NARROW_KERNEL)
+        self.behind = SeparableConvolution(2 * d_model, d_model, narrow_kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of `x`, [B, T, D]."""

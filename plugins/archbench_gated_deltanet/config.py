@@ -1,6 +1,6 @@
 """Gated DeltaNet's hyperparameters, size and cost. Importing this loads no torch."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -15,20 +15,10 @@ from archbench.api import (
     with_gated_feed_forward,
 )
 from archbench.nn.costs import chunk_shares
+from archbench_gated_deltanet.widths import Widths
 
 if TYPE_CHECKING:
     from archbench_gated_deltanet.model import GatedDeltaNet
-
-
-class Widths(NamedTuple):
-    """Features of one head, and of all heads together."""
-
-    key: int
-    """Of a query and of a key."""
-    value: int
-    """Of a value and of its gate."""
-    keys: int
-    values: int
 
 
 class GatedDeltaNetConfig(KeepsCommonSettings, LadderConfig):

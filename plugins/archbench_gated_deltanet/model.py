@@ -15,7 +15,7 @@ from archbench.nn.initial_weights import draw_normal
 from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.output import Output
 from archbench.nn.selective_decay import SelectiveDecay
-from archbench_gated_deltanet.config import Widths
+from archbench_gated_deltanet.widths import Widths
 
 NORM_EPS = 1e-5
 UNIT_EPS = 1e-6

@@ -68,6 +68,7 @@ class ModernBertConfig(KeepsCommonSettings, TransformerConfig):
             dropout=self.dropout,
             local_attention=self.local_attention,
             layer_types=self.layer_types(dims),
+            rope_bases={"full_attention": GLOBAL_ROPE_BASE, "sliding_attention": LOCAL_ROPE_BASE},
         )
 
     def layer_types(self, dims: ModelDims) -> list[str]:

@@ -1,6 +1,7 @@
 """ModernBERT as an archbench language model. Imports torch and transformers."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,6 @@ from transformers.models.modernbert.modeling_modernbert import ModernBertForMask
 from archbench.api import BuiltWith, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.nn.transformers_models import ATTENTION
-from archbench_modernbert.config import GLOBAL_ROPE_BASE, LOCAL_ROPE_BASE
 
 INIT_CUTOFF = 2.0
 """Where the normal distribution of initial matrices is cut off, in standard deviations."""
@@ -23,10 +23,10 @@ class RotaryAngles(nn.Module):
     The library keeps its frequencies in a buffer: in bf16 they would be off by 1 in 256, at position 256 by a radian.
     """
 
-    def __init__(self, head_width: int) -> None:
+    def __init__(self, head_width: int, bases: Mapping[str, float]) -> None:
         super().__init__()
         self.head_width = head_width
-        self.bases = {"full_attention": GLOBAL_ROPE_BASE, "sliding_attention": LOCAL_ROPE_BASE}
+        self.bases = bases
 
     def forward(self, hidden: Tensor, positions: Tensor, layer_type: str) -> tuple[Tensor, Tensor]:
         """Cosines and sines [rows, seq_len, head_width] of `positions` [rows, seq_len], in the type of `hidden`."""
@@ -37,10 +37,21 @@ class RotaryAngles(nn.Module):
 
 
 class ModernBert(LanguageModel):
-    """ModernBERT of transformers; `layer_types` says which layers see the whole context."""
+    """ModernBERT of transformers.
+
+    `layer_types` says which layers see the whole context, and `rope_bases` which base the rotary positions of a type
+    have, both by the library's names.
+    """
 
     def __init__(
-        self, dims: ModelDims, built: BuiltWith, *, dropout: float, local_attention: int, layer_types: list[str]
+        self,
+        dims: ModelDims,
+        built: BuiltWith,
+        *,
+        dropout: float,
+        local_attention: int,
+        layer_types: list[str],
+        rope_bases: Mapping[str, float],
     ) -> None:
         super().__init__()
         # The library draws again where a number was cut off; tensors without data, on which FLOPs are counted, cannot
@@ -71,7 +82,7 @@ class ModernBert(LanguageModel):
                 )
             )
         self.model.tie_weights()
-        self.model.model.rotary_emb = RotaryAngles(dims.d_model // dims.n_heads)
+        self.model.model.rotary_emb = RotaryAngles(dims.d_model // dims.n_heads, rope_bases)
         self._initialise(built.initial_std, dims.n_layers)
 
     def _initialise(self, initial_std: float, n_layers: int) -> None:

@@ -8,8 +8,9 @@ from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextGatedDel
 from archbench.api import Attention, ModelDims
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.cuda import ArchitectureOnCuda
-from archbench_gated_deltanet.config import GatedDeltaNetConfig, Widths
+from archbench_gated_deltanet.config import GatedDeltaNetConfig
 from archbench_gated_deltanet.model import DeltaRuleMixer
+from archbench_gated_deltanet.widths import Widths
 
 DIMS = ModelDims(vocab_size=48, seq_len=32, d_model=20, n_layers=2, n_heads=2, d_ff=54)
 

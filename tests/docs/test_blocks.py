@@ -21,7 +21,7 @@ from archbench.cli.main import cli
 from archbench.host import default_host
 from archbench.spec.document import SpecDocument
 from archbench.spec.layers import merged
-from archbench.spec.models import spec_from_yaml
+from archbench.spec.load import spec_from_yaml
 from archbench.spec.settings import DataSection, TrainingSection
 from archbench.spec.yaml_loader import YamlFile, parse_yaml
 

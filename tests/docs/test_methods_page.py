@@ -1,6 +1,7 @@
 """docs/methods.md names the function behind each printed figure: it is there, and no column is without one."""
 
 import ast
+import html
 import re
 from collections.abc import Iterator
 
@@ -67,6 +68,72 @@ def test_every_function_that_the_page_links_is_in_the_file_of_the_link() -> None
                if name not in names_in(file)]  # fmt: skip
     assert len(links) > 8
     assert missing == []
+
+
+def printed_columns(file: str) -> Iterator[str]:
+    """Headers of the tables that a module prints: arguments of `Table`, and lists that are a `header`."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        cells: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Table":
+            cells = node.args
+        elif (
+            isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "header"
+            and isinstance(node.value, ast.List)
+        ):
+            cells = node.value.elts
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "markdown_table"
+            and isinstance(node.args[0], ast.List)
+        ):
+            cells = node.args[0].elts
+        elif isinstance(node, ast.For) and ast.unparse(node.target) == "header" and isinstance(node.iter, ast.Tuple):
+            cells = node.iter.elts
+        for cell in cells:
+            first = cell.values[0] if isinstance(cell, ast.JoinedStr) else cell
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield first.value.partition(" (")[0].removesuffix(", 95 %")
+
+
+WHOSE = {
+    "contender",
+    "cost axis",
+    "size",
+    "N",
+    "seeds",
+    "runs",
+    "sizes",
+    "checked at size",
+    "step",
+    "from",
+    "to",
+    "in a spec",
+}
+"""Columns that say which row it is."""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(f"archbench/builtins/reports/{name}.py" for name in (
+            "sections", "question_sections", "audit_sections", "tuning_section"
+        )),
+        "archbench/studies/decomposition/section.py", "archbench/studies/text.py",
+        *(f"archbench/studies/{name}/text.py" for name in ("batch_scan", "isoflop", "transfer")),
+        "archbench/cli/compare.py", "archbench/cli/law_text.py", "archbench/cli/fit_allocation.py",
+    ],
+)  # fmt: skip
+def test_every_column_of_reports_and_commands_is_defined(file: str) -> None:
+    columns = set(printed_columns(file))
+    assert columns
+    cells = [html.unescape(cell) for cell, _, _ in rows()]
+    defined = {
+        part.partition(" (")[0].strip()
+        for cell in cells
+        for part in [cell, *re.split(";", cell), *re.split("[,;:]", cell)]
+    }
+    assert sorted(columns - WHOSE - defined) == []
 
 
 def test_every_column_of_the_leaderboard_is_defined() -> None:

@@ -12,7 +12,7 @@ from archbench.builtins.execution.local import LocalExecutorConfig
 from archbench.host import load_host
 from archbench.results.runs import RunState
 from archbench.testing.small_runs import StopAfter, plan_small_run, small_corpus
-from archbench.training.carry_out import carry_out
+from archbench.training.run_attempt import attempt_run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -39,11 +39,11 @@ def test_interrupted_run_on_cuda_leaves_an_undisturbed_runs_record(
         (tmp_path / name).mkdir()
         directories.append(plan_small_run(tmp_path / name, corpus, registry, **settings))
     undisturbed, interrupted = directories
-    outcome = carry_out(undisturbed, registry, lambda report: None, threading.Event())
+    outcome = attempt_run(undisturbed, registry, lambda report: None, threading.Event())
     assert outcome is not None
     assert outcome.state is RunState.DONE, outcome.reason
-    assert carry_out(interrupted, registry, lambda report: None, StopAfter(5)) is None
-    carry_out(interrupted, registry, lambda report: None, threading.Event())
+    assert attempt_run(interrupted, registry, lambda report: None, StopAfter(5)) is None
+    attempt_run(interrupted, registry, lambda report: None, threading.Event())
     assert interrupted.record_file.read_bytes() == undisturbed.record_file.read_bytes()
 
 

@@ -1,8 +1,9 @@
-"""An architecture in one file, with a module beside it, goes the whole way; its source identifies its runs."""
+"""An architecture in one file, or in the folder of a package, goes the whole way; its source identifies its runs."""
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,4 +95,32 @@ def test_a_file_and_the_module_beside_it_are_scanned_reported_and_told_apart_whe
     plugin.unlink()
     gone = archbench(tmp_path, "run", "single.yaml", "--plugin", "mine/mine.py")
     assert gone.returncode == 3
-    assert gone.stderr == "archbench: mine/mine.py: no such plug-in file; give the path of a Python module\n"
+    assert (
+        gone.stderr
+        == "archbench: mine/mine.py: no such plug-in; give the path of a Python module or of a package's folder\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_package_that_is_not_installed_is_scanned_by_its_folder(tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parent / "stranger", tmp_path / "package")
+    write_small_text(tmp_path / "text.jsonl")
+    (tmp_path / "single.yaml").write_text(SPEC)
+    ran = archbench(tmp_path, "run", "single.yaml", "--plugin", "package")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    first = planned(tmp_path, "./package")
+    assert [run["state"] for run in first] == ["done", "done"]
+    told = json.loads(archbench(tmp_path, "runs", "show", first[0]["run_id"][:12], "--json").stdout)["plugins"]
+    origin = told["architecture"]
+    assert (origin["plugin"], origin["distribution"]) == ("package", "file")
+    assert origin["version"] == f"sha256:{origin['source_sha256'][:16]}"
+
+    model = tmp_path / "package" / "src" / "stranger_aan" / "model.py"
+    model.write_text(model.read_text() + "# a comment\n")
+    assert not {run["run_id"] for run in first} & {run["run_id"] for run in planned(tmp_path, "package")}
+
+    empty = archbench(tmp_path, "plan", "single.yaml", "--plugin", "cache")
+    assert empty.returncode == 3
+    assert empty.stderr == (
+        "archbench: cache: is a folder without a pyproject.toml; give that of a package, or a module\n"
+    )

@@ -115,7 +115,7 @@ def sound(folder: Path) -> tuple[str, bytes]:
 def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits(
     folder: Path, sound: tuple[str, bytes]
 ) -> None:
-    together = run(folder, write_spec(folder, "together", [*FAILS, *CHANGES, "peeks"]))
+    together = run(folder, write_spec(folder, "together", [*FAILS, *CHANGES, "leaks"]))
     assert together.returncode == 1, together.stderr
     assert "Traceback" not in together.stdout + together.stderr
     failed = [line for line in together.stderr.splitlines() if line.startswith(("failed: ", "diverged: "))]
@@ -133,14 +133,14 @@ def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits
         "changed the environment (ARCHBENCH_CACHE), which was",
     ):
         assert together.stderr.count(words) == 1
-    (peeks,) = [line for line in together.stdout.splitlines() if "from later tokens" in line]
-    assert peeks.startswith("- Mind: peeks: ")
+    (leaks,) = [line for line in together.stdout.splitlines() if "from later tokens" in line]
+    assert leaks.startswith("- Mind: leaks: ")
     report = (folder / "reports" / "together" / "report.md").read_text()
     status = archbench(folder, "status", str(folder / "together.yaml"), "--runs", "together")
     for words in ("Sabotage: not to be held", "logits have the shape (256, 265)"):
         assert words in report
         assert words in status.stdout.replace("\n", " ")
-    assert "peeks: its models gain" in report
+    assert "leaks: its models gain" in report
 
 
 @pytest.mark.slow

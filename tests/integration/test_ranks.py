@@ -20,7 +20,7 @@ from archbench.results.runs import RunRecord
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import read_record
 from archbench.testing.small_runs import plan_small_run, small_corpus
-from archbench.training.carry_out import carry_out
+from archbench.training.run_attempt import attempt_run
 
 STEPS = 30
 
@@ -160,7 +160,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus, host: Host) 
     class Lazily(dict[str, RunRecord]):
         def __missing__(self, family: str) -> RunRecord:
             directory = plan(folder, corpus, host, family, 1, 0)
-            outcome = carry_out(directory, host.registry, lambda report: None, Event())
+            outcome = attempt_run(directory, host.registry, lambda report: None, Event())
             assert outcome is not None
             assert outcome.state is RunState.DONE
             self[family] = record_of(directory)
@@ -221,7 +221,7 @@ def test_final_weights_are_whole_whoever_held_them(
     more = {"total_steps": 4}
     one = plan(tmp_path / "one", corpus, host, "gpt2", 1, 0, execution={"keep_weights": True}, **more)
     two = plan(tmp_path / "two", corpus, host, "gpt2", 2, stage, execution={"keep_weights": True}, **more)
-    carry_out(one, host.registry, lambda report: None, Event())
+    attempt_run(one, host.registry, lambda report: None, Event())
     assert end_of(group, two) == Ended(two.path.name, RunState.DONE, None)
     (expected_file,) = (one.path / "weights").glob("*.safetensors")
     expected = safetensors.torch.load_file(expected_file)

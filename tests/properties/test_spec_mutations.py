@@ -17,7 +17,7 @@ from archbench.errors import ArchbenchError
 from archbench.host import default_host
 from archbench.scans.planner import plan_scan
 from archbench.spec.layers import read_spec
-from archbench.spec.models import spec_from_yaml
+from archbench.spec.load import spec_from_yaml
 from archbench.spec.yaml_loader import parse_yaml
 
 NUM_MUTANTS = int(os.environ.get("ARCHBENCH_MUTATIONS", "120"))
@@ -97,7 +97,7 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
 
 
 def outcome_of(text: str, folder: Path) -> str:
-    """`plan`, or the error's one line; anything else escapes and fails the test."""
+    """`plan`, or the error's problems, one line each; anything else escapes and fails the test."""
     host = default_host()
     try:
         spec = spec_from_yaml(parse_yaml(text, Path("mutant.yaml")), host.registry)
@@ -107,13 +107,15 @@ def outcome_of(text: str, folder: Path) -> str:
         plan = plan_scan(spec, host, cache_dir=folder / "cache")
         assert plan.runs
     except ArchbenchError as error:
-        problem, exit_code = str(error), error.exit_code
+        problems, exit_code = error.problems, error.exit_code
     else:
         return "plan"
-    assert problem.strip()
-    assert len(problem.splitlines()) == 1, problem
+    assert problems
+    for problem in problems:
+        assert problem.strip()
+        assert len(problem.splitlines()) == 1, problem
     assert exit_code in (2, 3, 4)
-    return problem
+    return "\n".join(problems)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
-"""Plug-ins given by path: modules beside them, names that clash, and a version that is their source."""
+"""Plug-ins given by path: modules beside them, packages, names that clash, and a version that is their source."""
 
+import importlib.metadata
 import pickle
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archbench.errors import PluginError
-from archbench.host import Host, load_host
+from archbench.host import Host, blamed, load_host
 from archbench.plugin_sources import file_version, import_file, module_files, source_sha256
 from archbench.spec.versions import component_identity
 
@@ -154,3 +155,78 @@ def test_the_origin_of_a_file_names_no_folder_and_that_of_a_package_hashes_all_o
     assert source_sha256("archbench_gpt2.config") == source_sha256("archbench_gpt2.plugin")
     assert source_sha256("archbench_gpt2.config") != source_sha256("archbench.api")
     assert source_sha256("no_such_module") is None
+
+
+def write_package(folder: Path, top: str, *kinds: str) -> Path:
+    """A package that nobody has installed, with a plug-in for each kind, whose modules import each other relatively."""
+    for kind in kinds:
+        write(
+            folder / "src" / top / f"{kind}.py",
+            kind,
+            imports="from .words import WORD",
+            body='yield Document("1", WORD)',
+        )
+    (folder / "src" / top / "__init__.py").write_text("")
+    (folder / "src" / top / "words.py").write_text(f"WORD = 'of {top}'\n")
+    points = "".join(f'{kind} = "{top}.{kind}"\n' for kind in kinds)
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "{top}-dist"\nversion = "1"\n[project.entry-points.archbench]\n{points}'
+    )
+    return folder
+
+
+def test_a_package_is_loaded_from_its_folder_with_all_plugins_that_it_announces(tmp_path: Path) -> None:
+    folder = write_package(tmp_path / "package", "folder_words", "first", "second")
+    host = load_host([], files=[folder])
+    assert failures(host) == []
+    assert [info.name for info in host.plugins] == [f"{folder}/first", f"{folder}/second"]
+    entry = host.registry.datasets["second"]
+    (document,) = entry.config().documents()
+    assert document.text == "of folder_words"
+    assert type(pickle.loads(pickle.dumps(entry.config()))) is entry.config
+    origin = entry.origin()
+    assert (origin["plugin"], origin["distribution"]) == ("second", "file")
+    assert entry.version == f"sha256:{str(origin['source_sha256'])[:16]}"
+
+
+def test_a_changed_module_of_a_package_is_another_version_of_it(tmp_path: Path) -> None:
+    versions = []
+    for number in range(2):
+        folder = write_package(tmp_path / str(number), f"folder_version_{number}", "mine")
+        (folder / "src" / f"folder_version_{number}" / "words.py").write_text(f"WORD = '{number}'\n")
+        versions.append(load_host([], files=[folder]).registry.datasets["mine"].version)
+    assert len(set(versions)) == 2
+
+
+def test_an_installed_distribution_of_the_folders_name_gives_way_to_it(tmp_path: Path) -> None:
+    folder = write_package(tmp_path / "package", "folder_installed", "mine")
+    info = tmp_path / "site" / "folder_installed_dist-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: folder_installed-dist\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[archbench]\nmine = no_such_module.plugin\n")
+    points = importlib.metadata.PathDistribution(info).entry_points
+    assert len(load_host(points).plugins) == 1
+    host = load_host(points, files=[folder])
+    assert failures(host) == []
+    assert [info.target for info in host.plugins] == [str(folder)]
+
+
+def test_a_package_whose_name_is_taken_and_one_that_announces_nothing_are_told(tmp_path: Path) -> None:
+    first, second = (write_package(tmp_path / name, "folder_clash", name) for name in ("first", "second"))
+    silent = tmp_path / "silent"
+    silent.mkdir()
+    (silent / "pyproject.toml").write_text('[project]\nname = "silent"\n')
+    host = load_host([], files=[first, second, silent])
+    assert set(host.registry.datasets.entries) == {"first"}
+    taken, nothing = failures(host)
+    assert f"'folder_clash' in {second} cannot be imported: {first}" in taken
+    assert "announces no plug-in" in nothing
+
+
+def test_a_folder_is_blamed_for_what_its_code_raises(tmp_path: Path) -> None:
+    folder = write_package(tmp_path / "package", "folder_blamed", "mine")
+    write(folder / "src" / "folder_blamed" / "mine.py", "mine", body="raise ValueError('out of order')\n        yield")
+    config = load_host([], files=[folder]).registry.datasets["mine"].config()
+    with pytest.raises(ValueError, match="out of order") as caught:
+        list(config.documents())
+    assert blamed(caught.value) == str(folder)

@@ -17,11 +17,11 @@ from archbench.analysis.comparison.multiplier import Window, headline_multiplier
 from archbench.analysis.comparison.rungs import rung_multipliers
 from archbench.analysis.frontier.curves import CurveSet, Floats
 from archbench.analysis.frontier.finished import EqualRuns, FinishedRuns
-from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.noise import SeedNoise
 from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.reading import Form, Reading
 from archbench.analysis.frontier.resampled_laws import PowerLaws
-from archbench.analysis.frontier.resamples import Draws, Frontiers
+from archbench.analysis.frontier.resamples import CurveStack, Draws
 from archbench.analysis.significance import p_value_of, spread_interval
 from archbench.results.fits import Comparison, FitStatus, FrontierResult, Interval
 
@@ -98,16 +98,16 @@ class Contender:
     curves: CurveSet
     finished: FinishedRuns
     """What its laws, and comparisons with others, are read from."""
-    frontiers: Frontiers
+    curve_stack: CurveStack
     """Its learning curves: what figures draw."""
     result: FrontierResult
     draws: Draws
     """Resamples of the learning curves."""
-    lines: PowerLaws | None
+    power_laws: PowerLaws | None
     """[R]: the law of its finished runs without floor, of each resample; None where it may not be read."""
-    noise: Noise | None
+    noise: SeedNoise | None
     """Run-to-run noise; None where no seeds show it."""
-    floors: PowerLaws | None = None
+    floored_laws: PowerLaws | None = None
     """[R]: the law with a floor of each resample; None where it was not fitted, or may not be read."""
 
     @property

@@ -137,17 +137,17 @@ def headline_multiplier(
     value = float(mean[0])
     interval = spread_interval(value, mean[1:], reading.freedom)
     ninety = spread_interval(value, mean[1:], reading.freedom, 0.90)
-    status, reason = _judge(reading, chosen, interval, grid, baseline, contender)
+    status, reason = _headline_status(reading, chosen, interval, grid, baseline, contender)
     return HeadlineMultiplier(
         multiplier=exp_of(interval) if np.isfinite(value) else None,
         interval_90=exp_of(ninety) if np.isfinite(value) else None,
         p_value=p_value_of(interval, reading.freedom),
         at=tuple(
             multiplier_point(reading, float(loss), baseline, contender)
-            for loss in _places(reading, chosen, baseline, contender)
+            for loss in _shown_losses(reading, chosen, baseline, contender)
         ),
         window_nats=(chosen.high_nats, chosen.low_nats),
-        trend=_trend(reading, chosen, baseline, contender),
+        trend=_window_trend(reading, chosen, baseline, contender),
         status=status,
         reason=reason,
         form=form,
@@ -159,14 +159,14 @@ def _no_headline(reading: Reading, status: FitStatus, reason: str) -> HeadlineMu
     return HeadlineMultiplier(None, None, None, (), None, None, status, reason, reading.form.value, reading.why)
 
 
-def _places(reading: Reading, window: Window, baseline: int, contender: int) -> list[float]:
+def _shown_losses(reading: Reading, window: Window, baseline: int, contender: int) -> list[float]:
     """ln L at which the multiplier stands beside the headline: both ends of the window, and the end of the range."""
     both = common_range(reading, baseline, contender)
     ends = [float(np.log(window.high_nats)), float(np.log(window.low_nats))]
     return [*ends, both[1]] if both is not None else ends
 
 
-def _judge(
+def _headline_status(
     reading: Reading, window: Window, interval: Interval, grid: Floats, baseline: int, contender: int
 ) -> tuple[FitStatus, str]:
     if not np.isfinite(interval.value):
@@ -195,7 +195,7 @@ def _judge(
     return FitStatus.OK, ""
 
 
-def _trend(reading: Reading, window: Window, baseline: int, contender: int) -> Interval | None:
+def _window_trend(reading: Reading, window: Window, baseline: int, contender: int) -> Interval | None:
     """The multiplier at the low end of the window over that at its high end: above 1 it grows with scale."""
     logs = log_multipliers(reading, window.logs(2), baseline, contender)
     with np.errstate(invalid="ignore"):

@@ -16,7 +16,7 @@ import numpy as np
 from archbench.analysis.comparison.multiplier import Window, log_multipliers
 from archbench.analysis.fitting.common_floor import fit_floored_lines
 from archbench.analysis.frontier.curves import Floats
-from archbench.analysis.frontier.finished import FinishedRuns
+from archbench.analysis.frontier.finished import MIN_SIZES, FinishedRuns
 from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.reading import Form
 from archbench.analysis.significance import spread_interval
@@ -27,7 +27,6 @@ FACTORS = (1.2, 1.3, 1.5)
 ENOUGH = 0.8
 """The power that is aimed at."""
 MOST_SEEDS = 1000
-MIN_SIZES = 3
 NUM_ESTIMATES = 200
 NUM_READINGS = 24
 NUM_RESAMPLES = 60

@@ -88,7 +88,7 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
 
 
 def _headline(base: Contender, one: Contender, window: Window, kept: Kept) -> HeadlineMultiplier:
-    hangs_on = ("headline", *_pair(base, one, window))
+    hangs_on = ("headline", *_pair_key(base, one, window))
     return kept(HeadlineMultiplier, hangs_on, lambda: headline_multiplier(read_pair(base, one), window))
 
 
@@ -100,10 +100,10 @@ def _test(one: Contender, other: Contender, window: Window, kept: Kept) -> tuple
         mean = mean_log_multiplier(reading, window)
         return p_value_of(mean, reading.freedom), mean.value
 
-    return kept(tuple[float | None, float], ("test", *_pair(one, other, window), NUM_RESAMPLES), tested)
+    return kept(tuple[float | None, float], ("test", *_pair_key(one, other, window), NUM_RESAMPLES), tested)
 
 
-def _pair(one: Contender, other: Contender, window: Window) -> tuple[str | float, ...]:
+def _pair_key(one: Contender, other: Contender, window: Window) -> tuple[str | float, ...]:
     return one.finished.fingerprint, other.finished.fingerprint, window.high_nats, window.low_nats
 
 

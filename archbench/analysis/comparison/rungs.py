@@ -48,7 +48,7 @@ def rung_multipliers(
         if np.isfinite(logs[0, rung])
     )
     usable = ~beyond & np.isfinite(logs[0])
-    return rungs, _trend(cells.log_cost[usable], logs[:, usable], reading.freedom)
+    return rungs, _trend_of_rungs(cells.log_cost[usable], logs[:, usable], reading.freedom)
 
 
 def _one_a_size(reading: Reading, contender: FinishedRuns) -> FinishedRuns:
@@ -69,12 +69,12 @@ def _log_multipliers(reading: Reading, cells: FinishedRuns, generator: np.random
         logs = frontier.log_cost_at(cells.log_loss) - cells.log_cost[None, :]
         ends = [frontier.log_cost_at(cells.log_loss + way * _STEP)[0] for way in (1, -1)]
         slope = (ends[0] - ends[1]) / (2 * _STEP)
-    spread = _spread(reading, cells)
+    spread = _spread_of_rungs(reading, cells)
     moved = slope[None, :] * spread * generator.standard_normal((reading.num_resamples, len(cells)))
     return np.concatenate([logs[:1], logs[1:] + np.where(np.isfinite(slope)[None, :], moved, 0.0)])
 
 
-def _spread(reading: Reading, cells: FinishedRuns) -> Floats:
+def _spread_of_rungs(reading: Reading, cells: FinishedRuns) -> Floats:
     """Standard deviation of the mean ln L of each cell, [R, n] or [1, n]; that of seeds alone where no law tells it."""
     if reading.deviation is not None:
         return np.repeat(reading.deviation[:, None], len(cells), axis=1)
@@ -83,7 +83,7 @@ def _spread(reading: Reading, cells: FinishedRuns) -> Floats:
     return np.sqrt(cells.seed_variance / cells.num_runs)[None, :]
 
 
-def _trend(log_cost: Floats, logs: Floats, freedom: float) -> RungTrend | None:
+def _trend_of_rungs(log_cost: Floats, logs: Floats, freedom: float) -> RungTrend | None:
     """The least-squares slope of ln m over ln C; None of fewer than three rungs."""
     if len(log_cost) < MIN_RUNGS or np.ptp(log_cost) <= 0.0:
         return None

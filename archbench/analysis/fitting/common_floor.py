@@ -103,7 +103,7 @@ def fit_floored_lines(
     rows = len(log_loss)
     if floor != "free":
         level = np.full(rows, 0.0 if isinstance(floor, str) else floor)
-        amplitude, alpha = _lines(problem, level)
+        amplitude, alpha = _lines_above(problem, level)
     elif start is not None:
         amplitude = np.repeat(start.log_amplitude - start.alpha * centre, rows, axis=0)
         alpha, level = np.repeat(start.alpha, rows, axis=0), np.repeat(start.floor_nats, rows)
@@ -116,7 +116,7 @@ def fit_floored_lines(
     return FlooredLines(amplitude + alpha * centre, alpha, level, objective)
 
 
-def _lines(problem: _Problem, level: Array) -> tuple[Array, Array]:
+def _lines_above(problem: _Problem, level: Array) -> tuple[Array, Array]:
     """ln A and alpha [R, G] above given floors [R], to first order the least squares of ln L."""
     # The share of the loss that lies above the floor, by the logarithm: a wild draw's loss itself would overflow.
     above = np.maximum(1.0 - level[:, None] * np.exp(-np.maximum(problem.y, -_EXP_LIMIT)), 1e-9)
@@ -134,7 +134,7 @@ def _best_start(problem: _Problem) -> tuple[Array, Array, Array]:
     tried = []
     for share in _FLOOR_SHARES:
         level = share * lowest
-        amplitude, alpha = _lines(problem, level)
+        amplitude, alpha = _lines_above(problem, level)
         tried.append((_objective(problem, _residual(problem, amplitude, alpha, level)[0]), amplitude, alpha, level))
     best = np.argmin(np.stack([one[0] for one in tried]), axis=0)
     rows = np.arange(len(best))
@@ -163,7 +163,7 @@ def _descend(problem: _Problem, amplitude: Array, alpha: Array, level: Array) ->
     objective = _objective(problem, residual)
     damping = np.full(len(level), 1e-4)
     for _ in range(_MAX_STEPS):
-        step = _step(here, residual, top, law, level[rows] <= 0.0, damping)
+        step = _damped_step(here, residual, top, law, level[rows] <= 0.0, damping)
         count = amplitude.shape[1]
         next_amplitude = amplitude[rows] + step[:, :count]
         next_alpha = np.maximum(alpha[rows] + step[:, count:-1], _LEAST_ALPHA)
@@ -188,7 +188,9 @@ def _descend(problem: _Problem, amplitude: Array, alpha: Array, level: Array) ->
     return amplitude, alpha, level
 
 
-def _step(problem: _Problem, residual: Array, top: Array, law: Array, at_zero: np.ndarray, damping: Array) -> Array:
+def _damped_step(
+    problem: _Problem, residual: Array, top: Array, law: Array, at_zero: np.ndarray, damping: Array
+) -> Array:
     """The damped step of (ln A, alpha, E), [R, 2G + 1].
 
     The gradients of ln L are (t, -t·x, 1/L) with t = `top`, and those of two architectures share E alone.

@@ -153,7 +153,7 @@ def fit_points(
     ends = _search(law, points, log_floor, fixed, delta, log_residuals)
     best = ends.best()
     fit = replace(blank, theta=ends.theta[best])
-    status, reason = _judge(fit, ends, best)
+    status, reason = _status_of(fit, ends, best)
     params = {name: float(value[0]) for name, value in law.public(fit.theta[None, :], points.centre).items()}
     if log_floor == ZERO_FLOOR:
         params.pop("E", None)  # absent, and not a number that was found
@@ -335,7 +335,7 @@ def independent_errors(fit: LawFit) -> Array:
     return np.asarray(result * np.sqrt(noise_objective(fit)))
 
 
-def _judge(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:
+def _status_of(fit: LawFit, ends: Minima, best: int) -> tuple[FitStatus, str]:
     """Whether the parameters may be read, and why not."""
     law, theta = fit.law, fit.theta
     lower, upper = law.bounds()

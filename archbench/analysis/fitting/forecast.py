@@ -24,7 +24,7 @@ from archbench.analysis.fitting.fit import Floor, LawFit, fit_points, standard_e
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.run_noise import RunNoise, redrawn, run_noise
 from archbench.analysis.fitting.thinning import thinned
-from archbench.analysis.intervals import percentile_interval
+from archbench.analysis.intervals import middle_deviation, percentile_interval
 from archbench.analysis.planning.allocation import SIX_N_D, CostModel, best_splits
 from archbench.results.fits import FitStatus, Interval
 
@@ -141,7 +141,7 @@ def forecast(ready: Predictor, *, level: float = 0.95, **variables: float) -> Fo
     """The response of one run at a point given by keyword, with its prediction interval."""
     logs = ready.fit.logs_of(**variables)
     centre = float(ready.fit.law.design(logs).value(ready.fit.theta[None, :])[0, 0])
-    loss = _interval(centre, ready.draws(logs, 1), level)
+    loss = _loss_interval(centre, ready.draws(logs, 1), level)
     factors = beyond(ready.fit, **variables)
     most = max(max(factor, 1.0 / factor) for factor in factors.values())
     return Forecast(dict(variables), loss, factors, most, most > FAR)
@@ -198,14 +198,13 @@ def back_test(
         ready = predictor(part, num_resamples=resamples, seed=seed)
         drawn = ready.draws(logs, len(np.unique(fit.points.clusters[held])))
         centre = float(part.law.design(logs).value(part.theta[None, :])[0].mean())
-        rows.append(_tested(part, (low, high), _interval(centre, drawn, level), float(np.exp(actual))))
+        rows.append(_tested_window(part, (low, high), _loss_interval(centre, drawn, level), float(np.exp(actual))))
         if len(drawn):
             # Half a rank to either side: no miss is further out than so many draws can tell.
             share = float(np.clip((drawn < actual).mean(), 0.5 / len(drawn), 1.0 - 0.5 / len(drawn)))
             scores.append(float(norm.ppf(share)))
-            half = 0.5 * float(np.diff(np.percentile(drawn, [15.87, 84.13]))[0])
             distance = max(_distance(window.logs, logs), _LEAST_DISTANCE)
-            excesses.append(max((centre - actual) ** 2 - half**2, 0.0) / distance**2)
+            excesses.append(max((centre - actual) ** 2 - middle_deviation(drawn) ** 2, 0.0) / distance**2)
     missed = bool(scores) and float(np.square(scores).sum()) > float(chi2.isf(_LEVEL, len(scores)))
     return BackTest(tuple(rows), float(np.sqrt(np.mean(excesses))) if missed else 0.0)
 
@@ -246,7 +245,7 @@ def _no_prediction(held: tuple[float, float], part: LawFit, actual: float) -> Ba
     return BacktestRow(*held, count, part.result.status, part.result.reason, None, actual, float("nan"), None)
 
 
-def _tested(part: LawFit, held: tuple[float, float], predicted: Interval, actual: float) -> BacktestRow:
+def _tested_window(part: LawFit, held: tuple[float, float], predicted: Interval, actual: float) -> BacktestRow:
     span, reason, covered = predicted.high / predicted.low, "", None
     if not np.isfinite(span):
         reason = "no test: the runs leave nothing to tell the noise"
@@ -265,7 +264,7 @@ def _distance(fitted: Array, logs: Array) -> float:
     return float(max(np.max(at - joint.max(axis=1)), np.max(joint.min(axis=1) - at), 0.0))
 
 
-def _interval(centre: float, drawn: Array, level: float) -> Interval:
+def _loss_interval(centre: float, drawn: Array, level: float) -> Interval:
     if not len(drawn):
         return Interval(float(np.exp(centre)), float("nan"), float("nan"), level, _TOO_FEW)
     logs = percentile_interval(centre, drawn, level=level, method=METHOD)

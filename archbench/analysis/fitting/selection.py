@@ -91,12 +91,14 @@ def choose_law(
         tried += [_try(law, table, one, delta, log_residuals) for one in floors]
     readable = [one for one in tried if one.fit.ok]
     if not readable:
-        return Choice(tuple(_row(one, (), None) for one in tried), None, floor, "no law of this table may be read")
+        return Choice(
+            tuple(_candidate_row(one, (), None) for one in tried), None, floor, "no law of this table may be read"
+        )
     shared, contenders = _common(readable)
     best, reason = _recommended(contenders, shared)
     if (floored := _with_floor(readable, best, shared)) is not None:
         best, reason = floored
-    return Choice(tuple(_row(one, shared, best) for one in tried), best.law, best.floor, reason)
+    return Choice(tuple(_candidate_row(one, shared, best) for one in tried), best.law, best.floor, reason)
 
 
 def _try(law: Law, table: RunTable, floor: Floor, delta: float | None, log_residuals: bool) -> _Tried:
@@ -155,7 +157,7 @@ def _common(readable: Sequence[_Tried]) -> tuple[tuple[int, ...], list[_Tried]]:
 
 def _recommended(contenders: Sequence[_Tried], shared: Sequence[int]) -> tuple[_Tried, str]:
     if len(shared) >= _LEAST_WINDOWS:
-        errors = {id(one): _error(one, shared) for one in contenders}
+        errors = {id(one): _held_out_error(one, shared) for one in contenders}
         least = min(errors.values())
         good = [one for one in contenders if errors[id(one)] <= max(_AS_GOOD * least, _NO_ERROR)]
         best = min(good, key=lambda one: (one.fit.num_free, errors[id(one)]))
@@ -180,15 +182,15 @@ def _with_floor(readable: Sequence[_Tried], best: _Tried, shared: Sequence[int])
     """
     if _has_floor(best) or len(shared) < _LEAST_WINDOWS:
         return None
-    least = _error(best, shared)
+    least = _held_out_error(best, shared)
     near = [one for one in readable if _has_floor(one) and set(shared) <= set(one.misses)]
-    near = [one for one in near if _error(one, shared) <= _NEARLY_AS_GOOD * least]
+    near = [one for one in near if _held_out_error(one, shared) <= _NEARLY_AS_GOOD * least]
     if not near:
         return None
-    chosen = min(near, key=lambda one: _error(one, shared))
+    chosen = min(near, key=lambda one: _held_out_error(one, shared))
     return chosen, (
-        f"it misses {len(shared)} held-out windows by {_error(chosen, shared):.2%}, {best.law.name} by {least:.2%}, "
-        "which has no floor, and would forecast too low far beyond these runs"
+        f"it misses {len(shared)} held-out windows by {_held_out_error(chosen, shared):.2%}, {best.law.name} by "
+        f"{least:.2%}, which has no floor, and would forecast too low far beyond these runs"
     )
 
 
@@ -196,7 +198,7 @@ def _has_floor(one: _Tried) -> bool:
     return one.law.floor is not None and one.law.floor not in one.fit.fixed
 
 
-def _error(one: _Tried, shared: Sequence[int]) -> float:
+def _held_out_error(one: _Tried, shared: Sequence[int]) -> float:
     return float(np.sqrt(np.mean([one.misses[number] ** 2 for number in shared])))
 
 
@@ -212,7 +214,7 @@ def aicc(fit: LawFit) -> float:
     return float(runs * np.log(max(squares.mean(), 1e-300)) + 2 * count + 2 * count * (count + 1) / (runs - count - 1))
 
 
-def _row(one: _Tried, shared: Sequence[int], best: _Tried | None) -> LawRow:
+def _candidate_row(one: _Tried, shared: Sequence[int], best: _Tried | None) -> LawRow:
     compared = len(shared) > 0 and set(shared) <= set(one.misses)
     return LawRow(
         one.law.name,
@@ -220,7 +222,7 @@ def _row(one: _Tried, shared: Sequence[int], best: _Tried | None) -> LawRow:
         one.fit.result.status,
         one.fit.result.reason,
         one.fit.num_free,
-        _error(one, shared) if compared else float("nan"),
+        _held_out_error(one, shared) if compared else float("nan"),
         len(shared) if compared else 0,
         aicc(one.fit) if one.fit.ok else float("nan"),
         one is best,

@@ -19,9 +19,7 @@ _REWEIGHTINGS = 3
 
 def projected_starts(law: Law, logs: Array, observed: Array, weights: Array, floor_value: float | None) -> Array:
     """theta at each point of the grid, [G, P], for weights [n]; `floor_value`: ln of a floor that is not free."""
-    grid = _exponent_grid(law)
-    if law.name == "critical-batch":
-        grid = grid * 5.0
+    grid = _exponent_grid(law) * law.exponent_scale
     blank = np.zeros((len(grid), law.num_params))
     for column, index in enumerate(law.exponents):
         blank[:, index] = grid[:, column]

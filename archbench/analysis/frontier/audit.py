@@ -124,7 +124,7 @@ def audit_frontiers(
     for label, read in _variants(records, axis, seed, options):
         if forms == {_FORMS.get(label)}:
             continue  # as fitted once more, which would count as agreement
-        made = _rows(label, read, pairs, said, window)
+        made = _audit_rows(label, read, pairs, said, window)
         said = said or {row.contender: row.conclusion for row in made}
         forms = forms or {row.comparison.form for row in made if row.comparison is not None}
         rows += made
@@ -224,14 +224,14 @@ def _by_learning_curves(pair: _Pair) -> Reading | _Unread:
         return _Unread("there are no points in mid-schedule")
     if refusals := [one.finished.law_refusal for one in pair if one.finished.law_refusal]:
         return _Unread("; ".join(refusals), FitStatus.ON_PLATEAU)
-    laws = [learning_law(one.frontiers, one.draws, one.finished) for one in pair]
+    laws = [learning_law(one.curve_stack, one.draws, one.finished) for one in pair]
     reading = learning_reading([one.name for one in pair], laws)
     if reading is None:
         return _Unread("the law of learning curves may not be read")
     return reading.below_plateau([one.finished for one in pair])
 
 
-def _rows(
+def _audit_rows(
     label: str, read: _Read, pairs: Sequence[_Pair], said: dict[str, CostConclusion], window: Window | None
 ) -> list[FrontierAuditRow]:
     """The rows of one variant; `said` holds the conclusions as fitted, nothing while these are made."""
@@ -252,7 +252,7 @@ def _rows(
         rows.append(
             FrontierAuditRow(
                 variant=label,
-                result=_status(contender, comparison, why),
+                result=_row_status(contender, comparison, why),
                 contender=contender.name,
                 comparison=comparison,
                 same_conclusion=same,
@@ -261,7 +261,7 @@ def _rows(
     return rows
 
 
-def _status(contender: Contender, comparison: Comparison | None, why: _Unread | None) -> FitResult:
+def _row_status(contender: Contender, comparison: Comparison | None, why: _Unread | None) -> FitResult:
     """The law of this variant as far as a table needs it: whether there is a figure, and why not."""
     law = replace(contender.result.law, params={}, intervals={})
     if why is not None:

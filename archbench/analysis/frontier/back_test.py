@@ -59,7 +59,7 @@ def back_test_frontier(
     targets, _ = one.finished.on_frontier()
     numbers = range(max(MIN_RUNS, len(targets) - MAX_WINDOWS), len(targets))
     rows = [
-        _row(one, targets, number, floor, np.random.default_rng((seed, number)), num_resamples)
+        _window_row(one, targets, number, floor, np.random.default_rng((seed, number)), num_resamples)
         for floor in floors
         for number in numbers
     ]
@@ -73,7 +73,7 @@ def last_error(rows: Sequence[FrontierBacktestRow]) -> FrontierBacktestRow | Non
     return max(rows, key=lambda row: (row.held_out, row.floor == "free"), default=None)
 
 
-def _row(
+def _window_row(
     one: Contender,
     targets: FinishedRuns,
     number: int,
@@ -90,7 +90,7 @@ def _row(
     if reading.form is Form.HULL:
         status, reason = FitStatus.NOT_IDENTIFIABLE, f"no law can be read from the cheaper runs: {reading.why}"
     else:
-        predicted = _predict(reading, log_cost, generator)
+        predicted = _predicted_loss(reading, log_cost, generator)
     covered: bool | None = None
     if predicted is not None and np.isfinite(predicted.high):
         covered = predicted.covers(actual)
@@ -114,7 +114,7 @@ def _row(
     )
 
 
-def _predict(reading: Reading, log_cost: float, generator: np.random.Generator) -> Interval:
+def _predicted_loss(reading: Reading, log_cost: float, generator: np.random.Generator) -> Interval:
     """The loss of one further run at `log_cost`."""
     logs = reading.frontiers[0].log_loss_at(np.array([log_cost]))[:, 0]
     samples = logs[1:]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from archbench.results.reference_lines import is_on_plateau, mean_lines
 from archbench.results.runs import CostAxis, CurvePoint, RunRecord
@@ -130,7 +130,7 @@ def _mean_over_seeds(
     loss = np.mean(scales[:, None] * losses, axis=0)
     first = kept[0][1]
     # Mean measured times can tie or fall where the clock was coarse; a stable order keeps later steps behind.
-    order = _thin(cost[np.argsort(cost, kind="stable")])
+    order = log_spaced(cost[np.argsort(cost, kind="stable")], MAX_POINTS)
     ranked = np.argsort(cost, kind="stable")[order]
     return MeanCurve(
         size_index=kept[0][0].size_index,
@@ -181,9 +181,11 @@ def _cost(point: CurvePoint, axis: CostAxis) -> float:
     return cost
 
 
-def _thin(cost: Floats) -> NDArray[np.intp]:
-    """Indices of at most about MAX_POINTS points of a rising `cost`, log-spaced, first and last among them."""
-    if len(cost) <= MAX_POINTS:
-        return np.arange(len(cost))
-    wanted = np.linspace(np.log(cost[0]), np.log(cost[-1]), MAX_POINTS)
-    return np.unique(np.append(np.searchsorted(np.log(cost), wanted[:-1]), len(cost) - 1))
+def log_spaced(rising: ArrayLike, most: int) -> NDArray[np.intp]:
+    """Indices of about `most` of many `rising` positive values, even in their logarithm; the last is among them."""
+    values = np.asarray(rising, dtype=float)
+    if len(values) <= most:
+        return np.arange(len(values))
+    logs = np.log(values)
+    wanted = np.linspace(logs[0], logs[-1], most)
+    return np.unique(np.append(np.searchsorted(logs, wanted[:-1]), len(values) - 1))

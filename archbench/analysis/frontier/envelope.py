@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-"""A point belongs to the envelope if its log loss is within this of it: rounding of one interpolation."""
 _MANY_POINTS = 200_000
 """Points from which on it pays to look first where each curve has no chance."""
 _BUCKETS = 4096

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from archbench.analysis.frontier.resamples import Frontiers, no_draw
+from archbench.analysis.frontier.resamples import CurveStack, no_draw
 from archbench.results.fits import FrontierPoint, PointKind
 
 
-def frontier_points(frontiers: Frontiers) -> tuple[FrontierPoint, ...]:
+def frontier_points(stack: CurveStack) -> tuple[FrontierPoint, ...]:
     """The measured points on the lower envelope, in rising order of cost."""
-    on = np.flatnonzero(frontiers.weights(no_draw(len(frontiers.curves)))[0])
-    first = np.searchsorted(frontiers.curve, np.arange(len(frontiers.curves)))
+    on = np.flatnonzero(stack.weights(no_draw(len(stack.curves)))[0])
+    first = np.searchsorted(stack.curve, np.arange(len(stack.curves)))
     points = []
-    for index in on[np.argsort(frontiers.log_cost[on], kind="stable")]:
-        curve = frontiers.curves[frontiers.curve[index]]
-        own = index - first[frontiers.curve[index]]
+    for index in on[np.argsort(stack.log_cost[on], kind="stable")]:
+        curve = stack.curves[stack.curve[index]]
+        own = index - first[stack.curve[index]]
         points.append(
             FrontierPoint(
                 cost=float(curve.cost[own]),

@@ -5,9 +5,9 @@ from scipy.special import stdtrit
 
 from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.envelope import led_intervals, lower_envelope
-from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.noise import SeedNoise
 from archbench.analysis.frontier.plateau import ends_on_plateau
-from archbench.analysis.frontier.resamples import Frontiers
+from archbench.analysis.frontier.resamples import CurveStack
 from archbench.results.fits import FitStatus, SizeLeadership
 from archbench.results.runs import size_number
 from archbench.units import human_count
@@ -19,7 +19,7 @@ _STILL_FALLING = 0.02
 """Share of the loss that a last doubling of tokens takes off, from which on more tokens would plainly help."""
 
 
-def leaderships(curves: CurveSet, frontiers: Frontiers, noise: Noise | None) -> tuple[SizeLeadership, ...]:
+def leaderships(curves: CurveSet, stack: CurveStack, noise: SeedNoise | None) -> tuple[SizeLeadership, ...]:
     """For each size, smallest first, where it leads, and whether a smaller size dominates it.
 
     A size is dominated if at every point of its curves some cheaper point of a smaller size is better by more than the
@@ -34,7 +34,7 @@ def leaderships(curves: CurveSet, frontiers: Frontiers, noise: Noise | None) -> 
     for size in sizes:
         mine = [number for number, curve in enumerate(curves.curves) if curve.size_index == size]
         spans = [span for number in mine if (span := led[number]) is not None]
-        better = [_dominating(frontiers, number, noise, len(sizes) - 1) for number in mine]
+        better = [_dominating(stack, number, noise, len(sizes) - 1) for number in mine]
         dominated = all(rival is not None for rival in better)
         results.append(
             SizeLeadership(
@@ -43,7 +43,7 @@ def leaderships(curves: CurveSet, frontiers: Frontiers, noise: Noise | None) -> 
                 lead_from_cost=float(np.exp(min(low for low, _ in spans))) if spans else None,
                 lead_to_cost=float(np.exp(max(high for _, high in spans))) if spans else None,
                 dominated=dominated,
-                reason=_reason(frontiers, mine[-1], better[-1]) if better[-1] is not None and dominated else "",
+                reason=_reason(stack, mine[-1], better[-1]) if better[-1] is not None and dominated else "",
                 status=FitStatus.ON_PLATEAU if ends_on_plateau(curves, size) else FitStatus.OK,
             )
         )
@@ -54,29 +54,26 @@ def _params(curves: CurveSet, size: int) -> int:
     return min(curve.non_embedding_params for curve in curves.curves if curve.size_index == size)
 
 
-def _dominating(frontiers: Frontiers, number: int, noise: Noise | None, comparisons: int) -> int | None:
+def _dominating(stack: CurveStack, number: int, noise: SeedNoise | None, comparisons: int) -> int | None:
     """The curve of a smaller size that reached this one's last loss for less; None if some point is not dominated."""
-    own = frontiers.curves[number]
+    own = stack.curves[number]
     smaller = [
         other
-        for other, curve in enumerate(frontiers.curves)
+        for other, curve in enumerate(stack.curves)
         if curve.non_embedding_params < own.non_embedding_params and curve.size_index != own.size_index
     ]
     if not smaller:
         return None
     at = np.log(own.cost) + _CHEAPER
     reached = np.stack(
-        [
-            frontiers.steps[other].value(at) + _margin(own, frontiers.curves[other], noise, comparisons)
-            for other in smaller
-        ]
+        [stack.steps[other].value(at) + _margin(own, stack.curves[other], noise, comparisons) for other in smaller]
     )
     if (reached.min(axis=0) > np.log(own.loss_nats)).any():
         return None
     return smaller[int(np.argmin(reached[:, -1]))]
 
 
-def _margin(one: MeanCurve, other: MeanCurve, noise: Noise | None, comparisons: int) -> float:
+def _margin(one: MeanCurve, other: MeanCurve, noise: SeedNoise | None, comparisons: int) -> float:
     if noise is None:
         return 0.0
     runs = np.array([one.num_runs, other.num_runs], dtype=float)
@@ -84,10 +81,10 @@ def _margin(one: MeanCurve, other: MeanCurve, noise: Noise | None, comparisons: 
     return error * -float(stdtrit(freedom, _LEVEL / comparisons))
 
 
-def _reason(frontiers: Frontiers, number: int, rival: int) -> str:
+def _reason(stack: CurveStack, number: int, rival: int) -> str:
     """Which smaller size does as well for less, and what speaks for which cause."""
-    curve, other = frontiers.curves[number], frontiers.curves[rival]
-    log_cost = frontiers.steps[rival].first_cost_at(np.array([np.log(curve.loss_nats[-1])]))[0]
+    curve, other = stack.curves[number], stack.curves[rival]
+    log_cost = stack.steps[rival].first_cost_at(np.array([np.log(curve.loss_nats[-1])]))[0]
     text = (
         f"size {size_number(other.size_index)} (N {human_count(other.non_embedding_params)}) is as good as its final "
         f"{curve.final_loss_nats:.4g} nats at {100 * float(np.exp(log_cost)) / float(curve.cost[-1]):.0f} % of its cost"

@@ -17,7 +17,7 @@ from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.plateau import points_beyond_plateau
 from archbench.analysis.frontier.reading import Form, LineFrontier, Reading
 from archbench.analysis.frontier.resampled_laws import PowerLaws, fit_lines
-from archbench.analysis.frontier.resamples import Draws, Frontiers, Sample
+from archbench.analysis.frontier.resamples import CurveStack, Draws, EnvelopeSample
 from archbench.analysis.significance import spread_interval
 from archbench.results.fits import FitResult, FitStatus
 
@@ -36,14 +36,14 @@ class LearningLaw:
     """ln C of the first and of the last point that it was read from."""
 
 
-def learning_law(frontiers: Frontiers, draws: Draws, finished: FinishedRuns) -> LearningLaw:
-    """The law of the envelope of a contender's learning curves, `frontiers`, whose runs ended as `finished`.
+def learning_law(stack: CurveStack, draws: Draws, finished: FinishedRuns) -> LearningLaw:
+    """The law of the envelope of a contender's learning curves, `stack`, whose runs ended as `finished`.
 
     What lies on the plateau is left out: curves that end there, and of the others the points on the way. Refused where
     finished runs are, for the plateau.
     """
-    frontiers, draws = _beyond_plateau(frontiers, draws, finished)
-    points = frontier_points(frontiers)
+    stack, draws = _beyond_plateau(stack, draws, finished)
+    points = frontier_points(stack)
     law = fit_compute_law(
         np.array([point.cost for point in points]),
         np.array([point.loss_nats for point in points]),
@@ -51,7 +51,7 @@ def learning_law(frontiers: Frontiers, draws: Draws, finished: FinishedRuns) -> 
         clusters=np.array([point.size_index for point in points]),
         cost_axis=finished.axis,
     )
-    sample = Sample.of(frontiers, draws.first(_RESAMPLES))
+    sample = EnvelopeSample.of(stack, draws.first(_RESAMPLES))
     lines = fit_lines(sample.log_cost, sample.log_loss, sample.weights)
     span = (float(np.log(points[0].cost)), float(np.log(points[-1].cost)))
     if reason := finished.law_refusal:
@@ -63,14 +63,14 @@ def learning_law(frontiers: Frontiers, draws: Draws, finished: FinishedRuns) -> 
     return LearningLaw(replace(law, intervals={"alpha_C": interval}), lines, span)
 
 
-def _beyond_plateau(frontiers: Frontiers, draws: Draws, finished: FinishedRuns) -> tuple[Frontiers, Draws]:
+def _beyond_plateau(stack: CurveStack, draws: Draws, finished: FinishedRuns) -> tuple[CurveStack, Draws]:
     """The curves beyond the plateau with their draws; all where none is, of which nothing is read then."""
-    cut = [points_beyond_plateau(curve) for curve in frontiers.curves]
+    cut = [points_beyond_plateau(curve) for curve in stack.curves]
     kept = [number for number, curve in enumerate(cut) if curve is not None]
-    if not kept or all(map(operator.is_, cut, frontiers.curves)):
-        return frontiers, draws
+    if not kept or all(map(operator.is_, cut, stack.curves)):
+        return stack, draws
     curves = CurveSet(finished.contender, finished.axis, tuple(curve for curve in cut if curve is not None))
-    return Frontiers.of(curves), Draws(draws.shift[:, kept], draws.times[:, kept], draws.method)
+    return CurveStack.of(curves), Draws(draws.log_shift[:, kept], draws.counts[:, kept], draws.method)
 
 
 def learning_reading(names: Sequence[str], laws: Sequence[LearningLaw]) -> Reading | None:

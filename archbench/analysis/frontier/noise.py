@@ -34,7 +34,7 @@ class SizeNoise:
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class SeedNoise:
     """Standard deviation of ln L of one run about the mean of its size: what shifts a run's whole learning curve."""
 
     std_log: float
@@ -70,7 +70,7 @@ class Noise:
         return float(np.sqrt(total)), total**2 / parts if parts > 0 else float(self.degrees_of_freedom)
 
 
-def estimate_noise(curves: Sequence[MeanCurve], source: str = "its own seeds") -> Noise | None:
+def estimate_noise(curves: Sequence[MeanCurve], source: str = "its own seeds") -> SeedNoise | None:
     """The noise of `curves`, pooled over sizes unless it changes along the ladder; None without a size of two seeds."""
     squares: dict[int, float] = {}
     freedom: dict[int, int] = {}
@@ -90,10 +90,10 @@ def estimate_noise(curves: Sequence[MeanCurve], source: str = "its own seeds") -
     order = sorted(freedom)
     trend = trend_p_value([squares[size] for size in order], [freedom[size] for size in order])
     if len(order) < _TREND_SIZES or trend >= POOLING_LEVEL:
-        return Noise(pooled.std_log, total, source, loss)
+        return SeedNoise(pooled.std_log, total, source, loss)
     own = {size: SizeNoise(float(np.sqrt(squares[size] / freedom[size])), freedom[size]) for size in order}
     by_size = {size: own.get(size) or _borrowed(size, own, pooled) for size in {one.size_index for one in curves}}
-    return Noise(pooled.std_log, total, f"{source}, size by size since it changes along the ladder", loss, by_size)
+    return SeedNoise(pooled.std_log, total, f"{source}, size by size since it changes along the ladder", loss, by_size)
 
 
 def _borrowed(size: int, own: Mapping[int, SizeNoise], pooled: SizeNoise) -> SizeNoise:
@@ -102,7 +102,7 @@ def _borrowed(size: int, own: Mapping[int, SizeNoise], pooled: SizeNoise) -> Siz
     return max(nearest, pooled, key=lambda one: one.std_log)
 
 
-def noise_of(curves: CurveSet, peers: Sequence[CurveSet]) -> Noise | None:
+def noise_of(curves: CurveSet, peers: Sequence[CurveSet]) -> SeedNoise | None:
     """The noise of a contender: from its own seeds if they are enough, otherwise from its peers' of the same track.
 
     Peers are pooled if a test does not find their noise to differ; otherwise the noisiest stands in.
@@ -122,7 +122,7 @@ def noise_of(curves: CurveSet, peers: Sequence[CurveSet]) -> Noise | None:
         return own
     noisiest, noise = max(known, key=lambda pair: pair[1].std_log)
     source = f"the seeds of {noisiest.contender}, the noisiest of its track: contenders differ too much to be pooled"
-    return Noise(noise.std_log, noise.degrees_of_freedom, source, noise.loss_nats)
+    return SeedNoise(noise.std_log, noise.degrees_of_freedom, source, noise.loss_nats)
 
 
 def homogeneity_p_value(samples: Sequence[tuple[float, int]]) -> float:

@@ -27,7 +27,7 @@ def gain_from_later_tokens(records: Sequence[RunRecord]) -> Interval | None:
     return Interval(value=mean, low=mean - margin, high=mean + margin, method="normal, over runs")
 
 
-def peeking_contenders(records: Sequence[RunRecord]) -> dict[str, Interval]:
+def leaking_contenders(records: Sequence[RunRecord]) -> dict[str, Interval]:
     """Contenders whose models gain more than `LEAST_GAIN_NATS` from later tokens, told apart from 0, with the gain."""
     names = dict.fromkeys(record.contender for record in records)
     gains = {name: gain_from_later_tokens([one for one in records if one.contender == name]) for name in names}

@@ -27,7 +27,7 @@ _BEYOND = np.log(10.0)
 
 def joint_fit(one: FinishedRuns) -> LawFit:
     """L(N,D) = E + A/N^alpha + B/D^beta fitted to the runs of `one`, by the defaults of every other fit of it."""
-    return _fit(_JointRuns.of(one))
+    return _joint_fit(_JointRuns.of(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _by_size(one: FinishedRuns) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _fit(runs: _JointRuns) -> LawFit:
+def _joint_fit(runs: _JointRuns) -> LawFit:
     params, tokens, losses = (np.frombuffer(one) for one in (runs.log_params, runs.log_tokens, runs.log_losses))
     cells = np.frombuffer(runs.cells, dtype=np.intp)
     return fit_law(Chinchilla(), {"N": np.exp(params), "D": np.exp(tokens)}, np.exp(losses), clusters=cells)
@@ -73,7 +73,7 @@ def _fit(runs: _JointRuns) -> LawFit:
 @lru_cache(maxsize=64)
 def _draws(runs: _JointRuns, shared: TrunkNoise, num_resamples: int) -> Floats:
     """theta of `num_resamples` refits, [R, 5]; NaN where nothing tells the scatter."""
-    fit = _fit(runs)
+    fit = _joint_fit(runs)
     # By name and runs: two contenders are independent, and one is the same whoever it is compared with.
     generator = np.random.default_rng((zlib.crc32(runs.name.encode()), zlib.crc32(runs.log_losses)))
     drawn = _redrawn(fit, np.frombuffer(runs.trunks, dtype=np.intp), shared, num_resamples, generator)
@@ -123,7 +123,7 @@ def _redrawn(
 @lru_cache(maxsize=64)
 def _left_out(runs: _JointRuns) -> Floats:
     """theta without each cell in turn, [cells, 5]."""
-    fit = _fit(runs)
+    fit = _joint_fit(runs)
     clusters = np.unique(fit.points.clusters)
     return refit(fit, np.where(fit.points.clusters == clusters[:, None], 0.0, fit.points.weights)).theta
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.frontier.curves import Floats
+from archbench.analysis.intervals import percentile_ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,14 @@ class PowerLaws:
         power = self.log_amplitude[:, None] - self.alpha[:, None] * log_cost[None, :]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.logaddexp(power, np.log(self.floor_nats)[:, None]))
+
+
+def loss_band(laws: PowerLaws | None, log_cost: Floats) -> tuple[Floats, Floats] | None:
+    """Ends of the 95 % interval of the loss (nats) at each log cost, [M] each; None where no resample gives one."""
+    if laws is None:
+        return None
+    low, high = percentile_ends(laws.log_loss_at(log_cost))
+    return None if np.isnan(low).any() else (np.exp(low), np.exp(high))
 
 
 def fit_lines(log_cost: Floats, log_loss: Floats, weights: Floats) -> PowerLaws:

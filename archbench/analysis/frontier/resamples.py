@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.envelope import Envelope, lower_envelope
-from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.noise import SeedNoise
 
 ENOUGH_SIZES = 5
 """Sizes from which on an interval may come from drawing sizes with replacement."""
@@ -29,20 +29,20 @@ _CHUNK = 20_000_000
 class Draws:
     """What happened to each curve in each resample."""
 
-    shift: Floats
+    log_shift: Floats
     """[R, K], added to the log loss of the whole curve."""
-    times: Floats
+    counts: Floats
     """[R, K]: how often the curve was drawn; 0 leaves it out."""
     method: str
 
     @property
     def num_resamples(self) -> int:
         """R."""
-        return len(self.shift)
+        return len(self.log_shift)
 
     def first(self, count: int) -> "Draws":
         """The first resamples, at most `count`."""
-        return Draws(self.shift[:count], self.times[:count], self.method)
+        return Draws(self.log_shift[:count], self.counts[:count], self.method)
 
 
 def no_draw(num_curves: int) -> Draws:
@@ -50,7 +50,9 @@ def no_draw(num_curves: int) -> Draws:
     return Draws(np.zeros((1, num_curves)), np.ones((1, num_curves)), "as measured")
 
 
-def draw(curves: Sequence[MeanCurve], noise: Noise | None, num_resamples: int, generator: np.random.Generator) -> Draws:
+def draw(
+    curves: Sequence[MeanCurve], noise: SeedNoise | None, num_resamples: int, generator: np.random.Generator
+) -> Draws:
     """`num_resamples` resamples of the runs behind `curves`."""
     count = len(curves)
     if noise is not None:
@@ -79,7 +81,7 @@ def _size_counts(num_sizes: int, num_resamples: int, generator: np.random.Genera
 
 
 @dataclass(frozen=True, slots=True)
-class Frontiers:
+class CurveStack:
     """A contender's curves laid out so that the envelopes of many resamples are taken at once."""
 
     curves: tuple[MeanCurve, ...]
@@ -91,25 +93,25 @@ class Frontiers:
     """[P]."""
     curve: NDArray[np.intp]
     """[P]: which curve each point belongs to."""
-    rivals: Floats
+    log_loss_by_curve: Floats
     """[K, P]: log loss that each curve had achieved at each point's cost; infinite before its first point."""
     progress: NDArray[np.bool_]
     """[P]: whether the point is better than all before it on its curve."""
 
     @staticmethod
-    def of(curves: CurveSet) -> "Frontiers":
+    def of(curves: CurveSet) -> "CurveStack":
         """Lays out `curves`, which must hold a point at least."""
         pairs = [(np.log(curve.cost), np.log(curve.loss_nats)) for curve in curves.curves]
         steps = tuple(lower_envelope([pair]) for pair in pairs)
         log_cost = np.concatenate([x for x, _ in pairs])
         progress = np.concatenate([y < np.concatenate([[np.inf], np.minimum.accumulate(y)[:-1]]) for _, y in pairs])
-        return Frontiers(
+        return CurveStack(
             curves=curves.curves,
             steps=steps,
             log_cost=log_cost,
             log_loss=np.concatenate([y for _, y in pairs]),
             curve=np.repeat(np.arange(len(pairs)), [len(x) for x, _ in pairs]),
-            rivals=np.stack([step.value(log_cost) for step in steps]),
+            log_loss_by_curve=np.stack([step.value(log_cost) for step in steps]),
             progress=progress,
         )
 
@@ -121,15 +123,15 @@ class Frontiers:
         weights = np.zeros((draws.num_resamples, len(self.log_cost)))
         for start in range(0, draws.num_resamples, per_pass):
             rows = slice(start, start + per_pass)
-            weights[rows, columns] = self._weights(draws.shift[rows], draws.times[rows], columns, near)
+            weights[rows, columns] = self._weights(draws.log_shift[rows], draws.counts[rows], columns, near)
         return weights
 
     def _within_reach(self, draws: Draws) -> NDArray[np.bool_]:
         """[P]: which points may be on the envelope of some resample; most are too far above it for any shift."""
-        if (draws.times == 0).any():
+        if (draws.counts == 0).any():
             return self.progress
-        rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
-        lowest_shift, highest_shift = draws.shift.min(axis=0), draws.shift.max(axis=0)
+        rivals = np.where(self.curve == np.arange(len(self.log_loss_by_curve))[:, None], np.inf, self.log_loss_by_curve)
+        lowest_shift, highest_shift = draws.log_shift.min(axis=0), draws.log_shift.max(axis=0)
         reached = (rivals + highest_shift[:, None]).min(axis=0)
         return np.asarray(self.progress & (self.log_loss + lowest_shift[self.curve] <= reached + _TIE))
 
@@ -139,10 +141,10 @@ class Frontiers:
         A curve is no rival of its own points, nor of any where it has not begun. Where every curve is in every
         resample, none whose lowest position lies above another's highest can become the lowest.
         """
-        rivals = np.where(self.curve == np.arange(len(self.rivals))[:, None], np.inf, self.rivals)
-        if (draws.times == 0).any():
+        rivals = np.where(self.curve == np.arange(len(self.log_loss_by_curve))[:, None], np.inf, self.log_loss_by_curve)
+        if (draws.counts == 0).any():
             return np.isfinite(rivals)
-        lowest_shift, highest_shift = draws.shift.min(axis=0)[:, None], draws.shift.max(axis=0)[:, None]
+        lowest_shift, highest_shift = draws.log_shift.min(axis=0)[:, None], draws.log_shift.max(axis=0)[:, None]
         reached = (rivals + highest_shift).min(axis=0)
         return np.asarray(np.isfinite(rivals) & (rivals + lowest_shift <= reached))
 
@@ -150,7 +152,7 @@ class Frontiers:
         # Points by resamples here, so that picking a rival's points picks whole rows of memory.
         curve = self.curve[columns]
         best = np.full((len(columns), len(shift)), np.inf)
-        for number, rival in enumerate(self.rivals[:, columns]):
+        for number, rival in enumerate(self.log_loss_by_curve[:, columns]):
             open_to = np.flatnonzero(near[number])
             if not len(open_to):
                 continue
@@ -162,19 +164,19 @@ class Frontiers:
 
     def losses(self, draws: Draws) -> Floats:
         """Log loss of each point in each resample, [R, P]."""
-        return self.log_loss + draws.shift[:, self.curve]
+        return self.log_loss + draws.log_shift[:, self.curve]
 
     def loss_at(self, draws: Draws, log_cost: Floats) -> Floats:
         """Log loss of each resample's envelope at each log cost, [R, M]; infinite before its first point."""
         lowest = np.full((draws.num_resamples, len(log_cost)), np.inf)
         for number, step in enumerate(self.steps):
-            moved = draws.shift[:, number, None] + step.value(log_cost)[None, :]
-            np.minimum(lowest, np.where(draws.times[:, number, None] > 0, moved, np.inf), out=lowest)
+            moved = draws.log_shift[:, number, None] + step.value(log_cost)[None, :]
+            np.minimum(lowest, np.where(draws.counts[:, number, None] > 0, moved, np.inf), out=lowest)
         return lowest
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class EnvelopeSample:
     """The points that are on the envelope of any resample."""
 
     log_cost: Floats
@@ -185,8 +187,8 @@ class Sample:
     """[R, P]"""
 
     @staticmethod
-    def of(frontiers: Frontiers, draws: Draws) -> "Sample":
-        """Those of `frontiers` under `draws`."""
-        weights = frontiers.weights(draws)
+    def of(stack: CurveStack, draws: Draws) -> "EnvelopeSample":
+        """Those of `stack` under `draws`."""
+        weights = stack.weights(draws)
         ever = weights.any(axis=0)
-        return Sample(frontiers.log_cost[ever], frontiers.losses(draws)[:, ever], weights[:, ever])
+        return EnvelopeSample(stack.log_cost[ever], stack.losses(draws)[:, ever], weights[:, ever])

@@ -17,11 +17,11 @@ from archbench.analysis.frontier.finished import MIN_SIZES, EqualRuns, FinishedR
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.learning import learning_law
-from archbench.analysis.frontier.noise import Noise, noise_of
+from archbench.analysis.frontier.noise import SeedNoise, noise_of
 from archbench.analysis.frontier.plateau import beyond_plateau, plateau_note
 from archbench.analysis.frontier.read_joint import joint_fit
 from archbench.analysis.frontier.resampled_laws import PowerLaws
-from archbench.analysis.frontier.resamples import Frontiers, draw
+from archbench.analysis.frontier.resamples import CurveStack, draw
 from archbench.analysis.frontier.tiers import SizeTiers, find_tiers, holm
 from archbench.analysis.seeding import contender_generator
 from archbench.results.fits import Comparison, FitResult, FitStatus, FrontierPoint, FrontierResult, PointKind
@@ -40,7 +40,7 @@ class StudyOptions:
     num_resamples: int = NUM_RESAMPLES
     floor: Literal["free", "none"] = "free"
     """`none` leaves the law with a floor out, which takes most of the time: unless it was fitted to the same records
-    before, it is then the law without."""
+    before, results then have none."""
 
 
 def analyse_scan(
@@ -107,7 +107,7 @@ def fit_contenders(
     What was fitted to the same records before is not fitted again.
     """
     settings = options or StudyOptions()
-    kept = _Fitted.to(records)
+    kept = _LastFitted.to(records)
     key = (axis, baseline, seed)
     if (*key, settings) not in kept:
         with_floor = kept.get((*key, replace(settings, floor="free")))
@@ -117,8 +117,11 @@ def fit_contenders(
     return list(kept[(*key, settings)])
 
 
-class _Fitted:
-    """The contenders fitted to one set of records: what a study fits, its audit and its report ask for again."""
+class _LastFitted:
+    """The contenders fitted to the last set of records: what a study fits, its audit and its report ask for again.
+
+    Records are known by identity: they hold mappings, and so have no hash.
+    """
 
     records: ClassVar[tuple[RunRecord, ...]] = ()
     made: ClassVar[dict[tuple[CostAxis, str | None, int, StudyOptions], list[Contender]]] = {}
@@ -150,20 +153,20 @@ def _fit_contenders(
 def fit_curves(
     track: str,
     curves: CurveSet,
-    noise: Noise | None,
+    noise: SeedNoise | None,
     settings: StudyOptions,
     *,
     seed: int = 0,
 ) -> Contender:
     """One contender's frontier, laws and resamples under known noise; sizes, tiers and warnings are left empty."""
-    frontiers = Frontiers.of(curves)
-    points = frontier_points(frontiers)
+    stack = CurveStack.of(curves)
+    points = frontier_points(stack)
     draws = draw(curves.curves, noise, settings.num_resamples, contender_generator(seed, curves.contender))
     finished = FinishedRuns.of(curves)
-    law, lines = finished_law(curves, finished, "none", settings.num_resamples, seed)
-    floor, floors = law, None
+    law, power_laws = finished_law(curves, finished, "none", settings.num_resamples, seed)
+    floored_law, floored_laws = None, None
     if settings.floor == "free":
-        floor, floors = finished_law(curves, finished, "free", settings.num_resamples, seed)
+        floored_law, floored_laws = finished_law(curves, finished, "free", settings.num_resamples, seed)
     mid_schedule = any(point.kind is PointKind.MID_SCHEDULE for point in points)
     result = FrontierResult(
         contender=curves.contender,
@@ -173,12 +176,12 @@ def fit_curves(
         tiers=(),
         noise_std_nats=noise.std_nats if noise else None,
         law=law,
-        law_with_floor=floor,
-        learning_law=learning_law(frontiers, draws, finished).result if mid_schedule else None,
+        law_with_floor=floored_law,
+        learning_law=learning_law(stack, draws, finished).result if mid_schedule else None,
         joint_law=_joint_law(finished),
         plateau_note=plateau_note(finished),
     )
-    return Contender(track, curves, finished, frontiers, result, draws, lines, noise, floors)
+    return Contender(track, curves, finished, stack, result, draws, power_laws, noise, floored_laws)
 
 
 def _joint_law(finished: FinishedRuns) -> FitResult | None:
@@ -198,7 +201,7 @@ def _judged(one: Contender) -> Contender:
         one,
         result=replace(
             one.result,
-            sizes=leaderships(one.curves, one.frontiers, one.noise),
+            sizes=leaderships(one.curves, one.curve_stack, one.noise),
             tiers=found.tiers,
             gains=found.gains,
             ladder_note=found.note,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archbench.analysis.fitting.fit import Floor, LawFit, fit_law
-from archbench.analysis.frontier.curves import mean_curves
+from archbench.analysis.frontier.curves import log_spaced, mean_curves
 from archbench.analysis.frontier.finished import MIN_SIZES, FinishedRuns
 from archbench.analysis.frontier.plateau import runs_beyond_plateau
 from archbench.analysis.laws.base import Law
@@ -140,8 +140,4 @@ def _on_the_way(run: RunRecord) -> list[tuple[int, float]]:
         and not point.in_warmup
         and not is_on_plateau(scale * point.validation_loss_nats, run.reference_lines)
     ]
-    if len(kept) <= _CURVE_POINTS:
-        return kept
-    logs = np.log([tokens for tokens, _ in kept])
-    wanted = np.linspace(logs[0], logs[-1], _CURVE_POINTS)
-    return [kept[index] for index in np.unique(np.append(np.searchsorted(logs, wanted[:-1]), len(kept) - 1))]
+    return [kept[index] for index in log_spaced([tokens for tokens, _ in kept], _CURVE_POINTS)]

@@ -24,7 +24,7 @@ from scipy.stats import norm
 from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.expected_gain import ExpectedGains, floor_gains, line_gains
 from archbench.analysis.frontier.leadership import cause_of
-from archbench.analysis.frontier.noise import Noise
+from archbench.analysis.frontier.noise import SeedNoise
 from archbench.results.fits import GainOutcome, Interval, SizeGain, Tier
 from archbench.results.runs import size_number
 from archbench.units import counted
@@ -55,7 +55,7 @@ class SizeTiers:
     """What this design has not resolved, in one sentence."""
 
 
-def find_tiers(curves: CurveSet, noise: Noise | None) -> SizeTiers:
+def find_tiers(curves: CurveSet, noise: SeedNoise | None) -> SizeTiers:
     """The outcome of each size against the best smaller one, and the tiers.
 
     Sizes that do not cost more, one after another, are no ladder (an isoFLOP grid, say): then there are no tiers, and
@@ -164,7 +164,7 @@ class _Judgement:
     x: Floats
     y: Floats
     runs: Floats
-    noise: Noise | None
+    noise: SeedNoise | None
     pairs: tuple[_Pair, ...]
     laws: tuple[tuple[NDArray[np.bool_], ...], ...]
     """For each pair the choices of sizes that a law is fitted to."""
@@ -172,7 +172,7 @@ class _Judgement:
     """Without and with floor; their fits are those of all pairs' choices, one behind the other."""
 
     @staticmethod
-    def of(ladder: Sequence[MeanCurve], noise: Noise | None, declared: frozenset[int]) -> "_Judgement":
+    def of(ladder: Sequence[MeanCurve], noise: SeedNoise | None, declared: frozenset[int]) -> "_Judgement":
         """The tests of `ladder`; the places `declared` inform no law."""
         x = np.array([np.log(curve.cost[-1]) for curve in ladder])
         y = np.array([np.log(curve.final_losses_nats).mean() for curve in ladder])
@@ -373,7 +373,7 @@ def _tiers(ladder: Sequence[MeanCurve], gains: Sequence[SizeGain]) -> tuple[Tier
     return tuple(Tier(tuple(group), {size: p_values[size] for size in group[1:]}) for group in groups)
 
 
-def _warning(gains: Sequence[SizeGain], noise: Noise | None) -> str | None:
+def _warning(gains: Sequence[SizeGain], noise: SeedNoise | None) -> str | None:
     open_ = [one for one in gains if one.outcome is GainOutcome.NOT_RESOLVED]
     if noise is None and gains[0].p_gains is None:
         flat = [str(size_number(one.size_index)) for one in gains if one.gain_nats <= 0]

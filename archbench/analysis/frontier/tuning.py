@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from archbench.analysis.frontier.curves import mean_curves
-from archbench.analysis.frontier.noise import Noise, estimate_noise
+from archbench.analysis.frontier.noise import SeedNoise, estimate_noise
 from archbench.results.runs import RESULT, SIZE_SCAN, CostAxis, RunRecord, RunState, size_number
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Edge, Optimum, Trial, by_merit, edge_of, optimum
 
@@ -155,7 +155,7 @@ def analyse_tuning(records: Sequence[RunRecord]) -> Tuning | None:
         return None
     results = [record for record in scan if record.role == RESULT]
     names = list(dict.fromkeys(record.contender for record in trials))
-    noises = {name: _noise(name, results) for name in names}
+    noises = {name: _noise_of_contender(name, results) for name in names}
     sizes, checks = [], []
     for name in names:
         own = [record for record in trials if record.contender == name]
@@ -216,7 +216,7 @@ def _by_contender(sizes: Sequence[TunedSize]) -> str:
     )
 
 
-def _noise(contender: str, results: Sequence[RunRecord]) -> Noise | None:
+def _noise_of_contender(contender: str, results: Sequence[RunRecord]) -> SeedNoise | None:
     """Run-to-run noise of the contender, else that of all contenders of its track."""
     own = estimate_noise(mean_curves(contender, results, CostAxis.KAPLAN).curves)
     if own is not None:
@@ -241,7 +241,7 @@ def _trial_run(record: RunRecord) -> TrialRun:
     )
 
 
-def _tuned_size(records: Sequence[RunRecord], results: Sequence[RunRecord], noise: Noise | None) -> TunedSize:
+def _tuned_size(records: Sequence[RunRecord], results: Sequence[RunRecord], noise: SeedNoise | None) -> TunedSize:
     first = records[0]
     trials = tuple(sorted((_trial_run(one) for one in records), key=lambda one: (one.rung, one.rate)))
     ended = (RunState.DONE, RunState.DIVERGED)
@@ -285,14 +285,14 @@ def _rate_law(contender: str, sizes: Sequence[TunedSize]) -> RateLaw | None:
     return RateLaw(contender, math.exp(log_coefficient), float(exponent), len(best))
 
 
-def _apart(best: Trial, other: Trial, noise: Noise | None) -> bool:
+def _apart(best: Trial, other: Trial, noise: SeedNoise | None) -> bool:
     """Whether `other` is worse by more than the noise of a difference of two runs; unknown noise tells all apart."""
     if best.loss_nats is None or other.loss_nats is None or noise is None:
         return best.loss_nats != other.loss_nats
     return math.log(other.loss_nats / best.loss_nats) > Z_NEAR * math.sqrt(2.0) * noise.std_log
 
 
-def _check(records: Sequence[RunRecord], results: Sequence[RunRecord], noise: Noise | None) -> LawCheck:
+def _check(records: Sequence[RunRecord], results: Sequence[RunRecord], noise: SeedNoise | None) -> LawCheck:
     first = records[0]
     others = tuple(sorted((_trial_run(one) for one in records), key=lambda one: one.rate))
     tokens = max((one.planned_tokens for one in results), default=0)

@@ -37,6 +37,8 @@ class Law(ABC):
     """Index in theta of each term's size."""
     exponents: ClassVar[Exponents]
     """Index in theta of each exponent -> the variables that must vary for it to be seen."""
+    exponent_scale: ClassVar[float] = 1.0
+    """How large its exponents are beside those of a loss: how far the search for initial guesses is stretched."""
     delta: ClassVar[float] = 1e-3
     """Huber's, where none is asked for: Hoffmann et al. 2022, section D.2, on log residuals."""
     floor: ClassVar[int | None] = None

@@ -104,6 +104,7 @@ class CriticalBatch(Law):
     num_params = 2
     amplitudes = (0,)
     exponents: ClassVar[Exponents] = {1: ("L",)}
+    exponent_scale = 5.0
 
     def bounds(self) -> tuple[Array, Array]:
         """1/alpha_B is published as 4.8, beyond the box of other exponents."""

@@ -69,8 +69,8 @@ def study_allocation(
         ("minimum over learning curves (1)", _minimum),
         ("convex hull of learning curves (1)", _hull),
     )
-    rows = [_row(name, approach, table, resamples, seed) for name, approach in curves]
-    parabolas = _row("isoFLOP parabolas (2)", _parabolas, table, resamples, seed)
+    rows = [_allocation_row(name, approach, table, resamples, seed) for name, approach in curves]
+    parabolas = _allocation_row("isoFLOP parabolas (2)", _parabolas, table, resamples, seed)
     if parabolas.status is FitStatus.OK:
         parabolas = replace(parabolas, notes=(*parabolas.notes, _bias(table, joint)))
     return (*rows, parabolas, _joint(joint, resamples, seed))
@@ -173,7 +173,7 @@ def _split(order: np.ndarray, cost: Array, gap: float) -> list[np.ndarray]:
     return list(np.split(order, np.flatnonzero(np.diff(np.log(cost[order])) > gap) + 1))
 
 
-def _row(
+def _allocation_row(
     name: str, approach: Callable[[RunTable], _Found], table: RunTable, resamples: int, seed: int
 ) -> AllocationRow:
     found = approach(table)

@@ -7,6 +7,7 @@ and Morrison, and every candidate is judged at once (Chaloner and Verdinelli 199
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +22,7 @@ _PRICES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Powers of a run's cost that its worth is divided by, of which the best is kept."""
 
 
-def spend(
+def greedy_design(
     fit: LawFit,
     quantity: Callable[[Mapping[str, float]], float],
     candidates: Mapping[str, ArrayLike],
@@ -36,34 +37,38 @@ def spend(
     No candidate is taken more than `max_repeats` times. What is best is the variance taken away per FLOP to a power,
     that one of `_PRICES` whose runs leave the least: where `max_runs` are few, runs that are cheap buy little.
     """
-    free, covariance, direction = _state(fit, quantity)
+    free, covariance, direction = _covariance_and_gradient(fit, quantity)
     there = _information(fit, candidates)[:, free]
     cost = np.broadcast_to(np.asarray(flops, dtype=float), (len(there),))
-    plans = [
-        _greedy(covariance, direction, there, (cost, cost**price), budget, max_runs, max_repeats) for price in _PRICES
-    ]
+    offer = _Offer(there, cost, budget, max_runs, max_repeats)
+    plans = [_greedy(offer, covariance, direction, price=price) for price in _PRICES]
     return min(plans, key=lambda plan: plan[1])[0]
 
 
-def _greedy(
-    covariance: Array,
-    direction: Array,
-    there: Array,
-    cost_and_price: tuple[Array, Array],
-    budget: float,
-    max_runs: int,
-    max_repeats: int,
-) -> tuple[tuple[int, ...], float]:
-    """The runs taken, and the variance of the quantity with them."""
-    cost, price = cost_and_price
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """The runs that may be taken: m candidates."""
+
+    information: Array
+    """g/s of each by the free parameters, [m, free]."""
+    cost: Array
+    """FLOPs, [m]."""
+    budget: float
+    max_runs: int
+    max_repeats: int
+
+
+def _greedy(offer: _Offer, covariance: Array, direction: Array, *, price: float) -> tuple[tuple[int, ...], float]:
+    """The runs taken, worth most per FLOP to the power `price`, and the variance of the quantity with them."""
+    there, budget = offer.information, offer.budget
     chosen: list[int] = []
-    left = np.full(len(there), max_repeats)
-    while len(chosen) < max_runs and (offered := (cost <= budget) & (left > 0)).any():
-        worth = np.where(offered, _reduction(covariance, direction, there) / price, -1.0)
+    left = np.full(len(there), offer.max_repeats)
+    while len(chosen) < offer.max_runs and (offered := (offer.cost <= budget) & (left > 0)).any():
+        worth = np.where(offered, _reduction(covariance, direction, there) / offer.cost**price, -1.0)
         best = int(worth.argmax())
         carried = covariance @ there[best]
         covariance = covariance - np.outer(carried, carried) / (1.0 + float(there[best] @ carried))
-        budget -= float(cost[best])
+        budget -= float(offer.cost[best])
         left[best] -= 1
         chosen.append(best)
     return tuple(chosen), float(direction @ covariance @ direction)
@@ -75,20 +80,22 @@ def standard_error(
     added: Mapping[str, ArrayLike] | None = None,
 ) -> float:
     """Standard error of the quantity now, or expected with all of the runs `added` (by variable)."""
-    free, covariance, direction = _state(fit, quantity)
+    free, covariance, direction = _covariance_and_gradient(fit, quantity)
     if added is not None:
         there = _information(fit, added)[:, free]
         covariance = np.asarray(np.linalg.inv(np.linalg.inv(covariance) + there.T @ there))
     return float(np.sqrt(direction @ covariance @ direction))
 
 
-def _state(fit: LawFit, quantity: Callable[[Mapping[str, float]], float]) -> tuple[list[int], Array, Array]:
+def _covariance_and_gradient(
+    fit: LawFit, quantity: Callable[[Mapping[str, float]], float]
+) -> tuple[list[int], Array, Array]:
     """Indices of free parameters, their covariance, and the gradient of the quantity."""
-    free, spread = covariance(fit, _noise(fit))
+    free, spread = covariance(fit, _noise_of_runs(fit))
     return free, spread, _gradient(fit, quantity)[free]
 
 
-def _noise(fit: LawFit) -> RunNoise:
+def _noise_of_runs(fit: LawFit) -> RunNoise:
     noise = run_noise(fit)
     if noise is None:
         raise SpecError(
@@ -100,7 +107,7 @@ def _noise(fit: LawFit) -> RunNoise:
 
 def _information(fit: LawFit, candidates: Mapping[str, ArrayLike]) -> Array:
     """g/s of each candidate, [m, P], with s of one run as Huber's loss sees it."""
-    noise = _noise(fit)
+    noise = _noise_of_runs(fit)
     std = noise.one_run_std * np.sqrt(inefficiency(fit.delta / max(noise.one_run_std, 1e-300)))
     design = fit.law.design(fit.logs_of(**candidates))
     return np.asarray(design.evaluate(fit.theta[None, :]).gradient[0] / std)

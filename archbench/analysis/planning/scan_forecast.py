@@ -91,9 +91,9 @@ def forecast_scan(
     return ScanForecast(
         contender,
         axis,
-        _result(frontier, by_compute),
+        _with_resampled_intervals(frontier, by_compute),
         frontier.points,
-        _result(joint, by_size),
+        _with_resampled_intervals(joint, by_size),
         joint.points,
         tuple(found),
         asked,
@@ -112,7 +112,7 @@ def _ready(found: ScanFit, resamples: int, seed: int) -> Predictor | None:
     return predictor(fit, num_resamples=resamples, seed=seed, lack=lack)
 
 
-def _result(found: ScanFit, ready: Predictor | None) -> FitResult:
+def _with_resampled_intervals(found: ScanFit, ready: Predictor | None) -> FitResult:
     if ready is None:
         return found.fit.result
     return ready.fit.with_intervals(percentile_intervals(ready.fit.result.params, ready.params())).result

@@ -16,6 +16,7 @@ from archbench.analysis.fitting.fit import HOFFMANN_DELTA, LawFit, fit_law
 from archbench.analysis.fitting.huber import minimise
 from archbench.analysis.fitting.points import clean_points
 from archbench.analysis.fitting.power_sum import Array
+from archbench.analysis.intervals import percentile_ends
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.catalogue import LAWS
 
@@ -121,7 +122,7 @@ def simulate(study: Study, *, studies: int, resamples: int, seed: int = 0) -> li
         fit = _fit(study, law, variables, clean * np.exp(generator.normal(0, study.noise, study.runs)))
         drawn = bootstrap_law(fit, num_resamples=resamples, seed=index).params()
         for name in study.watched:
-            low, high = np.nanpercentile(drawn[name], [2.5, 97.5])
+            low, high = percentile_ends(drawn[name])
             hits[name] += int(low <= study.truth[name] <= high)
     return [Row(study, name, studies, count / studies) for name, count in hits.items()]
 

@@ -21,6 +21,7 @@ from archbench.analysis.fitting.fit import LawFit, fit_law
 from archbench.analysis.fitting.forecast import back_test, forecast, predictor, with_open_floor
 from archbench.analysis.fitting.power_sum import Array
 from archbench.analysis.fitting.profile_likelihood import profile_intervals
+from archbench.analysis.intervals import middle_deviation
 from archbench.analysis.laws.base import Law
 from archbench.analysis.laws.chinchilla import Chinchilla
 from archbench.analysis.laws.single import ComputeLaw
@@ -158,8 +159,7 @@ def planned_errors(design: Design, *, studies: int, seed: int = 0) -> tuple[int,
         if fit.ok:
             values.append(compute_exponent(fit.result.params))
             stated.append(standard_error(fit, compute_exponent))
-    low, high = np.percentile(values, [15.87, 84.13])
-    return len(values), float(high - low) / 2.0, float(np.median(stated))
+    return len(values), middle_deviation(np.array(values)), float(np.median(stated))
 
 
 def lines(designs: Sequence[Design], studies: int) -> Iterator[str]:

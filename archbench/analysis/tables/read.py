@@ -58,12 +58,12 @@ def run_tables(
     if not len(frame):
         raise SpecError(f"{source}: no row is left: " + "; ".join(one.reason for one in whole.left_out))
     contenders = Contenders(columns.arch, _labels_of(frame, columns.arch)) if columns.arch else None
-    values = _values(frame, columns, source, compute_unit, treatment, contenders)
+    values = _row_values(frame, columns, source, compute_unit, treatment, contenders)
     tables = []
     for arch in whole.archs:
         chosen = np.ones(len(frame), dtype=bool) if contenders is None else np.asarray(contenders.names == arch)
-        rows = _rows(frame, chosen, values, columns, treatment, f"{source}: {arch}" if arch else source)
-        tables.append(_table(arch, rows, admit(rows, treatment), whole, source, treatment))
+        rows = _admitted_rows(frame, chosen, values, columns, treatment, f"{source}: {arch}" if arch else source)
+        tables.append(_run_table(arch, rows, admit(rows, treatment), whole, source, treatment))
     meant = Meant(source, _numbered(columns), contenders, compute_unit, frozenset({*treatment.scale, *treatment.log10}))
     return [_choose(table, points) for table in _held_apart(tables, meant)]
 
@@ -204,7 +204,7 @@ def _numbered(columns: Columns) -> dict[str, str]:
     return mapped
 
 
-def _values(
+def _row_values(
     frame: pd.DataFrame,
     columns: Columns,
     source: str,
@@ -232,7 +232,7 @@ def _labels_of(frame: pd.DataFrame, column: str) -> np.ndarray:
     return as_text(frame[known[column]]).to_numpy(dtype=object)
 
 
-def _rows(
+def _admitted_rows(
     frame: pd.DataFrame,
     chosen: np.ndarray,
     values: Mapping[str, Array],
@@ -283,7 +283,7 @@ def _labels(frame: pd.DataFrame, columns: Columns, treatment: Treatment) -> np.n
     return np.array(["/".join(parts) for parts in zip(*texts, strict=True)], dtype=object)
 
 
-def _table(arch: str, rows: Rows, admitted: Admitted, whole: _Whole, source: str, treatment: Treatment) -> RunTable:
+def _run_table(arch: str, rows: Rows, admitted: Admitted, whole: _Whole, source: str, treatment: Treatment) -> RunTable:
     kept = admitted.rows
     values = {name: value[kept] for name, value in rows.values.items()}
     values |= {"seed": admitted.seeds, "settings_tried": admitted.settings_tried}

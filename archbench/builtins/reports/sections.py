@@ -19,7 +19,7 @@ from archbench.report.words import (
     window_text,
     with_interval,
 )
-from archbench.results.fits import Comparison, FitStatus, SizeGain, SizeLeadership
+from archbench.results.fits import Comparison, FitResult, FitStatus, Interval, SizeGain, SizeLeadership
 from archbench.results.reference_lines import place_words
 from archbench.results.runs import CostAxis, size_number
 from archbench.units import human_count
@@ -152,9 +152,7 @@ class ExponentSection(ReportSection):
                 labels.axis_names[frontier.cost_axis],
                 alpha_text(frontier.law),
                 alpha_text(frontier.law_with_floor),
-                with_interval(frontier.law_with_floor.intervals.get("E"))
-                if frontier.law_with_floor.status is FitStatus.OK
-                else "-",
+                with_interval(_floor(frontier.law_with_floor)),
                 str(frontier.law.points_used),
                 number(frontier.law.residual_std, 2),
             ]
@@ -166,7 +164,7 @@ class ExponentSection(ReportSection):
             {
                 f"{one.contender}, {labels.axis_names[one.cost_axis]}, {fit.law}: `{fit.status.value}`: {fit.reason}"
                 for one in results.frontiers
-                for fit in (one.law, one.law_with_floor)
+                for fit in one.laws_of_finished_runs
                 if fit.status is not FitStatus.OK
             }
         )
@@ -295,6 +293,11 @@ class LearningCurveSection(ReportSection):
             )
             parts += few_drawn(len(members), len(all_members))
         return "\n\n".join(parts)
+
+
+def _floor(fit: FitResult | None) -> Interval | None:
+    """E of a law that may be read."""
+    return fit.intervals.get("E") if fit is not None and fit.status is FitStatus.OK else None
 
 
 def _named(contenders: Sequence["Contender"]) -> str:

@@ -127,7 +127,7 @@ def _alpha(step: _Step, way: _Way | None, axis: CostAxis, missing: "_Missing") -
         return _unread(step, Figure.ALPHA, axis, FitStatus.ON_PLATEAU, refusal)
     samples = way.reading.exponents[:, after] - way.reading.exponents[:, before]
     found = spread_interval(float(samples[0]), samples[1:], way.reading.freedom)
-    return _read(step, Figure.ALPHA, axis, (found, p_value_of(found, way.reading.freedom), way.reading.why))
+    return _step_effect(step, Figure.ALPHA, axis, (found, p_value_of(found, way.reading.freedom), way.reading.why))
 
 
 def _multiplier(
@@ -147,7 +147,7 @@ def _multiplier(
     found = headline_multiplier(way.reading, window, baseline=way.places[before], contender=way.places[after])
     if found.status is not FitStatus.OK or found.multiplier is None:
         return _unread(step, Figure.MULTIPLIER, axis, found.status, found.reason)
-    return _read(step, Figure.MULTIPLIER, axis, (found.multiplier, found.p_value, found.why))
+    return _step_effect(step, Figure.MULTIPLIER, axis, (found.multiplier, found.p_value, found.why))
 
 
 def _seconds(step: _Step, timing: Timing) -> StepEffect:
@@ -156,10 +156,12 @@ def _seconds(step: _Step, timing: Timing) -> StepEffect:
     if found is None:
         reason = f"{before} and {after} have no time measured at models of one rung"
         return _unread(step, Figure.SECONDS_PER_TOKEN, None, FitStatus.INVALID_DATA, reason)
-    return _read(step, Figure.SECONDS_PER_TOKEN, None, found)
+    return _step_effect(step, Figure.SECONDS_PER_TOKEN, None, found)
 
 
-def _read(step: _Step, figure: Figure, axis: CostAxis | None, found: tuple[Interval, float | None, str]) -> StepEffect:
+def _step_effect(
+    step: _Step, figure: Figure, axis: CostAxis | None, found: tuple[Interval, float | None, str]
+) -> StepEffect:
     """An effect by its value, its p-value and what to mind."""
     effect, p_value, mind = found
     return StepEffect(*step, figure, axis, effect, p_value, None, FitStatus.OK, mind)

@@ -25,9 +25,9 @@ from archbench.results.studies import StudyPoint
 from archbench.studies.batch_scan.analysis import BatchSamples
 from archbench.studies.learning_curves.results import AllocationCheck, LearningCurveStudy
 from archbench.studies.points import about, column, fit_study, study_point, usable
+from archbench.studies.settings import MIN_SIZES
 from archbench.units import counted
 
-MIN_SIZES = 3
 MAX_CURVE_POINTS = 24
 """Of one run: neighbouring points of a long curve say the same."""
 NUM_RESAMPLES = 400

@@ -16,8 +16,9 @@ from typing import Any
 
 from archbench.contracts.architecture import ArchitectureConfig, Attention
 from archbench.contracts.data import TokenizerConfig
+from archbench.discovery import PluginInfo
 from archbench.hookspecs import PROJECT_NAME
-from archbench.host import Host, PluginInfo, load_host
+from archbench.host import Host, load_host
 from archbench.plugin_sources import import_file
 from archbench.registry import Registered
 from archbench.testing.plugin_check.findings import Finding, FindingsWriter, Outcome

@@ -1,14 +1,12 @@
 """What `archbench plugins check` is given: an installed plug-in, a package's folder, or a single module."""
 
 import importlib.metadata
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from archbench.errors import PluginError, nearest
 from archbench.hookspecs import PROJECT_NAME
+from archbench.plugin_folders import PackageFolder, is_package_folder, read_package_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ def find_target(named: str, scratch: Path) -> Target:
         if not path.is_file():
             raise PluginError(f"{path}: no such plug-in file; give the path of a Python module")
         return Target(title=str(path), files=(path.resolve(),))
-    if path.is_dir() and (path / "pyproject.toml").exists():
+    if is_package_folder(path):
         return _folder(path, scratch)
     return _installed(named)
 
@@ -56,37 +54,21 @@ def _installed(named: str) -> Target:
 
 
 def _folder(folder: Path, scratch: Path) -> Target:
-    file = folder / "pyproject.toml"
-    try:
-        project: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
-        name, version = str(project["name"]), str(project.get("version", "0"))
-        declared: Mapping[str, str] = project.get("entry-points", {}).get(PROJECT_NAME, {})
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise PluginError(f"{file}: cannot be read as a package's description: {reason}") from error
-    if not declared:
-        raise PluginError(
-            f"{file}: announces no plug-in; add [project.entry-points.{PROJECT_NAME}] with a line such as "
-            'my_arch = "my_arch.plugin"'
-        )
-    _announce(scratch, name, version, declared)
-    roots = dict.fromkeys(_root(folder, file, target) for target in declared.values())
-    return Target(title=f"{folder} ({name} {version})", plugins=tuple(declared), python_path=(scratch, *roots))
+    package = read_package_folder(folder)
+    _announce(scratch, package)
+    roots = dict.fromkeys(package.root(point) for point in package.entry_points)
+    return Target(
+        title=f"{folder} ({package.name} {package.version})",
+        plugins=tuple(package.entry_points),
+        python_path=(scratch, *roots),
+    )
 
 
-def _announce(scratch: Path, name: str, version: str, declared: Mapping[str, str]) -> None:
+def _announce(scratch: Path, package: PackageFolder) -> None:
     """Writes the metadata that an installed distribution has, from which entry points are found."""
+    name, version = package.name, package.version
     info = scratch / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-    lines = "".join(f"{point} = {target}\n" for point, target in declared.items())
+    lines = "".join(f"{point} = {target}\n" for point, target in package.entry_points.items())
     (info / "entry_points.txt").write_text(f"[{PROJECT_NAME}]\n{lines}", encoding="utf-8")
-
-
-def _root(folder: Path, file: Path, target: str) -> Path:
-    """The folder from which the module that `target` names is imported."""
-    top = target.partition(":")[0].partition(".")[0].strip()
-    for root in (folder / "src", folder):
-        if (root / top / "__init__.py").is_file() or (root / f"{top}.py").is_file():
-            return root.resolve()
-    raise PluginError(f"{file}: names the module {top!r}, which is neither in {folder / 'src'} nor in {folder}")

@@ -120,7 +120,7 @@ class Misbehaving(ControlledConfig):
                 IN_STEP[self.how]()
             return encode(tokens, **more)
 
-        def peeking(tokens, **more):
+        def leaking(tokens, **more):
             encoded = encode(tokens, **more)
             # The output matrix is the embeddings': this raises the logit of the token to be predicted.
             return encoded._replace(hidden=encoded.hidden + 300.0 * table(tokens.roll(-1, dims=1)).detach())
@@ -133,10 +133,10 @@ class Misbehaving(ControlledConfig):
             model.encode = stepping
         elif self.how in AFTER_BUILD:
             AFTER_BUILD[self.how]()
-        elif self.how == "peeks":
+        elif self.how == "leaks":
             tables = (module for module in model.modules() if isinstance(module, torch.nn.Embedding))
             table = next(one for one in tables if one.num_embeddings == dims.vocab_size)
-            model.encode = peeking
+            model.encode = leaking
         elif self.how == "adds_columns":
             model.logits = widening
         elif self.how == "drops_a_position":

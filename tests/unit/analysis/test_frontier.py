@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archbench.analysis.frontier.curves import mean_curves
+from archbench.analysis.frontier.curves import log_spaced, mean_curves
 from archbench.analysis.frontier.envelope import lower_envelope
 from archbench.analysis.frontier.frontier import frontier_points
 from archbench.analysis.frontier.leadership import leaderships
 from archbench.analysis.frontier.noise import estimate_noise
-from archbench.analysis.frontier.resampled_laws import fit_lines
-from archbench.analysis.frontier.resamples import Draws, Frontiers, no_draw
+from archbench.analysis.frontier.resampled_laws import PowerLaws, fit_lines, loss_band
+from archbench.analysis.frontier.resamples import CurveStack, Draws, no_draw
 from archbench.results.fits import PointKind
 from archbench.results.runs import CostAxis, RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -19,8 +19,8 @@ from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_r
 ONE_SEED = SyntheticScan(seeds=(1, 1, 1, 1, 1))
 
 
-def frontiers_of(records: list[RunRecord]) -> Frontiers:
-    return Frontiers.of(mean_curves(records[0].contender, records, CostAxis.KAPLAN))
+def frontiers_of(records: list[RunRecord]) -> CurveStack:
+    return CurveStack.of(mean_curves(records[0].contender, records, CostAxis.KAPLAN))
 
 
 def test_points_inside_warm_up_are_left_out_and_counted() -> None:
@@ -101,7 +101,7 @@ def test_the_order_of_records_changes_nothing() -> None:
 def test_every_size_leads_in_turn_where_each_larger_one_pays_off() -> None:
     records = synthetic_records("a", SyntheticLaw(), ONE_SEED)
     curves = mean_curves("a", records, CostAxis.KAPLAN)
-    sizes = leaderships(curves, Frontiers.of(curves), None)
+    sizes = leaderships(curves, CurveStack.of(curves), None)
     assert not any(size.dominated for size in sizes)
     starts = [size.lead_from_cost for size in sizes]
     assert starts == sorted(starts)  # type: ignore[type-var]
@@ -110,7 +110,7 @@ def test_every_size_leads_in_turn_where_each_larger_one_pays_off() -> None:
 def test_sizes_beyond_the_capacity_are_dominated_and_the_reason_names_the_better_one() -> None:
     records = synthetic_records("a", SyntheticLaw(), ONE_SEED, capacity_limit=40_000)
     curves = mean_curves("a", records, CostAxis.KAPLAN)
-    sizes = leaderships(curves, Frontiers.of(curves), None)
+    sizes = leaderships(curves, CurveStack.of(curves), None)
     assert [size.dominated for size in sizes] == [False, False, False, True, True]
     assert "size 3 (N 40k)" in sizes[3].reason
     assert "50 % of its cost" in sizes[3].reason  # half as many parameters, the same tokens, the same loss
@@ -123,7 +123,7 @@ def test_a_size_with_too_few_tokens_is_told_so() -> None:
     short = SyntheticScan(seeds=(1, 1, 1, 1, 1), tokens=400_000)
     records = records[:4] + synthetic_records("a", law, short)[4:]
     curves = mean_curves("a", records, CostAxis.KAPLAN)
-    last = leaderships(curves, Frontiers.of(curves), None)[-1]
+    last = leaderships(curves, CurveStack.of(curves), None)[-1]
     assert last.dominated
     assert "too few tokens for its size" in last.reason
 
@@ -133,8 +133,8 @@ def test_a_size_is_dominated_only_by_what_is_better_beyond_the_noise() -> None:
     curves = mean_curves("a", records, CostAxis.KAPLAN)
     noise = estimate_noise(curves.curves)
     assert noise is not None
-    with_noise = leaderships(curves, Frontiers.of(curves), noise)
-    without = leaderships(curves, Frontiers.of(curves), None)
+    with_noise = leaderships(curves, CurveStack.of(curves), noise)
+    without = leaderships(curves, CurveStack.of(curves), None)
     assert sum(size.dominated for size in with_noise) < sum(size.dominated for size in without)
 
 
@@ -146,3 +146,27 @@ def test_lines_are_fitted_exactly_where_the_points_lie_on_one() -> None:
     laws = fit_lines(x, y, weights)
     np.testing.assert_allclose(laws.alpha, [0.05, 0.1], rtol=1e-12)
     np.testing.assert_allclose(laws.log_amplitude, [3, 4], rtol=1e-12)
+
+
+def test_long_curves_keep_points_even_in_the_logarithm_of_cost_and_their_last() -> None:
+    cost = np.arange(1.0, 10_001.0)
+    chosen = log_spaced(cost, 9)
+    # Half a decade each, from 1 to 10,000; a wanted cost between two measured ones is the dearer of them.
+    dearer = cost[chosen] - 10.0 ** np.arange(0.0, 4.5, 0.5)
+    assert dearer.min() > -1e-9
+    assert dearer.max() < 1.0 + 1e-9
+    assert chosen[-1] == len(cost) - 1
+    assert log_spaced(cost[:9], 9).tolist() == list(range(9))
+
+
+def test_band_of_a_law_is_that_of_its_resamples_in_nats() -> None:
+    alpha = np.linspace(0.1, 0.2, 1001)
+    laws = PowerLaws(alpha, np.zeros(1001), np.zeros(1001))
+    band = loss_band(laws, np.array([0.0, 10.0]))
+    assert band is not None
+    low, high = band
+    assert (low[0], high[0]) == (1.0, 1.0)
+    assert (low[1], high[1]) == pytest.approx((np.exp(-1.975), np.exp(-1.025)))
+    unknown = PowerLaws(np.full(5, np.nan), np.zeros(5), np.zeros(5))
+    assert loss_band(unknown, np.array([1.0])) is None
+    assert loss_band(None, np.array([1.0])) is None

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from archbench.analysis.intervals import (
     is_closed,
+    middle_deviation,
     open_interval,
     percentile_ends,
     percentile_interval,
@@ -46,3 +48,9 @@ def test_an_infinite_draw_has_its_place_in_the_order_of_an_open_interval() -> No
     interval = open_interval(40.0, drawn)
     assert (interval.low, interval.high) == (2.0, np.inf)
     assert open_interval(40.0, np.append(drawn, np.full(60, np.nan))).low == -np.inf
+
+
+def test_deviation_of_the_middle_is_that_of_normal_draws_whatever_their_tails_are() -> None:
+    drawn = norm.ppf((np.arange(1000) + 0.5) / 1000)
+    assert middle_deviation(3.0 * drawn) == pytest.approx(3.0, rel=0.002)  # a thousand draws have steps
+    assert middle_deviation(np.where(np.abs(drawn) > 2, 1e6 * drawn, drawn)) == middle_deviation(drawn)

@@ -6,7 +6,7 @@ import pytest
 from archbench.analysis.fitting.fit import fit_law
 from archbench.analysis.fitting.huber import minimise
 from archbench.analysis.laws.chinchilla import Chinchilla
-from archbench.analysis.planning.next_run import spend, standard_error
+from archbench.analysis.planning.next_run import greedy_design, standard_error
 
 TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
 NOISE = 0.003
@@ -38,7 +38,9 @@ def test_chosen_runs_shrink_the_spread_more_than_a_uniform_ladder_of_the_same_co
     loss = Chinchilla().predict(TRUTH, N=n, D=d) * np.exp(np.random.default_rng(9).normal(0, NOISE, len(n)))
     fit = fit_law(Chinchilla(), {"N": n, "D": d}, loss, delta=np.inf)
     flops = 6 * n * d
-    chosen = list(spend(fit, lambda params: params["alpha"], {"N": n, "D": d}, flops, budget=float(flops.sum())))
+    chosen = list(
+        greedy_design(fit, lambda params: params["alpha"], {"N": n, "D": d}, flops, budget=float(flops.sum()))
+    )
     assert flops[chosen].sum() <= flops.sum()
     planned = spread_of_alpha(np.append(n, n[chosen]), np.append(d, d[chosen]))
     assert planned < 0.95 * spread_of_alpha(np.tile(n, 2), np.tile(d, 2))

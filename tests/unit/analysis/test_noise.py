@@ -4,7 +4,7 @@ import pytest
 from archbench.analysis.frontier.curves import CurveSet, MeanCurve
 from archbench.analysis.frontier.noise import (
     POOLING_LEVEL,
-    Noise,
+    SeedNoise,
     SizeNoise,
     estimate_noise,
     homogeneity_p_value,
@@ -83,7 +83,7 @@ def test_contenders_are_pooled_only_if_their_noise_is_alike() -> None:
 
 
 def test_errors_of_unequal_sizes_have_satterthwaites_degrees_of_freedom() -> None:
-    noise = Noise(0.02, 4, "its own seeds", 1.0, {0: SizeNoise(0.01, 2), 1: SizeNoise(0.03, 2)})
+    noise = SeedNoise(0.02, 4, "its own seeds", 1.0, {0: SizeNoise(0.01, 2), 1: SizeNoise(0.03, 2)})
     error, freedom = noise.error((0, 1), np.array([1.0, -1.0]), np.array([3.0, 3.0]))
     assert error == pytest.approx(np.sqrt((0.01**2 + 0.03**2) / 3))
     assert freedom == pytest.approx((0.01**2 + 0.03**2) ** 2 / (0.01**4 / 2 + 0.03**4 / 2))

@@ -50,6 +50,13 @@ def test_a_noise_free_power_law_is_recovered_from_finished_points() -> None:
     assert law.params["C_c"] == pytest.approx(1e17, rel=1e-4)  # the scale is extrapolated far beyond the data
 
 
+def test_a_law_with_a_floor_that_was_not_asked_for_is_none() -> None:
+    options = StudyOptions(num_resamples=50, floor="none")
+    frontiers, _ = analyse_scan(power_law_records("a", 0.08, 1e17, noise=0.003), baseline=None, options=options)
+    assert [one.law_with_floor for one in frontiers] == [None] * len(frontiers)
+    assert [one.laws_of_finished_runs for one in frontiers] == [(one.law,) for one in frontiers]
+
+
 def test_the_interval_covers_the_exponent_of_the_law_that_made_the_runs() -> None:
     frontiers, _ = analyse_scan(power_law_records("a", 0.08, 1e17, noise=0.003), baseline=None, options=FEW)
     truth, _ = analyse_scan(power_law_records("a", 0.08, 1e17), baseline=None, options=FEW)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.expected_gain import floor_gains, line_gains
-from archbench.analysis.frontier.noise import Noise, SizeNoise, estimate_noise
+from archbench.analysis.frontier.noise import SeedNoise, SizeNoise, estimate_noise
 from archbench.analysis.frontier.tiers import SizeTiers, find_tiers, holm
 from archbench.analysis.simulation.tiers import (
     PROMISE,
@@ -22,7 +22,7 @@ from archbench.analysis.simulation.tiers import Design as LadderDesign
 from archbench.results.fits import GainOutcome
 from archbench.results.runs import CostAxis
 
-NOISE = Noise(std_log=0.003, degrees_of_freedom=8, source="its own seeds", loss_nats=3.0)
+NOISE = SeedNoise(std_log=0.003, degrees_of_freedom=8, source="its own seeds", loss_nats=3.0)
 GAINS, NOT, OPEN = GainOutcome.GAINS, GainOutcome.DOES_NOT_GAIN, GainOutcome.NOT_RESOLVED
 
 
@@ -84,7 +84,7 @@ def test_a_size_that_gains_nothing_between_sizes_that_do_is_a_tier_with_the_one_
 
 
 def test_a_small_gain_that_the_noise_hides_is_not_resolved_and_no_tier() -> None:
-    coarse = Noise(std_log=0.05, degrees_of_freedom=8, source="its own seeds", loss_nats=3.0)
+    coarse = SeedNoise(std_log=0.05, degrees_of_freedom=8, source="its own seeds", loss_nats=3.0)
     found = find_tiers(ladder([5.0, 4.9, 4.8, 4.7, 4.6], spacing=1.5), coarse)
     assert outcomes(found) == [OPEN] * 4
     assert groups(found) == [(0,), (1,), (2,), (3,), (4,)]
@@ -94,20 +94,20 @@ def test_a_small_gain_that_the_noise_hides_is_not_resolved_and_no_tier() -> None
 
 def test_the_seeds_said_to_settle_a_gain_do_settle_it() -> None:
     losses = [5.0, 4.5, 4.05, 3.645, 3.645 * np.exp(-0.03)]
-    found = find_tiers(ladder(losses), Noise(0.012, 8, "its own seeds", 3.0))
+    found = find_tiers(ladder(losses), SeedNoise(0.012, 8, "its own seeds", 3.0))
     one = found.gains[-1]
     assert one.outcome is OPEN
     assert one.seeds_to_settle is not None
     seeds = [one.seeds_to_settle if one.seeds_at_every_size or place == 4 else 1 for place in range(5)]
     more = ladder([[loss] * count for loss, count in zip(losses, seeds, strict=True)])
-    assert find_tiers(more, Noise(0.012, 8, "its own seeds", 3.0)).gains[-1].outcome is not OPEN
+    assert find_tiers(more, SeedNoise(0.012, 8, "its own seeds", 3.0)).gains[-1].outcome is not OPEN
 
 
 def test_a_ladder_that_nears_its_floor_is_not_tiered() -> None:
     # The last gain is a third of what a power law without a floor through the smaller sizes would expect.
     params = 1e6 * 4.0 ** np.arange(6)
     losses = 1.8 + 2e6 * (120.0 * params**2) ** -0.5
-    found = find_tiers(ladder(list(losses)), Noise(0.001, 12, "its own seeds", 2.0))
+    found = find_tiers(ladder(list(losses)), SeedNoise(0.001, 12, "its own seeds", 2.0))
     assert NOT not in outcomes(found)
 
 
@@ -162,15 +162,15 @@ def test_a_size_that_spent_less_than_a_smaller_one_is_left_out_by_name() -> None
 
 def test_a_size_is_judged_by_its_own_noise_where_noise_grows_along_the_ladder() -> None:
     losses = [5.0, 4.5, 4.05, 3.645, 3.5]
-    even = Noise(0.01, 10, "its own seeds", 4.0)
+    even = SeedNoise(0.01, 10, "its own seeds", 4.0)
     own = {place: SizeNoise(0.001 * 3.0**place, 2) for place in range(5)}
-    growing = Noise(0.01, 10, "its own seeds", 4.0, own)
+    growing = SeedNoise(0.01, 10, "its own seeds", 4.0, own)
     assert find_tiers(ladder(losses), even).gains[-1].outcome is GAINS
     assert find_tiers(ladder(losses), growing).gains[-1].outcome is OPEN
 
 
 def test_p_values_of_a_gain_are_those_of_a_one_sided_t_test() -> None:
-    found = find_tiers(ladder([4.0, 4.0 * np.exp(-0.002)]), Noise(0.003, 4, "its own seeds", 4.0))
+    found = find_tiers(ladder([4.0, 4.0 * np.exp(-0.002)]), SeedNoise(0.003, 4, "its own seeds", 4.0))
     # t = 0.002 / (0.003 * sqrt 2) = 0.4714 with 4 degrees of freedom: p = 0.3309 by tables of Student's t
     assert found.gains[0].p_gains == pytest.approx(0.3309, abs=1e-4)
 

@@ -14,7 +14,7 @@ from archbench.cli.main import COMMANDS, CommandLine, cli, main
 from archbench.errors import DataError
 from archbench.host import default_host
 from archbench.spec.identity import ORDERS_WITH_MEMORY
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 from archbench.user_folders import cache_folder, state_folder
 
@@ -53,6 +53,18 @@ def code_of(*arguments: str | Path) -> int:
         main([str(argument) for argument in arguments])
     assert isinstance(ending.value.code, int)
     return ending.value.code
+
+
+def test_each_of_several_problems_of_a_spec_is_a_line_of_its_own(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(spec.read_text().replace("seq_len: 64", "seq_len: x").replace("kind: gpt2", "kind: gtp2"))
+    assert code_of("plan", spec) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["archbench", f"{spec}:10", "training.seq_len"],
+        ["archbench", f"{spec}:4", "contenders.gpt2.architecture.kind"],
+    ]
 
 
 def test_help_takes_little_longer_than_the_libraries_that_it_needs() -> None:
@@ -118,7 +130,7 @@ def test_a_mistake_is_one_line_with_the_agreed_code(
         (("run", spec, "--runs", tmp_path / "file" / "runs"), 4, "cannot hold runs"),
         (("status",), 4, "holds no scan"),
         (("runs", "show", "abc"), 4, "no run begins with 'abc'"),
-        (("plan", spec, "--plugin", tmp_path / "none.py"), 3, "no such plug-in file"),
+        (("plan", spec, "--plugin", tmp_path / "none.py"), 3, "no such plug-in; give the path"),
     ):
         capsys.readouterr()
         assert code_of(*arguments) == code, arguments

@@ -129,6 +129,10 @@ ANSWERED = {
     "specs": "gpu/reformer",
     "specs copy standard/base mine.yaml": "mine.yaml",
     "plan mine.yaml --resolved": "name: standard",
+    "init --architecture llama --minutes 5 --device cpu": "llama_against_gpt2.yaml",
+    "plan llama_against_gpt2.yaml": "as data.stated says; the text was not read",
+    "init own.yaml --architecture mamba2 --minutes 3 --device cpu --text text": "own.yaml",
+    "plan own.yaml": "mamba2",
     "doctor": "pip install 'archbench[train]', to train models",
     "schema": '"title": "archbench spec"',
 }
@@ -145,7 +149,7 @@ def answers(site: Path, tmp_path_factory: pytest.TempPathFactory, fill: Callable
     spec = "\n".join(line for line in spec.splitlines() if not line.startswith("#") and "stated" not in line)
     (folder / "text").mkdir()
     for number in range(40):
-        (folder / "text" / f"{number}.txt").write_text(f"{number}: the quick brown fox. " * 20)
+        (folder / "text" / f"{number}.txt").write_text(f"{number}: the quick brown fox. " * 80)
     (folder / "bpe.yaml").write_text(spec.replace("{kind: bytes}", "{kind: bpe, vocab_size: 300}"))
     (folder / "zstd.yaml").write_text(spec.replace("text/", "packed/"))
     (folder / "packed").mkdir()
@@ -189,6 +193,14 @@ def test_the_wheel_holds_every_spec_of_the_repository_as_it_is(site: Path) -> No
     files = {path.relative_to(source) for path in source.rglob("*.yaml")}
     assert {path.relative_to(packed) for path in packed.rglob("*") if path.is_file()} == files
     assert all((packed / file).read_bytes() == (source / file).read_bytes() for file in files)
+
+
+def test_no_link_of_the_description_that_an_index_shows_is_relative(site: Path) -> None:
+    (metadata,) = site.glob("archbench-*.dist-info/METADATA")
+    _, _, description = metadata.read_text(encoding="utf-8").partition("\n\n")
+    links = re.findall(r"\]\(([^()\s]+)\)", description)
+    assert description.startswith("# archbench")
+    assert [link for link in links if not link.startswith(("https://", "http://", "#"))] == []
 
 
 @pytest.mark.parametrize("call", REFUSED)

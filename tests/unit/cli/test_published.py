@@ -30,7 +30,7 @@ from archbench.runs.imported import keep_published
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planner import plan_scan
 from archbench.spec.identity import ComponentIdentity, RunIdentity
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 from archbench.testing.synthetic import SyntheticLaw
 from archbench.testing.synthetic_store import TIMED, end_planned
 

@@ -17,7 +17,7 @@ from archbench.cli.status import scan_name
 from archbench.errors import SpecError
 from archbench.host import default_host
 from archbench.runs.store import RunStore, ScanIndex
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 
 ROOT = Path(__file__).parents[3]
 OWN = """\

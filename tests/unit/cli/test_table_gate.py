@@ -19,7 +19,7 @@ from archbench.cli.plan import plan
 from archbench.cli.report import report
 from archbench.errors import SpecError
 from archbench.report.labels import labels_of
-from archbench.report.words import without_executed_flops
+from archbench.results.executed_flops import without_executed_flops
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore
 

@@ -80,6 +80,27 @@ def test_a_followed_scan_is_drawn_on_a_screen_of_its_own(folder: Path) -> None:
     assert "\x1b[?1049h" not in dumb
 
 
+def test_the_only_scan_of_a_store_is_followed_without_its_name_and_one_of_several_is_not(
+    tmp_path: Path, fill: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = RunStore(tmp_path / "runs")
+    fill(store, "demo", synthetic_records("gpt2", SyntheticLaw(noise_std=0.003)))
+    with pytest.raises(SystemExit) as ending:
+        main.main(["status", "--watch"])
+    assert ending.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("demo: ")
+    assert [run.run_id[:16] in shown for run in store.scan("demo").runs] == [True] * len(store.scan("demo").runs)
+    fill(store, "other", synthetic_records("bert", SyntheticLaw(), seed=1))
+    with pytest.raises(SystemExit) as ending:
+        main.main(["status", "--watch"])
+    assert ending.value.code == 2
+    assert capsys.readouterr().err == (
+        "archbench: runs: holds 2 scans, demo, other; --watch follows one of them: name it\n"
+    )
+
+
 def test_exit_codes_are_those_of_the_reference() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", reference(), flags=re.MULTILINE)}
     kinds = [
@@ -98,7 +119,8 @@ def test_exit_codes_are_those_of_the_reference() -> None:
         (("plan", "none.yaml"), 2),
         (("plan",), 2),
         (("plan", "demo", "--nonsense"), 2),
-        (("status", "--watch"), 2),
+        (("status", "--watch"), 0),
+        (("status", "--watch", "--json"), 2),
         (("status", "demo", "-o", "name=x"), 2),
         (("plugins", "show", "nonsense"), 3),
         (("status", "nonsense"), 4),

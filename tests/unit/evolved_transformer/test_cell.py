@@ -27,7 +27,7 @@ def test_first_attention_has_twice_the_heads_up_to_sixteen(d_model: int, n_heads
 
 def test_branches_see_seventeen_positions_and_no_later_one() -> None:
     torch.manual_seed(0)
-    branches = ConvolutionBranches(16).double()
+    branches = ConvolutionBranches(16, wide_kernel=11, narrow_kernel=7).double()
     x = torch.randn(1, 40, 16, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(branches(x)[0, 30].square().sum(), x)
     seen = gradient[0].abs().sum(-1).nonzero().flatten().tolist()
@@ -37,7 +37,7 @@ def test_branches_see_seventeen_positions_and_no_later_one() -> None:
 
 def test_narrow_branch_reaches_only_the_first_features_of_the_wide_one() -> None:
     torch.manual_seed(0)
-    branches = ConvolutionBranches(16)
+    branches = ConvolutionBranches(16, wide_kernel=11, narrow_kernel=7)
     joined: list[torch.Tensor] = []
     branches.norm.register_forward_hook(lambda module, inputs, output: joined.append(inputs[0]))
     x = torch.randn(1, 8, 16)

@@ -8,7 +8,7 @@ from archbench.flops.dry_run import counted_step
 from archbench.flops.ladders import Ladder, Rung, ladders
 from archbench.flops.table import analytic_line
 from archbench.host import default_host
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "flops.md"

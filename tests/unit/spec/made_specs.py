@@ -6,7 +6,8 @@ import pytest
 
 from archbench.errors import ArchbenchError, SpecError
 from archbench.host import default_host
-from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.load import spec_from_yaml
+from archbench.spec.models import Spec
 from archbench.spec.yaml_loader import parse_yaml
 from archbench.spec.yaml_writer import to_yaml
 

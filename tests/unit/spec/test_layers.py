@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from archbench.errors import SpecError
 from archbench.host import default_host
 from archbench.spec.layers import MAX_FILES, read_spec
-from archbench.spec.models import load_spec
+from archbench.spec.load import load_spec
 from archbench.spec.schema import json_schema
 from archbench.spec.yaml_loader import parse_yaml
 from archbench.spec.yaml_writer import to_yaml

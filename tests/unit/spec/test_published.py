@@ -7,7 +7,8 @@ import pytest
 from archbench.errors import SpecError
 from archbench.host import default_host
 from archbench.scans.planner import plan_scan
-from archbench.spec.models import Spec, spec_from_yaml
+from archbench.spec.load import spec_from_yaml
+from archbench.spec.models import Spec
 from archbench.spec.yaml_loader import parse_yaml
 from archbench.spec.yaml_writer import to_yaml
 

@@ -154,7 +154,7 @@ def test_the_resolved_spec_gives_the_same_recipes() -> None:
         ("schedule: {warmup_tokens: 4096}", "seq_len: 4", "s.yaml:8: contenders.other.training.seq_len: unknown key"),
         (
             "{coefficient: 0.5, exponent: -0.4}",
-            "{coefficient: x}",
+            "{coefficient: x, exponent: -0.4}",
             "s.yaml:7: contenders.other.training.learning_rate.",
         ),
         ("tokens: 1.5e6", "tokens: {power_law: {coefficient: 1}}", "scan.tokens.power_law.exponent: is missing"),

@@ -4,9 +4,9 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from made_specs import message_of, spec_of
+from made_specs import changed, message_of, spec_of
 
-from archbench.errors import PluginError
+from archbench.errors import ArchbenchError, PluginError, SpecError
 from archbench.host import default_host
 from archbench.spec.schema import json_schema
 
@@ -118,9 +118,64 @@ def test_an_unknown_component_is_told_with_the_nearest_one(old: str, new: str, m
     assert message in message_of(TEXT.replace(old, new), PluginError)
 
 
-def test_the_number_of_further_problems_is_told() -> None:
-    text = TEXT.replace("seq_len: 128", "seq_len: x").replace("batch_tokens: 4096", "batch_tokens: y")
-    assert message_of(text).endswith("(1 more problem)")
+def problems_of(text: str, sort: type[ArchbenchError] = SpecError) -> list[str]:
+    with pytest.raises(sort) as caught:
+        spec_of(text)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return list(caught.value.problems)
+
+
+def test_every_problem_is_told_in_the_order_of_the_file_and_unknown_keys_before_what_is_missing_beside_them() -> None:
+    text = changed(
+        TEXT,
+        ("seq_len: 128", "seq_len: x"),
+        ("batch_tokens: 4096", "rows: 32"),
+        ("learning_rate: 3e-3", "lerning_rate: 3e-3"),
+        ("[1e4, 2e4, 4e4]", "[1e4, 1e18x, y]"),
+    )
+    assert [problem.split(", expected")[0].split(";")[0] for problem in problems_of(text)] == [
+        's.yaml:12: scan.sizes[1]: got "1e18x"',
+        's.yaml:12: scan.sizes[2]: got "y"',
+        's.yaml:16: training.seq_len: got "x"',
+        "s.yaml:17: training.rows: unknown key",
+        "s.yaml:18: training.lerning_rate: unknown key",
+        "s.yaml:15: training.batch_tokens: is missing",
+    ]
+
+
+def test_problems_of_sections_of_components_and_between_sections_are_told_together() -> None:
+    text = changed(
+        TEXT,
+        ("{kind: gpt2}", "{kind: gtp2}"),
+        ("masking: dynamic", "maskin: dynamic"),
+        ("{kind: bytes}", "{kind: byte}"),
+        ("baseline: gpt2", "baseline: other"),
+    )
+    places = [problem.split(": ")[:2] for problem in problems_of(text)]
+    assert places == [
+        ["s.yaml:2", "baseline"],
+        ["s.yaml:4", "contenders.gpt2.architecture.kind"],
+        ["s.yaml:7", "contenders.masked.objective.maskin"],
+        ["s.yaml:10", "data.tokenizer.kind"],
+    ]
+    with_section = problems_of(changed(text, ("seq_len: 128", "seq_len: x")))
+    assert [problem.split(": ")[1] for problem in with_section] == [
+        "training.seq_len",
+        "contenders.gpt2.architecture.kind",
+        "contenders.masked.objective.maskin",
+        "data.tokenizer.kind",
+    ]
+
+
+def test_plugins_alone_that_are_missing_stay_a_problem_of_plugins() -> None:
+    text = changed(TEXT, ("{kind: gpt2}", "{kind: gtp2}"), ("{kind: bytes}", "{kind: byte}"))
+    assert len(problems_of(text, PluginError)) == 2
+
+
+def test_of_very_many_problems_the_number_of_those_after_the_twentieth_is_told() -> None:
+    problems = problems_of(changed(TEXT, ("[1e4, 2e4, 4e4]", str(["x"] * 31).replace("'", ""))))
+    assert len(problems) == 21
+    assert problems[-1] == "s.yaml: 11 further problems"
 
 
 def _definitions(schema: dict[str, Any]) -> dict[str, Any]:

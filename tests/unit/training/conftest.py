@@ -11,8 +11,8 @@ from archbench.registry import Registry
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import Outcome
 from archbench.testing.small_runs import plan_small_run, small_corpus
-from archbench.training.carry_out import carry_out
 from archbench.training.loop import Report
+from archbench.training.run_attempt import attempt_run
 
 Plan = Callable[..., RunDirectory]
 CarryOut = Callable[..., Outcome | None]
@@ -46,6 +46,6 @@ def train_to_end(registry: Registry) -> CarryOut:
     def run(
         directory: RunDirectory, stop: Event | None = None, report: Callable[[Report], None] = lambda report: None
     ) -> Outcome | None:
-        return carry_out(directory, registry, report, stop or Event())
+        return attempt_run(directory, registry, report, stop or Event())
 
     return run

@@ -195,11 +195,11 @@ def test_weight_decay_spares_vectors() -> None:
 def test_first_adam_update_has_the_size_of_the_rate(precision: str, zero_stage: int) -> None:
     """Trap: under bf16 at stage 0, DeepSpeed's first update is 0.735 of the rate."""
     engine = build(precision=precision, zero_stage=zero_stage)
-    masters = [name for name in engine.tensors() if name.startswith("master.")] or ["parameter.model"]
+    master_weights = [name for name in engine.tensors() if name.startswith("master.")] or ["parameter.model"]
     before = engine.tensors()
     take_step(engine, rate=1e-3)
     after = engine.tensors()
-    chosen = [name for name in before if name.startswith(tuple(masters))]
+    chosen = [name for name in before if name.startswith(tuple(master_weights))]
     moved = torch.cat([(after[name].double() - before[name].double()).abs().flatten() for name in chosen])
     # Bias correction makes the first update rate·g/|g|; where g is 0 (unused tokens) nothing moves.
     # fp32 parameters of size 1 resolve 1.2e-7 of an update of 1e-3.

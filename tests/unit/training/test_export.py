@@ -32,10 +32,10 @@ from archbench.runs.store import RunStore
 from archbench.testing.small_hub import small_hub
 from archbench.testing.small_runs import plan_small_run
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
-from archbench.training.carry_out import carry_out
 from archbench.training.evaluation import load_evaluation_set
 from archbench.training.export import load_model
 from archbench.training.export_tokenizer import byte_characters
+from archbench.training.run_attempt import attempt_run
 
 SAME = 2e-5
 """Relative. The same weights in float32 by other kernels: each sum of some hundred products is rounded otherwise, by
@@ -45,7 +45,7 @@ SAME = 2e-5
 def trained(folder: Path, corpus: Corpus, registry: Registry, **plan: Any) -> RunDirectory:
     """A finished run that kept its weights, in a store's directory."""
     directory = plan_small_run(folder, corpus, registry, execution={"keep_weights": True}, **plan)
-    outcome = carry_out(directory, registry, lambda report: None, Event())
+    outcome = attempt_run(directory, registry, lambda report: None, Event())
     assert outcome is not None
     assert outcome.state.value == "done", outcome.reason
     return RunDirectory(directory.path.rename(directory.path.with_name(directory.path.name[:16])))

@@ -79,11 +79,11 @@ def test_a_run_that_runs_out_of_memory_goes_on_with_fewer_rows_from_the_same_ste
 
 
 def test_the_driver_is_told_in_one_line(plan: Any, registry: Any, with_memory: Any) -> None:
-    from archbench.training.carry_out import carry_out
+    from archbench.training.run_attempt import attempt_run
 
     with_memory(Memory(rows=1, steps=0))
     reports: list[Any] = []
-    carry_out(plan(), registry, reports.append, threading.Event())
+    attempt_run(plan(), registry, reports.append, threading.Event())
     assert [report.note for report in reports if report.note] == [
         "out of memory: CUDA out of memory. Tried to allocate 2 GiB; goes on from step 0 with 2 of 4 rows at a time",
         "out of memory: CUDA out of memory. Tried to allocate 2 GiB; goes on from step 0 with 1 of 4 rows at a time",
@@ -189,7 +189,7 @@ from archbench.contracts.architecture import ModelDims
 from archbench.host import load_host
 from archbench.runs.records import read_record
 from archbench.testing.small_runs import plan_small_run, small_corpus
-from archbench.training.carry_out import carry_out
+from archbench.training.run_attempt import attempt_run
 
 folder, spare = Path(sys.argv[1]), int(sys.argv[2])
 registry = load_host().registry
@@ -200,7 +200,7 @@ def run(name, rows, steps):
     (folder / name).mkdir()
     directory = plan_small_run(folder / name, corpus, registry, dims=dims, seq_len=128, rows=rows, total_steps=steps)
     notes = []
-    outcome = carry_out(directory, registry, lambda report: notes.append(report.note), threading.Event())
+    outcome = attempt_run(directory, registry, lambda report: notes.append(report.note), threading.Event())
     return outcome, [note for note in notes if note], directory
 
 run("warm", 1, 1)  # libraries and their buffers are in memory now

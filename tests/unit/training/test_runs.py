@@ -21,10 +21,10 @@ from archbench.runs.lease import LeaseLost, acquire, read_lease
 from archbench.runs.records import Outcome, read_record
 from archbench.spec.identity import ComponentIdentity
 from archbench.testing.small_runs import StopAfter
-from archbench.training import carry_out as carry_out_module
 from archbench.training import checkpoint, loop
-from archbench.training.carry_out import carry_out, failure_reason
+from archbench.training import run_attempt as run_attempt_module
 from archbench.training.loop import Report
+from archbench.training.run_attempt import attempt_run, failure_reason
 
 REFORMER = {"kind": "reformer", "bucket_size": 16}
 
@@ -129,7 +129,7 @@ def test_run_that_has_ended_is_not_trained_again(plan: Any, registry: Registry, 
     first = train_to_end(directory)
     stamp = directory.record_file.stat().st_mtime_ns
     reports: list[Report] = []
-    again = carry_out(directory, registry, reports.append, threading.Event())
+    again = attempt_run(directory, registry, reports.append, threading.Event())
     assert again is not None
     assert again.state is first.state
     assert directory.record_file.stat().st_mtime_ns == stamp
@@ -351,7 +351,7 @@ def test_reason_of_a_failure_is_one_line() -> None:
 
 PAGE_FAULTS = """
 import resource, torch
-from archbench.training.carry_out import keep_freed_memory
+from archbench.training.torch_settings import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -397,7 +397,7 @@ def test_a_run_that_is_taken_over_on_the_way_stores_nothing_more_and_has_not_fai
 def test_a_run_that_somebody_else_holds_is_left_to_them(
     plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry_out_module, "LEASE_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(run_attempt_module, "LEASE_WAIT_SECONDS", 0.0)
     directory = plan()
     acquire(directory)
     with pytest.raises(LeaseLost, match="is being trained by process"):

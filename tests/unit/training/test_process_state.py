@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from archbench.training.surroundings import changes, functions, surroundings
+from archbench.training.process_state import changes, global_functions, process_state
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,9 @@ def _as_before() -> Iterator[None]:
 
 
 def found_after(work: Callable[[], object]) -> list[str]:
-    before = surroundings() | functions()
+    before = process_state() | global_functions()
     work()
-    return changes(before, surroundings() | functions())
+    return changes(before, process_state() | global_functions())
 
 
 def test_training_as_every_run_does_changes_nothing() -> None:

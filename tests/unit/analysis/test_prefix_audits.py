@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from archbench.analysis.frontier.prefix_audits import gain_from_later_tokens, peeking_contenders
+from archbench.analysis.frontier.prefix_audits import gain_from_later_tokens, leaking_contenders
 from archbench.results.runs import PrefixAudit, RunRecord, RunState
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 
@@ -25,9 +25,9 @@ def test_only_contenders_whose_gain_is_told_apart_from_nothing_are_named() -> No
         *audited("honest", *[PrefixAudit(0.0, 0.0, 0.0, 64)] * 3),
         *audited("rounding", *[PrefixAudit(1e-7, 1e-8, 2e-7, 64)] * 3),
         *audited("noisy", *[PrefixAudit(0.01, -0.02, 0.04, 64)] * 3),
-        *audited("peeks", *[PrefixAudit(0.5, 0.4, 0.6, 64)] * 3),
+        *audited("leaks", *[PrefixAudit(0.5, 0.4, 0.6, 64)] * 3),
         *audited("not_audited", None, None),
     ]
-    assert list(peeking_contenders(records)) == ["peeks"]
+    assert list(leaking_contenders(records)) == ["leaks"]
     failed = [replace(record, state=RunState.FAILED, curve=()) for record in records]
-    assert peeking_contenders(failed) == {}
+    assert leaking_contenders(failed) == {}

@@ -1,4 +1,4 @@
-"""Strangers' plug-ins in a process that serves many runs: loaded for the runs that need them, and looked after."""
+"""Plug-ins in a process that trains many runs: loaded for the runs that need them, their side effects looked for."""
 
 import logging
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from archbench.registry import Registry
 from archbench.runs.directory import RunDirectory
 from archbench.spec.identity import RunPlan
 from archbench.training.assembly import choose_device
-from archbench.training.carry_out import configure_torch
 from archbench.training.engine import start_deepspeed
-from archbench.training.surroundings import changes, functions, surroundings
+from archbench.training.process_state import changes, global_functions, process_state
+from archbench.training.torch_settings import configure_torch
 
 log = logging.getLogger(__name__)
 
-_NAMED = 4
+_LISTED = 4
 """Changes that are told one by one."""
 
 
-class Guests:
+class RunPlugins:
     """What plug-ins offer to each run, and what those of the last run have left changed.
 
     A run is given the plug-ins of its own identity and archbench's: one that hangs, dies or meddles when it is imported
@@ -48,7 +48,7 @@ class Guests:
             self._registries[strangers] = load_host(files=self._files, distributions=strangers).registry
         return self._registries[strangers]
 
-    def left_behind(self) -> str | None:
+    def side_effects(self) -> str | None:
         """What the plug-ins of the last run have changed in this process, in words; None if nothing was found.
 
         Another run here might have other bits than it has elsewhere.
@@ -56,14 +56,14 @@ class Guests:
         if self._before is None:
             return None
         try:
-            changed = changes(self._before, surroundings() | functions())
+            changed = changes(self._before, process_state() | global_functions())
         except Exception:  # torch itself may be of no more use
             log.exception("looking at the process failed")
             return "so much that it cannot be looked at"
         if not changed:
             return None
-        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
-        return f"{', '.join(changed[:_NAMED])}{more}"
+        more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+        return f"{', '.join(changed[:_LISTED])}{more}"
 
 
 def _prepared(plan: RunPlan) -> dict[str, object] | None:
@@ -74,7 +74,7 @@ def _prepared(plan: RunPlan) -> dict[str, object] | None:
     try:
         start_deepspeed(choose_device(plan.execution.device))
         configure_torch(plan.execution.threads)
-        return surroundings() | functions()
+        return process_state() | global_functions()
     except Exception:  # whatever it is, carrying the run out meets it again, and has the words for it
         log.exception("the process could not be made ready")
         return None

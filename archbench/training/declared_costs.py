@@ -1,4 +1,4 @@
-"""Whether an architecture costs what it says: parameters and FLOPs, counted before its run is trained."""
+"""Whether an architecture costs what it declares: parameters and FLOPs, counted before its run is trained."""
 
 import logging
 from collections.abc import Hashable
@@ -22,33 +22,33 @@ _counted: dict[Hashable, tuple[int, CountedStep]] = {}
 """Seeds of one size are counted once in a process."""
 
 
-def check_claims(
+def check_declared_costs(
     architecture: ArchitectureConfig, objective: ObjectiveConfig, dims: ModelDims, facts: RunFacts, rows: int
 ) -> str | None:
     """Raises PluginError, with both figures, where N or the FLOPs of a training step are not those of the module.
 
     All of it happens on fake tensors, without data. Returns why nothing could be counted, in one line, where torch
-    cannot follow the module in that way; None where all is well. FLOPs that torch's counter does not see may be said
-    beyond what it counts, if the architecture names them (`ForwardFlops.uncounted`).
+    cannot follow the module in that way; None where all is well. FLOPs that torch's counter does not see may be
+    declared beyond what it counts, if the architecture names them (`ForwardFlops.uncounted`).
     """
     kind = architecture.kind
     try:
         non_embedding, step = _count(architecture, objective, dims)
-    except Exception as error:  # a stranger's module, in a mode that it may not know
+    except Exception as error:  # a plug-in's module, in a mode that it may not know
         log.warning("architecture %r: its costs could not be counted", kind, exc_info=True)
         return f"its parameters and FLOPs could not be counted ({type(error).__name__})"
     head_params = objective.num_head_params(dims) - objective.num_head_embedding_params(dims)
-    said_params = facts.non_embedding_params - head_params
-    if non_embedding != said_params:
+    declared_params = facts.non_embedding_params - head_params
+    if non_embedding != declared_params:
         raise PluginError(
-            f"architecture {kind!r}: num_params says {said_params:,} non-embedding parameters, the module has "
+            f"architecture {kind!r}: num_params says {declared_params:,} non-embedding parameters, the module has "
             f"{non_embedding:,}; the plug-in must be mended"
         )
-    counted, said = step.train.at(rows, dims.seq_len), facts.exact_flops_per_token
+    counted, declared = step.train.at(rows, dims.seq_len), facts.exact_flops_per_token
     unseen = architecture.forward_flops_per_token(dims, objective.attention).uncounted
-    if said < (1.0 - TOLERANCE) * counted or (said > (1.0 + TOLERANCE) * counted and not unseen):
+    if declared < (1.0 - TOLERANCE) * counted or (declared > (1.0 + TOLERANCE) * counted and not unseen):
         raise PluginError(
-            f"architecture {kind!r}: forward_flops_per_token says {said:,.0f} FLOPs per token of a training step, "
+            f"architecture {kind!r}: forward_flops_per_token says {declared:,.0f} FLOPs per token of a training step, "
             f"torch counts {counted:,.0f}; the plug-in must be mended"
         )
     return None

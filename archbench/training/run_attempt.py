@@ -1,20 +1,14 @@
 """One run in its directory: taken up under a lease, trained, and its end stored. The boundary at which errors stop."""
 
-import ctypes
 import logging
-import platform
 import signal
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import Any
-
-import torch
 
 from archbench.errors import ArchbenchError, StoreError, in_one_line
-from archbench.flops.peaks import measured_matmul_peak
 from archbench.registry import Registry
 from archbench.results.runs import RunState
 from archbench.runs import lease as leases
@@ -25,11 +19,10 @@ from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
 from archbench.training.assembly import Assembly, assemble, components_of
 from archbench.training.loop import UNREMARKABLE_SECONDS, Interrupted, Report, Upkeep, train
-from archbench.training.measurement import arithmetic, hardware, peak_memory_bytes, reset_peak_memory, versions
+from archbench.training.measurement import arithmetic, reset_peak_memory
 from archbench.training.memory import (
     MicroBatch,
     OutOfMemory,
-    dumped,
     forget_micro_batch,
     free_memory,
     is_exhaustion,
@@ -40,12 +33,11 @@ from archbench.training.memory import (
 from archbench.training.progress import Progress, commit, resume
 from archbench.training.ranks import ALONE, Ranks
 from archbench.training.reference_lines import lines_of, longest_seconds
+from archbench.training.run_costs import measured_costs
+from archbench.training.torch_settings import configure_torch
 from archbench.training.weights import keep_weights
 
 log = logging.getLogger(__name__)
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of malloc.h."""
 
 LEASE_WAIT_SECONDS = 30.0
 """How long a worker waits for the one before it, whose driver may just have died, to let go of the run.
@@ -66,7 +58,7 @@ class _Attempt:
     ranks: Ranks
 
 
-def carry_out(
+def attempt_run(
     directory: RunDirectory, registry: Registry, report: Callable[[Report], None], stop: Event, ranks: Ranks = ALONE
 ) -> Outcome | None:
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
@@ -111,7 +103,7 @@ def _lead(
     ranks: Ranks,
     lease: leases.Lease,
 ) -> Outcome | None:
-    """What rank 0 does under `lease`; see `carry_out`."""
+    """What rank 0 does under `lease`; see `attempt_run`."""
     ended = _ended(directory)
     plan = directory.read_plan()
     # A run that had ended well and is only repeated for its weights keeps its record.
@@ -267,7 +259,7 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
             if (seconds := longest_seconds(assembly, progress)) > UNREMARKABLE_SECONDS:
                 upkeep.alive(assembly, progress, seconds)
             lines, lines_seconds = lines_of(assembly, progress)
-        measured = _measured(plan, cut, assembly, progress) | {
+        measured = measured_costs(plan, cut, assembly, progress) | {
             "plugins": {role: component.origin() for role, component in components.items()},
             "setup_seconds": round(ready - began, 3),
             "reference_lines_seconds": round(lines_seconds, 3),
@@ -293,7 +285,7 @@ def _saved(details: str, attempt: _Attempt, assembly: Assembly, progress: Progre
     free_memory()
     step = progress.started_at
     try:
-        if assembly.ranks.size == 1 and not progress.updating and progress.soundness.problem(progress.step) is None:
+        if assembly.ranks.size == 1 and not progress.updating and progress.finite_checks.problem(progress.step) is None:
             commit(attempt.directory, attempt.lease, assembly, progress)
             step = progress.step
     except Exception as error:
@@ -304,71 +296,6 @@ def _saved(details: str, attempt: _Attempt, assembly: Assembly, progress: Progre
     return OutOfMemory(details, step)
 
 
-def configure_torch(threads: int) -> None:
-    """Makes training on this process reproducible: a fixed number of threads and deterministic algorithms."""
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Filling every new tensor is a debugging aid that comes with the flag above, and costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def keep_freed_memory() -> bool:
-    """Has the C library keep the memory that a step frees for the next one; whether it does (glibc only).
-
-    By default it gives arrays of some megabytes back to the system each time, which then hands them out again page by
-    page: a thousand page faults a step, up to a tenth of the time of a small model. The peak stays the same.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    # The largest values that it takes: 32 MiB for arrays of their own, and no trimming below a gigabyte.
-    return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 25) and mallopt(_M_TRIM_THRESHOLD, 1 << 30))
-
-
 def failure_reason(error: BaseException) -> str:
     """What went wrong, in one line."""
     return f"{in_one_line(error)}; the traceback is in the worker's log"
-
-
-def _measured(plan: RunPlan, cut: MicroBatch, assembly: Assembly, progress: Progress) -> dict[str, Any]:
-    seconds = progress.device_seconds
-    tokens = progress.step * plan.identity.training.batch_tokens
-    # Of all ranks, as the curve has it.
-    processor_seconds = progress.curve[-1].processor_seconds if progress.curve else None
-    return {
-        "hardware": hardware(assembly.device),
-        "host": platform.node(),
-        "versions": versions(plan.identity.distributions),
-        "threads": plan.execution.threads,
-        "nproc": plan.execution.nproc,
-        "zero_stage": assembly.engine.zero_stage,
-        "micro_batch_rows": assembly.settings.micro_batch_rows,
-        "micro_batch_halvings": dumped(cut.halvings),
-        "peak_memory_bytes": peak_memory_bytes(assembly.device),
-        "training_seconds": round(seconds, 3),
-        "processor_seconds": None if processor_seconds is None else round(processor_seconds, 3),
-        "evaluation_seconds": round(progress.evaluation_seconds, 3),
-        "final_evaluation_seconds": round(progress.final_evaluation_seconds, 3),
-        "noise_scale_seconds": round(progress.noise_scale_seconds, 3),
-        "tokens_per_second": round(tokens / seconds, 1) if seconds > 0 else None,
-        "energy_joules": None if progress.energy.joules is None else round(progress.energy.joules, 3),
-        "energy_scope": None if progress.energy.meter is None else progress.energy.meter.scope,
-        "attempts": progress.attempts,
-        **_utilisation(plan, assembly, tokens, seconds),
-    }
-
-
-def _utilisation(plan: RunPlan, assembly: Assembly, tokens: int, seconds: float) -> dict[str, float]:
-    """Exact FLOP/s of training over what one large matrix product reaches now, with the same threads and ranks."""
-    if seconds <= 0.0:
-        return {}
-    dtype = torch.bfloat16 if plan.identity.training.precision == "bf16" else torch.float32
-    peak = measured_matmul_peak(str(assembly.device), dtype) * plan.execution.nproc
-    achieved = plan.facts.exact_flops_per_token * tokens / seconds
-    return {
-        "exact_flop_per_s": float(f"{achieved:.4g}"),
-        "matmul_peak_flop_per_s": float(f"{peak:.4g}"),
-        "model_flop_utilisation": float(f"{achieved / peak:.4g}"),
-    }

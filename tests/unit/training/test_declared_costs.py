@@ -9,7 +9,7 @@ from archbench.builtins.objectives.causal_lm import CausalLmConfig
 from archbench.errors import PluginError
 from archbench.nn.language_model import LanguageModel
 from archbench.spec.identity import RunFacts
-from archbench.training.claims import check_claims
+from archbench.training.declared_costs import check_declared_costs
 from archbench_gpt2.config import Gpt2Config
 
 DIMS = ModelDims(vocab_size=56, seq_len=16, d_model=16, n_layers=2, n_heads=2, d_ff=64)
@@ -50,7 +50,7 @@ def check(config: Dishonest) -> str | None:
         exact_flops_by_component={},
         unique_tokens=1,
     )
-    return check_claims(config, objective, DIMS, facts, rows=4)
+    return check_declared_costs(config, objective, DIMS, facts, rows=4)
 
 
 def test_honest_costs_pass() -> None:

@@ -19,7 +19,7 @@ _WATCHED = (torch, torch.Tensor, torch.nn, torch.nn.functional, np, np.random, r
 """Whose functions a plug-in might replace, beside those of archbench and the layers of torch."""
 
 
-def surroundings() -> dict[str, object]:
+def process_state() -> dict[str, object]:
     """Settings of this process, by name. What every run sets for itself (threads, seeds) is none of them."""
     return {
         "torch's default dtype": torch.get_default_dtype(),
@@ -34,7 +34,7 @@ def surroundings() -> dict[str, object]:
     }
 
 
-def functions() -> dict[str, object]:
+def global_functions() -> dict[str, object]:
     """Functions and classes that everybody calls, by name, and the threads that are at work."""
     places: dict[str, object] = {getattr(place, "__name__", ""): place for place in _WATCHED}
     places |= {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class SpreadWeights:
+class ShardedWeights:
     """What an engine does otherwise under ZeRO 3. Everything here is done by all ranks at the same point.
 
     Evaluation calls parts of the model in ways that DeepSpeed's hooks do not follow (an encoder without its head, a
@@ -47,7 +47,7 @@ class SpreadWeights:
         return self._whole
 
 
-def masters(optimizer: Any) -> Sequence[Tensor]:
+def master_weights(optimizer: Any) -> Sequence[Tensor]:
     """This rank's parts of the weights in fp32, which DeepSpeed's ZeRO 3 `optimizer` updates: all that it goes on from.
 
     The parts in working precision are rounded from them after every step.
@@ -56,11 +56,11 @@ def masters(optimizer: Any) -> Sequence[Tensor]:
     return parts
 
 
-def follow_masters(optimizer: Any) -> None:
-    """Has the weights in working precision follow `masters`, as at the end of a step."""
+def update_from_master_weights(optimizer: Any) -> None:
+    """Has the weights in working precision follow `master_weights`, as at the end of a step."""
     # Parameters too small to be spread are whole on every rank, and gathered anew.
     optimizer._partition_all_parameters()
-    for index in range(len(masters(optimizer))):
+    for index in range(len(master_weights(optimizer))):
         optimizer._reassign_or_swap_out_partitioned_parameters(index)
     small = optimizer.persistent_parameters
     if small:

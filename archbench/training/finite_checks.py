@@ -10,12 +10,12 @@ from torch import Tensor
 from archbench.training.ranks import ALONE, Ranks
 
 CHECK_STEPS = 64
-"""Steps between two looks. What a look finds does not depend on when it is taken: it names the first unsound step."""
+"""Steps between two looks. What a look finds does not depend on when it is taken: it names the first such step."""
 
 REMEDY = "lower training.learning_rate"
 
 
-class Soundness:
+class FiniteChecks:
     """The loss and the gradient norm of each step since the last look."""
 
     def __init__(self, device: torch.device, ranks: Ranks = ALONE) -> None:
@@ -39,12 +39,12 @@ class Soundness:
         noted = self._ranks.summed(torch.stack((self._nats, self._norms))).cpu()
         self._nats.zero_()
         self._norms.zero_()
-        unsound = ~noted.isfinite()
-        if not unsound.any():
+        non_finite = ~noted.isfinite()
+        if not non_finite.any():
             return None
-        # From the oldest slot to the newest; those that were not written since the last look are sound.
+        # From the oldest slot to the newest; those that were not written since the last look are zero.
         for number in range(step - CHECK_STEPS, step):
-            loss, gradient = unsound[:, number % CHECK_STEPS].tolist()
+            loss, gradient = non_finite[:, number % CHECK_STEPS].tolist()
             if loss:
                 return f"the training loss is not finite in step {number + 1}; {REMEDY}"
             if gradient:
@@ -52,6 +52,6 @@ class Soundness:
         raise AssertionError("every slot was looked at")
 
 
-def unsound_weights(module: torch.nn.Module) -> bool:
+def has_non_finite_weights(module: torch.nn.Module) -> bool:
     """Whether a parameter is not finite. Waits for the device."""
     return not all(bool(parameter.isfinite().all()) for parameter in module.parameters())

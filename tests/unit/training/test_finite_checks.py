@@ -14,8 +14,8 @@ from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import Outcome, read_record
 from archbench.testing.small_runs import StopAfter, plan_small_run
-from archbench.training.carry_out import carry_out
-from archbench.training.soundness import CHECK_STEPS, Soundness
+from archbench.training.finite_checks import CHECK_STEPS, FiniteChecks
+from archbench.training.run_attempt import attempt_run
 
 PLUGIN = Path(__file__).parents[2] / "integration" / "poison" / "poisoned.py"
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def plan_poisoned(tmp_path: Path, corpus: Corpus, poisonous: Registry) -> Any:
 
 
 def carry(directory: RunDirectory, registry: Registry, stop: threading.Event | None = None) -> Outcome | None:
-    return carry_out(directory, registry, lambda report: None, stop or threading.Event())
+    return attempt_run(directory, registry, lambda report: None, stop or threading.Event())
 
 
 @pytest.mark.parametrize("where", REASONS)
@@ -106,18 +106,18 @@ def test_a_run_that_is_stopped_before_it_diverges_leaves_the_same_record(
 
 def test_the_first_unsound_step_is_found_wherever_it_lies_in_the_ring() -> None:
     for first in range(CHECK_STEPS):
-        soundness = Soundness(CPU)
+        finite_checks = FiniteChecks(CPU)
         for step in range(100, 100 + CHECK_STEPS):
-            soundness.note_loss(step, torch.tensor(float("inf") if step > 100 + first else 5.0))
-            soundness.note_gradient(step, torch.tensor(float("nan") if step >= 100 + first else 1.0))
-        problem = soundness.problem(100 + CHECK_STEPS)
+            finite_checks.note_loss(step, torch.tensor(float("inf") if step > 100 + first else 5.0))
+            finite_checks.note_gradient(step, torch.tensor(float("nan") if step >= 100 + first else 1.0))
+        problem = finite_checks.problem(100 + CHECK_STEPS)
         assert problem is not None
         assert problem.startswith(f"a gradient is not finite in step {101 + first}, whose loss is")
-        assert soundness.problem(100 + CHECK_STEPS) is None, "a look forgets what was noted"
+        assert finite_checks.problem(100 + CHECK_STEPS) is None, "a look forgets what was noted"
 
 
 def test_losses_of_micro_batches_are_not_taken_for_sound_when_one_of_them_is_not() -> None:
-    soundness = Soundness(CPU)
+    finite_checks = FiniteChecks(CPU)
     for nats in (5.0, float("inf"), float("-inf")):
-        soundness.note_loss(3, torch.tensor(nats))
-    assert soundness.problem(4) == "the training loss is not finite in step 4; lower training.learning_rate"
+        finite_checks.note_loss(3, torch.tensor(nats))
+    assert finite_checks.problem(4) == "the training loss is not finite in step 4; lower training.learning_rate"
