@@ -2,6 +2,8 @@
 #   make run [SPEC=specs/gpt2.yaml]   set up, then plan, train, analyse and report
 #   make test                         set up with test tools, then lint, types, import rules, tests
 #   make thorough                     all tests, with those left out of `make test` because another shows the same
+#   make release-check                builds what is published from the last commit, twice, and installs it
+#   make audit                        asks for known vulnerabilities of the pinned versions
 
 PYTHON ?= python3
 SPEC ?= specs/reformer.yaml
@@ -15,7 +17,7 @@ PYTEST_ARGS ?= -n 2 --dist loadscope
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: run test thorough check lint types imports tests format clean
+.PHONY: run test thorough release-check audit check lint types imports tests format clean
 
 run: $(VENV)/.installed
 	$(BIN)/archbench run $(SPEC)
@@ -40,7 +42,15 @@ tests: $(VENV)/.installed-test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 thorough: $(VENV)/.installed-test
-	ARCHBENCH_MUTATIONS=1000 $(BIN)/pytest $(PYTEST_ARGS) -m "thorough or not thorough"
+	ARCHBENCH_MUTATIONS=1000 $(BIN)/pytest $(PYTEST_ARGS) -m "not release"
+
+release-check: $(VENV)/.installed-test
+	$(BIN)/pytest -m release tests/release
+
+# --strict: what the database does not know, or cannot be asked about, has not been audited.
+audit: $(BIN)/python
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

@@ -109,6 +109,7 @@ REFUSED = {
     "plan bpe.yaml": "bpe.yaml:14: data: tokenizer 'bpe' takes a library, and tokenizers is not installed: ",
 }
 ANSWERED = {
+    "--version": "",
     "fit runs.csv --params n --tokens d --loss loss": "Chinchilla",
     "import runs.csv --params n --tokens d --loss loss --arch arch --name mine --param-convention total "
     "--track causal --runs imported": "",
@@ -178,6 +179,12 @@ def test_the_wheel_holds_every_spec_of_the_repository_as_it_is(site: Path) -> No
     files = {path.relative_to(source) for path in source.rglob("*.yaml")}
     assert {path.relative_to(packed) for path in packed.rglob("*") if path.is_file()} == files
     assert all((packed / file).read_bytes() == (source / file).read_bytes() for file in files)
+
+
+def test_the_version_that_is_said_is_the_wheels(site: Path, answers: Answers) -> None:
+    (metadata,) = site.glob("archbench-*.dist-info")
+    code, out, _ = answers.by_call["--version"]
+    assert (code, f"archbench-{out.strip()}.dist-info") == (0, metadata.name)
 
 
 @pytest.mark.parametrize("call", REFUSED)
