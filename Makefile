@@ -2,12 +2,20 @@
 #   make run [SPEC=specs/gpt2.yaml]   set up, then plan, train, analyse and report
 #   make test                         set up with test tools, then lint, types, import rules, tests
 #   make thorough                     all tests, with those left out of `make test` because another shows the same
+#   make processors                   tests of torch's arithmetic, with the kernels of other processors
+#   make release-check                builds what is published from the last commit, twice, and installs it
+#   make audit                        asks for known vulnerabilities of the pinned versions
 
 PYTHON ?= python3
 SPEC ?= specs/reformer.yaml
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+# Where torch computes, and what makes it compute as another processor would, one at a time.
+ARITHMETIC := tests/conformance tests/integration/test_ranks.py tests/integration/test_resume_after_kill.py \
+  $(addprefix tests/unit/,denoising evolved_transformer nn objectives testing training transformer_xl)
+PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE ONEDNN_MAX_CPU_ISA=SSE41 \
+  OMP_NUM_THREADS=2
 # A module's tests stay together, so that what they share is made once.
 PYTEST_ARGS ?= -n 2 --dist loadscope
 
@@ -15,7 +23,7 @@ PYTEST_ARGS ?= -n 2 --dist loadscope
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: run test thorough check lint types imports tests format clean
+.PHONY: run test thorough processors release-check audit check lint types imports tests format clean
 
 run: $(VENV)/.installed
 	$(BIN)/archbench run $(SPEC)
@@ -40,7 +48,18 @@ tests: $(VENV)/.installed-test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 thorough: $(VENV)/.installed-test
-	ARCHBENCH_MUTATIONS=1000 $(BIN)/pytest $(PYTEST_ARGS) -m "thorough or not thorough"
+	ARCHBENCH_MUTATIONS=1000 $(BIN)/pytest $(PYTEST_ARGS) -m "not release"
+
+processors: $(VENV)/.installed-test
+	@for one in $(PROCESSORS); do echo "$$one"; env $$one $(BIN)/pytest $(PYTEST_ARGS) $(ARITHMETIC) || exit 1; done
+
+release-check: $(VENV)/.installed-test
+	$(BIN)/pytest -m release tests/release
+
+# --strict: what the database does not know, or cannot be asked about, has not been audited.
+audit: $(BIN)/python
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

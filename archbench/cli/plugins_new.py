@@ -57,13 +57,22 @@ def render(module: str, folder: Path) -> list[str]:
     data = {
         "name": module.replace("_", "-"),
         "module": module,
-        "archbench_version": importlib.metadata.version("archbench"),
+        "archbench_version": lowest_version(importlib.metadata.version("archbench")),
     }
     try:
         copier.run_copy(str(TEMPLATE), folder, data=data, defaults=True, quiet=True)
     except OSError as error:
         raise SpecError(f"{folder}: cannot be written: {error.strerror or error}; choose another --into") from error
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def lowest_version(version: str) -> str:
+    """What a package that was made with archbench `version` asks for at least.
+
+    Commits on the way to one release are counted anew in a shallow clone, and no index holds them, so that they count
+    as one: `0.2.0.dev871+g9b51cae` asks for `0.2.0.dev0`.
+    """
+    return re.sub(r"\.dev\d+.*", ".dev0", version)
 
 
 def _checked_module(name: str) -> str:

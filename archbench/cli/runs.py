@@ -18,6 +18,7 @@ from archbench.results.published import publication_of
 from archbench.results.reference_lines import end_place, plateau_share, share_words
 from archbench.results.runs import origin_text
 from archbench.runs.directory import RunDirectory
+from archbench.runs.files import DamagedFile
 from archbench.runs.records import read_end, read_record
 from archbench.runs.store import RunStore, directory_bytes
 from archbench.units import counted, human_bytes, human_count
@@ -27,6 +28,9 @@ _WIDE = 110
 
 _LEFT = ("run", "architecture", "objective", "state", "from")
 """Columns of words."""
+
+_NOT_READ = ("damaged", "unreadable")
+"""States of runs whose files tell nothing."""
 
 
 _ELSEWHERE = {"rerun": "archbench.cli.runs_rerun:rerun_runs", "prune": "archbench.cli.runs_prune:prune_runs"}
@@ -59,8 +63,8 @@ def list_runs(runs_dir: Path, as_json: bool) -> None:
     if rows:
         _print_table(rows, console.width)
     for row in rows:
-        if row.state == "damaged":
-            echo(f"{row.run_id}  damaged: {row.reason}")
+        if row.state in _NOT_READ:
+            echo(f"{row.run_id}  {row.state}: {row.reason}")
     echo(f"{counted(len(rows), 'run')}, {human_bytes(sum(row.disk_bytes for row in rows))}")
     if unprotected := unprotected_words(rows):
         echo(unprotected)
@@ -86,7 +90,7 @@ def _print_table(rows: list[RunRow], columns: int) -> None:
             "from": f"entry {row.entry}" if row.entry else row.origin or "",
         }
         for row in rows
-        if row.state != "damaged"
+        if row.state not in _NOT_READ
     ]
     print_table(headers, [[row[header] for header in headers] for row in cells], _LEFT)
 
@@ -166,7 +170,8 @@ def _row(directory: RunDirectory) -> RunRow:
     try:
         record = read_end(directory)
     except StoreError as error:
-        return RunRow(directory.path.name, "damaged", str(error), str(directory.path), disk_bytes)
+        state = "damaged" if isinstance(error, DamagedFile) else "unreadable"
+        return RunRow(directory.path.name, state, str(error), str(directory.path), disk_bytes)
     assert record is not None, "the store lists directories that hold a run"
     audit, published = record.prefix_audit, publication_of(record)
     return RunRow(

@@ -20,4 +20,4 @@ def counts_words(records: Sequence[RunRecord], num_runs: int) -> str:
     counts = Counter(record.state for record in records)
     words = [f"{counts[state]} {state.value}" for state in RunState if counts[state]]
     missing = num_runs - len(records)
-    return ", ".join([*words, *([f"{missing} missing or damaged"] if missing else [])]) or "no runs"
+    return ", ".join([*words, *([f"{missing} missing or unreadable"] if missing else [])]) or "no runs"

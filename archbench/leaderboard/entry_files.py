@@ -11,9 +11,9 @@ from archbench.leaderboard.entry import FORMAT, LeaderboardEntry
 from archbench.leaderboard.entry_run import EntryRun
 from archbench.leaderboard.folders import board_of, command, entries_folder
 from archbench.names import could_be_file_name, file_stem
-from archbench.runs.files import parse_json, read_bytes, write_atomically
-from archbench.runs.sealed import opened, seal
-from archbench.spec.identity import RunIdentity
+from archbench.runs.files import NewerFormat, parse_json, read_bytes, write_atomically
+from archbench.runs.sealed import opened, refuse_newer, seal
+from archbench.spec.identity import IDENTITY_FORMAT, RunIdentity
 
 
 def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
@@ -28,7 +28,8 @@ def write_entry(directory: Path, entry: LeaderboardEntry) -> Path:
 def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> Path:
     """Stores `entry`, made of a scan on `day`; what its file stated before goes into its history. Returns the file.
 
-    Raises SpecError where the file that stands there is malformed or damaged.
+    Raises SpecError where the file that stands there is malformed or damaged, NewerFormat where a later version wrote
+    it.
     """
     new = entry.model_copy(update={"added": day})
     path = entry_file(directory, entry.scan, entry.contender)
@@ -36,6 +37,8 @@ def add_entry(directory: Path, entry: LeaderboardEntry, day: datetime.date) -> P
         return write_entry(directory, new)
     try:
         old = read_entry(path)
+    except NewerFormat:
+        raise
     except ArchbenchError as error:
         raise SpecError(f"{error}, once it is moved away: the history that it holds goes with it") from error
     written = write_entry(directory, new.replacing(old, day))
@@ -114,6 +117,7 @@ def _verify(path: Path, run: EntryRun) -> None:
         )
     if run.identity is None:
         return
+    refuse_newer(f"{path}: run {run.run_id[:12]}: its identity", run.identity.get("format"), IDENTITY_FORMAT)
     try:
         actual = RunIdentity.model_validate(run.identity).run_id
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """The layout of one run's directory; the directory is the truth about the run."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,8 @@ from pydantic import ValidationError
 
 from archbench.errors import StoreError
 from archbench.runs.files import DamagedFile
-from archbench.runs.sealed import read_sealed, write_sealed
-from archbench.spec.identity import RunPlan
+from archbench.runs.sealed import read_sealed, refuse_newer, write_sealed
+from archbench.spec.identity import IDENTITY_FORMAT, RunPlan
 
 ID_DIGITS = 16
 """Hex digits of the run id that name a directory of a store: 64 bits, and a collision is noticed."""
@@ -86,9 +87,16 @@ class RunDirectory:
         write_sealed(self.plan_file, plan.model_dump(mode="json"))
 
     def read_plan(self) -> RunPlan:
-        """The stored plan. Raises StoreError where it is missing, DamagedFile where it is not what was written."""
+        """The stored plan.
+
+        Raises StoreError where it is missing, NewerFormat where a later version wrote it, DamagedFile where it is not
+        what was written.
+        """
+        content = read_sealed(self.plan_file, _PLAN_REMEDY).content
+        if isinstance(identity := content.get("identity"), Mapping):
+            refuse_newer(f"{self.plan_file}: its identity", identity.get("format"), IDENTITY_FORMAT)
         try:
-            plan = RunPlan.model_validate(read_sealed(self.plan_file, _PLAN_REMEDY).content)
+            plan = RunPlan.model_validate(content)
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"])

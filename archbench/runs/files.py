@@ -31,6 +31,10 @@ class DamagedFile(StoreError):  # noqa: N818  (a state of a file, told like any 
     """A file of the store holds something else than was written into it; what it held can be made again."""
 
 
+class NewerFormat(StoreError):  # noqa: N818  (a state of a file, told like any store problem)
+    """A file of the store is of a format that a later version of archbench wrote: it is whole, and not written over."""
+
+
 class DiskRefused(StoreError):  # noqa: N818  (a state of a disk, told like any store problem)
     """The disk does not take what is to be stored: it is full, read-only or broken, and not for one run alone."""
 

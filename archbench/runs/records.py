@@ -24,8 +24,8 @@ from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile
 from archbench.runs.imported import read_imported
 from archbench.runs.lease import LeaseInfo, read_lease
-from archbench.runs.sealed import FORMAT, Sealed, read_sealed, write_sealed
-from archbench.spec.identity import RunFacts, RunIdentity, RunPlan, canonical_id
+from archbench.runs.sealed import FORMAT, Sealed, read_sealed, refuse_newer, write_sealed
+from archbench.spec.identity import IDENTITY_FORMAT, RunFacts, RunIdentity, RunPlan, canonical_id
 
 ENDED = (RunState.DONE, RunState.FAILED, RunState.DIVERGED)
 """States that a record can hold."""
@@ -141,8 +141,9 @@ def read_record(directory: RunDirectory, *, contender: str, size_index: int) -> 
 
     Without a record the run is `running` if a living process holds its lease, otherwise `planned`; its curve is then
     empty. `contender` and `size_index` come from the scan: a run id knows no names. Raises StoreError for a file that
-    cannot be read, DamagedFile for one that is not what was written. Damaged timings only cost the device seconds:
-    `details["problem"]` tells it. `details["protected"]` says whether digests vouch for what was read.
+    cannot be read, NewerFormat for one of a later version, DamagedFile for one that is not what was written. Timings
+    that cannot be read only cost the device seconds: `details["problem"]` tells it. `details["protected"]` says whether
+    digests vouch for what was read.
     """
     return _read(directory, contender, size_index, last_alone=False)
 
@@ -168,7 +169,7 @@ def _read(directory: RunDirectory, contender: str, size_index: int, *, last_alon
         return _without_end(directory, contender, size_index)
     told = {}
     try:
-        timings, seconds = _read_timings(directory.timings_file)
+        timings, seconds = read_timings(directory.timings_file)
     except StoreError as error:
         timings, seconds = _NOTHING_TIMED
         told["problem"] = str(error)
@@ -249,6 +250,7 @@ def _parse_record(directory: RunDirectory, seconds: Measured = _NOT_MEASURED, *,
     try:
         if unknown := content.keys() - _KEYS:
             raise ValueError(f"unknown key {min(unknown)!r}")
+        refuse_newer(f"{path}: its identity", content["identity"].get("format"), IDENTITY_FORMAT)
         identity = RunIdentity.model_validate(content["identity"])
         facts = RunFacts.model_validate(content["facts"])
         if canonical_id(content["identity"]) != content["run_id"]:
@@ -392,8 +394,8 @@ def _reference_lines(content: object) -> dict[str, float]:
     return dict(content)
 
 
-def _read_timings(path: Path) -> tuple[Sealed, Measured]:
-    """What was measured of a run, if anything, and of it the seconds by step."""
+def read_timings(path: Path) -> tuple[Sealed, Measured]:
+    """What was measured of a run, if anything, and of it the seconds by step. Raises as `read_record`."""
     if not path.exists():
         return _NOTHING_TIMED
     timings = read_sealed(path, _TIMINGS_REMEDY)

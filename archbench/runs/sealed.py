@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archbench.errors import StoreError
 from archbench.runs.files import (
     MAX_BYTES,
     DamagedFile,
+    NewerFormat,
     parse_json,
     read_bytes,
     require_plain,
@@ -64,8 +64,9 @@ def read_sealed(
 ) -> Sealed:
     """What `path` holds, if that is of a format up to `latest`; those from `first_sealed` on have a digest.
 
-    Raises StoreError where it cannot be read, has more than `limit` bytes, or a newer version wrote it, DamagedFile
-    where it is not what was written. Each names the file and what is wrong; `remedy` says what to do about damage.
+    Raises StoreError where it cannot be read or has more than `limit` bytes, NewerFormat where a later version wrote
+    it, DamagedFile where it is not what was written. Each names the file and what is wrong; `remedy` says what to do
+    about damage.
     """
     return opened(path, read_bytes(path, limit), remedy, latest=latest, first_sealed=first_sealed)
 
@@ -76,9 +77,14 @@ def opened(path: Path, raw: bytes, remedy: str, *, latest: int = FORMAT, first_s
         sealed = _opened(raw, first_sealed)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: is damaged: {error}; {remedy}") from error
-    if sealed.format > latest:
-        raise StoreError(f"{path}: has format {sealed.format}, this archbench reads up to {latest}; update archbench")
+    refuse_newer(str(path), sealed.format, latest)
     return sealed
+
+
+def refuse_newer(what: str, found: object, latest: int) -> None:
+    """Raises NewerFormat where `what` has a format `found` beyond `latest`; what is no number is left to others."""
+    if type(found) is int and found > latest:
+        raise NewerFormat(f"{what}: has format {found}, this archbench reads up to {latest}; update archbench")
 
 
 def _opened(raw: bytes, first_sealed: int) -> Sealed:

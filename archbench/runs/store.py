@@ -20,7 +20,7 @@ from archbench.runs.files import DamagedFile, read_json, write_atomically
 from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.lease import read_lease
 from archbench.runs.locks import locked
-from archbench.runs.records import read_end, read_last, read_record
+from archbench.runs.records import read_end, read_last, read_record, read_timings
 from archbench.runs.sealed import read_sealed, write_sealed
 from archbench.spec.identity import RunPlan
 
@@ -289,23 +289,24 @@ def directory_status(directory: RunDirectory) -> RunStatus:
 
 
 def damages_of(directory: RunDirectory) -> dict[Path, str]:
-    """Which of a run's plan and records is not what was written, and in a line why; timings count to their record."""
-    found = {}
-    readers = (
+    """Which of a run's plan and records is not what was written, and in a line why; timings count to their record.
+
+    Raises NewerFormat where a later version wrote one of them: training the run again would write over it.
+    """
+    found: dict[Path, str] = {}
+    readers: tuple[tuple[Path, Callable[[], object]], ...] = (
         (directory.plan_file, directory.read_plan),
         (directory.record_file, lambda: read_record(directory, contender="", size_index=0)),
+        (directory.record_file, lambda: read_timings(directory.timings_file)),
         (directory.path / IMPORTED_FILE, lambda: read_record(directory, contender="", size_index=0)),
     )
     for path, read in readers:
         if not path.exists():
             continue
         try:
-            record = read()
+            read()
         except DamagedFile as error:
-            found[path] = str(error)
-            continue
-        if isinstance(record, RunRecord) and "problem" in record.details:
-            found[path] = record.details["problem"]
+            found.setdefault(path, str(error))
     return found
 
 

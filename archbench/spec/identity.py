@@ -131,6 +131,10 @@ class ComponentIdentity(Extended):
         return f"{whose}numerics {self.numerics}"
 
 
+IDENTITY_FORMAT: Literal[2] = 2
+"""The format of an identity that is planned."""
+
+
 class RunIdentity(Extended):
     """All that changes a run's numbers; never names, paths, or how it is executed.
 
@@ -140,7 +144,7 @@ class RunIdentity(Extended):
 
     added_later = frozenset({"start", "numerics", "components", "libraries", "plugin_versions"})
 
-    format: Literal[1, 2] = 2
+    format: Literal[1, 2] = IDENTITY_FORMAT
     architecture: Mapping[str, Any]
     """The config's dump, `kind` included."""
     dims: ModelDims

@@ -16,8 +16,8 @@ MOST = 0.6
 
 
 def masked(line: str) -> str:
-    """`line` without ids of runs, figures, units of time and the width of columns."""
-    words = re.sub(r"\b[0-9a-f]{12,}\b|[-+−]?\d[\d.,]*(e[-+]?\d+)?[kMGT]?", "#", line)
+    """`line` without ids of runs, archbench's version, figures, units of time and the width of columns."""
+    words = re.sub(r"\b[0-9a-f]{12,}\b|(?<=archbench )\d[\w.+]*|[-+−]?\d[\d.,]*(e[-+]?\d+)?[kMGT]?", "#", line)
     return " ".join(re.sub(r"# (ms|s|min|h)\b( # s)?", "# s", words).split())
 
 

@@ -46,11 +46,11 @@ class ScanStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """`archbench runs list`: one run. Of a damaged one only the first fields are known."""
+    """`archbench runs list`: one run. Of one that cannot be read only the first fields are known."""
 
     run_id: str
     state: str
-    """planned, running, done, failed, diverged or damaged."""
+    """planned, running, done, failed, diverged, damaged or unreadable (written by a later version, say)."""
     reason: str | None
     directory: str
     disk_bytes: int

@@ -110,6 +110,7 @@ REFUSED = {
     "plan bpe.yaml": "bpe.yaml:14: data: tokenizer 'bpe' takes a library, and tokenizers is not installed: ",
 }
 ANSWERED = {
+    "--version": "",
     "fit runs.csv --params n --tokens d --loss loss": "Chinchilla",
     "import runs.csv --params n --tokens d --loss loss --arch arch --name mine --param-convention total "
     "--track causal --runs imported": "",
@@ -201,6 +202,12 @@ def test_no_link_of_the_description_that_an_index_shows_is_relative(site: Path) 
     links = re.findall(r"\]\(([^()\s]+)\)", description)
     assert description.startswith("# archbench")
     assert [link for link in links if not link.startswith(("https://", "http://", "#"))] == []
+
+
+def test_the_version_that_is_said_is_the_wheels(site: Path, answers: Answers) -> None:
+    (metadata,) = site.glob("archbench-*.dist-info")
+    code, out, _ = answers.by_call["--version"]
+    assert (code, f"archbench-{out.strip()}.dist-info") == (0, metadata.name)
 
 
 @pytest.mark.parametrize("call", REFUSED)

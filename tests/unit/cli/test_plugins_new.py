@@ -2,13 +2,15 @@
 
 import ast
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from archbench.cli.main import main
-from archbench.cli.plugins_new import render
+from archbench.cli.plugins_new import lowest_version, render
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,6 +58,25 @@ def test_the_package_is_whole_and_says_what_to_do_next(
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["name"] == kebab
     assert project["entry-points"]["archbench"] == {module: f"{module}.plugin"}
+    (needed,) = map(Requirement, project["dependencies"])
+    assert (needed.name, needed.extras) == ("archbench", {"train"})
+    assert needed.specifier.contains(version("archbench"))
+
+
+@pytest.mark.parametrize(
+    ("installed", "lowest"),
+    [
+        ("0.2.0", "0.2.0"),
+        ("0.2.1rc1", "0.2.1rc1"),
+        ("0.3.0.dev1+g074487c", "0.3.0.dev0"),
+        ("0.3.0.dev871+g9b51cae35.d20261130", "0.3.0.dev0"),
+    ],
+)
+def test_a_package_made_with_one_commit_takes_every_commit_on_the_way_to_the_same_release(
+    installed: str, lowest: str
+) -> None:
+    assert lowest_version(installed) == lowest
+    assert Requirement(f"archbench>={lowest}").specifier.contains(installed)
 
 
 def test_its_spec_has_the_protocol_of_the_bundled_specs(tmp_path: Path) -> None:

@@ -17,12 +17,16 @@ from archbench.leaderboard import page
 from archbench.leaderboard.board import read_board
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import FORMAT
 from archbench.leaderboard.entry_files import add_entry, read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.replan import Replanned, replan
+from archbench.leaderboard.submission import check_submission
 from archbench.results.runs import RunState
+from archbench.runs.files import NewerFormat
 from archbench.runs.sealed import seal
+from archbench.spec.identity import IDENTITY_FORMAT
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
 NESTED: dict[str, Any] = {}
@@ -183,6 +187,27 @@ def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(
     text = page.render(tmp_path, kept)[tmp_path / "README.md"].decode()
     history = text.split("## History")[1].split("##")[0]
     assert "| 2026-02-01 | [gpt2 of demo](evidence/demo--gpt2.md) |" in history
+
+
+def test_an_entry_of_a_newer_version_is_refused_with_what_to_do_and_not_replaced(
+    results: ScanResults, tmp_path: Path, kept: PageCache
+) -> None:
+    entry = next(entry for entry in make_entries(results) if entry.contender == "gpt2")
+    path = add_entry(tmp_path, entry, datetime.date(2026, 1, 1))
+    whole = json.loads(path.read_bytes())
+    del whole["digest"]
+    of_the_entry = seal({**whole, "later": 1}, FORMAT + 1)
+    whole["runs"][0]["identity"] |= {"format": IDENTITY_FORMAT + 1, "later": 1}
+    of_an_identity = seal(whole, FORMAT)
+    for newer, latest in ((of_the_entry, FORMAT), (of_an_identity, IDENTITY_FORMAT)):
+        path.write_bytes(newer)
+        problem = f"has format {latest + 1}, this archbench reads up to {latest}; update archbench"
+        assert left_out(tmp_path, kept).endswith(problem)
+        with pytest.raises(NewerFormat, match=f"{problem}$"):
+            add_entry(tmp_path, entry, datetime.date(2026, 2, 1))
+        (refused,) = check_submission(path, default_host()).problems
+        assert refused.endswith(problem)
+        assert path.read_bytes() == newer
 
 
 @pytest.mark.parametrize("number", [b"1e308", b"1" + b"0" * 400, b"-5.0", b"NaN", b"1e999"])
