@@ -54,11 +54,9 @@ CHANGES = {
 }
 """What leaves the worker changed, and what is told of it; None where the next run sets it for itself."""
 
-ENDS_WORKERS = {
-    "dies": "lost 3 times, last: its worker ended with exit code 7; see",
-    "fills_memory": "of memory; execution.executor.worker_memory_gib allows 1.5 GiB; its worker was ended",
-}
+ENDS_WORKERS = {"dies": "lost 3 times, last: its worker ended with exit code 7; see"}
 MORE_ENDS = {
+    "fills_memory": "of memory; execution.executor.worker_memory_gib allows 1.5 GiB; its worker was ended",
     "crashes": "lost 3 times, last: its worker was killed by SIGSEGV; see",
     "hangs": "lost 3 times, last: it hung after step",
 }
