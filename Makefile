@@ -16,8 +16,9 @@ ARITHMETIC := tests/conformance tests/integration/test_ranks.py tests/integratio
   $(addprefix tests/unit/,denoising evolved_transformer nn objectives testing training transformer_xl)
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE ONEDNN_MAX_CPU_ISA=SSE41 \
   OMP_NUM_THREADS=2
-# A module's tests stay together, so that what they share is made once.
-PYTEST_ARGS ?= -n 2 --dist loadscope
+# A module's tests stay together, so that what they share is made once; long modules go first (tests/conftest.py), so
+# that none of them is left over for one process at the end.
+PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 # Small models on few cores: one thread a process, and no spinning while a neighbour works.
 export OMP_NUM_THREADS ?= 1

@@ -31,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _watch_defects()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with long tests come first; all else stays in its order."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def _watch_defects() -> None:
     say, invoke, start = main._unforeseen, CliRunner.invoke, subprocess.Popen.__init__
 

@@ -45,6 +45,11 @@ def first_of_their_kind(found: list[Ladder]) -> list[Ladder]:
     return list(kinds.values())
 
 
+def first_of_their_architecture(found: list[Ladder]) -> list[Ladder]:
+    """One ladder of each architecture."""
+    return list({ladder.architecture.kind: ladder for ladder in reversed(found)}.values())
+
+
 def name(rung: Rung) -> str:
     return f"{rung.architecture.kind}-{rung.objective.kind}-{rung.non_embedding_params}"
 
@@ -81,7 +86,7 @@ def test_exact_flops_inside_each_laptop_ladder_equal_the_counters(rung: Rung) ->
     check(rung)
 
 
-@pytest.mark.parametrize("rung", first_rungs(first_of_their_kind(LONG)), ids=name)
+@pytest.mark.parametrize("rung", first_rungs(first_of_their_architecture(LONG)), ids=name)
 def test_exact_flops_with_a_large_vocabulary_and_a_long_context_equal_the_counters(rung: Rung) -> None:
     check(rung)
 
