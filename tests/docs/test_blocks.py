@@ -127,7 +127,7 @@ def test_every_spec_is_valid_alone_or_as_part_of_the_readmes(block: Block) -> No
         }
     file = merged(whole_spec(), YamlFile(block.page, data, content.places))
     # A component of the reader's own, or contenders left out.
-    if re.search(r"kind: (my_arch|fill_in_the_middle)\b", block.text) or "decompose" in data:
+    if re.search(r"kind: (my_arch|fill_in_the_middle|context_scan)\b", block.text) or "decompose" in data:
         SpecDocument.model_validate(file.data)
     else:
         spec_from_yaml(file, default_host().registry)
