@@ -21,6 +21,7 @@ def masked(line: str) -> str:
     return " ".join(re.sub(r"# (ms|s|min|h)\b( # s)?", "# s", words).split())
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_tutorial_is_what_a_reader_sees(tmp_path: Path) -> None:
