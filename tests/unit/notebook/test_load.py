@@ -88,6 +88,7 @@ assert not [name for name in heavy if name in sys.modules], "import archbench is
 assert {"fit", "compare", "forecast", "load"} <= set(dir(archbench))
 import pandas as pd
 frame = pd.read_csv(sys.argv[1])
+frame = frame[frame["train_dataset"] == "rpj"]
 columns = dict(params="N_no_embed", tokens="D", loss="loss_c4_val", arch="train_dataset")
 found = archbench.fit(frame, **columns, law="chinchilla", resamples=20)
 found.plot("rpj"); found._repr_html_(); found.to_dict()
