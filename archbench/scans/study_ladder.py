@@ -74,7 +74,7 @@ class ContenderLadder(StudyLadder):
         return self._planner(None).error(self._loc(*place), problem)
 
     def plan(self, requests: Iterator[RunRequest]) -> Iterator[PlannedRun]:
-        """The runs that are asked for. Raises as `RunPlanner.plan`, and PluginError for a start that was not asked for.
+        """The runs that are asked for. Raises as `RunPlanner.plan`, and ValueError for what no study may ask.
 
         A subset must hold one batch and must not be larger than the text; one that is all of it is the text itself,
         so that the run is the one that a scan without subsets would train.
@@ -94,7 +94,11 @@ class ContenderLadder(StudyLadder):
         if request.seq_len is not None:
             self._check_context(planner, request)
         chosen = replace(request, study=self.name, subset_tokens=None if subset == available else subset)
-        start = None if request.start is None else self._planned[request.start]
+        start = None
+        if request.start is not None:
+            start = self._planned.get(request.start)
+            if start is None:
+                raise ValueError("asks for a run that begins from one that was not asked for before it")
         also_validated = tuple(self._planner(text).corpus for text in request.also_validated)
         run = planner.plan(chosen, start=start, also_validated=also_validated)
         self._check_batch(planner, run, request.budget_loc)
@@ -106,7 +110,10 @@ class ContenderLadder(StudyLadder):
         return next(iter(self.planners.values())).spec
 
     def _planner(self, text: str | None) -> RunPlanner:
-        return self.planners[text or self._spec.data.name]
+        name = text or self._spec.data.name
+        if name not in self.planners:
+            raise ValueError(f"asks for the text {name!r}, which its named_texts do not name and the spec has not")
+        return self.planners[name]
 
     def _loc(self, *parts: str | int) -> Loc:
         return ("studies", self.name, *parts)
