@@ -20,6 +20,7 @@ from archbench.contracts.report import ReportSection, ScanResults
 from archbench.contracts.run_reader import RunReader
 from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
+from archbench.plugin_folders import GROUP
 from archbench.results.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 HOOK_API_VERSION = 1
 """Rises when a hook changes in a way that plug-ins notice."""
 
-PROJECT_NAME = "archbench"
-"""Group of the entry points, and the name that pluggy's markers carry."""
+PROJECT_NAME = GROUP
+"""The name that pluggy's markers carry."""
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)

@@ -27,9 +27,7 @@ from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.discovery import PluginInfo, own_first, sources
 from archbench.errors import PluginError, nearest
-from archbench.plugin_folders import (
-    imported_packages,
-)
+from archbench.plugin_folders import imported_packages
 from archbench.plugin_sources import FILE_DISTRIBUTION, FILE_MODULE
 from archbench.registry import Catalog, Registered, Registry
 

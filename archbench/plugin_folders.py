@@ -13,7 +13,7 @@ from typing import Any
 from archbench.errors import PluginError
 
 GROUP = "archbench"
-"""Of the entry points that are plug-ins."""
+"""Of the entry points that are plug-ins; also archbench's own distribution."""
 _imported: dict[str, str] = {}
 """Top-level package -> the folder that it was imported from in this process."""
 

@@ -16,6 +16,7 @@ from archbench.contracts.run_reader import RunReader
 from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
 from archbench.errors import PluginError, nearest
+from archbench.plugin_folders import GROUP
 from archbench.plugin_sources import FILE_DISTRIBUTION, source_sha256
 
 T = TypeVar("T", bound=ComponentConfig)
@@ -30,6 +31,11 @@ class Registered(Generic[T]):
     """Name of the plug-in's entry point, or path of its file."""
     distribution: str
     version: str
+
+    @property
+    def own(self) -> bool:
+        """Whether it comes with archbench."""
+        return self.distribution == GROUP
 
     def origin(self) -> dict[str, str | None]:
         """Plug-in, distribution, version and hash of its source text, as JSON data; of a file's path the name alone."""

@@ -39,8 +39,9 @@ def human_count(value: float) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """`count` things called `what` in the singular: `1 run`, `2 runs`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    """`count` things called `what` in the singular: `1 run`, `2 runs`, `2 amounts of text`."""
+    noun, space, rest = what.partition(" of ")
+    return f"{count} {noun}{'' if count == 1 else 's'}{space}{rest}"
 
 
 def human_seconds(seconds: float) -> str:

@@ -39,10 +39,11 @@ def analyse_studies(
         try:
             analysis = study.analyse(runs)
         except Exception as error:  # a stranger's study must not cost the whole report
-            if kinds[study.kind].distribution == "archbench":
+            registered = kinds[study.kind]
+            if registered.own:
                 raise
-            log.warning("study %s, kind %r of plug-in %r, failed: %s", name, study.kind, kinds[study.kind].plugin,
-                        in_one_line(error))  # fmt: skip
+            where = f"study {name}, kind {study.kind!r} of plug-in {registered.plugin!r},"
+            log.warning("%s failed: %s", where, in_one_line(error))
             continue
         shared += analysis.shared
         if analysis.results != ():

@@ -21,13 +21,15 @@ def stored_pair(store: RunStore, a: str, b: str, scan: str | None, say: Say) -> 
     """
     if a == b:
         raise SpecError(f"A and B are both {a!r}; name two contenders")
-    records, scans = _find(store, a, b, scan, say)
+    records, stored = _find(store, a, b, scan, say)
     check_units(records, a, b, say)
-    question, controls = _question(store, scans, a)
-    others = 0
-    if len(scans) == 1:
-        others = len(set(size_scan_contenders(store.scan(scans[0]).runs)) - {a, b})
-    return Sides(tuple(records), a, (b,), tuple(scans), question, controls, others)
+    scans = tuple(sorted(stored))
+    if len(scans) > 1:
+        return Sides(tuple(records), a, (b,), scans)
+    index = store.scan(scans[0])
+    question, controls = _question(index, stored[index.name], a)
+    others = len(set(size_scan_contenders(index.runs)) - {a, b})
+    return Sides(tuple(records), a, (b,), scans, question, controls, others)
 
 
 def stored_scan(store: RunStore, baseline: str, scan: str, say: Say) -> Sides:
@@ -36,11 +38,12 @@ def stored_scan(store: RunStore, baseline: str, scan: str, say: Say) -> Sides:
     names = size_scan_contenders(index.runs)
     if baseline not in names:
         raise SpecError(f"scan {scan!r} in {store.root} has no contender {baseline!r}{nearest(baseline, names)}")
-    records = size_scan_results(_records(store, index, say))
+    stored = _records(store, index, say)
+    records = size_scan_results(stored)
     others = tuple(name for name in names if name != baseline)
     for other in others:
         check_units(records, baseline, other, say)
-    question, controls = _question(store, [scan], baseline)
+    question, controls = _question(index, stored, baseline)
     return Sides(records, baseline, others, (scan,), question, controls)
 
 
@@ -55,20 +58,20 @@ def whole_scans(store: RunStore, say: Say) -> list[ScanIndex]:
     return found
 
 
-def _question(store: RunStore, scans: Sequence[str], a: str) -> tuple[Question | None, tuple[ControlOutcome, ...]]:
-    """The question that the one scan of both asks, if A is its baseline, and what its controls came to, whoever is."""
-    if len(scans) != 1:
-        return None, ()
-    index = store.scan(scans[0])
+def _question(
+    index: ScanIndex, stored: Sequence[RunRecord], a: str
+) -> tuple[Question | None, tuple[ControlOutcome, ...]]:
+    """The question that a scan asks, if A is its baseline, and what its controls came to, whoever is."""
     question = asked_question(index.spec)
     if question is None:
         return None, ()
-    controls = judge_controls(store.records(index)[0], index.spec, index.baseline)
-    return question if index.baseline == a else None, tuple(controls)
+    return question if index.baseline == a else None, tuple(judge_controls(stored, index.spec, index.baseline))
 
 
-def _find(store: RunStore, a: str, b: str, scan: str | None, say: Say) -> tuple[list[RunRecord], list[str]]:
-    """The records of both contenders, and the scans that they come from."""
+def _find(
+    store: RunStore, a: str, b: str, scan: str | None, say: Say
+) -> tuple[list[RunRecord], dict[str, tuple[RunRecord, ...]]]:
+    """The records of both contenders, and all of the scans that they come from, by name."""
     indices = [store.scan(scan)] if scan else whole_scans(store, say)
     if not indices:
         raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
@@ -83,11 +86,14 @@ def _find(store: RunStore, a: str, b: str, scan: str | None, say: Say) -> tuple[
         raise SpecError(f"several scans have both {a!r} and {b!r}: {names}; choose one by --scan")
     chosen = {a: both[0], b: both[0]} if both else {name: found[0] for name, found in holders.items()}
     _check_texts(a, b, chosen[a], chosen[b])
-    records: list[RunRecord] = []
-    for name, index in chosen.items():
-        stored = _records(store, index, say)
-        records += [record for record in size_scan_results(stored) if record.contender == name]
-    return records, sorted({index.name for index in chosen.values()})
+    stored = {name: _records(store, index, say) for name, index in {one.name: one for one in chosen.values()}.items()}
+    records = [
+        record
+        for name, index in chosen.items()
+        for record in size_scan_results(stored[index.name])
+        if record.contender == name
+    ]
+    return records, stored
 
 
 def _records(store: RunStore, index: ScanIndex, say: Say) -> tuple[RunRecord, ...]:

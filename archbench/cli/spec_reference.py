@@ -66,7 +66,7 @@ def _components(catalog: Catalog[Any], shown: dict[type[BaseModel], str]) -> Ite
     """The components, each followed by the models inside it that no section before it has `shown`."""
     yield f"## `{catalog.noun}`"
     for kind, registered in sorted(catalog.in_specs.items()):
-        if registered.distribution == "archbench":
+        if registered.own:
             for model, place in _sections(registered.config, "", shown):
                 if model is not registered.config and issubclass(model, ComponentConfig):
                     continue

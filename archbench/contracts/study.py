@@ -11,15 +11,12 @@ from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.report import ReportSection
 from archbench.contracts.schedule import EarlyStopping, ScheduleSection
-from archbench.contracts.values import Name, Tokens, rising
+from archbench.contracts.values import Loc, Name, Tokens, rising
 from archbench.errors import ArchbenchError
 from archbench.results.runs import RESULT, SIZE_SCAN, CostAxis, RunRecord
 from archbench.units import counted
 
 T = TypeVar("T")
-
-Place = tuple[str | int, ...]
-"""Keys and list indices that lead to a setting."""
 
 MAX_CELLS = 64
 """Entries of any list of a study."""
@@ -76,9 +73,9 @@ class RunRequest:
     role: str = RESULT
     labels: Mapping[str, str] = field(default_factory=dict)
     """What else the study tells the run apart by; they come back in `RunRecord.labels`."""
-    loc: Place = ("scan", "sizes")
+    loc: Loc = ("scan", "sizes")
     """Place in the spec that asks for the size."""
-    budget_loc: Place = ("scan", "tokens")
+    budget_loc: Loc = ("scan", "tokens")
     """Place in the spec that asks for the tokens."""
 
 
@@ -126,7 +123,7 @@ class StudyLadder(ABC):
 
     def request(self, rung: Rung, seed: int, tokens: float, *place: str | int) -> RunRequest:
         """A run of `rung` on `tokens`, which the study asks for at `place` of its section."""
-        here: Place = ("studies", self.study)
+        here: Loc = ("studies", self.study)
         return RunRequest(
             size_index=rung.size_index,
             size=rung.size,
@@ -211,7 +208,7 @@ class StudyConfig(ComponentConfig):
         """Studies of this kind, by name, that the scan of `spec` (as resolved) has though `studies` names none."""
         return {}
 
-    def named_texts(self) -> Mapping[Place, str]:
+    def named_texts(self) -> Mapping[Loc, str]:
         """Every text that the section names, by its place there, so that names are checked before text is read."""
         return {}
 
@@ -235,6 +232,4 @@ class StudyConfig(ComponentConfig):
 def too_few(count: int, needed: int, what: str, law: str) -> Iterator[str]:
     """A line where `count` of `what` (`size`, `amount of text`) are fewer than `law` needs to be trusted."""
     if count < needed:
-        # `1 size`, `1 amount of text`: the first word is what is counted.
-        counted_word, *rest = what.split(" ", 1)
-        yield f"{' '.join([counted(count, counted_word), *rest])}: {law} needs at least {needed} to be trusted"
+        yield f"{counted(count, what)}: {law} needs at least {needed} to be trusted"

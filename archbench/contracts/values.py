@@ -21,6 +21,8 @@ from archbench.names import MAX_NAME, checked_name
 
 TAG_PREFIX = "@"
 """Begins the name of a union's branch, which pydantic puts into an error's location and no file contains."""
+Loc = tuple[str | int, ...]
+"""Keys and list positions from the top of a file, or of a section, down to a value."""
 MAX_RATE = 10.0
 MAX_BATCH_TOKENS = 1_000_000_000
 

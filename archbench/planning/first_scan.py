@@ -18,7 +18,7 @@ LEAST_TOKENS = 2e5
 TRAINED_SHARE = 0.9
 """Of a text, at least: what is left when some is held out and what comes twice is removed."""
 _SIZES, _LEAST_SIZES = 5, 4
-"""Of a ladder: a law takes three, and one may fail."""
+"""Of a ladder: a law takes four to be trusted, and one may fail."""
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 """Of the largest size, within a factor of ten."""
 

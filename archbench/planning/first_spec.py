@@ -133,7 +133,7 @@ data:
   stated: {{vocab_size: {vocab_size}, tokens: {{main: {stated}}}}}
 
 scan:
-  sizes: {sizes}   # target parameters without embeddings; a law takes three
+  sizes: {sizes}   # target parameters without embeddings; a law takes four to be trusted
   seeds: {{default: 1, smallest_two: 3}}   # three seeds tell run-to-run noise
   {length}   # {why}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from archbench.contracts.values import Loc
 from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
 from archbench.host import Host
@@ -22,7 +23,6 @@ from archbench.scans.tuning import check_tuning, tuned_size_scan
 from archbench.spec.identity import ORDERS_WITH_MEMORY
 from archbench.spec.models import Contender, Spec
 from archbench.spec.rates import TunedRate, given_batch
-from archbench.spec.yaml_loader import Loc
 from archbench.training.zero_stage import unserved_stage
 from archbench.units import counted, human_count
 

@@ -10,7 +10,7 @@ from archbench.contracts.matching import shape_of
 from archbench.contracts.objective import trained_flops, trained_params
 from archbench.contracts.schedule import ScheduleSettings
 from archbench.contracts.study import RunRequest
-from archbench.contracts.values import MAX_RATE
+from archbench.contracts.values import MAX_RATE, Loc
 from archbench.data.batches import EvaluationBatches, TrainingBatches
 from archbench.data.corpus import Corpus
 from archbench.data.document_batches import DocumentBatches
@@ -37,7 +37,6 @@ from archbench.spec.identity import (
 from archbench.spec.models import Contender, Spec, dump
 from archbench.spec.rates import TunedRate, given_batch, given_rate
 from archbench.spec.versions import required
-from archbench.spec.yaml_loader import Loc
 
 MAX_STEPS = 10_000_000
 

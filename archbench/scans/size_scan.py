@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from archbench.contracts.architecture import ModelDims
 from archbench.contracts.study import RunRequest
+from archbench.contracts.values import Loc
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.run_planner import RunPlanner
 from archbench.spec.identity import RunFacts
-from archbench.spec.yaml_loader import Loc
 from archbench.training.schedule import decay_start
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+from archbench.contracts.values import Loc
 from archbench.errors import nearest
 from archbench.results.runs import SIZE_SCAN
 from archbench.spec.models import Spec
-from archbench.spec.yaml_loader import Loc
 
 
 def check_studies(spec: Spec) -> None:

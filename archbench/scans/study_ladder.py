@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from archbench.contracts.study import Rung, RunRequest, StudyLadder
+from archbench.contracts.values import Loc
 from archbench.errors import ArchbenchError
 from archbench.results.runs import CostAxis
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.run_planner import RunPlanner, require_whole_rows
 from archbench.spec.models import Spec
-from archbench.spec.yaml_loader import Loc
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from archbench.contracts.study import RunRequest
-from archbench.contracts.values import MAX_RATE
+from archbench.contracts.values import MAX_RATE, Loc
 from archbench.results.runs import RunState
 from archbench.results.tuning import CHECK_LABEL, RUNG_LABEL, TRIAL, Trial, by_merit, optimum, rate_law, survivors
 from archbench.scans.planned_run import PendingRuns, PlannedRun
@@ -17,7 +17,6 @@ from archbench.scans.size_scan import SizeRung, ladder, result_runs
 from archbench.spec.models import Spec
 from archbench.spec.rates import TunedRate, TuneSettings, given_rate
 from archbench.spec.recipe import Recipe
-from archbench.spec.yaml_loader import Loc
 
 NUM_TUNED_FOR_A_LAW = 2
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from archbench.contracts.values import Loc
 from archbench.errors import SpecError
 from archbench.spec.problems import shown
-from archbench.spec.yaml_loader import Loc, Place, Source, YamlFile, dotted_path, load_yaml, parse_value
+from archbench.spec.yaml_loader import Place, Source, YamlFile, dotted_path, load_yaml, parse_value
 
 EXTENDS = "extends"
 _SUFFIXES = {".json", ".yaml", ".yml"}

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from archbench.contracts.architecture import ArchitectureConfig
 from archbench.contracts.common_settings import CommonSettings
+from archbench.contracts.values import Loc
 from archbench.errors import PluginError, SpecError, in_one_line, nearest
 from archbench.registry import Registered, Registry
 from archbench.spec.controls import control_contenders
@@ -21,7 +22,7 @@ from archbench.spec.recipe import Recipe, own_recipe, shared_recipe
 from archbench.spec.resolve import Resolver, component_problems
 from archbench.spec.settings import DataSection, StatedSection, Unresolved
 from archbench.spec.versions import component_identity, installed_libraries
-from archbench.spec.yaml_loader import Loc, YamlFile
+from archbench.spec.yaml_loader import YamlFile
 
 
 def load_spec(path: Path, registry: Registry, overrides: Sequence[str] = ()) -> Spec:

@@ -14,13 +14,14 @@ from archbench.contracts.executor import ExecutorConfig
 from archbench.contracts.objective import ObjectiveConfig
 from archbench.contracts.study import StudyConfig
 from archbench.contracts.tracker import TrackerConfig
+from archbench.contracts.values import Loc
 from archbench.errors import ArchbenchError
 from archbench.spec.identity import ComponentIdentity, EvaluationSettings, Role, TokenOrder
 from archbench.spec.published import PublishedContender
 from archbench.spec.question import QuestionSection
 from archbench.spec.recipe import Recipe
 from archbench.spec.settings import ExecutionSection, ScanSection, StatedSection, TrainingSection
-from archbench.spec.yaml_loader import Loc, YamlFile
+from archbench.spec.yaml_loader import YamlFile
 
 
 @dataclass(frozen=True, slots=True)

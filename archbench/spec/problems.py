@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from archbench.contracts.values import TAG_PREFIX
+from archbench.contracts.values import TAG_PREFIX, Loc
 from archbench.errors import SpecError, closest, nearest
 from archbench.spec.retired import RETIRED
-from archbench.spec.yaml_loader import Loc, YamlFile
+from archbench.spec.yaml_loader import YamlFile
 from archbench.units import counted
 
 MOST = 20

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.spec.yaml_loader import Loc, YamlFile
+from archbench.contracts.values import Loc
+from archbench.spec.yaml_loader import YamlFile
 
 if TYPE_CHECKING:
     from archbench.spec.document import SpecDocument

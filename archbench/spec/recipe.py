@@ -8,13 +8,12 @@ from pydantic import ValidationError
 
 from archbench.contracts.optimizer import OptimizerConfig
 from archbench.contracts.schedule import ScheduleSettings
-from archbench.contracts.values import Law
+from archbench.contracts.values import Law, Loc
 from archbench.errors import in_one_line
 from archbench.registry import Catalog
 from archbench.spec.problems import describe, refuse_flags, spec_error
 from archbench.spec.resolve import Resolver
 from archbench.spec.settings import ContenderTraining, TrainingSection, UnresolvedOptimizer
-from archbench.spec.yaml_loader import Loc
 
 SHARED: Loc = ("training",)
 

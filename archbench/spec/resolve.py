@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from archbench.contracts.config import ComponentConfig
+from archbench.contracts.values import Loc
 from archbench.errors import PluginError, SpecError
 from archbench.registry import Catalog, Registered, Registry
 from archbench.spec.problems import refuse_flags, spec_error
 from archbench.spec.settings import Unresolved
-from archbench.spec.yaml_loader import Loc, YamlFile
+from archbench.spec.yaml_loader import YamlFile
 
 T = TypeVar("T", bound=ComponentConfig)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from archbench.spec.yaml_loader import Loc
+from archbench.contracts.values import Loc
 
 RETIRED: Mapping[Loc, str] = {
     ("execution", "kernels"): "is gone: torch's kernels compute everything, and there is nothing to choose; leave it"

@@ -15,10 +15,8 @@ from typing import Any
 import yaml
 
 from archbench.bundled_specs import nearest_bundled
+from archbench.contracts.values import Loc
 from archbench.errors import SpecError
-
-Loc = tuple[str | int, ...]
-"""Keys and list positions from the top of a file down to a value."""
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32

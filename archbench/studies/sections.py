@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from archbench.studies.results import SingleLawStudy
 
+R = TypeVar("R")
 S = TypeVar("S", bound=StudyOfContender)
 
 
-def results_of(results: ScanResults, kind: type[S]) -> Iterator[S]:
+def results_of(results: ScanResults, kind: type[R]) -> Iterator[R]:
     """All results of one kind, in the order of the spec."""
     for found in results.studies.values():
-        if isinstance(found, tuple):
-            yield from (one for one in found if isinstance(one, kind))
+        yield from (one for one in (found if isinstance(found, tuple) else (found,)) if isinstance(one, kind))
 
 
-def by_contender(studies: Iterable[S], parts: Callable[[S], list[str]]) -> list[str]:
+def under_contenders(studies: Iterable[S], parts: Callable[[S], list[str]]) -> list[str]:
     """The `parts` of each study under its contender's name, and its notes behind them."""
     from archbench.studies.text import notes_text
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from archbench.contracts.schedule import EarlyStopping
-from archbench.contracts.study import Place, StudyConfig
-from archbench.contracts.values import Name, Section, Tokens
+from archbench.contracts.study import StudyConfig
+from archbench.contracts.values import Loc, Name, Section, Tokens
 
 MIN_POINTS = 4
 """Of a law in one quantity, to be trusted: one more than the parameters of a power law with a floor."""
@@ -20,7 +20,7 @@ class TextStudyConfig(StudyConfig):
     text: Name | None = None
     """One of `data.texts`; the text in `data.dataset` if none is named."""
 
-    def named_texts(self) -> Mapping[Place, str]:
+    def named_texts(self) -> Mapping[Loc, str]:
         """The one that is named."""
         return {} if self.text is None else {("text",): self.text}
 

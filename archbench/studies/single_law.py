@@ -54,24 +54,20 @@ def fit_with_samples(
 ) -> LawSamples:
     """`law` of `points`, of whose contender `on_plateau` more runs were left out, with intervals from its residuals.
 
-    variables: by the letters of the law, one value a point. Refused where one that must vary has too few values.
+    variables: by the letters of the law, one value a point. Refused where its only one, or N, has too few values.
     """
     beyond = " beyond the plateau" if on_plateau else ""
     fit = fit_study(law, dict(variables), points, floor)
-    for letter in law.variables:
-        if letter != "N" and len(law.variables) > 1:
-            continue
+    for letter in law.variables if len(law.variables) == 1 else {"N"}.intersection(law.variables):
         what, status = _COUNTED.get(letter, (f"value of {letter}", FitStatus.TOO_FEW_POINTS))
         number = len(np.unique(variables[letter]))
         if number < MIN_VALUES:
-            first, *rest = what.split(" ", 1)
-            there = " ".join([counted(number, first), *rest])
-            reason = f"{there}{beyond}; a law of {letter} needs at least {MIN_VALUES}"
+            reason = f"{counted(number, what)}{beyond}; a law of {letter} needs at least {MIN_VALUES}"
             return LawSamples(fit.refused(FitStatus.ON_PLATEAU if on_plateau else status, reason), None)
     return LawSamples(*with_residual_intervals(fit, seed=seed))
 
 
-def by_contender(
+def analyse_contenders(
     runs: StudyRuns,
     analyse: Callable[[str, str, Sequence[RunRecord], int], tuple[S, LawSamples]],
     exponents: Sequence[str],

@@ -8,7 +8,7 @@ from archbench.display import folded
 from archbench.report.plotting import save
 from archbench.report.study_tables import study_table_name
 from archbench.studies.batch_scan.results import BatchStudy, NoiseScaleStudy
-from archbench.studies.sections import by_contender, joined, results_of, saved
+from archbench.studies.sections import joined, results_of, saved, under_contenders
 
 
 class BatchSection(ReportSection):
@@ -40,7 +40,7 @@ class BatchSection(ReportSection):
         laws += [(f"{one.contender}: noise scale", one.law) for one in noises]
         parts += [laws_table(laws), comparisons_table([pair for one in scans for pair in one.comparisons])]
         parts += [agreement_text(one, AGREEMENT_FACTOR) for one in noises]
-        parts += by_contender(scans, lambda study: [self._trade_offs(study, figures_dir), trade_off_table(study)])
+        parts += under_contenders(scans, lambda study: [self._trade_offs(study, figures_dir), trade_off_table(study)])
         for noise in noises:
             parts.append(
                 folded(

@@ -11,6 +11,7 @@ from archbench.report.study_tables import study_table_name
 from archbench.report.words import number, p_text, with_interval
 from archbench.results.runs import CostAxis, size_number
 from archbench.studies.decomposition.results import Decomposition, Figure, SizeSeconds, StepEffect, StepSum
+from archbench.studies.sections import results_of
 from archbench.units import human_count
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class DecompositionSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """Words, a figure, the table of steps, sums and times; None where no decomposition was asked for."""
-        found = [one for one in results.studies.values() if isinstance(one, Decomposition)]
+        found = list(results_of(results, Decomposition))
         if not found:
             return None
         from archbench.studies.decomposition.figure import decomposition

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.studies.isoflop.results import IsoflopStudy
-from archbench.studies.sections import by_contender, joined, results_of, saved
+from archbench.studies.sections import joined, results_of, saved, under_contenders
 
 
 class IsoflopSection(ReportSection):
@@ -26,4 +26,4 @@ class IsoflopSection(ReportSection):
             alt = "parabolas of loss in ln N at each budget, and best size and data against compute"
             return [saved(figure, figures_dir, "isoflop", study, alt, "budgets_points"), isoflop_table(study)]
 
-        return joined(by_contender(results_of(results, IsoflopStudy), parts))
+        return joined(under_contenders(results_of(results, IsoflopStudy), parts))

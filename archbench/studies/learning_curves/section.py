@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.studies.learning_curves.results import LearningCurveStudy
-from archbench.studies.sections import by_contender, joined, results_of, saved
+from archbench.studies.sections import joined, results_of, saved, under_contenders
 
 
 class StepSection(ReportSection):
@@ -38,4 +38,4 @@ class StepSection(ReportSection):
                 laws_table(laws),
             ]
 
-        return joined(by_contender(results_of(results, LearningCurveStudy), parts))
+        return joined(under_contenders(results_of(results, LearningCurveStudy), parts))

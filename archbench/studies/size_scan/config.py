@@ -30,8 +30,8 @@ class SizeScanConfig(StudyConfig):
 
     def analyse(self, runs: StudyRuns) -> StudyAnalysis:
         """L(N) of each contender, and its exponent over the baseline's."""
-        from archbench.studies.single_law import by_contender
+        from archbench.studies.single_law import analyse_contenders
         from archbench.studies.size_scan.analysis import study_sizes
         from archbench.studies.size_scan.text import sentences
 
-        return by_contender(runs, study_sizes, ("alpha_N",), sentences)
+        return analyse_contenders(runs, study_sizes, ("alpha_N",), sentences)

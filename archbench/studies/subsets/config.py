@@ -60,11 +60,11 @@ class DataScanConfig(SubsetStudyConfig):
 
     def analyse(self, runs: StudyRuns) -> StudyAnalysis:
         """L(D) of each contender, and its exponent over the baseline's."""
-        from archbench.studies.single_law import by_contender
+        from archbench.studies.single_law import analyse_contenders
         from archbench.studies.subsets.analysis import study_data
         from archbench.studies.subsets.text import data_sentences
 
-        return by_contender(runs, study_data, ("alpha_D",), data_sentences)
+        return analyse_contenders(runs, study_data, ("alpha_D",), data_sentences)
 
 
 class GridConfig(SubsetStudyConfig):
@@ -86,8 +86,8 @@ class GridConfig(SubsetStudyConfig):
 
     def analyse(self, runs: StudyRuns) -> StudyAnalysis:
         """L(N,D) of each contender, and its exponents over the baseline's."""
-        from archbench.studies.single_law import by_contender
+        from archbench.studies.single_law import analyse_contenders
         from archbench.studies.subsets.analysis import study_grid
         from archbench.studies.subsets.text import grid_sentences
 
-        return by_contender(runs, study_grid, ("alpha_N", "alpha_D"), grid_sentences)
+        return analyse_contenders(runs, study_grid, ("alpha_N", "alpha_D"), grid_sentences)

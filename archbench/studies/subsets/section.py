@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from archbench.contracts.report import ReportSection, ScanResults
-from archbench.studies.sections import by_contender, joined, results_of, saved, single_laws
+from archbench.studies.sections import joined, results_of, saved, single_laws, under_contenders
 from archbench.studies.subsets.results import DataStudy, GridStudy
 
 
@@ -45,4 +45,4 @@ class GridSection(ReportSection):
                 comparisons_table(study.comparisons),
             ]
 
-        return joined(by_contender(results_of(results, GridStudy), parts))
+        return joined(under_contenders(results_of(results, GridStudy), parts))

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Discriminator, Field, PositiveFloat, Tag, m
 from archbench.contracts.report import ReportSection
 from archbench.contracts.study import (
     MAX_CELLS,
-    Place,
     RisingTokens,
     Rung,
     RunRequest,
@@ -22,7 +21,7 @@ from archbench.contracts.study import (
     StudyRuns,
     too_few,
 )
-from archbench.contracts.values import TAG_PREFIX, Name, Section, Tokens, one_or_several, rising
+from archbench.contracts.values import TAG_PREFIX, Loc, Name, Section, Tokens, one_or_several, rising
 from archbench.studies.settings import MIN_POINTS, MIN_SIZES, RepeatedTextSettings
 from archbench.studies.transfer.results import FINETUNE, PRETRAINING, RATE_FACTOR, SCRATCH, SOURCE, TARGET
 from archbench.studies.transfer.section import TransferSection
@@ -101,12 +100,12 @@ class TransferConfig(StudyConfig, RepeatedTextSettings):
         """(source, target) of every direction, each once."""
         return list(dict.fromkeys(pair for section in self.directions for pair in section.pairs()))
 
-    def named_texts(self) -> Mapping[Place, str]:
+    def named_texts(self) -> Mapping[Loc, str]:
         """Sources and targets."""
-        named: dict[Place, str] = {}
+        named: dict[Loc, str] = {}
         for number, direction in enumerate(self.directions):
             for key, texts in (("source", direction.source), ("target", direction.target)):
-                place: Place = ("directions", number, key)
+                place: Loc = ("directions", number, key)
                 if isinstance(texts, list):
                     named |= {(*place, index): text for index, text in enumerate(texts)}
                 else:

@@ -10,6 +10,7 @@ from archbench.names import file_stem
 from archbench.report.plotting import save
 from archbench.report.study_tables import study_table_name
 from archbench.results.runs import CostAxis
+from archbench.studies.sections import results_of
 from archbench.studies.transfer.results import DirectionResult, TransferResult
 
 # Figures are imported where they are drawn: registering sections must stay cheap.
@@ -25,7 +26,7 @@ class TransferSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """All transfer studies of the scan; None where there are none."""
-        studies = [one for one in results.studies.values() if isinstance(one, TransferResult)]
+        studies = list(results_of(results, TransferResult))
         parts = [self._study(one, figures_dir, len(studies) > 1) for one in studies if one.directions or one.warnings]
         return "\n\n".join(parts) or None
 
