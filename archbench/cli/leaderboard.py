@@ -218,7 +218,7 @@ def _tell_what_is_there(directory: Path, board: "Board") -> None:
     if num == 0 and beside is None and directory == OWN:
         note(
             f"no entry is here, neither of your own ({OWN}) nor published ({PUBLISHED}); `archbench run SPEC` makes "
-            "yours, and a clone of archbench's repository has the published ones"
+            "yours"
         )
     elif beside is None:
         note(f"{_entries(num)}: {directory / PAGE}")

@@ -1,6 +1,8 @@
 """Where leaderboards stand: the published one, which git tracks in a clone, and one's own, which it ignores.
 
-`archbench run` writes to one's own and reads what is published; `archbench leaderboard add` publishes.
+`archbench run` writes to one's own and reads what is published; `archbench leaderboard add` publishes. Outside of a
+clone the published one is that which came with archbench: a wheel holds a copy, an editable installation has the folder
+of its repository.
 """
 
 import shlex
@@ -9,15 +11,19 @@ from pathlib import Path
 PUBLISHED = Path("leaderboard")
 OWN = Path("results") / "leaderboard"
 _ENTRIES = "entries"
+_PACKAGE = Path(__file__).parents[1]
+_FOLDERS = (PUBLISHED, _PACKAGE / "_leaderboard", _PACKAGE.parent / PUBLISHED)
+"""Here, in a wheel (pyproject.toml puts it there), and in the repository."""
+
+
+def published_folder() -> Path | None:
+    """The published leaderboard: the one of the working folder, else what came with archbench; None without either."""
+    return next((folder for folder in _FOLDERS if entries_folder(folder).is_dir()), None)
 
 
 def published_beside(directory: Path) -> Path | None:
-    """The published leaderboard beside the one in `directory`; None where that is not one's own, and stands by itself.
-
-    None as well where nothing was published here.
-    """
-    is_own = directory.absolute() == OWN.absolute()
-    return PUBLISHED if is_own and entries_folder(PUBLISHED).is_dir() else None
+    """The published leaderboard beside the one in `directory`; None where that is not one's own and stands alone."""
+    return published_folder() if directory.absolute() == OWN.absolute() else None
 
 
 def entries_folder(directory: Path) -> Path:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from archbench.cli.leaderboard import leaderboard
 from archbench.errors import SpecError
+from archbench.leaderboard import folders
 from archbench.leaderboard.folders import OWN, PUBLISHED
 from archbench.runs.store import RunStore
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -37,17 +38,29 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_where_no_entry_is_one_line_says_so_and_nothing_is_written(folder: Path) -> None:
+def test_where_no_entry_is_one_line_says_so_and_nothing_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_FOLDERS", (PUBLISHED,))
     said = archbench()
     assert (said.exit_code, said.stdout) == (0, "")
     assert said.stderr == (
         "no entry is here, neither of your own (results/leaderboard) nor published (leaderboard); `archbench run SPEC` "
-        "makes yours, and a clone of archbench's repository has the published ones\n"
+        "makes yours\n"
     )
     assert not (folder / "results").exists()
     assert not (folder / "leaderboard").exists()
     assert json.loads(archbench("--json").stdout) == {"changed": [], "problems": [], "standings": []}
     assert archbench("--check").stderr.endswith("out of date; `archbench leaderboard add SCAN` makes them\n")
+
+
+def test_outside_of_a_clone_the_published_ones_are_those_that_came_with_archbench(folder: Path) -> None:
+    shown = archbench()
+    assert shown.stderr.startswith("no entry of your own yet (results/leaderboard); ")
+    board = shown.stderr.split("published: ")[1].removesuffix("/README.md\n")
+    assert Path(board).is_absolute()
+    assert len(folders.entry_paths(Path(board))) > 0
+    assert not (folder / "leaderboard").exists()
 
 
 def test_add_publishes_and_what_is_published_is_shown_without_a_page_of_ones_own(folder: Path) -> None:

@@ -90,7 +90,7 @@ class Answers:
     def __init__(self, site: Path, folder: Path, calls: list[str]) -> None:
         command = [sys.executable, "-S", "-c", CALLS, json.dumps([call.split() for call in calls])]
         environment = {"PYTHONPATH": str(site), "HOME": str(folder), "ARCHBENCH_CACHE": str(folder / "cache")}
-        self.folder = folder
+        self.site, self.folder = site, folder
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         self.by_call: dict[str, tuple[int, str, str]] = dict(
@@ -158,11 +158,11 @@ def answers(site: Path, tmp_path_factory: pytest.TempPathFactory, fill: Callable
     return Answers(site, folder, [*REFUSED, *ANSWERED])
 
 
-def test_a_leaderboard_where_none_is_says_what_to_do_and_writes_nothing(answers: Answers) -> None:
-    """The wheel brings no entries."""
+def test_the_wheel_brings_the_published_leaderboard_and_showing_it_writes_nothing(answers: Answers) -> None:
     _, out, err = answers.by_call["leaderboard"]
     assert out == ""
-    assert err.startswith("no entry is here, neither of your own (results/leaderboard) nor published (leaderboard); ")
+    assert err.startswith("no entry of your own yet (results/leaderboard); ")
+    assert err.endswith(f"entries published: {answers.site / 'archbench' / '_leaderboard' / 'README.md'}\n")
     assert err.count("\n") == 1
     assert not (answers.folder / "results").exists()
 

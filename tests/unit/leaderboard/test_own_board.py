@@ -7,7 +7,7 @@ import pytest
 from made_boards import LAW, identified, scan
 
 from archbench.contracts.report import ScanResults
-from archbench.leaderboard import page
+from archbench.leaderboard import folders, page
 from archbench.leaderboard.board import read_board
 from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.entry import LeaderboardEntry
@@ -133,6 +133,7 @@ def test_own_entries_by_themselves_are_a_page_like_any_other(
     mine: ScanResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: PageCache
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders, "_FOLDERS", (folders.PUBLISHED,))
     write_own(*make_entries(mine))
     for entry in make_entries(mine):
         write_entry(Path("elsewhere"), entry)
