@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
-from scipy.stats import f as f_distribution
+from scipy.special import chdtri, fdtrc
 
 from archbench.analysis.comparison.at import compare_at_cost
 from archbench.analysis.comparison.compare import Contender
@@ -181,7 +180,7 @@ def _noise_share(reading: Reading, sides: Sequence[FinishedRuns]) -> float | Non
     seed_variance = sum(one.seed_variance * one.seed_freedom for one in sides) / freedom
     noise = seed_variance * float(np.mean(1.0 / np.concatenate([one.num_runs for one in sides])))
     # Resamples hold a scale that is drawn: the median of residual variance times freedom over chi-square.
-    total = float(np.median(reading.deviation)) ** 2 * float(chi2.median(reading.freedom)) / reading.freedom
-    if total <= noise or float(f_distribution.sf(total / noise, reading.freedom, freedom)) >= _LEVEL:
+    total = float(np.median(reading.deviation)) ** 2 * float(chdtri(reading.freedom, 0.5)) / reading.freedom
+    if total <= noise or float(fdtrc(reading.freedom, freedom, total / noise)) >= _LEVEL:
         return 1.0
     return noise / total

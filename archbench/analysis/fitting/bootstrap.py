@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from archbench.analysis.fitting.cluster_weights import cluster_weights
 from archbench.analysis.fitting.fit import LawFit
@@ -121,14 +121,14 @@ def bca_interval(value: float, drawn: Array, left_out: Array, *, level: float = 
     if len(finite) < LEAST_SHARE * len(drawn) or not len(finite):
         return Interval(value, float("nan"), float("nan"), level, "bootstrap-bca")
     share = np.clip((finite < value).mean() + 0.5 * (finite == value).mean(), 1e-4, 1 - 1e-4)
-    bias = float(norm.ppf(share))
+    bias = float(ndtri(share))
     centred = left_out.mean() - left_out
     spread = float((centred**2).sum()) ** 1.5
     acceleration = float((centred**3).sum()) / (6.0 * spread) if spread > 0 else 0.0
     edges = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
-        z = bias + float(norm.ppf(tail))
-        edges.append(100.0 * float(norm.cdf(bias + z / (1.0 - acceleration * z))))
+        z = bias + float(ndtri(tail))
+        edges.append(100.0 * float(ndtr(bias + z / (1.0 - acceleration * z))))
     low, high = np.percentile(finite, edges)
     return Interval(value, float(low), float(high), level, "bootstrap-bca")
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc, fdtri
 
 from archbench.analysis.fitting.huber import Minima, huber, minimise
 from archbench.analysis.fitting.points import Points, clean_points, design_problem
@@ -383,7 +383,7 @@ def _hidden_floor(fit: LawFit) -> str:
     by_points = max(float(fit.points.weights.sum()) - fit.num_free, 1.0)
     noise = max(noise_objective(fit) * by_points / freedom, 1e-300)
     gain = straight.result.objective_value - _objective(fit)
-    p_value = float(f_distribution.sf(max(2.0 * gain / noise, 0.0), 1, freedom)) if np.isfinite(gain) else 0.0
+    p_value = float(fdtrc(1, freedom, max(2.0 * gain / noise, 0.0))) if np.isfinite(gain) else 0.0
     if p_value <= _LEVEL:
         return ""
     return f"a law without floor fits as well (p {p_value:.2g}): the data do not identify the floor"
@@ -396,7 +396,7 @@ def _objective(fit: LawFit) -> float:
 def _rival(fit: LawFit, ends: Minima, best: int) -> str:
     """Describes another minimum whose objective is as good within the noise; empty where there is none."""
     indices = list(fit.law.exponents)
-    spare = float(f_distribution.isf(_LEVEL, 1, max(len(fit.points.observed) - fit.num_free, 1)))
+    spare = float(fdtri(1, max(len(fit.points.observed) - fit.num_free, 1), 1.0 - _LEVEL))
     allowed = ends.objective[best] + 0.5 * spare * noise_objective(fit) + 1e-18
     apart = np.abs(np.log((ends.theta[:, indices] + 1e-12) / (fit.theta[indices] + 1e-12))).max(axis=1) > 0.25
     others = np.flatnonzero(apart & (ends.objective <= allowed) & ends.converged)

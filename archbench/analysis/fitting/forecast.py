@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri
 
 from archbench.analysis.fitting.bootstrap import Samples, refitted, repeated
 from archbench.analysis.fitting.fit import Floor, LawFit, fit_points, standard_errors
@@ -202,10 +202,10 @@ def back_test(
         if len(drawn):
             # Half a rank to either side: no miss is further out than so many draws can tell.
             share = float(np.clip((drawn < actual).mean(), 0.5 / len(drawn), 1.0 - 0.5 / len(drawn)))
-            scores.append(float(norm.ppf(share)))
+            scores.append(float(ndtri(share)))
             distance = max(_distance(window.logs, logs), _LEAST_DISTANCE)
             excesses.append(max((centre - actual) ** 2 - middle_deviation(drawn) ** 2, 0.0) / distance**2)
-    missed = bool(scores) and float(np.square(scores).sum()) > float(chi2.isf(_LEVEL, len(scores)))
+    missed = bool(scores) and float(np.square(scores).sum()) > float(chdtri(len(scores), _LEVEL))
     return BackTest(tuple(rows), float(np.sqrt(np.mean(excesses))) if missed else 0.0)
 
 

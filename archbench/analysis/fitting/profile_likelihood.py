@@ -10,7 +10,7 @@ one that does not close before the box of the parameter is open, which says that
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as t_distribution
+from scipy.special import stdtrit
 
 from archbench.analysis.fitting.fit import LawFit, independent_errors, noise_objective, standard_errors
 from archbench.analysis.fitting.huber import minimise
@@ -45,7 +45,7 @@ def profile_exponent(fit: LawFit, index: int, *, level: float = 0.95, points: in
     centre = float(fit.theta[index])
     reach = width * error if np.isfinite(error) and error > 0 else 0.5 * abs(centre) + 1e-6
     scale, freedom = _of_runs(fit, index)
-    limit = float(t_distribution.ppf(0.5 + level / 2, freedom)) ** 2
+    limit = float(stdtrit(freedom, 0.5 + level / 2)) ** 2
     below = above = reach
     for _ in range(_WIDENINGS):
         values = np.linspace(max(centre - below, lower[index]), min(centre + above, upper[index]), points)

@@ -16,7 +16,7 @@ Legend: n points, K runs, P parameters, R resamples.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.fitting.power_sum import Array
@@ -108,8 +108,9 @@ def inefficiency(threshold: float) -> float:
         return 1.0
     if threshold < 1e-3:
         return float(np.pi / 2)
-    inside = 2.0 * float(norm.cdf(threshold)) - 1.0
-    square = inside - 2.0 * threshold * float(norm.pdf(threshold)) + threshold**2 * (1.0 - inside)
+    inside = 2.0 * float(ndtr(threshold)) - 1.0
+    density = float(np.exp(-(threshold**2) / 2.0) / np.sqrt(2.0 * np.pi))
+    square = inside - 2.0 * threshold * density + threshold**2 * (1.0 - inside)
     return square / inside**2
 
 

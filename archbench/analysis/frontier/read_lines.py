@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from archbench.analysis.fitting.common_floor import FlooredLines, fit_floored_lines
 from archbench.analysis.fitting.fit import Floor
@@ -89,7 +89,7 @@ def p_of_one_floor(cells: Sequence[FinishedRuns]) -> float | None:
     if common < len(log_cost) * _NOTHING_LEFT**2:
         return None
     gain = max(common - own, 0.0) / (len(cells) - 1)
-    return float(f_distribution.sf(gain / max(own / own_freedom, 1e-300), len(cells) - 1, own_freedom))
+    return float(fdtrc(len(cells) - 1, own_freedom, gain / max(own / own_freedom, 1e-300)))
 
 
 def _stacked(data: FlooredLines, lines: FlooredLines) -> FlooredLines:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from archbench.analysis.frontier.curves import Floats
 from archbench.analysis.frontier.finished import FinishedRuns
@@ -117,7 +117,7 @@ def _differ(variances: Floats, freedom: Floats) -> bool:
     """Whether two variances differ by an F test (two-sided, 5 %)."""
     if not (variances > 0).all() or (freedom < 1).any():
         return False
-    tail = float(f_distribution.sf(variances[0] / variances[1], freedom[0], freedom[1]))
+    tail = float(fdtrc(freedom[0], freedom[1], variances[0] / variances[1]))
     return min(tail, 1.0 - tail) < _LEVEL / 2
 
 

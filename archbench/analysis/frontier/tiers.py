@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
-from scipy.stats import norm
+from scipy.special import ndtri, stdtr, stdtrit
 
 from archbench.analysis.frontier.curves import CurveSet, Floats, MeanCurve
 from archbench.analysis.frontier.expected_gain import ExpectedGains, floor_gains, line_gains
@@ -336,7 +335,7 @@ class _Judgement:
             return np.inf
         each = (coefficients * [self.noise.at(curve.size_index).std_log for curve in self.ladder]) ** 2
         _, freedom = self._error(0, coefficients)
-        quantile = -float(stdtrit(freedom, LEVEL / len(self.pairs))) + float(norm.ppf(_POWER))
+        quantile = -float(stdtrit(freedom, LEVEL / len(self.pairs))) + float(ndtri(_POWER))
         allowed = (effect / quantile) ** 2
         if place is None:
             return float(max(np.ceil(each.sum() / allowed), self.runs.min() + 1))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 
 from archbench.analysis.fitting.fit import LawFit
 from archbench.analysis.frontier.curves import Floats
@@ -53,7 +53,7 @@ def trunk_noise(fits: Sequence[tuple[LawFit, np.ndarray]]) -> TrunkNoise:
         trace_between**2 / sum(part.square_between for part in parts),
         trace_within**2 / sum(part.square_within for part in parts),
     )
-    if float(f_distribution.sf(ratio, *freedom)) > _LEVEL:
+    if float(fdtrc(*freedom, ratio)) > _LEVEL:
         return NONE
     variance = max(between - own * trace_between, 0.0) / trace_shared
     return TrunkNoise(variance, max(trace_shared**2 / sum(part.square_shared for part in parts), 1.0))

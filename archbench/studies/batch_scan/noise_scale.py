@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from archbench.analysis.fitting.fit import fit_law
 from archbench.analysis.fitting.huber import LEAST_SQUARES
@@ -120,7 +120,7 @@ def ratio_interval(above: Array, below: Array, level: float = 0.95) -> Interval 
     A ratio of means is skewed where the lower mean is uncertain, which the interval of its logarithm would not show.
     """
     count = len(above)
-    quantile = float(student.ppf(0.5 + level / 2, count - 1))
+    quantile = float(stdtrit(count - 1, 0.5 + level / 2))
     top, bottom = float(above.mean()), float(below.mean())
     covariance = np.cov(above, below) / count
     square = quantile**2

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are loaded where they are used: half a second, which other commands need not wait
 from numpy.typing import ArrayLike
-from scipy.interpolate import PchipInterpolator
 
 from archbench.analysis.fitting.power_sum import Array
 from archbench.results.runs import CurvePoint, RunRecord
@@ -39,7 +39,7 @@ class Descent:
         wanted = np.log(np.atleast_1d(np.asarray(loss_nats, dtype=float)))
         if len(self.log_loss) < 2:
             return np.full(wanted.shape, np.nan)
-        curve = PchipInterpolator(-self.log_loss, self.log_steps, extrapolate=False)
+        curve = scipy.interpolate.PchipInterpolator(-self.log_loss, self.log_steps, extrapolate=False)
         return np.asarray(curve(-wanted))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from archbench.results.fits import Interval
 from archbench.results.runs import RunRecord
@@ -102,9 +102,9 @@ def seconds_effect(timing: Timing, before: str, after: str) -> tuple[Interval, f
     found = [one for one in (_by_runs(timing, before, after, rungs), _by_rungs(logs)) if one is not None]
     if not found:
         return Interval(float(np.exp(value)), -np.inf, np.inf, 0.95, "unknown-one-run"), None, note
-    error, freedom = max(found, key=lambda one: one[0] * float(student.ppf(0.975, one[1])))
-    half = float(student.ppf(0.975, freedom)) * error
-    p_value = float(2.0 * student.sf(abs(value) / error, freedom)) if error > 0.0 else float(value == 0.0)
+    error, freedom = max(found, key=lambda one: one[0] * float(stdtrit(one[1], 0.975)))
+    half = float(stdtrit(freedom, 0.975)) * error
+    p_value = float(2.0 * stdtr(freedom, -abs(value) / error)) if error > 0.0 else float(value == 0.0)
     middle, low, high = (float(np.exp(end)) for end in (value, value - half, value + half))
     return Interval(middle, low, high, 0.95, "student-t"), p_value, note
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from archbench.results.fits import Interval
 from archbench.results.runs import RunRecord
@@ -30,7 +30,7 @@ def forgetting(runs: TransferRuns, finetune: Sequence[Cell]) -> tuple[Forgetting
     deviation = float("inf")
     if freedom:
         squares = sum(float(((rises - rises.mean()) ** 2).sum()) for rises in several)
-        deviation = float(np.sqrt(squares / freedom)) * float(student_t.ppf(0.5 + _LEVEL / 2, freedom))
+        deviation = float(np.sqrt(squares / freedom)) * float(stdtrit(freedom, 0.5 + _LEVEL / 2))
     return tuple(_point(cell, pairs, deviation) for cell, pairs in found)
 
 

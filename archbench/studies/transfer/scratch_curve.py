@@ -7,8 +7,7 @@ power law is a straight line there, so on a power law D_E is exact. It is never 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import isotonic_regression
+import scipy  # its parts are loaded where they are used: half a second, which other commands need not wait
 
 from archbench.analysis.fitting.power_sum import Array
 
@@ -27,7 +26,7 @@ class MonotoneCurve:
         """The curve through points with rising `log_tokens`; losses that rise with D are pooled by `weights`."""
         if np.all(np.diff(log_loss) < 0):
             return MonotoneCurve(log_tokens, log_loss)
-        pooled = isotonic_regression(log_loss, weights=weights, increasing=False).x
+        pooled = scipy.optimize.isotonic_regression(log_loss, weights=weights, increasing=False).x
         return MonotoneCurve(log_tokens, np.asarray(pooled))
 
     def effective(self, log_loss: Array) -> Array:
@@ -48,7 +47,7 @@ class MonotoneCurve:
         tokens = np.bincount(block, weights=self.log_tokens) / counts
         if len(levels) == 1:
             return np.full(log_loss.shape, tokens[0])
-        return np.asarray(PchipInterpolator(levels, tokens)(-log_loss))
+        return np.asarray(scipy.interpolate.PchipInterpolator(levels, tokens)(-log_loss))
 
 
 def inversions(log_loss: Array) -> int:

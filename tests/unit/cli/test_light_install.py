@@ -36,8 +36,10 @@ for arguments in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = exit_code_of(arguments, debug=False)
     answers.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(answers))
+print(json.dumps([answers, sorted(sys.modules)]))
 """
+SLOW = {"scipy.stats", "scipy.interpolate", "scipy.optimize"}
+"""Half a second each, of which the commands below need nothing."""
 
 
 def name_of(requirement: str) -> str:
@@ -93,9 +95,8 @@ class Answers:
         self.site, self.folder = site, folder
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        self.by_call: dict[str, tuple[int, str, str]] = dict(
-            zip(calls, map(tuple, json.loads(done.stdout.splitlines()[-1])), strict=True)
-        )
+        said, self.modules = json.loads(done.stdout.splitlines()[-1])
+        self.by_call: dict[str, tuple[int, str, str]] = dict(zip(calls, map(tuple, said), strict=True))
 
 
 QUICKSTART = ROOT / "specs" / "quickstart.yaml"
@@ -165,6 +166,10 @@ def test_the_wheel_brings_the_published_leaderboard_and_showing_it_writes_nothin
     assert err.endswith(f"entries published: {answers.site / 'archbench' / '_leaderboard' / 'README.md'}\n")
     assert err.count("\n") == 1
     assert not (answers.folder / "results").exists()
+
+
+def test_no_library_that_is_slow_to_import_is_imported_for_nothing(answers: Answers) -> None:
+    assert SLOW & set(answers.modules) == set()
 
 
 def table() -> str:
