@@ -8,12 +8,17 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, settings
 
 from archbench.cli import main
 from archbench.errors import ArchbenchError, in_one_line
 
 EXPECTED = (ArchbenchError, click.ClickException, click.Abort, SystemExit, KeyboardInterrupt)
 """How a command may end; whatever else comes out of it is a defect of archbench, or of a plug-in."""
+
+# How long an example takes to make, or to try, says how busy the machine is.
+settings.register_profile("on_any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("on_any_machine")
 
 defects: list[str] = []
 """What commands said of defects, in this process, since the last test."""

@@ -111,7 +111,6 @@ def test_an_epoch_in_shuffled_order_shows_every_window_once(size: tuple[int, int
 
 
 @given(st.sampled_from(OBJECTIVES), st.sampled_from(get_args(TokenOrder)), st.integers(0, 10**12), st.data())
-@settings(deadline=None)
 def test_a_batch_is_a_pure_function_and_any_rows_of_it_are_rows_of_the_whole(
     objective: ObjectiveConfig, order: str, step: int, data: st.DataObject
 ) -> None:
@@ -185,7 +184,6 @@ def test_masked_evaluation_has_the_same_masks_each_time(objective: ObjectiveConf
             assert np.array_equal(values, second[index][name])
 
 
-@settings(deadline=None)  # epochs of batches, on a machine with other work
 @given(sizes, st.sampled_from(OBJECTIVES), st.sampled_from(get_args(TokenOrder)), st.integers(0, 2**31))
 def test_a_subset_is_read_as_if_there_were_no_other_text(
     size: tuple[int, int, int], objective: ObjectiveConfig, order: TokenOrder, seed: int
@@ -207,7 +205,7 @@ def test_a_subset_is_read_as_if_there_were_no_other_text(
     assert of_whole.epochs(7) == of_alone.epochs(7)
 
 
-@settings(deadline=None, max_examples=30)  # epochs of batches, on a machine with other work
+@settings(max_examples=30)  # epochs of batches, on a machine with other work
 @given(st.integers(20, 300), st.integers(0, 300))
 def test_a_smaller_subset_lies_inside_every_larger_one(smaller: int, more: int) -> None:
     corpus = corpus_of(smaller + more + 10, [1])

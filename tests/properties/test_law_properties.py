@@ -40,7 +40,7 @@ def same(one: LawFit, other: LawFit, rel: float = 1e-5) -> None:
         assert other.result.params[name] == pytest.approx(value, rel=rel)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=SEEDS, factor=st.floats(1e-20, 1e20))
 def test_another_unit_of_cost_changes_the_scale_and_nothing_else(seed: int, factor: float) -> None:
     cost, loss = runs_of(seed)
@@ -51,7 +51,7 @@ def test_another_unit_of_cost_changes_the_scale_and_nothing_else(seed: int, fact
     assert other.params["C_c"] == pytest.approx(one.params["C_c"] * factor, rel=1e-3)  # of ln C_c, near 40: 3e-5
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=SEEDS, order=st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(seed: int, order: object) -> None:
     cost, loss = runs_of(seed)
@@ -60,7 +60,7 @@ def test_the_order_of_rows_does_not_matter(seed: int, order: object) -> None:
     same(fitted(cost, loss), fitted(cost[shuffled], loss[shuffled]))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=SEEDS, repeats=st.lists(st.integers(1, 4), min_size=24, max_size=24))
 def test_a_repeated_row_is_a_row_of_that_weight(seed: int, repeats: list[int]) -> None:
     cost, loss = runs_of(seed)
@@ -71,7 +71,7 @@ def test_a_repeated_row_is_a_row_of_that_weight(seed: int, repeats: list[int]) -
     assert repeated.result.objective_value == pytest.approx(weighted.result.objective_value, rel=1e-6)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(seed=SEEDS)
 def test_more_parameters_and_more_tokens_never_predict_a_higher_loss(seed: int) -> None:
     generator = np.random.default_rng(seed)

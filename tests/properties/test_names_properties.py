@@ -49,7 +49,7 @@ def test_two_tables_of_studies_have_two_names(tables: list[tuple[str, str]]) -> 
 
 
 @given(NAMES)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_written_outside_of_the_store_whatever_a_scan_is_called(tmp_path: Path, name: str) -> None:
     store = RunStore(tmp_path / "outer" / "runs")
     store.create()

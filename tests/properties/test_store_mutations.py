@@ -78,7 +78,7 @@ def elsewhere(stage: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in files if not any(path.is_relative_to(one) for one in own)}
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_a_mutated_store_is_read_or_its_file_named(
     stage: Path, capsys: pytest.CaptureFixture[str], rng: random.Random
@@ -101,7 +101,7 @@ def test_a_mutated_store_is_read_or_its_file_named(
 
 
 @pytest.mark.timeout(300 + EXAMPLES)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_a_mutated_entry_is_shown_or_left_out_by_name(
     stage: Path, cache: PageCache, capsys: pytest.CaptureFixture[str], rng: random.Random

@@ -147,7 +147,7 @@ def test_import_of_every_mutated_table_ends_in_runs_or_one_line_and_writes_nothi
     assert NUM_MUTANTS // 20 < ends.count(0) < NUM_MUTANTS - NUM_MUTANTS // 20
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

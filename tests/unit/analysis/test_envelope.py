@@ -76,7 +76,7 @@ def test_an_envelope_of_nothing_or_of_nan_is_refused() -> None:
 
 
 @given(curves)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_envelope_is_the_pointwise_minimum_of_what_every_curve_achieved(
     drawn: list[tuple[np.ndarray, np.ndarray]],
 ) -> None:
@@ -87,7 +87,7 @@ def test_the_envelope_is_the_pointwise_minimum_of_what_every_curve_achieved(
 
 
 @given(curves)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_envelope_is_never_above_any_point_and_never_rises(drawn: list[tuple[np.ndarray, np.ndarray]]) -> None:
     envelope = lower_envelope(drawn)
     for x, y in drawn:
@@ -98,7 +98,7 @@ def test_the_envelope_is_never_above_any_point_and_never_rises(drawn: list[tuple
 
 
 @given(curves, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_order_of_points_changes_nothing(drawn: list[tuple[np.ndarray, np.ndarray]], random: object) -> None:
     shuffled = []
     for x, y in drawn:
@@ -112,7 +112,7 @@ def test_the_order_of_points_changes_nothing(drawn: list[tuple[np.ndarray, np.nd
 
 
 @given(curves, st.floats(-5, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_first_cost_at_a_loss_reaches_it_and_no_cheaper_cost_does(
     drawn: list[tuple[np.ndarray, np.ndarray]], loss: float
 ) -> None:

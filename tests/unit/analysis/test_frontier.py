@@ -75,7 +75,7 @@ def test_frontier_points_of_many_resamples_agree_with_the_envelope_of_the_curves
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_shifting_curves_in_a_resample_is_the_same_as_measuring_them_shifted(seed: int) -> None:
     records = synthetic_records("a", SyntheticLaw(noise_std=0.01), ONE_SEED, seed=seed)
     shift = 0.02 * np.random.default_rng(seed).standard_normal(5)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archbench.analysis.tables.evaluations import evaluations
@@ -277,7 +277,6 @@ def test_points_of_one_step_are_one_row_and_repeated_ones_another() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_message_are_told(data: bytes) -> None:
     for read in (wire.floats, wire.doubles, wire.integer, wire.text, wire.parts):

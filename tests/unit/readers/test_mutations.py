@@ -51,7 +51,6 @@ TOKENS = (
 
 quick = settings(
     max_examples=NUM_MUTANTS,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

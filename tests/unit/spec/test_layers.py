@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from archbench.errors import SpecError
@@ -227,7 +227,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)  # a busy machine takes its time
 @given(st.dictionaries(st.sampled_from(["a", "1e4", "true", "null", "yes", "~", "0x1"]), VALUES, min_size=1))
 def test_what_is_written_as_yaml_is_read_back_with_its_types(data: dict[str, Any]) -> None:
     assert parse_yaml(to_yaml(data), Path("s.yaml")).data == data
