@@ -20,6 +20,8 @@ MIN_RUNGS = 3
 _STEP = 1e-3
 """Of ln L, for the slope of ln C_A."""
 _TOLERANCE = 1e-6
+_FLAT = 50.0
+"""|ln m| of a resample beyond which its frontier is flat, and no cost belongs to a loss."""
 
 
 def rung_multipliers(
@@ -71,7 +73,8 @@ def _log_multipliers(reading: Reading, cells: FinishedRuns, generator: np.random
         slope = (ends[0] - ends[1]) / (2 * _STEP)
     spread = _spread_of_rungs(reading, cells)
     moved = slope[None, :] * spread * generator.standard_normal((reading.num_resamples, len(cells)))
-    return np.concatenate([logs[:1], logs[1:] + np.where(np.isfinite(slope)[None, :], moved, 0.0)])
+    logs[1:] += np.where(np.isfinite(slope)[None, :], moved, 0.0)
+    return np.where(np.abs(logs) < _FLAT, logs, np.nan)
 
 
 def _spread_of_rungs(reading: Reading, cells: FinishedRuns) -> Floats:

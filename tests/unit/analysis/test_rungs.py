@@ -58,3 +58,12 @@ def test_without_any_scatter_known_a_rung_has_no_interval_and_shows_no_trend() -
     pair = compared(few)
     assert pair.rung_trend is None
     assert all(not np.isfinite(rung.multiplier.high) for rung in pair.rungs)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_frontier_that_noise_makes_flat_has_no_slope_of_thousands() -> None:
+    for seed in range(3):
+        pair = compared(ladder("a", noise=0.2, seed=seed) + ladder("x", 1.3, noise=0.2, seed=seed + 50))
+        if pair.rung_trend is not None:
+            ends = np.array([pair.rung_trend.slope.low, pair.rung_trend.slope.high])
+            assert np.all(np.isinf(ends) | (np.abs(ends) < 50.0))
