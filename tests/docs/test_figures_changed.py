@@ -28,7 +28,7 @@ def test_every_row_of_the_page_is_found(script: ModuleType) -> None:
     rows = [line for line in page.splitlines() if line.startswith("|") and "](evidence/" in line]
     linked = re.findall(r"\[(\w+)\]\(evidence", "\n".join(rows))
     assert sorted(name for _, name in script.rows_of(page)) == sorted(linked)
-    assert len(linked) > 10
+    assert linked
 
 
 def test_rows_of_both_pages_stand_side_by_side(script: ModuleType) -> None:

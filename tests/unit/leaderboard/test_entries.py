@@ -296,7 +296,7 @@ def test_other_reference_lines_are_other_runs_and_without_lines_the_hash_is_what
         make_entries(scan("demo", with_lines(records, lines)))[0] for lines in ({}, LINES, LINES | {"bigram": 4.5})
     )
     assert len({bare.runs_sha256, one.runs_sha256, other.runs_sha256}) == 3
-    path = Path(__file__).parents[3] / "leaderboard" / "entries" / "reformer--gpt2.json"
+    path = Path(__file__).parents[2] / "golden" / "byte_level" / "reformer--gpt2.json"
     assert read_entry(path).runs_sha256 == "7569256bfa6a11eb6688f07f1da3456ae776091bfdf4223d66ed46cfb462dd1e"
 
 

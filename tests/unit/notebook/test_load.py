@@ -21,7 +21,7 @@ from archbench.leaderboard.entry_files import read_entry
 from archbench.runs.store import RunStore
 
 ROOT = Path(__file__).parents[3]
-ENTRY = ROOT / "leaderboard" / "entries" / "albert--gpt2.json"
+ENTRY = ROOT / "tests" / "golden" / "byte_level" / "reformer--gpt2.json"
 
 
 def test_a_store_is_a_frame_of_runs_and_of_points(store: RunStore) -> None:
