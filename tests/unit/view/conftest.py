@@ -1,0 +1,43 @@
+"""Stores of made-up runs, and servers of their page."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from view_pages import Client, Folder, made_up_folder
+
+from archbench.view.library import Library
+from archbench.view.server import Server
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A store with the scan `demo`, and a report of it; for all tests."""
+    return made_up_folder(tmp_path_factory.mktemp("view"))
+
+
+@pytest.fixture
+def folder(made_up: Folder, tmp_path: Path) -> Folder:
+    """The same for one test."""
+    shutil.copytree(made_up.runs, tmp_path / "runs")
+    shutil.copytree(made_up.reports, tmp_path / "reports")
+    return Folder(tmp_path / "runs", tmp_path / "reports")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Library], Client]]:
+    """Starts servers, which end with the test."""
+    servers: list[Server] = []
+
+    def start(library: Library) -> Client:
+        server = Server(library)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return Client(server)
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.close()
