@@ -1,15 +1,14 @@
 """Stores of made-up runs, and servers of their page."""
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from view_pages import Client, Folder, made_up_folder
+from view_pages import Client, Folder, made_up_folder, serving
 
 from archbench.view.library import Library
-from archbench.view.server import Server
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +28,5 @@ def folder(made_up: Folder, tmp_path: Path) -> Folder:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Library], Client]]:
     """Starts servers, which end with the test."""
-    servers: list[Server] = []
-
-    def start(library: Library) -> Client:
-        server = Server(library)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return Client(server)
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.close()
+    with ExitStack() as servers:
+        yield lambda library: servers.enter_context(serving(library))

@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -177,27 +176,16 @@ def test_a_stream_tells_what_changes_as_it_changes(
     work = begin(folder.store)
     client = serve(folder.library()).enter()
     version = client.json("api/scan?name=demo")["version"]
-    with socket.create_connection(("127.0.0.1", client.server.server_port), timeout=20) as connection:
-        asked = f"GET {client.server.home}api/events?name=demo HTTP/1.1\r\nHost: {client.server.hosts[0]}\r\n"
-        connection.sendall(f"{asked}Cookie: {client.cookie}\r\nLast-Event-ID: {version}\r\n\r\n".encode())
-        stream = connection.makefile("rb")
-        head = [line.strip() for line in iter(stream.readline, b"\r\n")]
-        assert b"Content-Type: text/event-stream; charset=utf-8" in head
-        work.tell(5, train_loss_nats=5.0)
-        number, news = event(stream)
-        assert number.startswith(version.partition("-")[0])
-        assert [(row["step"], row["state"]) for row in news["rows"]] == [(5, "running")]
-        (folder.reports / "demo" / "report.html").unlink()
-        assert event(stream)[1] == {"reports": {}}
-        work.lease.release()
-        assert [row["state"] for row in event(stream)[1]["rows"]] == ["planned"]
-
-
-def event(stream: Any) -> tuple[str, Any]:
-    """The next one: its number and its content."""
-    lines = list(iter(lambda: stream.readline().strip(), b""))
-    fields = dict(line.split(b": ", 1) for line in lines)
-    return fields[b"id"].decode(), json.loads(fields[b"data"])
+    events = client.events("demo", version)
+    work.tell(5, train_loss_nats=5.0)
+    number, news = next(events)
+    assert number.startswith(version.partition("-")[0])
+    assert [(row["step"], row["state"]) for row in news["rows"]] == [(5, "running")]
+    (folder.reports / "demo" / "report.html").unlink()
+    assert next(events)[1] == {"reports": {}}
+    work.lease.release()
+    assert [row["state"] for row in next(events)[1]["rows"]] == ["planned"]
+    events.close()
 
 
 def test_a_run_is_told_with_its_plan_trace_checkpoints_and_the_end_of_its_log(folder: Folder, serve: Serve) -> None:

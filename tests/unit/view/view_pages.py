@@ -2,7 +2,9 @@
 
 import http.client
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,3 +112,30 @@ class Client:
         status, content, _ = self.ask(self.server.home + place)
         assert status == 200, content
         return json.loads(content)
+
+    def events(self, name: str, version: str) -> Iterator[tuple[str, Any]]:
+        """What is told of a scan after `version`: number and content of each event, until the reader goes away."""
+        place = f"{self.server.home}api/events?name={name}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=60)
+        try:
+            connection.request("GET", place, headers={"Cookie": self.cookie, "Last-Event-ID": version})
+            answer = connection.getresponse()
+            assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+            while lines := list(iter(lambda: answer.readline().strip(), b"")):
+                fields = dict(line.split(b": ", 1) for line in lines)
+                if b"id" in fields:
+                    yield fields[b"id"].decode(), json.loads(fields[b"data"])
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(library: Library) -> Iterator[Client]:
+    """A client of a server of `library`."""
+    server = Server(library)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield Client(server)
+    finally:
+        server.shutdown()
+        server.close()
