@@ -14,6 +14,7 @@ from archbench.cli import complete
 from archbench.cli.common import PATH, note, plugin_option, reports_option, runs_option
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError, nearest
+from archbench.names import file_stem
 from archbench.report.files import PAGE_FILE, REPORT_FILE
 from archbench.runs.directory import ID_DIGITS
 from archbench.runs.store import RunStore
@@ -34,11 +35,16 @@ class _Wanted:
 
     def start(self, store: RunStore) -> str:
         """What the page shows first, as the fragment of its address."""
-        scan = self.scans[0] if self.scans else _scan_of(store, self.runs) if self.runs else None
+        scan = self.scans[0] if self.scans else _scan_of(store, self.runs) if self.runs else self._reported(store)
         parts = [f"scan={quote(scan, safe='')}"] if scan is not None else []
         parts += [f"run={self.runs[0]}"] if len(self.runs) == 1 else []
         parts += [f"only={','.join(self.runs)}"] if len(self.runs) > 1 else []
         return "&".join(parts)
+
+    def _reported(self, store: RunStore) -> str | None:
+        """The scan of the first report, where the store holds it."""
+        stems = [report.resolve().name for report in self.reports[:1]]
+        return next((name for name in store.scan_names() if file_stem(name) in stems), None)
 
 
 @click.command()

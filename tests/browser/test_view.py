@@ -258,7 +258,7 @@ TIMED = """async () => {
 def test_a_thousand_runs_stay_fluid(browser: "Browser", tmp_path: Path, record_property: Callable[..., None]) -> None:
     """Each interaction from its event to the frame that shows it; the median, since other work disturbs single ones."""
     scan = SyntheticScan(
-        sizes=[10_000 * (number + 1) for number in range(20)], seeds=(10,) * 20, points=215, tokens=40_000_000
+        sizes=[10_000 * (number + 1) for number in range(20)], seeds=(10,) * 20, points=240, tokens=40_000_000
     )
     law = SyntheticLaw(noise_std=0.01)
     laws = {

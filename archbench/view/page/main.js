@@ -34,7 +34,7 @@ const rows = new Map();
 let curves = new Map();
 /** @type {Set<string>} */
 const hidden = new Set();
-let stop = () => undefined;
+let stop = /** @type {() => void} */ (() => undefined);
 let shownScan = /** @type {string | null} */ (null);
 /** @type {RunPage | null} */
 let page = null;
@@ -137,7 +137,9 @@ async function open(scan) {
     curves = drawn;
     stop = follow(scan, found.version, news, connected);
   } catch (error) {
+    summary = null;
     trouble(error);
+    byId("about").replaceChildren(el("p", { class: "links" }, ...reportLinks(null)));
   }
 }
 
@@ -311,9 +313,6 @@ function showSummary() {
 /** What seldom changes: made anew then alone, so that what a reader has opened stays open. @param {string} told */
 function showAbout(told) {
   const { description, warnings, problems, notes, name } = summary;
-  const places = /** @type {[string, string][]} */ (Object.entries(store.reports));
-  const links = places.filter(([one]) => name === null || one === name || !store.scans.includes(one))
-    .map(([one, place]) => el("a", { href: `${store.shelf}${place}` }, `Report of ${one}`));
   const list = (/** @type {string} */ title, /** @type {string[]} */ lines) => lines.length
     ? el("details", { open: lines.length < 4 }, el("summary", {}, `${title} (${lines.length})`),
       el("ul", {}, ...lines.map((one) => el("li", {}, one))))
@@ -321,9 +320,16 @@ function showAbout(told) {
   byId("about").dataset.told = told;
   byId("about").replaceChildren(
     el("p", { class: "description" }, description),
-    el("p", { class: "links" }, ...links),
+    el("p", { class: "links" }, ...reportLinks(name)),
     ...[list("Mind", warnings), list("Problems", problems), list("Published", notes)].filter((one) => one !== null),
   );
+}
+
+/** Links to the report of a scan and to those that were named; without a scan to all. @param {string | null} name */
+function reportLinks(name) {
+  const places = /** @type {[string, string][]} */ (Object.entries(store.reports));
+  return places.filter(([one]) => name === null || one === name || !store.scans.includes(one))
+    .map(([one, place]) => el("a", { href: `${store.shelf}${place}` }, `Report of ${one}`));
 }
 
 /** @param {string} name @param {Element} place */

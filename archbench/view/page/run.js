@@ -21,6 +21,7 @@ export class RunPage {
     this.facts = el("dl", { class: "facts" });
     this.charts = el("div", { class: "charts" });
     this.more = el("div");
+    this.told = "";
     /** @type {Map<string, Plot>} */
     this.plots = new Map();
     this.back = /** @type {HTMLAnchorElement} */ (el("a", { href: back }, "← All runs"));
@@ -63,6 +64,9 @@ export class RunPage {
       const values = details.trace.map((/** @type {any} */ point) => (known(point[key]) ? point[key] * factor : NaN));
       if (values.some(known)) this.draw(title, label, [{ id: key, name: title, group: 0, x: steps, y: values }]);
     }
+    const told = JSON.stringify({ ...details, trace: details.trace.length > 0 });
+    if (told === this.told) return;  // what a reader has opened, scrolled or marked stays as it is
+    this.told = told;
     const open = new Set([...this.more.querySelectorAll("details[open] summary")].map((one) => one.textContent));
     const fold = (/** @type {string} */ title, /** @type {(Node | string)[]} */ ...content) =>
       el("details", { open: open.has(title) }, el("summary", {}, title), ...content);

@@ -115,8 +115,8 @@ def test_scans_reports_and_runs_are_known_by_their_words(folder: Folder, tmp_pat
         (["demo"], "scan=demo"),
         ([one[:6]], f"scan=demo&run={one}"),
         ([one[:6], two], f"scan=demo&only={one},{two}"),
-        ([str(folder.reports / "demo")], ""),
-        ([str(folder.reports / "demo" / "report.html")], ""),
+        ([str(folder.reports / "demo")], "scan=demo"),
+        ([str(folder.reports / "demo" / "report.html")], "scan=demo"),
     ):
         result = run_command(folder, *words, "--export", str(tmp_path / "page"))
         assert result.exit_code == 0, result.output
