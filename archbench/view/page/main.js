@@ -22,6 +22,7 @@ const DEFAULTS = /** @type {Record<string, string>} */ ({
   x: "exact", y: "validation_loss_nats", group: "", smooth: "0", logx: "1", logy: "0", frontier: "1", only: "", chosen: "", q: "",
 });
 const LEGEND_MOST = 40;
+const NARROW = 640;
 
 /** What the page shows, by its address. */
 let view = read();
@@ -382,5 +383,7 @@ function trouble(error) {
   byId("trouble").textContent = error ? `This could not be shown: ${error.message ?? error}` : "";
 }
 
+// On a phone the curves come first, and what can be chosen about them on demand.
+byId("choices").open = window.innerWidth >= NARROW;
 byId("connection").textContent = live ? "" : "exported";
 void begin();
