@@ -1,6 +1,7 @@
 """`archbench view`: a page that follows a scan while it trains, and shows and compares runs; or the same as files."""
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,7 @@ def _serve(library: "Library", port: int, *, opens: bool) -> None:
     )
     if opens:
         click.launch(server.address)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a verdict that is being computed ends with the page
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -37,8 +37,10 @@ AXES = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
 """Cost axes on which a frontier is shown."""
 
 _Stamp = tuple[tuple[int, int, int], ...]
+Frontier = dict[str, list[tuple[float, float]]]
+"""Cost axis -> (cost, loss in nats) of the points on the lower envelope, in rising order of cost."""
 Frontiers = dict[str, dict[str, list[tuple[float, float]]]]
-"""Cost axis -> contender -> (cost, loss in nats) of the points on the lower envelope, in rising order of cost."""
+"""Cost axis -> contender -> the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Followed:
         self._listed: tuple[int, int] | None = None
         self._members_version = 0
         self._pace: Pace | None = None
-        self._frontiers: tuple[tuple[str, ...], Frontiers] = ((), {})
+        self._frontiers: dict[str, tuple[tuple[tuple[str, bool], ...], Frontier]] = {}
         self._trouble: str | None = None
 
     def look(self) -> None:
@@ -273,24 +275,26 @@ class Followed:
         }
 
     def _current_frontiers(self, records: Sequence[RunRecord]) -> Frontiers:
-        """The frontier of every contender from its finished runs; kept until another run has finished."""
-        usable = [record for record in size_scan_results(records) if record.usable]
-        done = tuple(record.run_id for record in usable)
-        if done != self._frontiers[0]:
-            self._frontiers = (done, frontiers_of(usable))
-        return self._frontiers[1]
+        """The frontier of every contender from its finished runs; kept until another one of them has finished."""
+        found: Frontiers = {}
+        usable = with_comparable_seconds([record for record in size_scan_results(records) if record.usable])
+        for contender in size_scan_contenders(usable):
+            own = [record for record in usable if record.contender == contender]
+            done = tuple((record.run_id, record.curve[-1].device_seconds is not None) for record in own)
+            if contender not in self._frontiers or self._frontiers[contender][0] != done:
+                self._frontiers[contender] = (done, frontier_of(contender, own))
+            for axis, points in self._frontiers[contender][1].items():
+                found.setdefault(axis, {})[contender] = points
+        return found
 
 
-def frontiers_of(records: Sequence[RunRecord]) -> Frontiers:
-    """The measured points on the frontier of each contender, as the report has them."""
-    found: Frontiers = {}
-    comparable = with_comparable_seconds(records)
+def frontier_of(contender: str, records: Sequence[RunRecord]) -> Frontier:
+    """The measured points on the frontier of `contender` on every axis, as the report has them."""
+    found: Frontier = {}
     for axis in AXES:
-        for contender in size_scan_contenders(comparable):
-            curves = mean_curves(contender, comparable, axis)
-            if curves.curves:
-                points = frontier_points(CurveStack.of(curves))
-                found.setdefault(axis.value, {})[contender] = [(one.cost, one.loss_nats) for one in points]
+        curves = mean_curves(contender, records, axis)
+        if curves.curves:
+            found[axis.value] = [(one.cost, one.loss_nats) for one in frontier_points(CurveStack.of(curves))]
     return found
 
 
