@@ -154,6 +154,8 @@ def test_runs_are_filtered_grouped_sorted_and_compared(browser: "Browser", folde
         page.get_by_role("searchbox").fill("gpt2 size>=2")
         assert names(page) == ["gpt2 size 2 seed 0", "gpt2 size 3 seed 0"]
         assert page.locator("#query-words").inner_text() == "2 of 9 runs"
+        page.get_by_role("searchbox").fill("seed=7 state=planned")
+        assert page.locator("#plot .hint").inner_text().startswith("Nothing to draw")
         page.get_by_role("searchbox").fill("sizes=2")
         assert "there is no field sizes" in page.locator("#query-words").inner_text()
         page.get_by_role("searchbox").fill("")
@@ -256,6 +258,7 @@ TIMED = """async () => {
 
 @pytest.mark.slow
 @pytest.mark.thorough
+@pytest.mark.timeout(900)
 def test_a_thousand_runs_stay_fluid(browser: "Browser", tmp_path: Path) -> None:
     """Each interaction from its event to the frame that shows it; the median, since other work disturbs single ones."""
     scan = SyntheticScan(

@@ -37,6 +37,7 @@ def until(client: Client, since: str, enough: Any) -> tuple[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.thorough
+@pytest.mark.timeout(900)
 def test_a_scan_is_followed_through_a_kill_to_its_verdict_and_its_report(tmp_path: Path) -> None:
     write_texts(tmp_path, 30)
     (tmp_path / "watched.yaml").write_text(SPEC)

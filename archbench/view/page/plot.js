@@ -65,7 +65,7 @@ export class Plot {
     const before = this.look;
     const chosen = this.placed[this.chosen]?.line.id;
     this.look = look;
-    this.placed = lines.map((line) => placed(line, look));
+    this.placed = lines.map((line) => placed(line, look)).filter(({ x }) => x.length);
     this.steps = (look.steps ?? []).map((line) => placed(line, look));
     this.chosen = this.placed.findIndex(({ line }) => line.id === chosen);
     const same = before && before.xLabel === look.xLabel && before.yLabel === look.yLabel
