@@ -342,7 +342,9 @@ async function showVerdict(name, place) {
     if (verdictOf !== name || !summary.all_ended) return;
     const lines = found.verdict ?? found.problem;
     if (lines) {
-      const mind = (found.mind ?? []).map((/** @type {string} */ one) => el("li", {}, `Mind: ${one}`));
+      // What was known before the first run stands above already.
+      const mind = (found.mind ?? []).filter((/** @type {string} */ one) => !summary.warnings.includes(one))
+        .map((/** @type {string} */ one) => el("li", {}, `Mind: ${one}`));
       place.replaceChildren(el("h2", {}, found.verdict ? "Verdict" : "No verdict"),
         el("ul", {}, ...lines.map((/** @type {string} */ line) => el("li", {}, line.replace(/^- /, ""))), ...mind));
       return;
