@@ -66,6 +66,12 @@ def _specs_and_scans(context: click.Context, incomplete: str) -> Iterator[Comple
     yield from known or [CompletionItem(incomplete, type="file")]
 
 
+def _scans_reports_and_runs(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    """Scans and runs of the store; then folders, one of which may hold a report."""
+    known = [*_scans(context, incomplete), *_runs(context, incomplete)]
+    yield from known or [CompletionItem(incomplete, type="dir")]
+
+
 def _runs(context: click.Context, incomplete: str) -> Iterator[CompletionItem]:
     """Ids of the runs in the store, as many digits as name a directory."""
     from archbench.runs.store import RunStore
@@ -127,6 +133,7 @@ bundled_spec_names = quietly(_bundled)
 scans = quietly(_scans)
 specs_and_scans = quietly(_specs_and_scans)
 stored_runs = quietly(_runs)
+scans_reports_and_runs = quietly(_scans_reports_and_runs)
 contenders = quietly(_contenders)
 plugins_and_kinds = quietly(_plugins)
 architectures = quietly(_architectures)

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
     "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),
     "status": ("archbench.cli.status:status", "Show which runs are done, running or failed, and why."),
+    "view": ("archbench.cli.view:view", "Follow scans and compare runs in a browser."),
     "report": ("archbench.cli.report:report", "Write the report of a scan again."),
     "compare": ("archbench.cli.compare:compare", "Compare two architectures in the store."),
     "fit": ("archbench.cli.fit:fit", "Fit a law to a table of anybody's runs."),

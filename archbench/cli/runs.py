@@ -16,7 +16,7 @@ from archbench.errors import StoreError
 from archbench.results.arithmetic import arithmetic_of
 from archbench.results.published import publication_of
 from archbench.results.reference_lines import end_place, plateau_share, share_words
-from archbench.results.runs import origin_text
+from archbench.results.runs import RunRecord, origin_text
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile
 from archbench.runs.records import read_end, read_record
@@ -116,17 +116,7 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
         raise StoreError(f"{directory.path}: holds no run")
     if problem := record.details.get("problem"):
         note(f"warning: {problem}")
-    shown = RunOutput(
-        **fields_of(replace(_row(directory), protected=record.protected)),
-        curve=list(record.curve),
-        identity=dict(record.details.get("identity") or {}),
-        arithmetic=dict(arithmetic_of(record)),
-        plugins={what: dict(origin) for what, origin in record.plugin_origins.items()},
-        disk_bytes_by_part={path.name: directory_bytes(path) for path in _parts(directory)},
-        reference_lines=dict(record.reference_lines),
-        place=end_place(record),
-        plateau_share=plateau_share(record),
-    )
+    shown = run_output(directory, record)
     if as_json:
         print_json(shown)
         return
@@ -159,6 +149,21 @@ def show_run(run_id: str, runs_dir: Path, as_json: bool) -> None:
     if record.final is not None:
         words = f"{record.final.loss_nats:.4f} nats over {record.final.num_documents:,} held-out documents"
         echo(f"final evaluation: {words}")
+
+
+def run_output(directory: RunDirectory, record: RunRecord) -> RunOutput:
+    """All that is known of the run in `directory`, whose record is `record`."""
+    return RunOutput(
+        **fields_of(replace(_row(directory), protected=record.protected)),
+        curve=list(record.curve),
+        identity=dict(record.details.get("identity") or {}),
+        arithmetic=dict(arithmetic_of(record)),
+        plugins={what: dict(origin) for what, origin in record.plugin_origins.items()},
+        disk_bytes_by_part={path.name: directory_bytes(path) for path in _parts(directory)},
+        reference_lines=dict(record.reference_lines),
+        place=end_place(record),
+        plateau_share=plateau_share(record),
+    )
 
 
 def _parts(directory: RunDirectory) -> list[Path]:

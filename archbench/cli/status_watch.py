@@ -50,26 +50,9 @@ class _Followed:
         first = not self.records
         self.records, _ = store.last_records(self.index)
         if first:
-            self._begin(store)
+            self.pace = begun_pace(store, self.records)
         for record in self.records:
-            self.pace.reached(record.run_id, _share(record))
-
-    def _begin(self, store: RunStore) -> None:
-        rates = measured_rates(store)
-        seconds = {}
-        for record in self.records:
-            rate = rates.nearest(record.architecture, record.non_embedding_params) or _ROUGH_FLOP_PER_S
-            per_token = record.details.get("facts", {}).get("exact_flops_per_token", 0.0)
-            seconds[record.run_id] = per_token * record.planned_tokens / rate
-        missing = [record.run_id for record in self.records if not record.state.ended]
-        running = sum(record.state is RunState.RUNNING for record in self.records)
-        self.pace = Pace(seconds)
-        self.pace.begin(missing, running)
-
-    @property
-    def going_on(self) -> bool:
-        """Whether a run is at work; between two of them a scan takes a moment, and none is."""
-        return any(record.state is RunState.RUNNING for record in self.records)
+            self.pace.reached(record.run_id, done_share(record))
 
     @property
     def all_ended(self) -> bool:
@@ -79,9 +62,29 @@ class _Followed:
     @property
     def left(self) -> str:
         """How long the rest will take, in words."""
-        if not self.going_on:
-            return "nothing is being trained at the moment"
-        return f"about {human_seconds(self.pace.seconds_left)} left"
+        return left_words(self.records, self.pace)
+
+
+def begun_pace(store: RunStore, records: Sequence[RunRecord]) -> Pace:
+    """The pace of those of a scan's `records` that have not ended, from now on."""
+    rates = measured_rates(store)
+    seconds = {}
+    for record in records:
+        rate = rates.nearest(record.architecture, record.non_embedding_params) or _ROUGH_FLOP_PER_S
+        per_token = record.details.get("facts", {}).get("exact_flops_per_token", 0.0)
+        seconds[record.run_id] = per_token * record.planned_tokens / rate
+    missing = [record.run_id for record in records if not record.state.ended]
+    running = sum(record.state is RunState.RUNNING for record in records)
+    pace = Pace(seconds)
+    pace.begin(missing, running)
+    return pace
+
+
+def left_words(records: Sequence[RunRecord], pace: Pace) -> str:
+    """How long the rest of a scan will take, in words. Between two runs it takes a moment, and none is at work."""
+    if not any(record.state is RunState.RUNNING for record in records):
+        return "nothing is being trained at the moment"
+    return f"about {human_seconds(pace.seconds_left)} left"
 
 
 def follow(store: RunStore, name: str) -> None:
@@ -128,7 +131,7 @@ def _view(followed: _Followed, columns: int, rows: int) -> RenderableType:
     records = followed.records
     ended = sum(record.state.ended for record in records)
     words = f"{ended} of {counted(len(followed.index.runs), 'run')}, {followed.left}"
-    parts: list[RenderableType] = [summary_line(_done_share(records), words, columns)]
+    parts: list[RenderableType] = [summary_line(done_share_of_all(records), words, columns)]
     running = [record for record in records if record.state is RunState.RUNNING]
     if running:
         parts.insert(0, _at_work(running, columns))
@@ -154,11 +157,11 @@ def _at_work(running: Sequence[RunRecord], columns: int) -> Table:
 def _shown(record: RunRecord) -> ShownRun:
     loss_nats = record.final_loss_nats
     return ShownRun(
-        row_name(record), record.size_index, record.non_embedding_params, record.state, _share(record), loss_nats
+        row_name(record), record.size_index, record.non_embedding_params, record.state, done_share(record), loss_nats
     )
 
 
-def _share(record: RunRecord) -> float:
+def done_share(record: RunRecord) -> float:
     """How much of the run's steps is done."""
     if record.state.ended:
         return 1.0
@@ -166,8 +169,8 @@ def _share(record: RunRecord) -> float:
     return float(record.details.get("step", 0)) / total if total else 0.0
 
 
-def _done_share(records: Sequence[RunRecord]) -> float:
+def done_share_of_all(records: Sequence[RunRecord]) -> float:
     """How much of the scan is done, by the FLOPs that its runs take."""
     flops = [record.planned_tokens * record.non_embedding_params for record in records]
-    done = sum(cost * _share(record) for cost, record in zip(flops, records, strict=True))
+    done = sum(cost * done_share(record) for cost, record in zip(flops, records, strict=True))
     return done / sum(flops) if flops else 0.0

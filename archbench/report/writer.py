@@ -13,6 +13,8 @@ from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.report.charts import charts_of
 from archbench.report.data_files import INDEX, SUFFIXES, write_tables
+from archbench.report.files import PAGE_FILE as PAGE_FILE
+from archbench.report.files import REPORT_FILE as REPORT_FILE
 from archbench.report.html.page import Page, folder_images, render_page
 from archbench.report.plotting import DATA, markdown_table
 from archbench.report.study_tables import study_curves_table, study_tables
@@ -30,8 +32,6 @@ from archbench.results.runs import distinct_axes
 
 log = logging.getLogger(__name__)
 
-REPORT_FILE = "report.md"
-PAGE_FILE = "report.html"
 FIGURES = "figures"
 
 

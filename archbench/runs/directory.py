@@ -51,6 +51,11 @@ class RunDirectory:
         return self.path / "memory.json"
 
     @property
+    def trace_file(self) -> Path:
+        """What the run tells of itself on the way, for whoever watches: see `archbench.runs.trace`."""
+        return self.path / "trace.jsonl"
+
+    @property
     def checkpoints_dir(self) -> Path:
         """Committed checkpoints, the newest two."""
         return self.path / "checkpoints"

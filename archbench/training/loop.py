@@ -29,6 +29,7 @@ from archbench.training.progress import Progress, commit, joined_state, keep
 from archbench.training.randomness import Purpose, seed_generators
 from archbench.training.schedule import evaluation_steps, in_warmup, learning_rate
 from archbench.training.shapes import checked_shapes
+from archbench.training.tracing import Tracer
 
 REPORT_SECONDS = 0.5
 """Least time between two progress reports; each reads the loss from the device."""
@@ -83,6 +84,8 @@ class Upkeep:
     showed_life: float = field(default_factory=time.monotonic)
     reported_step: int | None = None
     committed: float = field(default_factory=time.monotonic)
+    tracer: Tracer | None = None
+    """Of rank 0, from its first step on."""
 
     def alive(self, assembly: Assembly, progress: Progress, pause_seconds: float = 0.0) -> None:
         """Called between the batches of an evaluation, and before a pause that may be long."""
@@ -126,6 +129,9 @@ class Upkeep:
         keeping, committing = progress.step in assembly.plan.execution.keep_steps, committing or stopping
         if (keeping or committing) and (problem := progress.finite_checks.problem(progress.step)):
             return problem
+        tracer = self._tracer(assembly, progress)
+        if tracer is not None:
+            tracer.note_evaluations(progress)
         if keeping or committing:
             self.before_storing(assembly, progress)
         if keeping:
@@ -140,23 +146,30 @@ class Upkeep:
         if stopping:
             raise Interrupted(f"stopped at step {progress.step}; run the same command to go on")
         if reporting:
-            self._report(assembly, progress, now)
+            self._report(assembly, progress, clock, now)
         return None
 
-    def _report(self, assembly: Assembly, progress: Progress, now: float) -> None:
+    def _tracer(self, assembly: Assembly, progress: Progress) -> Tracer | None:
+        """What writes the run's trace, made at its first step; None on other ranks than the first."""
+        if self.tracer is None and assembly.ranks.first:
+            self.tracer = Tracer.of(self.directory, self.lease.token, assembly, progress)
+        return self.tracer
+
+    def _report(self, assembly: Assembly, progress: Progress, clock: Stopwatch, now: float) -> None:
         training = assembly.plan.identity.training
         steps = progress.step - (self.reported_step if self.reported_step is not None else progress.started_at)
         loss = progress.mean_loss_nats
-        self.report(
-            Report(
-                step=progress.step,
-                total_steps=training.total_steps,
-                loss_nats=loss if loss is not None and math.isfinite(loss) else None,
-                tokens_per_s=steps * training.batch_tokens / (now - self.reported),
-                evaluation_seconds=progress.evaluation_seconds / max(1, len(progress.curve)),
-                interval_seconds=now - self.reported,
-            )
+        report = Report(
+            step=progress.step,
+            total_steps=training.total_steps,
+            loss_nats=loss if loss is not None and math.isfinite(loss) else None,
+            tokens_per_s=steps * training.batch_tokens / (now - self.reported),
+            evaluation_seconds=progress.evaluation_seconds / max(1, len(progress.curve)),
+            interval_seconds=now - self.reported,
         )
+        self.report(report)
+        if self.tracer is not None:
+            self.tracer.note_steps(progress, clock.seconds, report.loss_nats, report.tokens_per_s)
         self.reported, self.reported_step = now, progress.step
         progress.energy.glance()
         if not assembly.ranks.first:

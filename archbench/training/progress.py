@@ -59,6 +59,8 @@ class Progress:
     """How often the run was taken up, the first time included."""
     started_at: int = 0
     """Step at which this attempt began."""
+    gradient_norm: Tensor | float | None = None
+    """Of the last step that this attempt took, before it was clipped."""
     updating: bool = False
     """Whether parameters are being changed: only outside of that do they belong to `step`."""
 
@@ -81,6 +83,7 @@ class Progress:
             self.finite_checks.note_loss(self.step, parts.nats)
         if norm is not None:
             self.finite_checks.note_gradient(self.step, norm)
+            self.gradient_norm = norm
         self.states |= states
         self.step += 1
         self.updating = False

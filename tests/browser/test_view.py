@@ -1,0 +1,291 @@
+"""The page of `archbench view` as a reader has it: while runs go on, on a phone and a desk, with a keyboard."""
+
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from view_pages import HOSTILE, AtWork, Client, Folder, begin, made_up_folder, serving
+
+from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
+from archbench.testing.synthetic_store import store_records
+from archbench.view.export import export
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTHS = {"phone": 375, "desktop": 1280}
+LEVELS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
+Scheme = Literal["light", "dark"]
+Shown = tuple["Page", AtWork, Client]
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return made_up_folder(tmp_path_factory.mktemp("view"))
+
+
+@pytest.fixture
+def folder(made_up: Folder, tmp_path: Path) -> Folder:
+    shutil.copytree(made_up.runs, tmp_path / "runs")
+    shutil.copytree(made_up.reports, tmp_path / "reports")
+    return Folder(tmp_path / "runs", tmp_path / "reports")
+
+
+@contextmanager
+def shown(
+    browser: "Browser", folder: Folder, width: int = 1280, scheme: Scheme = "light", **more: Any
+) -> Iterator[Shown]:
+    """The page of the scan `demo`, one run of which goes on."""
+    work = begin(folder.store)
+    work.tell(0, validation_loss_nats=5.5)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
+    try:
+        with serving(folder.library("scan=demo")) as client:
+            page = context.new_page()
+            page.goto(client.server.address)
+            page.get_by_role("status").filter(has_text="live").wait_for()
+            yield page, work, client
+            context.close()
+    finally:
+        work.lease.release()
+
+
+def names(page: "Page") -> list[str]:
+    """The runs of the table, as they stand there."""
+    return page.locator("#table tbody th").all_inner_texts()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_the_page_asks_no_other_host_and_shows_no_error_or_overflow(
+    browser: "Browser", folder: Folder, width: int, scheme: Scheme
+) -> None:
+    said: list[str] = []
+    asked: list[str] = []
+    work = begin(folder.store)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    with serving(folder.library("scan=demo")) as client:
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(client.server.address)
+        page.get_by_role("status").filter(has_text="live").wait_for()
+        assert page.locator("#progress-words").inner_text().startswith("1 running, 8 done; about ")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        page.locator("#table tbody a").first.click()
+        page.get_by_text("Folder:").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert said == []
+        assert {url.partition("/")[2].partition("/")[2].partition("/")[0] for url in asked if url[:5] != "data:"} == {
+            client.server.hosts[0]
+        }
+        context.close()
+    work.lease.release()
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        pytest.param(WIDTHS["phone"], "light", id="phone-light"),
+        pytest.param(WIDTHS["desktop"], "dark", id="desktop-dark"),
+        pytest.param(WIDTHS["phone"], "dark", id="phone-dark", marks=pytest.mark.thorough),
+        pytest.param(WIDTHS["desktop"], "light", id="desktop-light", marks=pytest.mark.thorough),
+    ],
+)
+def test_the_page_breaks_no_rule_of_accessibility(
+    browser: "Browser", folder: Folder, width: int, scheme: Scheme
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+    def problems() -> list[Any]:
+        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": list(LEVELS)}})
+        assert len(found.response["passes"]) > 20
+        return [
+            (one["id"], node["target"], node.get("failureSummary"))
+            for one in found.response["violations"]
+            for node in one["nodes"]
+        ]
+
+    # The page's own policy would refuse the checker's script.
+    with shown(browser, folder, width, scheme, bypass_csp=True) as (page, _, _):
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        for number in (0, 3):
+            page.locator("#table tbody input").nth(number).check()
+        page.locator("#difference table").wait_for()
+        assert problems() == []
+        page.locator("#table tbody a").first.click()
+        page.get_by_text("Folder:").wait_for()
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert problems() == []
+
+
+def test_what_a_run_tells_comes_by_itself_and_the_frontier_is_provisional(browser: "Browser", folder: Folder) -> None:
+    with shown(browser, folder) as (page, work, _):
+        row = page.locator("#table tbody tr").filter(has_text="gpt2 size 1 seed 7")
+        assert "Provisional: 8 of 9 runs have ended." in page.locator("#legend").inner_text()
+        work.tell(488, train_loss_nats=4.0, tokens_per_s=12_345.0)
+        row.get_by_text("running 50 %").wait_for()
+        assert "12.3k" in row.inner_text()
+        work.lease.release()
+        row.get_by_text("planned").wait_for()
+        assert "nothing is being trained" in page.locator("#progress-words").inner_text()
+
+
+def test_names_with_markup_stay_text(browser: "Browser", folder: Folder) -> None:
+    with shown(browser, folder) as (page, _, _):
+        assert f"{HOSTILE} size 1 seed 0" in names(page)
+        assert HOSTILE in page.locator("#legend").inner_text()
+        page.get_by_role("link", name=f"{HOSTILE} size 1 seed 0").click()
+        page.get_by_text("Folder:").wait_for()
+        assert page.locator("#run h2").inner_text() == f"{HOSTILE} size 1 seed 0"
+        assert page.locator("xl").count() == 0
+        assert page.locator("body script").count() == 0
+
+
+def test_runs_are_filtered_grouped_sorted_and_compared(browser: "Browser", folder: Folder) -> None:
+    with shown(browser, folder) as (page, _, _):
+        page.get_by_role("searchbox").fill("gpt2 size>=2")
+        assert names(page) == ["gpt2 size 2 seed 0", "gpt2 size 3 seed 0"]
+        assert page.locator("#query-words").inner_text() == "2 of 9 runs"
+        page.get_by_role("searchbox").fill("seed=7 state=planned")
+        assert page.locator("#plot .hint").inner_text().startswith("Nothing to draw")
+        page.get_by_role("searchbox").fill("sizes=2")
+        assert "there is no field sizes" in page.locator("#query-words").inner_text()
+        page.get_by_role("searchbox").fill("")
+        page.get_by_role("combobox", name="Field").select_option("seed")
+        page.get_by_role("combobox", name="Value").select_option("1")
+        assert page.get_by_role("searchbox").input_value() == "seed=1"
+        assert len(names(page)) == 2
+        page.get_by_role("searchbox").fill("")
+        page.get_by_role("combobox", name="Colour by").select_option("size")
+        assert page.locator("#legend label").all_inner_texts() == ["1 (5)", "2 (2)", "3 (2)"]
+        page.get_by_role("button", name="loss (nats)").click()
+        cells = page.locator("#table tbody td:nth-child(4)").all_inner_texts()
+        assert cells == sorted(cells, key=float)
+        for name in ("gpt2 size 1 seed 0", "gpt2 size 3 seed 0"):
+            page.get_by_role("checkbox", name=f"choose {name}").check()
+        fields = page.locator("#difference tbody th").all_inner_texts()
+        assert fields == ["size", "non_embedding_params", "dims.n_layers", "loss (nats)"]
+        page.get_by_role("checkbox", name="chosen runs only").check()
+        page.get_by_role("combobox", name="x", exact=True).select_option("tokens")
+        address = page.url
+        page.reload()
+        page.get_by_role("status").filter(has_text="live").wait_for()
+        assert page.url == address
+        assert page.locator("#legend label").all_inner_texts() == ["1 (1)", "3 (1)"]
+        assert page.locator("#difference tbody th").count() == 4
+
+
+def test_the_keyboard_walks_along_curves_and_opens_their_runs(browser: "Browser", folder: Folder) -> None:
+    with shown(browser, folder) as (page, _, _):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.locator("#plot .plot").focus()
+        page.keyboard.press("ArrowRight")
+        hint = page.locator("#plot .hint")
+        first = hint.inner_text()
+        assert first.startswith("gpt2 size 1 seed 0; validation loss (nats): ")
+        page.keyboard.press("ArrowLeft")
+        assert hint.inner_text() != first
+        page.keyboard.press("ArrowDown")
+        assert hint.inner_text().startswith("gpt2 size 1 seed 1; ")
+        page.keyboard.press("Enter")
+        assert page.locator("#run h2").inner_text() == "gpt2 size 1 seed 1"
+        page.go_back()
+        assert page.locator("#runs-title").is_visible()
+
+
+def test_the_report_is_opened_and_what_it_holds_runs_apart(browser: "Browser", folder: Folder) -> None:
+    page_file = folder.reports / "demo" / "report.html"
+    page_file.write_text("<!DOCTYPE html><title>demo</title><p id=p></p><script>p.textContent = self.origin;</script>")
+    with shown(browser, folder) as (page, _, _):
+        page.get_by_role("link", name="Report of demo").click()
+        assert page.locator("#p").inner_text() == "null"
+
+
+def test_the_exported_page_shows_the_same_from_a_disk(browser: "Browser", folder: Folder, tmp_path: Path) -> None:
+    begin(folder.store).lease.release()
+    library = folder.library("scan=demo")
+    first = export(library, tmp_path / "page", ["demo"], lambda line: None)
+    library.answers.close()
+    said: list[str] = []
+    asked: list[str] = []
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(first.as_uri())
+    page.get_by_role("link", name=f"{HOSTILE} size 1 seed 0").click()
+    page.get_by_text("Folder:").wait_for()
+    page.go_back()
+    page.locator("#plot .plot").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#plot .hint").inner_text().startswith("gpt2 size 1 seed 0; ")
+    page.get_by_role("link", name="Report of demo").click()
+    page.get_by_text("what was found").wait_for()
+    assert said == []
+    assert all(url.startswith(("file:", "data:")) for url in asked)
+    context.close()
+
+
+INTERACTIONS: dict[str, str] = {
+    "filter": "byId('query').value = byId('query').value ? '' : 'gpt2 size>=3'; fire('query', 'input')",
+    "smooth": "byId('smooth').value = byId('smooth').value === '0.5' ? '0' : '0.5'; fire('smooth', 'input')",
+    "axis": "byId('x').value = byId('x').value === 'tokens' ? 'exact' : 'tokens'; fire('x', 'change')",
+    "group": "byId('group').value = byId('group').value === 'seed' ? 'contender' : 'seed'; fire('group', 'change')",
+    "sort": "document.querySelectorAll('.sort')[2].click()",
+    "choose": "document.querySelector('#table tbody input').click()",
+}
+TIMED = """async () => {
+    const byId = (id) => document.getElementById(id);
+    const fire = (id, what) => byId(id).dispatchEvent(new Event(what));
+    const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+    await painted();
+    const began = performance.now();
+    INTERACTION;
+    await painted();
+    return performance.now() - began;
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_a_thousand_runs_stay_fluid(browser: "Browser", tmp_path: Path) -> None:
+    """Each interaction from its event to the frame that shows it; the median, since other work disturbs single ones."""
+    scan = SyntheticScan(
+        sizes=[10_000 * (number + 1) for number in range(20)], seeds=(10,) * 20, points=240, tokens=40_000_000
+    )
+    law = SyntheticLaw(noise_std=0.01)
+    laws = {
+        name: replace(law, A=law.A - number) for number, name in enumerate(("gpt2", "llama", "bert", "mamba2", "xl"))
+    }
+    records = [one for name, law in laws.items() for one in synthetic_records(name, law, scan)]
+    assert len(records) == 1000
+    assert min(len(record.curve) for record in records) >= 200
+    folder = Folder(tmp_path / "runs", tmp_path / "reports")
+    store_records(folder.store, "demo", records)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    with serving(folder.library("scan=demo")) as client:
+        client.server.library.of("demo").snapshot()
+        page = context.new_page()
+        began = time.monotonic()
+        page.goto(client.server.address)
+        page.get_by_role("status").filter(has_text="live").wait_for(timeout=60_000)
+        load_seconds = time.monotonic() - began
+        assert page.locator("#table caption").inner_text() == "1000 runs, 50 shown"
+        taken = {
+            name: statistics.median(page.evaluate(TIMED.replace("INTERACTION", what)) for _ in range(7))
+            for name, what in INTERACTIONS.items()
+        }
+        print(f"load {load_seconds:.2f} s; milliseconds of interactions: {taken}")  # shown by `pytest -rP`
+        context.close()
+    assert all(milliseconds < 100 for milliseconds in taken.values()), taken

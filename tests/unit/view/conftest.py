@@ -1,0 +1,32 @@
+"""Stores of made-up runs, and servers of their page."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from view_pages import Client, Folder, made_up_folder, serving
+
+from archbench.view.library import Library
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A store with the scan `demo`, and a report of it; for all tests."""
+    return made_up_folder(tmp_path_factory.mktemp("view"))
+
+
+@pytest.fixture
+def folder(made_up: Folder, tmp_path: Path) -> Folder:
+    """The same for one test."""
+    shutil.copytree(made_up.runs, tmp_path / "runs")
+    shutil.copytree(made_up.reports, tmp_path / "reports")
+    return Folder(tmp_path / "runs", tmp_path / "reports")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Library], Client]]:
+    """Starts servers, which end with the test."""
+    with ExitStack() as servers:
+        yield lambda library: servers.enter_context(serving(library))
