@@ -13,6 +13,7 @@ from archbench.contracts.architecture import (
 from archbench.contracts.common import BuiltWith, KeepsCommonSettings
 from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.config import ComponentConfig
+from archbench.contracts.counting import answer
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.contracts.ladder import (
@@ -150,6 +151,7 @@ __all__ = [
     "TrainedParameters",
     "TransformerConfig",
     "Windows",
+    "answer",
     "block_flops",
     "block_params",
     "hookimpl",
