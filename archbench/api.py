@@ -23,6 +23,7 @@ from archbench.contracts.ladder import (
     with_even_heads,
     with_gated_feed_forward,
 )
+from archbench.contracts.library_shape import LibraryShape
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -109,6 +110,7 @@ __all__ = [
     "Job",
     "KeepsCommonSettings",
     "LadderConfig",
+    "LibraryShape",
     "LossParts",
     "Lost",
     "ModelDims",

@@ -24,6 +24,8 @@ _SMALLEST_WIDTH = 8
 _TOLERANCE = 0.05
 _AROUND = 3
 """Counted rungs on both sides of a target of which the nearest is taken: sizes may step back a little."""
+_WIDER = 1.25
+"""How far from its neighbours a counted rung is looked for, where no nearer one has the size."""
 _POINTED_TRIES = 6
 """After which a search goes on by halving."""
 _Rung = tuple[int, ModelDims]
@@ -126,9 +128,11 @@ class _CountedLadder(_Ladder):
             raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
         place = self._place(target_params)
         around = self._counted(shapes[max(place - _AROUND, 0) : place + _AROUND])
-        if _distance(around, target_params) > _TOLERANCE:
-            below, above = (_plain_size(shapes[max(min(at, len(shapes) - 1), 0)]) for at in (place - 1, place))
-            around += self._counted([one for one in self._other_shapes if below < _plain_size(one) < above])
+        below, above = (_plain_size(shapes[max(min(at, len(shapes) - 1), 0)]) for at in (place - 1, place))
+        for wider in (1.0, _WIDER):
+            if _distance(around, target_params) > _TOLERANCE:
+                low, high = below / wider, above * wider
+                around += self._counted([one for one in self._other_shapes if low < _plain_size(one) < high])
         if _distance(around, target_params) > _TOLERANCE:
             raise ValueError(
                 f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has"
@@ -165,7 +169,7 @@ class _CountedLadder(_Ladder):
     def _other_shapes(self) -> list[ModelDims]:
         """Between them: another feed-forward layer, or a layer more, for architectures that have no such layer."""
         others = dict.fromkeys([*self.shapes(7, 9), *self.shapes(8, more_layers=1)])
-        return [dims for dims in others if dims not in self._regular_shapes]
+        return list(others.keys() - set(self._regular_shapes))
 
 
 def _plain_size(dims: ModelDims) -> float:
