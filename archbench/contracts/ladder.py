@@ -167,8 +167,8 @@ class _CountedLadder(_Ladder):
 
     @cached_property
     def _other_shapes(self) -> list[ModelDims]:
-        """Between them: another feed-forward layer, or a layer more, for architectures that have no such layer."""
-        others = dict.fromkeys([*self.shapes(7, 9), *self.shapes(8, more_layers=1)])
+        """Between them: another feed-forward layer, a layer more, or both."""
+        others = dict.fromkeys([*self.shapes(7, 9), *self.shapes(7, 8, 9, more_layers=1)])
         return list(others.keys() - set(self._regular_shapes))
 
 

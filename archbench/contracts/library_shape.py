@@ -132,6 +132,11 @@ class LibraryShape:
         return self._first(_EXPERTS)
 
     @property
+    def experts_name(self) -> str | None:
+        """What the library calls that number; None in a dense model."""
+        return next((name for name in _EXPERTS if _is_number(self.settings.get(name))), None)
+
+    @property
     def active_experts(self) -> int | None:
         """How many of them a token is sent to; None where the library does not say."""
         return self._first(_ACTIVE_EXPERTS)

@@ -113,6 +113,17 @@ class TransformersConfig(LadderConfig):
         """See `LadderConfig.adapted`: in the proportions of the library's default config."""
         return self.shape.adapted(dims)
 
+    def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
+        """See `ArchitectureConfig.sized_for`; of a mixture that is too large it is said what makes it so."""
+        try:
+            return super().sized_for(target_params, vocab_size=vocab_size, seq_len=seq_len)
+        except ValueError as error:
+            name = self.shape.experts_name
+            if name is None or name in self.shape.pinned:
+                raise
+            count = self.shape.num_experts
+            raise ValueError(f"{error}; it has {count} experts a layer: config: {{{name}: 8}} has fewer") from error
+
     def problems(self, dims: ModelDims) -> list[str]:
         """See `ArchitectureConfig.problems`."""
         return self.shape.problems(dims)

@@ -162,6 +162,11 @@ def test_what_cannot_be_is_refused_in_one_line(settings: dict[str, Any], attenti
     assert "\n" not in str(refused.value)
 
 
+def test_a_mixture_that_is_too_large_for_a_size_says_what_makes_it_so() -> None:
+    with pytest.raises(ValueError, match=r"it has 256 experts a layer: config: \{n_routed_experts: 8\} has fewer$"):
+        TransformersConfig(model_type="deepseek_v3").sized_for(2e3, vocab_size=48, seq_len=32)
+
+
 def test_facts_say_which_settings_the_user_has_made() -> None:
     told = facts(TransformersConfig(model_type="gpt2", config={"num_attention_heads": 2}))
     assert told["pinned"] == ["n_head"]
