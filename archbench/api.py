@@ -13,6 +13,7 @@ from archbench.contracts.architecture import (
 from archbench.contracts.common import BuiltWith, KeepsCommonSettings
 from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.config import ComponentConfig
+from archbench.contracts.counting import answer
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog, Tokenizer, TokenizerConfig
 from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
 from archbench.contracts.ladder import (
@@ -22,6 +23,7 @@ from archbench.contracts.ladder import (
     with_even_heads,
     with_gated_feed_forward,
 )
+from archbench.contracts.library_shape import LibraryShape
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -108,6 +110,7 @@ __all__ = [
     "Job",
     "KeepsCommonSettings",
     "LadderConfig",
+    "LibraryShape",
     "LossParts",
     "Lost",
     "ModelDims",
@@ -150,6 +153,7 @@ __all__ = [
     "TrainedParameters",
     "TransformerConfig",
     "Windows",
+    "answer",
     "block_flops",
     "block_params",
     "hookimpl",

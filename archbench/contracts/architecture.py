@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.config import ComponentConfig
+from archbench.contracts.counting import answer
 
 if TYPE_CHECKING:
     from archbench.nn.language_model import LanguageModel
@@ -45,6 +46,13 @@ class ParamCount:
     """Token, position and segment embeddings, and the output matrix with its bias, tied or not (tied: counted once)."""
     non_embedding: int
     """All the rest: N."""
+    active_non_embedding: int | None = None
+    """Those of them that a token uses, where experts lie idle; None: all."""
+
+    @property
+    def active(self) -> int:
+        """Parameters without embeddings that a token uses: what 6·N·D is of."""
+        return self.non_embedding if self.active_non_embedding is None else self.active_non_embedding
 
     @property
     def total(self) -> int:
@@ -139,7 +147,8 @@ def require_settings(config: Mapping[str, object], expected: Mapping[str, tuple[
 class ArchitectureConfig(ComponentConfig):
     """Hyperparameters of one architecture family, apart from its size.
 
-    Subclasses are torch-free at import: `build` imports torch inside. Everything else is arithmetic.
+    Subclasses are torch-free at import: `build` imports torch inside. Everything else is arithmetic, or is asked of a
+    process that has torch: a subclass that states no `num_params` or no `forward_flops_per_token` has them counted.
     """
 
     source: ClassVar[Source]
@@ -160,13 +169,47 @@ class ArchitectureConfig(ComponentConfig):
         `require_buildable`.
         """
 
-    @abstractmethod
     def num_params(self, dims: ModelDims) -> ParamCount:
-        """The exact number of parameters of `build(dims, ...)`, by formula."""
+        """The exact number of parameters of `build(dims, ...)`: by formula, or left to the counter, as here.
 
-    @abstractmethod
+        The counter builds the module, in a process of its own, and keeps what it found: see
+        `archbench.contracts.counting`. Raises ValueError where the module cannot be built.
+        """
+        return ParamCount(**answer("archbench.flops.costs:counted_params", self, dims=dims.model_dump()))
+
     def forward_flops_per_token(self, dims: ModelDims, attention: Attention) -> ForwardFlops:
-        """FLOPs of one forward pass over full contexts, per token, by component."""
+        """FLOPs of one forward pass over full contexts, per token, by component: by formula, or counted, as here.
+
+        The counter runs the module forward and backward without data. It sees matrix products and convolutions of
+        torch, and no others. Raises ValueError where the module cannot be run so.
+        """
+        told = answer("archbench.flops.costs:counted_flops", self, dims=dims.model_dump(), attention=attention.value)
+        return ForwardFlops(
+            told["components"],
+            per_prediction=frozenset(told["per_prediction"]),
+            recomputed=frozenset(told["recomputed"]),
+            forward_only=frozenset(told["forward_only"]),
+        )
+
+    @property
+    def costs_are_counted(self) -> bool:
+        """Whether parameters and FLOPs are the counter's and not by formula."""
+        kind = type(self)
+        left = (
+            kind.num_params is ArchitectureConfig.num_params,
+            kind.forward_flops_per_token is ArchitectureConfig.forward_flops_per_token,
+        )
+        return any(left)
+
+    def unsupported(self, attention: Attention) -> str | None:
+        """Why no model of these settings can be built with `attention`, whatever its shape; None where one can.
+
+        In one line, with the remedy. Asked when a scan is planned.
+        """
+        if attention in self.attention_modes:
+            return None
+        offered = " or ".join(sorted(self.attention_modes))
+        return f"{self.kind} has {offered} attention, got {attention}; choose an objective that fits"
 
     @abstractmethod
     def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
@@ -215,8 +258,7 @@ class ArchitectureConfig(ComponentConfig):
 
     def require_buildable(self, dims: ModelDims, attention: Attention) -> None:
         """Raises ValueError, in words, where `build` has no such attention or `problems(dims)` finds one."""
-        if attention not in self.attention_modes:
-            offered = " or ".join(sorted(self.attention_modes))
-            raise ValueError(f"{self.kind} has {offered} attention, got {attention}; choose an objective that fits")
+        if problem := self.unsupported(attention):
+            raise ValueError(problem)
         if problems := self.problems(dims):
             raise ValueError("; ".join(problems))

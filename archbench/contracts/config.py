@@ -55,6 +55,10 @@ class ComponentConfig(GrownModel):
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that it computes with, beyond torch and numpy: their versions enter the ids of its runs."""
 
+    def library_names(self) -> tuple[str, ...]:
+        """`libraries`, with those that the settings of this one add."""
+        return self.libraries
+
     _folder: Path | None = PrivateAttr(None)
 
     def stands_in(self, folder: Path) -> None:

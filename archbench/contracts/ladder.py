@@ -11,7 +11,7 @@ or 4.5 times as wide instead.
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -22,6 +22,12 @@ _MAX_LAYERS = 40
 _LARGEST_WIDTH = 8192
 _SMALLEST_WIDTH = 8
 _TOLERANCE = 0.05
+_AROUND = 3
+"""Counted rungs on both sides of a target of which the nearest is taken: sizes may step back a little."""
+_WIDER = 1.25
+"""How far from its neighbours a counted rung is looked for, where no nearer one has the size."""
+_POINTED_TRIES = 6
+"""After which a search goes on by halving."""
 _Rung = tuple[int, ModelDims]
 
 
@@ -85,22 +91,90 @@ class _Ladder:
         return self._rungs(7, 9)
 
     def _rungs(self, *half_ratios: int) -> list[_Rung]:
-        shapes = [
-            self.adapt(
-                ModelDims(
-                    vocab_size=self.vocab_size,
-                    seq_len=self.seq_len,
-                    d_model=d_model,
-                    n_layers=n_layers,
-                    n_heads=n_heads,
-                    d_ff=half_ratio * d_model // 2,
-                )
-            )
-            for n_layers, d_model, n_heads in _shapes()
-            for half_ratio in half_ratios
-        ]
-        rungs = ((self.num_params(dims), dims) for dims in shapes if self.accept(dims))
+        rungs = ((self.num_params(dims), dims) for dims in self.shapes(*half_ratios))
         return sorted(rungs, key=lambda rung: rung[0])
+
+    def shapes(self, *half_ratios: int, more_layers: int = 0) -> Iterator[ModelDims]:
+        """What the architecture can build, with a feed-forward layer of each of `half_ratios` over 2.
+
+        more_layers: how much deeper than the rule has it.
+        """
+        for n_layers, d_model, n_heads in _shapes():
+            for half_ratio in half_ratios:
+                dims = self.adapt(
+                    ModelDims(
+                        vocab_size=self.vocab_size,
+                        seq_len=self.seq_len,
+                        d_model=d_model,
+                        n_layers=n_layers + more_layers,
+                        n_heads=n_heads,
+                        d_ff=half_ratio * d_model // 2,
+                    )
+                )
+                if self.accept(dims):
+                    yield dims
+
+
+@dataclass(frozen=True)
+class _CountedLadder(_Ladder):
+    """A ladder of models that are built to be counted: only those near a target are."""
+
+    def nearest(self, target_params: float) -> ModelDims:
+        """See `nearest_dims`."""
+        if not (math.isfinite(target_params) and target_params > 0):
+            raise ValueError(f"a size of {target_params} parameters is impossible; give a positive number such as 1e5")
+        shapes = self._regular_shapes
+        if not shapes:
+            raise ValueError("the architecture accepts no shape of the ladder; loosen its constraints")
+        place = self._place(target_params)
+        around = self._counted(shapes[max(place - _AROUND, 0) : place + _AROUND])
+        below, above = (_plain_size(shapes[max(min(at, len(shapes) - 1), 0)]) for at in (place - 1, place))
+        for wider in (1.0, _WIDER):
+            if _distance(around, target_params) > _TOLERANCE:
+                low, high = below / wider, above * wider
+                around += self._counted([one for one in self._other_shapes if low < _plain_size(one) < high])
+        if _distance(around, target_params) > _TOLERANCE:
+            raise ValueError(
+                f"no shape has about {target_params:,.0f} non-embedding parameters; the nearest has"
+                f" {_nearest(around, target_params)[0]:,}, the smallest {self.num_params(shapes[0]):,}"
+            )
+        return _nearest(around, target_params)[1]
+
+    def _place(self, target_params: float) -> int:
+        """Where in the regular shapes the first one stands that has the wanted size, as if sizes rose all along.
+
+        Tries where a plain Transformer of that size would stand, then where the ratio found there points to.
+        """
+        shapes = self._regular_shapes
+        low, high, guess = 0, len(shapes), target_params
+        for tries in range(len(shapes)):
+            if low == high:
+                break
+            pointed = bisect_left(shapes, guess, key=_plain_size) if tries < _POINTED_TRIES else (low + high) // 2
+            middle = min(max(pointed, low), high - 1)
+            size = self.num_params(shapes[middle])
+            low, high = (middle + 1, high) if size < target_params else (low, middle)
+            guess = _plain_size(shapes[middle]) * target_params / size
+        return low
+
+    def _counted(self, shapes: Sequence[ModelDims]) -> list[_Rung]:
+        return sorted(((self.num_params(dims), dims) for dims in shapes), key=lambda rung: rung[0])
+
+    @cached_property
+    def _regular_shapes(self) -> list[ModelDims]:
+        """Of regular rungs, each once, by the size of a plain Transformer of that shape."""
+        return sorted(dict.fromkeys(self.shapes(8)), key=_plain_size)
+
+    @cached_property
+    def _other_shapes(self) -> list[ModelDims]:
+        """Between them: another feed-forward layer, a layer more, or both."""
+        others = dict.fromkeys([*self.shapes(7, 9), *self.shapes(7, 8, 9, more_layers=1)])
+        return list(others.keys() - set(self._regular_shapes))
+
+
+def _plain_size(dims: ModelDims) -> float:
+    """Parameters of a plain Transformer of this shape, or nearly so."""
+    return float(dims.n_layers * dims.d_model * (4 * dims.d_model + 2 * dims.d_ff))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +192,12 @@ class LadderConfig(ArchitectureConfig):
     def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
         """See `ArchitectureConfig.sized_for`."""
         settings = _Settings(type(self), self.model_dump_json(), self)
-        return _ladder_of(settings, vocab_size, seq_len).nearest(target_params)
+        ladder_of = _counted_ladder_of if self.costs_are_counted else _ladder_of
+        return ladder_of(settings, vocab_size, seq_len).nearest(target_params)
+
+    def size_of(self, dims: ModelDims) -> int:
+        """What the ladder takes for the size of a rung: its parameters without embeddings."""
+        return self.num_params(dims).non_embedding
 
     def adapted(self, dims: ModelDims) -> ModelDims:
         """What the architecture builds at the width of `dims`, a rung of the shared ladder; usually the rung itself."""
@@ -136,9 +215,13 @@ class LadderConfig(ArchitectureConfig):
 def _ladder_of(settings: _Settings, vocab_size: int, seq_len: int) -> _Ladder:
     """The ladder of an architecture; a scan that matches costs asks it for hundreds of sizes."""
     config = settings.config
-    return _Ladder(
-        lambda dims: config.num_params(dims).non_embedding, vocab_size, seq_len, config.on_ladder, config.adapted
-    )
+    return _Ladder(config.size_of, vocab_size, seq_len, config.on_ladder, config.adapted)
+
+
+@lru_cache(maxsize=16)
+def _counted_ladder_of(settings: _Settings, vocab_size: int, seq_len: int) -> _CountedLadder:
+    config = settings.config
+    return _CountedLadder(config.size_of, vocab_size, seq_len, config.on_ladder, config.adapted)
 
 
 def with_gated_feed_forward(dims: ModelDims) -> ModelDims:

@@ -41,7 +41,8 @@ class LossParts(NamedTuple):
     predictions: "Tensor"
     """Number of predicted tokens; a scalar."""
     auxiliary: "Tensor | None"
-    """A mean loss that is trained beside it but not reported as L; None without one."""
+    """A mean loss that is trained beside it but not reported as L; None without one. The model's own, which `encode`
+    returns, is trained whatever stands here."""
     state: "State | None"
     """The model's memory after this segment."""
 
@@ -170,9 +171,11 @@ def special_token_ids(text_vocab_size: int, objective: ObjectiveConfig) -> dict[
 def trained_params(architecture: ArchitectureConfig, objective: ObjectiveConfig, dims: ModelDims) -> ParamCount:
     """Parameters of the model and of the objective's head together, as runs record them."""
     model, embedding = architecture.num_params(dims), objective.num_head_embedding_params(dims)
+    head = objective.num_head_params(dims) - embedding
     return ParamCount(
         embedding=model.embedding + embedding,
-        non_embedding=model.non_embedding + objective.num_head_params(dims) - embedding,
+        non_embedding=model.non_embedding + head,
+        active_non_embedding=None if model.active_non_embedding is None else model.active_non_embedding + head,
     )
 
 

@@ -1,8 +1,10 @@
 """The module that every architecture builds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -18,6 +20,9 @@ class Encoded(NamedTuple):
     """Final hidden states, [rows, seq_len, d_model]."""
     state: State | None
     """Memory for the next segment; None for an architecture that carries none."""
+    auxiliary: Tensor | None = None
+    """A mean loss that training adds to the objective's and no figure reports, such as the balance of experts; a
+    scalar, weighted as it is to be added. None without one, and in evaluation."""
 
 
 class Projection(NamedTuple):
@@ -76,6 +81,13 @@ class LanguageModel(nn.Module, ABC):
         """Whether `logits` are those of `output_weights`: no class and no function set on the model says others."""
         return type(self).logits is LanguageModel.logits and "logits" not in vars(self)
 
+    def idle_parameters(self) -> int:
+        """Parameters without embeddings that a token does not use: those of the experts that it is not sent to.
+
+        0 in a dense model. On tensors without data as on real ones.
+        """
+        return 0
+
     def recomputing(self) -> Sequence[nn.Module]:
         """Submodules whose backward pass runs parts of them again by itself (reversible layers); usually none.
 
@@ -86,3 +98,30 @@ class LanguageModel(nn.Module, ABC):
     def forward(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Tensor:
         """Logits of every position, [rows, seq_len, vocab_size]."""
         return self.logits(self.encode(tokens, token_types=token_types, state=state).hidden)
+
+
+@contextmanager
+def auxiliary_losses(model: LanguageModel) -> Iterator[list[Tensor]]:
+    """Within, what `encode` and `encode_prefixed` of `model` return as auxiliary losses is collected in the list."""
+    collected: list[Tensor] = []
+
+    def noting(encode: Callable[..., Encoded]) -> Callable[..., Encoded]:
+        @wraps(encode)
+        def noted(*arguments: Any, **more: Any) -> Encoded:
+            encoded = encode(*arguments, **more)
+            if encoded.auxiliary is not None:
+                collected.append(encoded.auxiliary)
+            return encoded
+
+        return noted
+
+    names = ("encode", "encode_prefixed")
+    # A model may have functions of its own set on it.
+    own = {name: vars(model)[name] for name in names if name in vars(model)}
+    vars(model).update({name: noting(getattr(model, name)) for name in names})
+    try:
+        yield collected
+    finally:
+        for name in names:
+            del vars(model)[name]
+        vars(model).update(own)

@@ -8,6 +8,7 @@ from typing import Any
 from archbench.contracts.values import Loc
 from archbench.data.cache import Report
 from archbench.data.corpus import Corpus
+from archbench.errors import PluginError, in_one_line
 from archbench.host import Host
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore, ScanIndex
@@ -238,6 +239,17 @@ def _check_pairing(spec: Spec, contender: Contender) -> None:
             f"architecture {architecture.kind!r} attends {offered} only, objective {objective.kind!r} "
             f"needs {objective.attention}; choose another objective",
         )
+    try:
+        problem = architecture.unsupported(objective.attention)
+    except PluginError:
+        raise
+    except Exception as error:  # the plug-in's own code
+        raise PluginError(
+            f"architecture {architecture.kind!r} failed when asked for {objective.attention} attention: "
+            f"{in_one_line(error)}"
+        ) from error
+    if problem is not None:
+        raise spec.error((*loc, "architecture"), f"{contender.name}: {problem}")
     if objective.needs_token_types and not architecture.has_token_types:
         raise spec.error(
             loc,

@@ -173,7 +173,7 @@ class RunPlanner:
             track=objective.track,
             non_embedding_params=params.non_embedding,
             embedding_params=params.embedding,
-            kaplan_flops_per_token=6.0 * params.non_embedding,
+            kaplan_flops_per_token=6.0 * params.active,
             exact_flops_per_token=flops.train(fraction),
             exact_flops_by_component={
                 name: count * (fraction if name in flops.per_prediction else 1.0)

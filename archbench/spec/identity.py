@@ -214,7 +214,7 @@ class RunFacts(Extended):
     non_embedding_params: PositiveInt
     embedding_params: NonNegativeInt
     kaplan_flops_per_token: PositiveFloat
-    """6·N."""
+    """6·N, of the parameters that a token uses where experts lie idle."""
     exact_flops_per_token: PositiveFloat
     """Executed in a training step per input token, recomputation included."""
     exact_flops_by_component: Mapping[str, float]

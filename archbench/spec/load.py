@@ -211,7 +211,7 @@ def _contender(name: str, document: SpecDocument, registry: Registry, resolve: R
         objective=resolved_objective,
         recipe=recipe,
         components={role: component_identity(entry) for role, entry in entries.items()},
-        libraries=installed_libraries(entries.values()),
+        libraries=installed_libraries((architecture, resolved_objective, recipe.optimizer.config)),
         start=tuple(resolve.file.place((*loc, "start")).folder / folder for folder in section.start),
         as_published=section.as_published,
         not_kept=not_kept,

@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from archbench.contracts.config import ComponentConfig
 from archbench.errors import PluginError
 from archbench.extras import REMEDY, TRAINING_LIBRARIES
 from archbench.hookspecs import PROJECT_NAME
@@ -18,12 +19,12 @@ def component_identity(entry: Registered[Any]) -> ComponentIdentity:
     return ComponentIdentity(numerics=entry.config.numerics, distribution=entry.distribution, version=entry.version)
 
 
-def installed_libraries(entries: Iterable[Registered[Any]]) -> dict[str, str | None]:
-    """Distribution -> version, of what the components in `entries` say they compute with; none is imported.
+def installed_libraries(components: Iterable[ComponentConfig]) -> dict[str, str | None]:
+    """Distribution -> version, of what `components` say they compute with; none is imported.
 
     None for a library that is not installed.
     """
-    names = {name for entry in entries for name in entry.config.libraries}
+    names = {name for component in components for name in component.library_names()}
     return {name: _installed(name) for name in sorted(names)}
 
 

@@ -114,7 +114,7 @@ def plan_small_run(
         start=start,
         numerics=NUMERICS,
         components={role: component_identity(entry) for role, entry in components.items()},
-        libraries=required(installed_libraries(components.values())),
+        libraries=required(installed_libraries((config, goal))),
     )
     share = goal.predicted_fraction(seq_len)
     plan = RunPlan(
@@ -123,7 +123,7 @@ def plan_small_run(
             track=goal.track,
             non_embedding_params=params.non_embedding,
             embedding_params=params.embedding,
-            kaplan_flops_per_token=kaplan_train_flops(params.non_embedding, 1),
+            kaplan_flops_per_token=kaplan_train_flops(params.active, 1),
             exact_flops_per_token=flops.train(share),
             exact_flops_by_component=dict(flops.components),
             unique_tokens=corpus.unique_tokens,

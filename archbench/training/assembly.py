@@ -33,6 +33,8 @@ from archbench.training.starting_weights import load_starting_weights
 
 T = TypeVar("T", bound=ComponentConfig)
 
+_REMEDY = "run the scan's command again, it plans anew"
+
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
@@ -67,6 +69,7 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
     architecture = _component(registry.architectures, identity.architecture)
     objective = _component(registry.objectives, identity.objective)
     optimizer = _component(registry.optimizers, identity.training.optimizer)
+    _check_libraries(identity, (architecture, objective, optimizer))
     _check_pair(architecture, objective, identity)
     if execution.nproc != ranks.size:
         raise SpecError(
@@ -88,8 +91,8 @@ def assemble(plan: RunPlan, registry: Registry, directory: RunDirectory, ranks: 
         for name in identity.data.also_validated
     }
     remark = None
-    if _from_strangers(identity, registry):
-        # archbench's own are held to the same by its tests.
+    if _from_strangers(identity, registry) and not architecture.costs_are_counted:
+        # archbench's own are held to the same by its tests; what was counted declares nothing.
         remark = check_declared_costs(architecture, objective, identity.dims, plan.facts, settings.micro_batch_rows)
     module = _build(plan, architecture, objective)
     if identity.start is not None:
@@ -178,13 +181,12 @@ def _from_strangers(identity: RunIdentity, registry: Registry) -> bool:
 
 def _check_versions(identity: RunIdentity, registry: Registry) -> None:
     """Raises PluginError where what is installed would compute other numbers than the run was planned with."""
-    remedy = "run the scan's command again, it plans anew"
     if identity.format == 1:
         raise PluginError(
-            "its identity is of format 1, of archbench 0.1.0, which does not say what computes its numbers; " + remedy
+            "its identity is of format 1, of archbench 0.1.0, which does not say what computes its numbers; " + _REMEDY
         )
     if identity.numerics != NUMERICS:
-        raise PluginError(f"the run was planned for numerics {identity.numerics}, here are {NUMERICS}; {remedy}")
+        raise PluginError(f"the run was planned for numerics {identity.numerics}, here are {NUMERICS}; {_REMEDY}")
     components = components_of(identity, registry)
     for role, entry in components.items():
         planned, here = identity.components.get(role), component_identity(entry)
@@ -192,13 +194,17 @@ def _check_versions(identity: RunIdentity, registry: Registry) -> None:
             was = "none" if planned is None else planned.in_words()
             raise PluginError(
                 f"{role} {entry.config.kind_name()!r}: the run was planned with {was}, installed is "
-                f"{here.in_words()}; {remedy}"
+                f"{here.in_words()}; {_REMEDY}"
             )
-    installed = required(installed_libraries(components.values()))
+
+
+def _check_libraries(identity: RunIdentity, components: tuple[ComponentConfig, ...]) -> None:
+    """Raises PluginError where `components` compute with another version of a library than the run was planned with."""
+    installed = required(installed_libraries(components))
     for name in sorted(installed.keys() | identity.libraries.keys()):
         was, now = identity.libraries.get(name, "none"), installed.get(name, "none")
         if was != now:
-            raise PluginError(f"{name}: the run was planned with version {was}, installed is {now}; {remedy}")
+            raise PluginError(f"{name}: the run was planned with version {was}, installed is {now}; {_REMEDY}")
 
 
 def _check_pair(architecture: ArchitectureConfig, objective: ObjectiveConfig, identity: RunIdentity) -> None:

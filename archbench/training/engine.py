@@ -16,7 +16,7 @@ from archbench.contracts.objective import LossParts, ObjectiveConfig
 from archbench.contracts.optimizer import RATE_FACTOR, OptimizerConfig
 from archbench.errors import SpecError, StoreError
 from archbench.launch_variables import forget_launchers
-from archbench.nn.language_model import LanguageModel, State
+from archbench.nn.language_model import LanguageModel, State, auxiliary_losses
 from archbench.spec.identity import TrainingSettings
 from archbench.training.sharded_weights import ShardedWeights, master_weights, update_from_master_weights
 from archbench.training.zero_stage import stage_in_use, unserved_stage
@@ -32,8 +32,13 @@ class TrainedModule(nn.Module):
         self.objective = objective
 
     def forward(self, batch: Mapping[str, Tensor], state: State | None) -> LossParts:
-        """The objective's loss of `batch`."""
-        return self.objective.loss(self.model, self.head, batch, state)
+        """The objective's loss of `batch`, and beside it the auxiliary losses of objective and model."""
+        with auxiliary_losses(self.model) as own:
+            parts = self.objective.loss(self.model, self.head, batch, state)
+        if not own:
+            return parts
+        given = [] if parts.auxiliary is None else [parts.auxiliary]
+        return parts._replace(auxiliary=torch.stack([*given, *own]).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import grouped_mm, scaled_dot_product_attention
 
-from archbench.flops.counter import measured_flops
+from archbench.flops.counter import FlopsByName, measured_flops
 
 
 def test_a_matrix_product_costs_two_flops_per_multiply_add() -> None:
@@ -62,3 +62,28 @@ def test_a_triangular_solve_counts_as_the_product_with_the_inverse_and_twice_tha
 
     assert measured_flops(solve) == 2 * 3 * 6 * 6 * 4
     assert measured_flops(lambda: solve().sum().backward()) == 3 * (2 * 3 * 6 * 6 * 4)
+
+
+def test_a_product_by_groups_costs_what_the_rows_cost_one_by_one() -> None:
+    rows, matrices = torch.ones(16, 8, requires_grad=True), torch.ones(4, 8, 24, requires_grad=True)
+    ends = torch.tensor([4, 4, 12, 16], dtype=torch.int32)
+
+    def product() -> Tensor:
+        return grouped_mm(rows, matrices, offs=ends)
+
+    assert measured_flops(product) == 2 * 16 * 8 * 24
+    assert measured_flops(lambda: product().square().sum().backward()) == 3 * 2 * 16 * 8 * 24
+
+
+def test_work_is_told_apart_by_the_name_that_was_entered_last() -> None:
+    by_name, square = FlopsByName(), torch.ones(4, 4)
+
+    def work() -> None:
+        _ = square @ square
+        with by_name.named("outer"):
+            _ = square @ square
+            with by_name.named("inner"):
+                _ = square @ square @ square
+
+    assert measured_flops(work, by_name) == 4 * 128
+    assert by_name.flops == {"other": 128, "outer": 128, "inner": 256}

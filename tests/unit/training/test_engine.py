@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -13,8 +13,10 @@ from archbench.builtins.objectives.causal_lm import CausalLmConfig
 from archbench.builtins.optimizers.adamw import AdamWConfig
 from archbench.builtins.optimizers.muon import MuonConfig
 from archbench.contracts.architecture import Attention, ModelDims
+from archbench.contracts.objective import LossParts
 from archbench.contracts.optimizer import OptimizerConfig
 from archbench.errors import SpecError, StoreError
+from archbench.nn.language_model import Encoded, LanguageModel, Projection, State
 from archbench.spec.identity import TrainingSettings
 from archbench.training.engine import (
     EngineSettings,
@@ -327,3 +329,36 @@ print(json.dumps({"operator": repr(comm.comm.cdb.shm_comm_op)}))
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert json.loads(finished.stdout.splitlines()[-1]) == {"operator": "None"}
     assert not extensions.exists()
+
+
+class Balanced(LanguageModel):
+    """A model with an auxiliary loss of its own: the mean square of what its tokens are embedded as."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(48, 8)
+        self.output = nn.Linear(8, 48)
+
+    def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
+        hidden = self.tokens(tokens)
+        return Encoded(hidden, None, hidden.square().mean() if self.training else None)
+
+    def output_weights(self) -> Projection:
+        return Projection(self.output.weight, self.output.bias)
+
+
+@pytest.mark.parametrize("own", [None, 0.5], ids=["alone", "beside the objective's own"])
+def test_an_auxiliary_loss_of_the_model_is_trained_and_stays_out_of_the_nats(own: float | None) -> None:
+    class Objective(CausalLmConfig):
+        def loss(self, *arguments: Any) -> LossParts:
+            return super().loss(*arguments)._replace(auxiliary=None if own is None else torch.tensor(own))
+
+    module = TrainedModule(Balanced(), None, Objective())
+    batch = {name: torch.randint(48, (2, 16)) for name in ("tokens", "targets")}
+    parts = module(batch, None)
+    assert parts.auxiliary is not None
+    balance = module.model.encode(batch["tokens"]).auxiliary
+    torch.testing.assert_close(parts.auxiliary, balance + (own or 0.0))
+    assert module.eval()(batch, None).auxiliary == (None if own is None else torch.tensor(own))
+    torch.testing.assert_close(module(batch, None).nats, parts.nats)
+    assert vars(module.model).keys().isdisjoint({"encode", "encode_prefixed"})

@@ -1,0 +1,173 @@
+"""The conformance suite on models of transformers, and what the bridge makes of the library's settings."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from archbench.api import Attention, CommonSettings, LadderConfig, ModelDims
+from archbench.testing.architecture import ArchitectureConformance
+from archbench.testing.probes import random_tokens, seeded_model
+from archbench_bert.config import BertConfig
+from archbench_gpt2.config import Gpt2Config
+from archbench_llama.config import LlamaConfig
+from archbench_transformers.config import TransformersConfig
+from archbench_transformers.trial import facts, trial
+
+DIMS = ModelDims(vocab_size=48, seq_len=32, d_model=32, n_layers=2, n_heads=4, d_ff=128)
+
+
+class OfTransformers(ArchitectureConformance):
+    """Of counted costs, at one shape and few sizes."""
+
+    plugin = "archbench_transformers.plugin"
+    dims = DIMS
+    flops_tolerance = 0.01
+    ladder_vocab_sizes = (264,)
+    ladder_targets = (1e4, 4e4, 1.6e5)
+
+
+class TestQwen3(OfTransformers):
+    config = TransformersConfig(model_type="qwen3")
+
+    @pytest.mark.thorough
+    def test_importing_and_planning_load_no_torch(self) -> None:
+        super().test_importing_and_planning_load_no_torch()
+
+    @pytest.mark.thorough
+    def test_common_settings_are_kept_or_named(self, attention: Attention) -> None:
+        super().test_common_settings_are_kept_or_named(attention)
+
+
+@pytest.mark.thorough
+class TestMixtureOfExperts(OfTransformers):
+    config = TransformersConfig(model_type="olmoe", config={"num_experts": 4, "num_experts_per_tok": 2})
+
+    @pytest.mark.skip(reason="an expert of a small model may be sent no token")
+    def test_every_parameter_gets_a_finite_gradient(self) -> None: ...
+
+
+@pytest.mark.thorough
+class TestHybridOfSlidingAndFullAttention(OfTransformers):
+    config = TransformersConfig(model_type="gemma3_text")
+    # Its embeddings start with 1 and its logits are of the order of the width.
+    initial_loss_tolerance_nats = 2.0
+
+
+@pytest.mark.thorough
+class TestModernBert(OfTransformers):
+    config = TransformersConfig(model_type="modernbert")
+
+
+SAME = [
+    ("gpt2", Gpt2Config(), {}, Attention.CAUSAL),
+    ("llama", LlamaConfig(n_kv_heads=2, norm_eps=1e-6), {"num_key_value_heads": 2}, Attention.CAUSAL),
+    ("bert", BertConfig(), {}, Attention.BIDIRECTIONAL),
+]
+
+
+@pytest.mark.parametrize(("model_type", "native", "settings", "attention"), SAME, ids=[case[0] for case in SAME])
+def test_archbenchs_own_implementation_is_the_librarys(
+    model_type: str, native: LadderConfig, settings: dict[str, Any], attention: Attention
+) -> None:
+    """The same parameters, the same FLOPs, and with the same weights the same logits."""
+    bridge = TransformersConfig(model_type=model_type, config=settings)
+    dims = DIMS.model_copy(update={"d_ff": 88 if model_type == "llama" else 128})
+    assert bridge.num_params(dims) == native.num_params(dims)
+    stated, counted = (one.forward_flops_per_token(dims, attention) for one in (native, bridge))
+    assert counted.forward() == pytest.approx(stated.forward(), rel=1e-9)
+    assert counted.train(0.5) == pytest.approx(stated.train(0.5), rel=1e-9)
+    ours, theirs = (seeded_model(one, dims, attention).eval() for one in (native, bridge))
+    weights = {name.removeprefix("model."): tensor for name, tensor in ours.state_dict().items()}
+    missing, unknown = theirs.library.load_state_dict(weights, strict=False)
+    assert (missing, unknown) == ([], [])
+    tokens = random_tokens(2, dims)
+    # Another order of summing, of fp32.
+    torch.testing.assert_close(theirs(tokens), ours(tokens), atol=1e-5, rtol=1e-4)
+
+
+def test_experts_that_lie_idle_and_their_balance_are_told_apart() -> None:
+    config = TransformersConfig(model_type="olmoe", config={"num_experts": 8, "num_experts_per_tok": 2})
+    params = config.num_params(DIMS)
+    inner = config.build(DIMS, Attention.CAUSAL).library.config.intermediate_size
+    expert = 3 * DIMS.d_model * inner
+    assert params.non_embedding - params.active == DIMS.n_layers * 6 * expert
+    model, tokens = seeded_model(config, DIMS, Attention.CAUSAL), random_tokens(4, DIMS)
+    balance = model.encode(tokens).auxiliary
+    assert balance is not None
+    library = model.library(tokens, output_router_logits=True)
+    torch.testing.assert_close(balance, model.library.config.router_aux_loss_coef * library.aux_loss)
+    assert balance.requires_grad
+    assert model.eval().encode(tokens).auxiliary is None
+    assert TransformersConfig(**{**config.model_dump(), "sized_by": "active"}).size_of(DIMS) == params.active
+
+
+def test_a_family_keeps_the_proportions_of_its_default_at_every_size() -> None:
+    shape = TransformersConfig(model_type="qwen3").shape
+    rung = shape.adapted(ModelDims(vocab_size=264, seq_len=128, d_model=512, n_layers=9, n_heads=8, d_ff=2048))
+    scaled = shape.scaled(rung)
+    assert scaled["intermediate_size"] / 512 == pytest.approx(22016 / 4096, rel=0.01)
+    assert scaled["num_key_value_heads"] == rung.n_heads  # as many as of queries, by default
+    assert scaled["head_dim"] == 64
+    pinned = TransformersConfig(
+        model_type="qwen3", config={"num_key_value_heads": 2, "head_dim": 16, "num_hidden_layers": 3}
+    ).shape
+    rung = pinned.adapted(rung)
+    assert rung.n_layers == 3
+    assert not pinned.scaled(rung).keys() & {"num_key_value_heads", "head_dim", "num_hidden_layers"}
+
+
+def test_a_hybrid_keeps_a_layer_of_each_sort() -> None:
+    shape = TransformersConfig(model_type="gemma3_text").shape
+    kinds = [shape.scaled(DIMS.model_copy(update={"n_layers": n}))["layer_types"] for n in (2, 6, 8)]
+    assert [types.count("full_attention") for types in kinds] == [1, 1, 2]
+    assert [len(types) for types in kinds] == [2, 6, 8]
+
+
+def test_common_settings_that_a_family_has_no_setting_for_are_named() -> None:
+    common = CommonSettings(tie_output=True, output_bias=True, initialisation="by_width")
+    config, others = TransformersConfig(model_type="gpt2").with_common(common)
+    assert (config.tie_output, config.initialisation, others) == (True, "by_width", ("output_bias",))
+
+
+IMPOSSIBLE = [
+    ({"model_type": "quen3"}, "causal", r"no family 'quen3'; did you mean 'qwen3'"),
+    ({"model_type": "qwen3", "config": {"hiden_act": "relu"}}, "causal", r"config.hiden_act: Qwen3Config has no such"),
+    ({"model_type": "qwen3", "config": {"hidden_size": 64}}, "causal", r"config.hidden_size: is not set here: scan"),
+    ({"model_type": "gpt2", "config": {"n_positions": 64}}, "causal", r"n_positions: is not set here: training.seq_"),
+    ({"model_type": "qwen3", "config": {"vocab_size": 64}}, "causal", r"config.vocab_size: is not set here"),
+    ({"model_type": "qwen3", "config": {"trust_remote_code": True}}, "causal", r"code of the hub is never run"),
+    ({"model_type": "qwen3", "config": {"attention_dropout": "much"}}, "causal", r"Qwen3Config refuses its settings"),
+    ({"model_type": "qwen3", "config": {"hidden_act": "no_such"}}, "causal", r"cannot be built"),
+    ({"model_type": "bert"}, "causal", None),
+    ({"model_type": "deberta-v2"}, "causal", r"no causal language model.*it has one for bidirectional attention"),
+    ({"model_type": "qwen3"}, "bidirectional", r"no masked language model.*it has one for causal attention"),
+    ({"model_type": "t5"}, "causal", r"is an encoder with a decoder"),
+    ({"model_type": "gemma3"}, "causal", r"its text alone is 'gemma3_text'"),
+    ({"model_type": "vit"}, "causal", r"no causal language model of model_type 'vit'"),
+    ({"model_type": "qwen3", "package": "no_such_package"}, "causal", r"package: 'no_such_package' cannot be imported"),
+    ({"model_type": "xmod"}, "causal", r"cannot be run: .*language"),
+    ({"model_type": "gpt2", "output_bias": True}, "causal", r"output_bias: model_type 'gpt2' has no bias"),
+]
+
+
+@pytest.mark.parametrize(("settings", "attention", "told"), IMPOSSIBLE)
+def test_what_cannot_be_is_refused_in_one_line(settings: dict[str, Any], attention: str, told: str | None) -> None:
+    config = TransformersConfig(**settings)
+    if told is None:
+        assert trial(config, attention)
+        return
+    with pytest.raises(ValueError, match=told) as refused:
+        trial(config, attention)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_mixture_that_is_too_large_for_a_size_says_what_makes_it_so() -> None:
+    with pytest.raises(ValueError, match=r"it has 256 experts a layer: config: \{n_routed_experts: 8\} has fewer$"):
+        TransformersConfig(model_type="deepseek_v3").sized_for(2e3, vocab_size=48, seq_len=32)
+
+
+def test_facts_say_which_settings_the_user_has_made() -> None:
+    told = facts(TransformersConfig(model_type="gpt2", config={"num_attention_heads": 2}))
+    assert told["pinned"] == ["n_head"]
+    assert told["settings"]["n_head"] == 2
