@@ -233,7 +233,7 @@ def wrapped(text: str) -> str:
 
 
 def _between_words(text: str) -> str:
-    width = max(40, shutil.get_terminal_size().columns)
+    width = max(20, shutil.get_terminal_size().columns)
     lines = []
     for line in text.splitlines():
         start = " " * (len(line) - len(line.lstrip()))
