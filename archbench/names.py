@@ -120,3 +120,9 @@ def _digest(*names: str) -> str:
 
 def _code_point(letter: str) -> str:
     return f"U+{ord(letter):04X}"
+
+
+def natural_order(name: str) -> tuple[tuple[int, float, str], ...]:
+    """A key that sorts names as people count: `E32`, `E128`, `E512`."""
+    parts = re.findall(r"\d+|\D+", name)
+    return tuple((0, float(part), part) if part.isdecimal() else (1, 0.0, part) for part in parts)

@@ -3,18 +3,26 @@
 from collections.abc import Iterator
 
 from archbench.answers.comparisons import Compared
+from archbench.report.answer import answer_sentence, main_axis
 from archbench.report.labels import Labels, labels_of
 from archbench.report.question_words import exponent_words
+from archbench.report.ranked import basis, ranked_lines
 from archbench.report.reference_lines import places_text
-from archbench.report.verdict import main_axis, verdict
+from archbench.report.verdict import details
 from archbench.report.words import number, with_interval
 from archbench.results.fits import Comparison, ComparisonAt
 from archbench.results.published import published_lines
 
+COLUMNS = 120
+"""Letters of a line of the ranked table."""
+
 
 def verdict_lines(one: Compared) -> Iterator[str]:
-    """The verdict, and what it must be read with, as Markdown list items; stands above the table."""
-    yield from verdict(one.results).splitlines()
+    """The verdict, what it must be read with, and its detail, a line each; stands above the table."""
+    yield answer_sentence(one.results)
+    yield from ranked_lines(one.results, COLUMNS)
+    yield from filter(None, [basis(one.results)])
+    yield from (f"- {line}" for line in details(one.results))
     yield from (f"- Mind: {words}." for words in one.mind)
     yield from (f"- {words}." for words in published_lines(one.sides.records))
     yield from (f"- {words}." for words in places_text(one.sides.records))

@@ -10,6 +10,7 @@ from archbench.analysis.frontier.scan import analyse_scan, fit_contenders
 from archbench.answers.outputs.comparisons import CompareOutput, RunPlace
 from archbench.contracts.report import ScanResults
 from archbench.errors import SpecError
+from archbench.report.answer import answer_sentence
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.controls import ControlOutcome
@@ -95,6 +96,7 @@ def compare_output(one: Compared) -> CompareOutput:
     runs = [RunPlace.of(run) for run in one.sides.records if run.usable]
     return CompareOutput(
         list(one.sides.scans),
+        answer_sentence(one.results),
         list(one.comparisons),
         list(one.places),
         list(one.mind),

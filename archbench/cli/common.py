@@ -32,6 +32,8 @@ PATH = click.Path(path_type=Path)
 
 MOST_ROWS_FOLDED = 500
 """Rows up to which a table is fitted to a terminal."""
+_LEAST_COLUMNS, _PAGE_COLUMNS = 20, 140
+"""What text is broken to on the narrowest terminal, and what tables take where nobody watches."""
 
 _FOLDED = ("architecture", "objective", "from", "contender")
 """Columns of names, which a narrow terminal breaks; figures stay whole."""
@@ -232,8 +234,25 @@ def wrapped(text: str) -> str:
     return _between_words(text) if interactive() else text
 
 
+def text_columns() -> int:
+    """How many letters a line of text may have: as many as the terminal shows, or as a page that nobody watches."""
+    return max(_LEAST_COLUMNS, shutil.get_terminal_size().columns) if interactive() else _PAGE_COLUMNS
+
+
+def drawable(line: str) -> str:
+    """`line` with its drawing in letters that standard output has."""
+    from archbench.report.ranked import IN_ASCII
+
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return line.translate(IN_ASCII)
+    return line
+
+
 def _between_words(text: str) -> str:
-    width = max(40, shutil.get_terminal_size().columns)
+    width = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
     lines = []
     for line in text.splitlines():
         start = " " * (len(line) - len(line.lstrip()))
@@ -249,7 +268,7 @@ def table_console() -> "DataConsole":
     from archbench.cli.console import DataConsole, StandardOutput
 
     output = cast("TextIO", StandardOutput())  # rich asks for all of TextIO, and writes
-    return DataConsole(file=output, width=None if interactive() else 140, highlight=False)
+    return DataConsole(file=output, width=None if interactive() else _PAGE_COLUMNS, highlight=False)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from archbench.analysis.comparison.controls import judge_controls
 from archbench.analysis.comparison.question import asked_question
 from archbench.analysis.frontier.scan import analyse_scan
 from archbench.analysis.studies import analyse_studies
-from archbench.cli.common import note, table_console, wrapped
+from archbench.cli.common import drawable, note, table_console, text_columns, wrapped
 from archbench.cli.terminal import echo
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import PluginError, SpecError
@@ -21,12 +21,17 @@ from archbench.leaderboard.page import PAGE
 from archbench.leaderboard.page import write as write_page
 from archbench.leaderboard.page_cache import PageCache
 from archbench.names import file_stem
-from archbench.report.verdict import reservations, verdict
+from archbench.report.answer import answer_sentence, told_pairs
+from archbench.report.ranked import basis, ranked_lines
+from archbench.report.verdict import control_details, pair_details, reservations, shared_details
 from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, RunRecord, size_scan_controls, size_scan_results
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
+
+_MANY_PAIRS = 3
+"""Contenders beside the baseline from which on a terminal leaves their detail to the report, which folds it."""
 
 
 def finish_scan(
@@ -79,10 +84,14 @@ def finish_scan(
 
 
 def print_verdict(results: ScanResults) -> None:
-    """Prints the verdict and what it must be read with."""
-    echo(wrapped(verdict(results)))
-    for reservation in reservations(results):
-        echo(wrapped(f"- Mind: {reservation}"))
+    """Prints the verdict, its detail, and what it must be read with; of many contenders the report has the detail."""
+    lines = [answer_sentence(results), *ranked_lines(results, text_columns()), *filter(None, [basis(results)])]
+    lines += [f"- {line}" for line in control_details(results)]
+    if len(told_pairs(results)) < _MANY_PAIRS:
+        lines += [f"- {line}" for line in pair_details(results)]
+    lines += [f"- {line}" for line in shared_details(results)]
+    for line in (*lines, *(f"- Mind: {reservation}" for reservation in reservations(results))):
+        echo(wrapped(drawable(line)))
 
 
 def scan_results(index: ScanIndex, records: Sequence[RunRecord], host: Host) -> ScanResults:

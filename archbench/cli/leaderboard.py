@@ -81,6 +81,7 @@ def leaderboard(
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.leaderboard import page
     from archbench.leaderboard.board import read_board
+    from archbench.leaderboard.verdicts import sentences_of
 
     folders = Folders(leaderboard_dir or (PUBLISHED if only_check else OWN), cache_dir)
     directory, cache = folders.leaderboard, folders.cache()
@@ -105,7 +106,8 @@ def leaderboard(
         beside = published_beside(directory)
         published = None if beside is None else read_board(beside, cache)
         problems = list(dict.fromkeys([*problems, *(published.left_out if published is not None else ())]))
-        print_json(LeaderboardOutput([str(path) for path in changed], problems, _standings(board, published)))
+        standings, verdicts = _standings(board, published), sentences_of(board, cache)
+        print_json(LeaderboardOutput([str(path) for path in changed], problems, standings, verdicts))
     elif not only_check:
         _tell_changed(changed, directory)
         _tell_what_is_there(directory, board)

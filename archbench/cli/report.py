@@ -43,8 +43,9 @@ def report(
     # Imported now: plotting libraries are not loaded for `--help`.
     from archbench.cli.finish import print_verdict, report_sections, scan_results
     from archbench.cli.status import records_of, scan_name
+    from archbench.report.answer import answer_sentence, answers
     from archbench.report.collapses import collapse_of
-    from archbench.report.verdict import answers, reservations, verdict
+    from archbench.report.verdict import details, reservations
     from archbench.report.writer import PAGE_FILE, write_report
     from archbench.runs.store import RunStore
 
@@ -59,7 +60,8 @@ def report(
             ReportOutput(
                 report=str(path),
                 page=page,
-                verdict=verdict(results).splitlines(),
+                sentence=answer_sentence(results),
+                verdict=details(results),
                 mind=list(reservations(results)),
                 answers={name: pair.answer for name, pair in answers(results).items() if pair.answer is not None},
                 controls=list(results.controls),

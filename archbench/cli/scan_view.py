@@ -19,6 +19,8 @@ _NAME_COLUMNS = 24
 _CELL_COLUMNS = 9
 """Of one size, with the space beside it."""
 _GAP_COLUMNS = 2
+_HIDDEN_COLUMNS = 3 + _GAP_COLUMNS
+"""Of the number of sizes that are not shown, `+12`, with the space beside it."""
 _LEAST_NAME_COLUMNS = 10
 """Room that a run's name has as long as there is a figure which may be left out."""
 
@@ -55,30 +57,61 @@ def row_name(run: _OfContender) -> str:
 
 
 def scan_table(runs: Sequence[ShownRun], columns: int) -> Table:
-    """One row a contender, one column a size: the mean loss of what is done, how far the rest is."""
+    """One row a contender, one column a size: the mean loss of what is done, how far the rest is.
+
+    Sizes that find no room are counted where they would stand, `+2`.
+    """
     names = list(dict.fromkeys(run.row for run in runs))
     longest = max(map(cell_len, names), default=0)
     # Figures stay whole: names make room for those of one size at least.
     width = max(1, min(_NAME_COLUMNS, longest, columns - _CELL_COLUMNS))
-    sizes = _fitting(runs, max(1, (columns - width) // _CELL_COLUMNS))
+    shown = _fitting(runs, columns - width)
+    if shown.before or shown.after:
+        counts = _HIDDEN_COLUMNS * (bool(shown.before) + bool(shown.after))
+        width = max(1, min(width, columns - counts - _CELL_COLUMNS * len(shown.sizes)))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=width)
-    for size in sizes:
+    _add_count(table, shown.before)
+    for size in shown.sizes:
         params = next(run.params for run in runs if run.size_index == size)
         table.add_column(human_count(float(f"{params:.2g}")), justify="right", no_wrap=True, width=_CELL_COLUMNS - 2)
+    _add_count(table, shown.after)
     for name in names:
-        cells = [[run for run in runs if run.row == name and run.size_index == size] for size in sizes]
-        table.add_row(name, *map(_cell, cells))
+        cells = [[run for run in runs if run.row == name and run.size_index == size] for size in shown.sizes]
+        table.add_row(name, *[""] * bool(shown.before), *map(_cell, cells))
     return table
 
 
-def _fitting(runs: Sequence[ShownRun], room: int) -> list[int]:
-    """The sizes to show where there is room for `room` of them: those that have ended make way first."""
+def _add_count(table: Table, hidden: int) -> None:
+    """A column that says how many sizes are not shown there; none where all are."""
+    if hidden:
+        table.add_column(f"+{hidden}", justify="right", no_wrap=True, width=_HIDDEN_COLUMNS - 2, header_style="dim")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """The sizes that find room, and how many smaller and larger ones do not."""
+
+    sizes: Sequence[int]
+    before: int
+    after: int
+
+
+def _fitting(runs: Sequence[ShownRun], columns: int) -> _Fitting:
+    """What fits on `columns` columns, one size at least: those that have ended make way first."""
     sizes = sorted({run.size_index for run in runs})
+    if len(sizes) * _CELL_COLUMNS <= columns:
+        return _Fitting(sizes, 0, 0)
     open_sizes = [size for size in sizes if any(run.size_index == size and not run.state.ended for run in runs)]
     first = sizes.index(open_sizes[0]) if open_sizes else 0
-    start = max(0, min(first, len(sizes) - room))
-    return sizes[start : start + room]
+    # With a count at one end, and else with one at both.
+    for num_counts in (1, 2):
+        room = max(1, (columns - num_counts * _HIDDEN_COLUMNS) // _CELL_COLUMNS)
+        start = max(0, min(first, len(sizes) - room))
+        before, after = start, max(0, len(sizes) - start - room)
+        if bool(before) + bool(after) <= num_counts:
+            break
+    return _Fitting(sizes[start : start + room], before, after)
 
 
 def _cell(runs: Sequence[ShownRun]) -> Text:

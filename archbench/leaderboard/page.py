@@ -18,7 +18,8 @@ from archbench.leaderboard.groups import Group, Whose, grouped
 from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.standings import Table, make_standings
-from archbench.leaderboard.tables import Link, axes_table, heading, history, main_table, mixed, origins
+from archbench.leaderboard.tables import Link, all_columns, axes_table, heading, history, main_table, mixed, origins
+from archbench.leaderboard.verdicts import sentences_of, verdicts_text
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
 from archbench.results.kept import Kept
@@ -46,15 +47,16 @@ _LEGEND = """## How to read it
 - **Rank**: one plus the number of architectures that need significantly less compute for equal loss, by a test of every
   pair of the table (Holm). Equal ranks were not told apart. An architecture whose runs do not cover the table's window
   of losses, or whose figure hangs on a single run, has no rank; the reason stands below the table.
+- **Compute multiplier**: compute of the reference divided by this architecture's at equal loss, the geometric mean over
+  the table's window, the middle half of the losses of the reference's runs; above 1, it needs less. Where it is not
+  told apart from equal the interval alone stands here, and the estimate below *every column*. A word such as
+  `hangs_on_one_run` or `extrapolated` stands where no figure may be relied on.
 - **Loss**: at the reference compute, that of the reference's dearest run, with its 95 % interval.
 - **alpha**: exponent of L(C) = (C_c/C)^alpha of the finished runs, with its 95 % interval: run-to-run noise and lack of
   fit. Larger is better at scale. A word such as `too_few_sizes` stands where no figure may be read.
-- **Multiplier**: compute of the reference divided by this architecture's at equal loss, the geometric mean over the
-  table's window, the middle half of the losses of the reference's runs; above 1, it needs less. A word such as
-  `hangs_on_one_run` or `extrapolated` stands where no figure may be relied on.
-- **Conventions**: whether it *needs less*, *needs more* or is *not told apart*, and under how many other conventions
-  that holds (form of the law, floors, cost axis, embeddings counted, learning curves, without the largest or the
-  smallest size). `holds 7/9` means that two of nine readable variants say something else.
+- **Conventions**: under how many other conventions the same is said of its compute against the baseline's (form of the
+  law, floors, cost axis, embeddings counted, learning curves, without the largest or the smallest size). `same under 7
+  of 9` means that two of nine readable variants say something else.
 - **Back-test**: error of the loss of the dearest run as predicted by the law of the cheaper ones; marked **!** where
   its 95 % interval missed, *no test* where the interval could cover anything.
 - **Size tiers**: neighbouring sizes that do not gain over smaller ones; then sizes of which that is not resolved.
@@ -86,8 +88,12 @@ class _Group:
     name: str
     """The stem of its figure's file."""
     heading: str
+    scans: Sequence[str]
+    """Of which it holds entries of the leaderboard's own folder, by name."""
     tables: Mapping[str, str]
     """Kind of page (`_ADDRESSES`) -> the main table."""
+    columns: Mapping[str, str]
+    """Kind of page -> the table of all columns, folded."""
     remarks: str
     """Below the figure: who was drawn, who trained."""
     axes: str
@@ -95,9 +101,13 @@ class _Group:
     """SVG."""
     chart: Mapping[str, Any]
 
-    def part(self, kind: str, figure: str) -> str:
-        """The group under its heading for a page of `kind`, with `figure`, Markdown that shows it or links to it."""
-        blocks = [self.heading, self.tables[kind], figure, self.remarks, self.axes]
+    def part(self, kind: str, figure: str, sentences: Mapping[str, str]) -> str:
+        """The group under its heading for a page of `kind`, with `figure`, Markdown that shows it or links to it.
+
+        sentences: name of a scan -> its verdict.
+        """
+        said = verdicts_text(self.scans, sentences)
+        blocks = [self.heading, self.tables[kind], said, self.columns[kind], figure, self.remarks, self.axes]
         return "\n\n".join(block for block in blocks if block)
 
 
@@ -117,10 +127,11 @@ def _render(directory: Path, board: Board, cache: PageCache) -> dict[Path, bytes
         content = cache.get("evidence", [one.sha256], partial(_evidence, one.entry))
         for suffix in (_MARKDOWN, _HTML):
             files[directory / EVIDENCE / evidence_name(one.entry, suffix)] = content[suffix].encode()
-    parts = [group.part(_MARKDOWN, _image(group.name)) for group in shown]
+    sentences = sentences_of(board, cache)
+    parts = [group.part(_MARKDOWN, _image(group.name), sentences) for group in shown]
     lines = ["# Leaderboard", _introduction(board, way, PAGE), *_with_rest(parts, entries, _MARKDOWN)]
     files[directory / PAGE] = ("\n\n".join(lines) + "\n").encode()
-    return files | _html_pages(directory, shown, entries, _introduction(board, way, HTML_PAGE))
+    return files | _html_pages(directory, shown, entries, _introduction(board, way, HTML_PAGE), sentences)
 
 
 def _way(directory: Path, board: Board) -> str | None:
@@ -136,20 +147,24 @@ def _introduction(board: Board, way: str | None, page: str) -> str:
 
 
 def _html_pages(
-    directory: Path, groups: Sequence[_Group], entries: Sequence[LeaderboardEntry], introduction: str
+    directory: Path,
+    groups: Sequence[_Group],
+    entries: Sequence[LeaderboardEntry],
+    introduction: str,
+    sentences: Mapping[str, str],
 ) -> dict[Path, bytes]:
     """The first page, and one for each group whose figure does not fit into it."""
     figures = {group.name: group.figure for group in groups}
     charts = {group.name: group.chart for group in groups}
-    at_once = shown_at_once([group.part(_HTML, "") for group in groups], figures, charts)
+    at_once = shown_at_once([group.part(_HTML, "", sentences) for group in groups], figures, charts)
     files, parts = {}, []
     for group in groups:
         if group.name in at_once:
-            parts.append(group.part(_HTML, _image(group.name)))
+            parts.append(group.part(_HTML, _image(group.name), sentences))
             continue
         name = f"{GROUPS}/{group.name}{_HTML}"
-        parts.append(group.part(_HTML, f"[Loss against compute, as a chart]({name})"))
-        part = group.part(_OF_GROUP, _image(group.name))
+        parts.append(group.part(_HTML, f"[Loss against compute, as a chart]({name})", sentences))
+        part = group.part(_OF_GROUP, _image(group.name), sentences)
         files[directory / name] = standing_html(group.name, part, group.figure, group.chart).encode()
     rest = _with_rest(parts, entries, _HTML)
     files[directory / HTML_PAGE] = leaderboard_html(introduction, rest, figures, charts).encode()
@@ -193,7 +208,9 @@ def _group_content(group: Group, way: str | None, kept: Kept) -> dict[str, Any] 
         return {
             "name": f"loss_against_compute_{standing.name}",
             "heading": heading(main),
+            "scans": list(dict.fromkeys(entry.scan for entry in group.entries)),
             "tables": {kind: main_table(main, _link_from(kind, way)) for kind in _ADDRESSES},
+            "columns": {kind: all_columns(main, _link_from(kind, way)) for kind in _ADDRESSES},
             "remarks": "\n\n".join(text for text in (few, origins(main), mixed(main)) if text),
             "axes": axes_table(standing.tables) if standing.others else "",
             "figure": svg_bytes(overview([one for one in main.contenders if one.name in drawn])).decode(),

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from archbench.analysis.comparison.compare import CostConclusion
-from archbench.display import Markdown, markdown_heading, markdown_line, markdown_list, markdown_text
+from archbench.display import Markdown, folded, markdown_heading, markdown_line, markdown_list, markdown_text
 from archbench.leaderboard.entry import EntryFigure, LeaderboardEntry
 from archbench.leaderboard.evidence import OWN_ORIGIN
 from archbench.leaderboard.groups import Whose
 from archbench.leaderboard.standings import Row, Table
 from archbench.report.plotting import AXIS_NAMES, markdown_table
-from archbench.report.words import alpha_text, number, tiers_text, with_interval
+from archbench.report.words import alpha_text, known, number, tiers_text, with_interval
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.executed_flops import without_executed_flops
 from archbench.results.fits import FitStatus, Interval
@@ -19,6 +19,9 @@ from archbench.units import human_count
 Link = Callable[[LeaderboardEntry, Whose | None], str]
 """The address at which a page shows what stands behind an entry, which is whose."""
 
+EVERY_COLUMN = "Every column"
+"""Summary of the fold with the table of all figures."""
+_LEVEL = 0.05
 _TRACK_TITLES = {
     "causal": "Causal language models",
     "masked": "Masked language models",
@@ -27,18 +30,22 @@ _TRACK_TITLES = {
 
 
 def heading(table: Table) -> str:
-    """Title of a group of comparable entries, and under what they compare."""
+    """Title of a group of comparable entries."""
     title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
-    facts = []
+    return markdown_heading(2, f"{title} on {table.dataset}, {table.tier.value} tier")
+
+
+def compared_under(table: Table) -> str:
+    """Under what the entries of a group compare."""
+    high, low = (number(loss, 4) for loss in table.window_nats)
+    facts = [f"multipliers over {markdown_text(table.reference)}, at losses of {high} to {low} nats"]
+    facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
     if table.corpus_hash:
         facts.append(f"corpus `{table.corpus_hash[:12]}`")
     if table.seq_len:
         facts.append(f"context {table.seq_len} tokens")
     facts.append(f"protocol `{table.protocol}`")
-    facts.append(f"reference compute {number(table.reference_cost)} {AXIS_NAMES[table.axis]}")
-    high, low = (number(loss, 4) for loss in table.window_nats)
-    facts.append(f"multipliers over {markdown_text(table.reference)}, at losses of {high} to {low} nats")
-    return f"{markdown_heading(2, f'{title} on {table.dataset}, {table.tier.value} tier')}\n\n{'; '.join(facts)}."
+    return f"What is the same for all: {'; '.join(facts)}."
 
 
 def origins(table: Table) -> str:
@@ -85,48 +92,80 @@ def _stated_alpha(figure: EntryFigure | None) -> str:
 
 
 def main_table(table: Table, link: Link) -> str:
-    """One row for each entry, best first."""
-    unit = "bits per byte" if table.bits_per_byte else "nats per token"
-    header = [
-        "rank",
-        "architecture",
-        "sizes (N)",
-        f"loss ({unit})",
-        "alpha",
-        "multiplier",
-        "conventions",
-        "back-test",
-        "size tiers",
-        "origin",
-    ]
-    audited = any(row.audit for row in table.rows)
-    if audited:
-        header.append("prefix audit (nats)")
+    """One row for each entry, best first: what it ranks by, and the loss; below it, who has no place and why."""
     asked = next((row.answer for row in table.rows if row.answer is not None), None)
-    if asked is not None:
-        header.append(f"better by {number(asked.margin)}?")
-    rows = []
-    for row in table.rows:
-        cells = [
+    header = ["rank", "architecture", "compute multiplier", f"loss ({_loss_unit(table)})"]
+    header += [f"better by {number(asked.margin)}?"] if asked is not None else []
+    rows = [
+        [
             _rank(row),
             _linked(row.name, link(row.entry, row.whose)),
-            _sizes(row),
+            _told_multiplier(row, table),
             _loss(row.loss_nats, table.bits_per_byte),
-            alpha_text(row.frontier.law),
+            *([_answer(row)] if asked is not None else []),
+        ]
+        for row in table.rows
+    ]
+    listed = "\n".join([*_without_place(table), *_trained_again(table, link)])
+    parts = (markdown_table(header, rows, right=(2, 3)), compared_under(table), listed)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _loss_unit(table: Table) -> str:
+    return "bits per byte" if table.bits_per_byte else "nats per token"
+
+
+def _without_place(table: Table) -> list[str]:
+    """Who has no place, those with the same reason in one line."""
+    named: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.unranked:
+            reason = row.unranked.replace(f"the runs of {row.name} do", "their runs do")
+            named.setdefault(reason, []).append(row.name)
+    return [
+        markdown_list([f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} no place: {reason}."])
+        for reason, names in named.items()
+    ]
+
+
+def all_columns(table: Table, link: Link) -> str:
+    """Every figure of each entry, folded."""
+    header = ["architecture", "multiplier", "alpha", "sizes (N)", "conventions", "back-test", "size tiers", "origin"]
+    audited = any(row.audit for row in table.rows)
+    header += ["prefix audit (nats)"] if audited else []
+    rows = [
+        [
+            _linked(row.name, link(row.entry, row.whose)),
             _multiplier(row, table.reference),
+            alpha_text(row.frontier.law),
+            _sizes(row),
             _conventions(row, table.baseline),
             _back_test(row),
             tiers_text(row.frontier),
             _origin(row),
+            *([_audit(row)] if audited else []),
         ]
-        if audited:
-            cells.append(_audit(row))
-        if asked is not None:
-            cells.append(_answer(row))
-        rows.append(cells)
-    unranked = [markdown_list([f"{row.name} has no place: {row.unranked}."]) for row in table.rows if row.unranked]
-    listed = "\n".join([*unranked, *_trained_again(table, link)])
-    return "\n\n".join(part for part in (markdown_table(header, rows, right=(3, 4, 5, 7, 10)), listed) if part)
+        for row in table.rows
+    ]
+    return folded(EVERY_COLUMN, markdown_table(header, rows, right=(1, 2, 5, 8)))
+
+
+def _told_multiplier(row: Row, table: Table) -> str:
+    """The multiplier; where equal is not ruled out its interval alone, which an estimate beside it would belie."""
+    found = row.multiplier
+    if found is None or found.multiplier is None or found.status is not FitStatus.OK or _is_told_apart(row):
+        return _multiplier(row, table.reference)
+    if not known(found.multiplier):
+        return "not told apart, interval unknown"
+    return f"not told apart, {number(found.multiplier.low)} to {number(found.multiplier.high)}x"
+
+
+def _is_told_apart(row: Row) -> bool:
+    """Whether its compute is told apart from the baseline's, by the same test as in *conventions*."""
+    if row.conventions is not None:
+        return row.conventions.conclusion is not CostConclusion.NOT_TOLD_APART
+    found = row.multiplier
+    return found is not None and found.p_value is not None and found.p_value < _LEVEL
 
 
 def _trained_again(table: Table, link: Link) -> Iterator[str]:
@@ -166,8 +205,9 @@ def axes_table(tables: Sequence[Table]) -> str:
                 else _untimed(table.axis)
             )
         rows.append(cells)
-    listed = "The same on each compute axis:\n\n" + markdown_table(header, rows)
-    return listed + _TIMES if any(table.axis is CostAxis.PROCESSOR_SECONDS for table in tables) else listed
+    listed = markdown_table(header, rows)
+    times = _TIMES if any(table.axis is CostAxis.PROCESSOR_SECONDS for table in tables) else ""
+    return folded("The same on each compute axis", listed + times)
 
 
 _TIMES = (
@@ -222,13 +262,13 @@ def _multiplier(row: Row, reference: str, *, short: bool = False) -> str:
 
 
 def _conventions(row: Row, baseline: str | None) -> str:
-    """What is said of the cost against the baseline's, and under how many conventions it holds."""
+    """Under how many other conventions the same is said of its cost against the baseline's."""
     if row.name == baseline:
         return "(baseline)"
     one = row.conventions
     if one is None or one.conclusion is CostConclusion.REFUSED:
         return "-"
-    return f"{one.conclusion.value}, holds {one.held}/{one.readable}"
+    return f"same under {one.held} of {one.readable}"
 
 
 def _back_test(row: Row) -> str:

@@ -20,9 +20,9 @@ from archbench.notebook.inputs import Data, runs_in
 from archbench.notebook.options import choice, options_of, refuse_meaning
 from archbench.notebook.result import Result, chosen, frame_of, shown
 from archbench.notebook.runs import Runs
+from archbench.report.answer import main_axis
 from archbench.report.labels import labels_of
 from archbench.report.tables import headlines_table, multipliers_table, rungs_table
-from archbench.report.verdict import main_axis
 from archbench.results.runs import RunRecord
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from archbench.analysis.frontier.audit import FrontierAuditRow, audit_frontiers
 from archbench.analysis.frontier.back_test import FrontierBacktestRow, back_test_frontier
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.contracts.report import ScanResults
+from archbench.report.answer import main_axis
 from archbench.report.once import once
-from archbench.report.verdict import main_axis
 from archbench.results.runs import CostAxis
 from archbench.results.texts import TextError, TextStanding
 

@@ -1,5 +1,6 @@
 """The figures of a report. Each function draws one figure from results alone; none reads or writes a file."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,18 +11,21 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
+from archbench.report.end_labels import End, height_for, label_ends, margin_for
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.labels import OWN, Labels
-from archbench.report.plotting import log_axes, new_figure, placed_figure, plain, style_of, styled
-from archbench.report.reference_lines import draw_reference_lines, drawn_lines
+from archbench.report.plotting import labelled_figure, log_axes, new_figure, placed_figure, plain, style_of, styled
+from archbench.report.reference_lines import REFERENCE_COLOR, draw_reference_lines, drawn_lines, line_label
 from archbench.report.size_marks import mark_sizes
 from archbench.report.words import known, number
-from archbench.results.fits import Comparison, FitStatus
+from archbench.results.fits import Comparison, FitResult, FitStatus
 from archbench.results.reference_lines import plateau_line
 from archbench.units import human_count
 
 _MANY = 8
-"""Sizes from which on their curves are no longer labelled one by one."""
+"""Sizes from which on their curves are no longer labelled one by one, and contenders whose rows stand closer."""
+_LEGIBLE = 3.0
+"""How far intervals may stretch an axis of exponents, in spans of the exponents themselves."""
 _MANY_BANDS = 3
 """Contenders up to which bands can be told from each other."""
 
@@ -29,14 +33,17 @@ _MANY_BANDS = 3
 @styled
 def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
     """The envelopes and laws of all contenders of one track on one cost axis."""
-    figure, (axes,) = new_figure(6.4, 4.2)
-    for index, one in enumerate(contenders):
+    curves = [curve for one in contenders for curve in one.curves.curves]
+    drawn = [envelope_line(one) for one in contenders]
+    levels = _levels(curves, [float(loss) for _, line in drawn for loss in (line.min(), line.max())])
+    names = [one.name for one in contenders] + [line_label(*level) for level in levels.items()]
+    figure, axes = labelled_figure(6.4, height_for(len(names), 3.6), margin_for(names))
+    for index, (one, (cost, loss)) in enumerate(zip(contenders, drawn, strict=True)):
         style = style_of(index)
-        cost, loss = envelope_line(one)
-        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8, label=plain(one.name))
-        curves = one.curves.curves
-        step = max(1, -(-len(curves) // _MANY)) if one.curves.has_curves else 1
-        ends = [curve for curve in curves[::step] if curve.finished[-1]]
+        axes.plot(cost, loss, color=style.color, linestyle=style.dashes, linewidth=1.8)
+        sizes = one.curves.curves
+        step = max(1, -(-len(sizes) // _MANY)) if one.curves.has_curves else 1
+        ends = [curve for curve in sizes[::step] if curve.finished[-1]]
         axes.plot(
             [curve.cost[-1] for curve in ends],
             [curve.loss_nats[-1] for curve in ends],
@@ -46,11 +53,30 @@ def overview(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
             markerfacecolor="white",
         )
         _law(axes, one, cost, style.color)
-    draw_reference_lines(axes, [curve for one in contenders for curve in one.curves.curves])
+    for level in levels.values():
+        axes.axhline(level, color=REFERENCE_COLOR, linewidth=0.6, linestyle=(0, (5, 3)), zorder=0.6)
     log_axes(axes, labels.axis_labels[contenders[0].result.cost_axis], labels.loss_label)
-    axes.set_title("Loss against compute: lower envelope of each size scan")
-    axes.legend(title="envelope (line), runs' ends (marker), law and 95 % band (thin)", title_fontsize=8)
+    axes.set_title("Loss against compute: envelope (line), runs' ends (marker), law and 95 % band (thin)", fontsize=8.5)
+    ends_of_lines = [
+        End(float(cost[-1]), float(loss[-1]), one.name, style_of(index).color)
+        for index, (one, (cost, loss)) in enumerate(zip(contenders, drawn, strict=True))
+    ]
+    right = axes.get_xlim()[1]
+    ends_of_lines += [End(right, level, line_label(name, level), "0.35") for name, level in levels.items()]
+    label_ends(figure, axes, ends_of_lines)
     return figure
+
+
+def _levels(curves: Sequence[MeanCurve], losses: Sequence[float]) -> dict[str, float]:
+    """The reference lines that a figure of `losses` shows: that of pairs always, others where the losses are."""
+    lines = drawn_lines(curves)
+    plateau = plateau_line(lines)
+    low, high = min(losses) * 0.97, max(losses) * 1.03
+    return {
+        name: loss
+        for name, loss in lines.items()
+        if (plateau is not None and name == plateau[0]) or low <= loss <= high
+    }
 
 
 @styled
@@ -78,12 +104,17 @@ def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
 
 @styled
 def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
-    """The exponents of all contenders as intervals, without and with a floor; the baseline's 5 % margin shaded."""
-    figure, (axes,) = new_figure(6.4, 1.3 + 0.42 * len(contenders))
+    """The exponents of all contenders as intervals, without and with a floor; the baseline's 5 % margin shaded.
+
+    The scale is set by the exponents without a floor, which are compared; what lies beyond it is told at its edge.
+    """
+    row_height = 0.42 if len(contenders) <= _MANY else 0.24
+    figure, (axes,) = new_figure(6.4, 1.3 + row_height * len(contenders))
     first = contenders[0].result.law
     if first.status is FitStatus.OK:
         alpha = first.params["alpha_C"]
         axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {plain(contenders[0].name)}")
+    low, high = _exponent_limits([one.result.law for one in contenders])
     for row, one in enumerate(contenders):
         fits = ((one.result.law, 0.1, "o", "no floor"), (one.result.law_with_floor, -0.16, "D", "floor free"))
         for fit, offset, marker, label in fits:
@@ -91,7 +122,11 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
             if found is None:
                 continue
             if known(found):
-                axes.plot([found.low, found.high], [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
+                ends = np.clip([found.low, found.high], low, high)
+                axes.plot(ends, [row - offset] * 2, color="#1b1b1b", linewidth=1.4)
+            if not low <= found.value <= high:
+                _beyond(axes, found.value, row - offset, low if found.value < low else high)
+                continue
             hollow = "white" if marker == "D" else "#1b1b1b"
             axes.plot(
                 found.value,
@@ -104,11 +139,43 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
             )
     axes.set_yticks(range(len(contenders)), [plain(one.name) for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
+    if low < high:
+        axes.set_xlim(low, high)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
     axes.set_title(f"Exponents on {labels.axis_names[contenders[0].result.cost_axis]}")
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _exponent_limits(laws: Sequence[FitResult]) -> tuple[float, float]:
+    """Ends of the axis of exponents: all without a floor, and their intervals as far as they leave these legible."""
+    read = [law for law in laws if law.status is FitStatus.OK]
+    values = [law.params["alpha_C"] for law in read]
+    if not values:
+        return -math.inf, math.inf
+    found = [law.intervals["alpha_C"] for law in read if "alpha_C" in law.intervals]
+    ends = [end for interval in found if known(interval) for end in (interval.low, interval.high)]
+    low, high = min(values), max(values)
+    reach = _LEGIBLE * max(high - low, 0.1 * abs(high))
+    low, high = max(min([low, *ends]), low - reach), min(max([high, *ends]), high + reach)
+    pad = 0.05 * (high - low) or 0.1 * abs(high)
+    return low - pad, high + pad
+
+
+def _beyond(axes: Axes, value: float, row: float, edge: float) -> None:
+    """That an exponent lies beyond the scale: an arrow at its edge, and the figure."""
+    right = value > edge
+    axes.annotate(
+        f"{number(value)} {'→' if right else '←'}",
+        (edge, row),
+        xytext=(-3 if right else 3, 0),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="center",
+        fontsize=7,
+        color="0.3",
+    )
 
 
 @styled
@@ -117,7 +184,8 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
     shown = [comparison for comparison in comparisons if comparison.multipliers]
     if not shown:
         return None
-    figure, (axes,) = new_figure(7.6, 3.6)
+    titles = [pair.contender for pair in shown]
+    figure, axes = labelled_figure(6.4, height_for(len(titles), 2.9), margin_for(titles))
     axes.axhline(1.0, color="0.5", linewidth=0.8)
     for number_of, comparison in enumerate(shown):
         style = style_of(names.index(comparison.contender))
@@ -138,7 +206,6 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
             color=style.color,
             linestyle=style.dashes,
             linewidth=1.8,
-            label=plain(comparison.contender),
         )
         axes.plot(
             losses[max(last - 1, 0) :],
@@ -164,8 +231,17 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
     axes.set_xlabel(labels.loss_label + "; better to the right")
     axes.set_ylabel(f"cost of {plain(shown[0].baseline)} / cost of contender")
     axes.set_title(f"Multiplier on {labels.axis_names[shown[0].cost_axis]} (above 1: needs less)")
-    legend = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
-    axes.legend(title=f"dotted: extrapolated; {legend}", title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    drawn = "bands 90 and 95 %" if len(shown) <= _MANY_BANDS else "bars 95 %"
+    axes.annotate(f"dotted: extrapolated; {drawn}", (0.01, 0.01), xycoords="axes fraction", fontsize=7, color="0.3")
+    label_ends(
+        figure,
+        axes,
+        [
+            End(pair.multipliers[-1].loss_nats, pair.multipliers[-1].multiplier.value, pair.contender,
+                style_of(names.index(pair.contender)).color)
+            for pair in shown
+        ],
+    )  # fmt: skip
     return figure
 
 

@@ -146,6 +146,34 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
+def labelled_figure(width: float, height: float, margin: float) -> "tuple[Figure, Axes]":
+    """A figure whose axes are `height` inches high, with `margin` inches for labels to their right; titled."""
+    from matplotlib.figure import Figure
+
+    left, bottom, top = 0.68, 0.5, 0.36
+    figure = Figure(figsize=(width + margin, height + bottom + top))
+    axes = figure.add_axes((
+        left / (width + margin),
+        bottom / (height + bottom + top),
+        (width - left) / (width + margin),
+        height / (height + bottom + top),
+    ))  # fmt: skip
+    return figure, axes
+
+
+def log_cost_axis(axes: "Axes", label: str, *, counts_below: float = 1e9) -> None:
+    """The horizontal axis in logarithms, named, with ticks that a narrow range still shows; as `log_axes` has it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    if right / left < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=_COARSE))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value, counts_below)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+
+
 def log_axes(axes: "Axes", xlabel: str, ylabel: str, *, counts_below: float = 1e9) -> None:
     """Both axes in logarithms, named, with ticks that a narrow range still shows.
 
@@ -163,12 +191,7 @@ def log_axes(axes: "Axes", xlabel: str, ylabel: str, *, counts_below: float = 1e
         axes.set_ylim(low, high)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    left, right = axes.get_xlim()
-    if right / left < 100:
-        axes.xaxis.set_major_locator(LogLocator(subs=_COARSE))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value, counts_below)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(xlabel)
+    log_cost_axis(axes, xlabel, counts_below=counts_below)
     axes.set_ylabel(ylabel)
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from archbench.analysis.frontier.curves import MeanCurve
 
-_COLOR, _FONT = "0.45", 6.5
+REFERENCE_COLOR = "0.45"
+"""Of reference lines in every figure."""
+_FONT = 6.5
 
 
 def drawn_lines(curves: "Sequence[MeanCurve]") -> Mapping[str, float]:
@@ -40,7 +42,7 @@ def draw_reference_lines(axes: "Axes", curves: "Sequence[MeanCurve]") -> None:
     for name, loss in lines.items():
         if (plateau is None or name != plateau[0]) and not low <= loss <= high:
             continue
-        axes.axhline(loss, color=_COLOR, linewidth=0.6, linestyle=(0, (5, 3)), zorder=0.6)
+        axes.axhline(loss, color=REFERENCE_COLOR, linewidth=0.6, linestyle=(0, (5, 3)), zorder=0.6)
         axes.annotate(
             line_label(name, loss),
             (1.0, loss),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from archbench.report.plotting import AXIS_NAMES
 from archbench.results.fits import (
@@ -18,6 +19,7 @@ from archbench.results.runs import CostAxis, size_number
 from archbench.units import counted
 
 _LEAST_P = 1e-4
+_MOST_RANGES = 3
 
 
 def with_interval(interval: Interval | None, digits: int = 3) -> str:
@@ -76,6 +78,21 @@ def law_words(fit: FitResult, exponents: Sequence[str]) -> str:
     return f"has {' and '.join(found)}"
 
 
+def size_ranges(numbers: Sequence[int]) -> str:
+    """`size 4`, `sizes 2-5, 9`, or `31 sizes from 2 to 39` where more than three ranges would be listed."""
+    listed = number_ranges(numbers)
+    if listed.count(",") >= _MOST_RANGES:
+        return f"{len(numbers)} sizes from {min(numbers)} to {max(numbers)}"
+    return f"{'sizes' if len(numbers) > 1 else 'size'} {listed}"
+
+
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Neighbours joined: `2-5, 9`."""
+    runs = groupby(enumerate(sorted(numbers)), key=lambda placed: placed[1] - placed[0])
+    ends = [[value for _, value in run] for _, run in runs]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
+
+
 def tiers_text(frontier: FrontierResult) -> str:
     """`none`, or the groups of sizes that form a tier, `2-4`; then the sizes that are not resolved."""
     if not frontier.gains:
@@ -85,10 +102,10 @@ def tiers_text(frontier: FrontierResult) -> str:
         for tier in frontier.tiers
         if len(tier.size_indices) > 1
     ]
-    unresolved = [str(size_number(one.size_index)) for one in unresolved_gains(frontier)]
+    unresolved = [size_number(one.size_index) for one in unresolved_gains(frontier)]
     parts = [", ".join(groups)] if groups else []
     if unresolved:
-        parts.append(f"not resolved: {', '.join(unresolved)}")
+        parts.append(f"not resolved: {number_ranges(unresolved)}")
     return "; ".join(parts) or "none"
 
 

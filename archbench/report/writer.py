@@ -8,7 +8,7 @@ from pathlib import Path
 
 from archbench.containment import kept_around
 from archbench.contracts.report import DataTable, ReportSection, ScanResults
-from archbench.display import Markdown, markdown_code, markdown_heading, markdown_line, markdown_list, markdown_text
+from archbench.display import Markdown, markdown_code, markdown_heading, markdown_line, markdown_text
 from archbench.durable import write_whole
 from archbench.errors import StoreError
 from archbench.report.charts import charts_of
@@ -16,6 +16,7 @@ from archbench.report.data_files import INDEX, SUFFIXES, write_tables
 from archbench.report.files import PAGE_FILE as PAGE_FILE
 from archbench.report.files import REPORT_FILE as REPORT_FILE
 from archbench.report.html.page import Page, folder_images, render_page
+from archbench.report.lead import lead
 from archbench.report.plotting import DATA, markdown_table
 from archbench.report.study_tables import study_curves_table, study_tables
 from archbench.report.tables import (
@@ -27,7 +28,6 @@ from archbench.report.tables import (
     runs_table,
     sizes_table,
 )
-from archbench.report.verdict import headline, reservations, verdict
 from archbench.results.runs import distinct_axes
 
 log = logging.getLogger(__name__)
@@ -45,9 +45,7 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
     results = _of_distinct_axes(results)
     try:
         (directory / FIGURES).mkdir(parents=True, exist_ok=True)
-        lead = "\n\n".join(
-            ["## Verdict", *_said(headline(results)), _listed_lines(verdict(results)), *_warnings(results)]
-        )
+        opening = lead(results, directory / FIGURES)
         parts, tables = [], list(_tables(results))
         for section in sorted(sections, key=lambda section: (section.order, section.kind)):
             text, own = _render(section, results, directory / FIGURES)
@@ -58,9 +56,9 @@ def write_report(results: ScanResults, directory: Path, sections: Sequence[Repor
         write_tables(directory / DATA, tables)
         parts.append(f"## Data\n\n{_listed(tables)}")
         path = directory / REPORT_FILE
-        body = [markdown_heading(1, results.name), markdown_text(results.description), lead, *parts]
+        body = [markdown_heading(1, results.name), markdown_text(results.description), opening, *parts]
         write_whole(path, ("\n\n".join(part for part in body if part) + "\n").encode())
-        page = Page(results.name, results.description, lead, parts, charts_of(results))
+        page = Page(results.name, results.description, opening, parts, charts_of(results))
         html = render_page(page, folder_images(directory))
         write_whole(directory / PAGE_FILE, html.encode())
     except OSError as error:
@@ -122,18 +120,3 @@ def _render(section: ReportSection, results: ScanResults, figures: Path) -> tupl
     except Exception as error:  # a stranger's section must not cost the whole report
         log.warning("report section %r failed: %s", section.kind, error)
         return markdown_line(f"This section could not be made: {type(error).__name__}: {error}"), []
-
-
-def _said(text: str) -> list[str]:
-    return [text] if text else []
-
-
-def _warnings(results: ScanResults) -> list[str]:
-    lines = reservations(results)
-    return ["### Mind", markdown_list(lines)] if lines else []
-
-
-def _listed_lines(text: str) -> str:
-    """The lines of a verdict, which a terminal shows as well, as Markdown."""
-    lines = text.splitlines()
-    return "\n".join(markdown_list([line[2:]]) if line.startswith("- ") else markdown_line(line) for line in lines)

@@ -236,7 +236,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What would settle an inconclusive answer, at the multiplier seen."""
+    """What would settle an inconclusive answer, or tell two apart, at the multiplier seen."""
 
     seeds: int | None
     """Seeds at every size of both; None where no number up to 100 would."""
@@ -340,6 +340,9 @@ class Comparison:
     """None with fewer than three rungs at losses that both reach."""
     one_exponent: bool | None = None
     """Whether both may share one exponent (Holm, at 5 %); None where no exponents compare or are resolved."""
+    settlement: Settlement | None = None
+    """What would tell their costs apart, at the multiplier seen; None where they are, or no figure says how far that
+    is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,27 +143,61 @@ def column(page: "Page", number: int) -> list[str]:
 
 def test_rows_of_the_leaderboard_are_sorted_by_click_and_by_key(browser: "Browser", leaderboard_page: Path) -> None:
     with opened(browser, leaderboard_page) as page:
-        head = page.locator("section .table table").first.locator("thead th").nth(4)
-        assert head.inner_text().startswith("alpha")
+        head = page.locator("section .table table").first.locator("thead th").nth(3)
+        assert head.inner_text().startswith("loss")
         head.get_by_role("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
-        rising = [float(text.split()[0]) for text in column(page, 5)]
+        rising = [float(text.split()[0]) for text in column(page, 4)]
         assert rising == sorted(rising)
         head.get_by_role("button").focus()
         page.keyboard.press("Enter")
         assert head.get_attribute("aria-sort") == "descending"
-        assert [float(text.split()[0]) for text in column(page, 5)] == sorted(rising, reverse=True)
+        assert [float(text.split()[0]) for text in column(page, 4)] == sorted(rising, reverse=True)
 
 
 def test_rows_of_the_leaderboard_are_filtered_by_words(browser: "Browser", leaderboard_page: Path) -> None:
     with opened(browser, leaderboard_page) as page:
         page.get_by_role("searchbox").fill("reformer causal")
         rows = page.locator("section .table table").first.locator("tbody tr:visible")
-        assert [row.split("\t")[1] for row in rows.all_inner_texts()] == ["reformer"]
+        assert [row.split("\t")[1].strip() for row in rows.all_inner_texts()] == ["reformer"]
         page.get_by_role("searchbox").fill("masked")
         assert rows.count() == 0
         page.get_by_role("searchbox").fill("")
         assert rows.count() == 3
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_what_the_leaderboard_ranks_by_is_on_the_screen_at_every_width(
+    browser: "Browser", leaderboard_page: Path, width: int
+) -> None:
+    with opened(browser, leaderboard_page, width) as page:
+        table = page.locator("section .table table").first
+        assert table.locator("thead th").nth(2).inner_text().startswith("compute multiplier")
+        for place in range(4):
+            box = table.locator("thead th").nth(place).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+
+
+def test_a_row_opens_every_column_and_its_curves_on_demand(browser: "Browser", leaderboard_page: Path) -> None:
+    with opened(browser, leaderboard_page) as page:
+        table = page.locator("section .table table").first
+        before = page.locator("canvas").count()
+        button = table.get_by_role("button", name="curves and evidence of reformer")
+        button.focus()
+        page.keyboard.press("Enter")
+        opened_row = table.locator("tr.opened")
+        assert button.get_attribute("aria-expanded") == "true"
+        assert "conventions\n" in opened_row.inner_text()
+        assert page.locator("canvas").count() == before + 1
+        lines = opened_row.locator("canvas").evaluate(
+            "canvas => Chart.getChart(canvas).data.datasets.map(d => d.label)"
+        )
+        assert len([line for line in lines if line.startswith("reformer, size ")]) == 5
+        assert all(line.startswith("reformer, ") for line in lines)
+        button.click()
+        assert opened_row.count() == 0
 
 
 def test_a_row_of_the_leaderboard_opens_its_evidence(browser: "Browser", leaderboard_page: Path) -> None:

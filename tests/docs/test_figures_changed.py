@@ -25,7 +25,7 @@ def script() -> ModuleType:
 
 def test_every_row_of_the_page_is_found(script: ModuleType) -> None:
     page = (ROOT / "leaderboard" / "README.md").read_text().partition("## History")[0]
-    rows = [line for line in page.splitlines() if line.startswith("|") and "](evidence/" in line]
+    rows = [line for line in page.splitlines() if line.startswith("| [") and "](evidence/" in line]
     linked = re.findall(r"\[(\w+)\]\(evidence", "\n".join(rows))
     assert sorted(name for _, name in script.rows_of(page)) == sorted(linked)
     assert linked

@@ -95,7 +95,7 @@ def answer_of(
     answer = verdict_of(found.bounds if usable else None, question.margin)
     settlement = None
     if usable and answer is Answer.INCONCLUSIVE and found.bounds is not None:
-        settlement = _settlement(found.bounds, question.margin, reading, sides)
+        settlement = settlement_of(found.bounds, question.margin, reading, sides)
     return QuestionAnswer(
         answer=answer,
         margin=question.margin,
@@ -135,7 +135,20 @@ def _at_cost(cost: float, reading: Reading, sides: tuple[Contender, Contender]) 
     return _Found(point.multiplier, point.interval_90, None, status, place.reason)
 
 
-def _settlement(
+def told_apart_by(pair: Comparison, reading: Reading, sides: tuple[Contender, Contender]) -> Comparison:
+    """`pair` with what would tell the costs of its sides apart, where its multiplier can be read.
+
+    sides: baseline and contender, and `reading` what `pair` was read from.
+    """
+    found = pair.headline
+    if found is None or found.status is not FitStatus.OK or found.multiplier is None:
+        return pair
+    if not found.multiplier.low < found.multiplier.high:
+        return pair  # without scatter nothing is left to settle
+    return replace(pair, settlement=settlement_of(found.multiplier, 1.0, reading, sides))
+
+
+def settlement_of(
     bounds: Interval, margin: float, reading: Reading, sides: tuple[Contender, Contender]
 ) -> Settlement | None:
     """What would bring the nearer bound of the multiplier to the margin, if the multiplier stays where it is.

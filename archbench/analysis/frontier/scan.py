@@ -8,9 +8,17 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from archbench.analysis.comparison.compare import Contender, compare, compared_with, may_share_exponent, read_pair
+from archbench.analysis.comparison.compare import (
+    Contender,
+    CostConclusion,
+    compare,
+    compared_with,
+    cost_conclusion,
+    may_share_exponent,
+    read_pair,
+)
 from archbench.analysis.comparison.multiplier import Window
-from archbench.analysis.comparison.question import Question, answered
+from archbench.analysis.comparison.question import Question, answered, told_apart_by
 from archbench.analysis.frontier.compute_law import MIN_CELLS, fit_compute_law, resample_compute_law
 from archbench.analysis.frontier.curves import CurveSet, mean_curves
 from archbench.analysis.frontier.finished import MIN_SIZES, EqualRuns, FinishedRuns
@@ -284,15 +292,18 @@ def compare_all(
     pairs = []
     for one, other in compared_with(contenders, baseline):
         pair = compare(one, other, window=chosen, seed=seed, num_resamples=num_resamples)
+        reading = read_pair(one, other, seed=seed, num_resamples=num_resamples)
         if question:
-            reading = read_pair(one, other, seed=seed, num_resamples=num_resamples)
             pair = answered(question, pair, reading, (one, other))
-        pairs.append(pair)
+        pairs.append(told_apart_by(pair, reading, (one, other)))
     return holm_corrected(pairs)
 
 
 def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
-    """`pairs` with Holm's correction, over all exponents that have a p-value and over all multipliers that have one."""
+    """`pairs` with Holm's correction, over all exponents that have a p-value and over all multipliers that have one.
+
+    What would tell two apart stays with those that then are not.
+    """
     exponents = holm({index: pair.p_value for index, pair in enumerate(pairs) if pair.p_value is not None})
     multipliers = holm(
         {
@@ -309,4 +320,11 @@ def holm_corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
         )
         for index, pair in enumerate(pairs)
     ]
-    return [replace(pair, one_exponent=may_share_exponent(pair)) for pair in corrected]
+    return [
+        replace(
+            pair,
+            one_exponent=may_share_exponent(pair),
+            settlement=pair.settlement if cost_conclusion(pair) is CostConclusion.NOT_TOLD_APART else None,
+        )
+        for pair in corrected
+    ]

@@ -25,6 +25,7 @@ from archbench.analysis.tables.run_table import Columns, RunTable
 from archbench.analysis.tables.settings import as_text, is_index
 from archbench.analysis.tables.sieve import Rows
 from archbench.errors import SpecError
+from archbench.names import natural_order
 from archbench.results.admission import Admission, LeftOut, Suspicion
 from archbench.units import FLOPS_PER_PF_DAY
 
@@ -137,7 +138,7 @@ class _Whole:
             words = "a row of the same run and step holds what is empty here: read as one"
             found.append(Suspicion("joined", joined, (), words))
         frame.attrs.update(attrs)
-        archs = sorted({name for name in whose if name is not None} - not_asked)
+        archs = sorted({name for name in whose if name is not None} - not_asked, key=natural_order)
         return cls(frame, whose, tuple(archs), tuple(left), tuple(found))
 
 

@@ -43,6 +43,8 @@ class CompareOutput:
     """`archbench compare`."""
 
     scans: list[str]
+    sentence: str
+    """The verdict in one sentence, as every output says it."""
     comparisons: list[Comparison]
     """One for each cost axis."""
     places: list[ComparisonAt] = field(default_factory=list)
@@ -64,7 +66,10 @@ class ReportOutput:
     """Path of the Markdown."""
     page: str
     """Path of the same as one file of HTML."""
+    sentence: str
+    """The verdict in one sentence, as every output says it."""
     verdict: list[str]
+    """Its detail, a line each: controls, contenders against the baseline, tiers, studies."""
     mind: list[str]
     """What the verdict must be read with."""
     answers: dict[str, QuestionAnswer] = field(default_factory=dict)

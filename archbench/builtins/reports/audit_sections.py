@@ -30,9 +30,9 @@ class AuditSection(ReportSection):
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """What holds, in words; a figure of differences; a table for each contender."""
         from archbench.analysis.frontier.audit import summarise
+        from archbench.report.answer import main_axis
         from archbench.report.audit_figure import audit
         from archbench.report.contenders import audit_rows, drawn_of, few_drawn
-        from archbench.report.verdict import main_axis
 
         axis, labels = main_axis(results), labels_of(results.records)
         rows = audit_rows(results)
@@ -149,8 +149,8 @@ class BacktestSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A table of windows; None where no contender has four sizes."""
+        from archbench.report.answer import main_axis
         from archbench.report.contenders import back_tests
-        from archbench.report.verdict import main_axis
 
         tested = back_tests(results)
         rows = [self._row(row) for row in tested]

@@ -83,7 +83,7 @@ class RungSection(ReportSection):
 
     def render(self, results: ScanResults, figures_dir: Path) -> str | None:
         """A table for each axis that the results have; None without a baseline."""
-        from archbench.report.verdict import main_axis
+        from archbench.report.answer import main_axis
 
         axis = main_axis(results)
         pairs = [pair for pair in results.comparisons if pair.baseline == results.baseline and pair.rungs]

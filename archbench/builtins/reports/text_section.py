@@ -72,7 +72,7 @@ def _standing_row(one: "TextStanding", axis: CostAxis) -> tuple[Cell, ...]:
 
 def _axis(results: ScanResults) -> CostAxis:
     """The axis of the multipliers by text, which is that of the verdict."""
-    from archbench.report.verdict import main_axis
+    from archbench.report.answer import main_axis
 
     return main_axis(results)
 

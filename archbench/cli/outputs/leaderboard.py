@@ -45,6 +45,8 @@ class LeaderboardOutput:
     """Entries that are left out, and with --check what is out of date."""
     standings: list[Standing]
     """By rank inside each table."""
+    verdicts: dict[str, str]
+    """Name of a scan of that folder -> its verdict in one sentence, as every output says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def test_a_damaged_entry_on_the_leaderboard_does_not_hide_the_verdict(
     finish_scan(store.scan("alone"), store, default_host(), reports_dir=tmp_path / "reports", leaderboard_dir=tmp_path)
     told, noted = capsys.readouterr()
     assert "old--damaged.json" in noted
-    assert "Whether the frontier of xl is tiered is not resolved" in told
+    assert "xl: whether sizes form tiers is not resolved" in told
     assert "Mind: xl: one seed at each size" in told
     assert "report.md" in told
 

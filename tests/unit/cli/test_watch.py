@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from archbench.cli.live_watch import LiveWatcher
+from archbench.cli.live_watch import LiveWatcher, make_watcher
 from archbench.cli.scan_view import ShownRun, scan_table, sparkline
 from archbench.cli.watch import LineWatcher, Pace, schedule_words
 from archbench.contracts.executor import Progress
@@ -78,10 +78,12 @@ def test_sizes_and_losses_of_the_scan_stand_whole_on_few_columns(width: int) -> 
     with console.capture() as capture:
         console.print(scan_table(runs, width))
     head, row = capture.get().splitlines()
-    shown_sizes = head.split()
-    assert len(shown_sizes) == max(1, min(3, (width - 24) // 9))
-    assert set(shown_sizes) <= {"10k", "20k", "160k"}
-    assert row.split()[-len(shown_sizes) :] == ["10.235"] * len(shown_sizes) or "10.23" in row
+    assert max(cell_len(head), cell_len(row)) <= width
+    shown_sizes = [word for word in head.split() if not word.startswith("+")]
+    hidden = sum(int(word) for word in head.split() if word.startswith("+"))
+    assert shown_sizes == ["10k", "20k", "160k"][: len(shown_sizes)]
+    assert (len(shown_sizes), hidden) == (1, 2)
+    assert row.split()[-1] == "10.235"
 
 
 def test_a_run_is_one_line_with_its_bar_at_80_columns_and_names_its_parameters_where_there_is_room() -> None:
@@ -127,8 +129,27 @@ def test_the_table_of_a_scan_fits_and_keeps_its_figures_whole(width: int) -> Non
 def test_the_table_shows_where_the_work_is_when_not_all_sizes_fit() -> None:
     runs = [replace(run, state=RunState.DONE if run.size_index < 6 else run.state) for run in runs_of_a_scan()]
     header = table_lines(runs, 80)[0].split()
-    assert header[0] == "640k"
-    assert table_lines(runs_of_a_scan(), 80)[0].split()[0] == "10k"
+    assert header == ["+6", "640k", "1.3M", "2.6M", "5.1M", "10M", "+1"]
+    header = table_lines(runs_of_a_scan(), 80)[0].split()
+    assert (header[0], header[-1]) == ("10k", "+7")
+    assert "+" not in table_lines(runs_of_a_scan(), 140)[0]
+
+
+@pytest.mark.parametrize("width", range(30, 251, 5))
+def test_every_size_is_shown_or_counted_at_any_width(width: int) -> None:
+    runs = [replace(run, state=RunState.DONE if run.size_index < 4 else run.state) for run in runs_of_a_scan()]
+    lines = table_lines(runs, width)
+    assert max(map(cell_len, lines)) <= width
+    header = lines[0].split()
+    assert len([word for word in header if word[0] != "+"]) + sum(int(word) for word in header if word[0] == "+") == 12
+
+
+def test_a_dumb_terminal_is_told_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(make_watcher(Pace({}))) is LineWatcher
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(make_watcher(Pace({}))) is LiveWatcher
 
 
 def test_a_cell_says_how_far_its_runs_are() -> None:

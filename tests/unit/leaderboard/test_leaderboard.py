@@ -23,10 +23,23 @@ from archbench.results.runs import CostAxis, FinalEvaluation, PrefixAudit, RunRe
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
 
+def main_rows(text: str) -> list[str]:
+    """The rows of main tables, which begin with a rank."""
+    return [line for line in text.splitlines() if re.match(r"\| (\d+|-) \| \[", line)]
+
+
+def test_what_is_not_told_apart_stands_with_its_interval_alone(board: Path, kept: PageCache) -> None:
+    text = page.render(board, kept)[board / "README.md"].decode()
+    rows = {row.split("[")[1].split("]")[0]: row.split("|")[3].strip() for row in main_rows(text)}
+    assert re.fullmatch(r"not told apart, [\d.]+ to [\d.]+x", rows["twin"])
+    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\]x", rows["reformer"])
+    assert "holds" not in text.split("## How to read it")[0]
+
+
 def test_the_page_ranks_by_tests_and_equal_ranks_were_not_told_apart(board: Path, kept: PageCache) -> None:
     page.write(board, kept)
     text = (board / "README.md").read_text()
-    rows = [line for line in text.splitlines() if "](evidence/" in line]
+    rows = main_rows(text)
     assert [row.split("[")[1].split("]")[0] for row in rows][-1] == "bert"
     by_name = {row.split("[")[1].split("]")[0]: row.split("|")[1].strip() for row in rows}
     assert by_name == {"gpt2": "1", "twin": "1", "reformer": "3", "bert": "1"}
@@ -93,7 +106,7 @@ def test_the_same_runs_in_two_scans_appear_once(results: ScanResults, board: Pat
     for entry in make_entries(again):
         write_entry(board, entry)
     text = page.render(board, kept)[board / "README.md"].decode()
-    assert sum("[gpt2](evidence/" in line for line in text.splitlines()) == 1
+    assert sum("[gpt2](evidence/" in line for line in main_rows(text)) == 1
 
 
 def test_rendering_twice_gives_the_same_bytes_and_check_is_content(board: Path, kept: PageCache) -> None:
@@ -124,8 +137,8 @@ def test_an_empty_leaderboard_is_a_page_that_says_so(tmp_path: Path, kept: PageC
 
 def test_the_page_says_what_holds_the_back_test_and_who_trained(board: Path, kept: PageCache) -> None:
     text = page.render(board, kept)[board / "README.md"].decode()
-    row = next(line for line in text.splitlines() if "[reformer](evidence/" in line)
-    assert re.search(r"\| needs more, holds \d+/\d+ \| [+-]\d\.\d %", row)
+    row = next(line for line in text.splitlines() if line.startswith("| [reformer](evidence/"))
+    assert re.search(r"\| same under \d+ of \d+ \| [+-]\d\.\d %", row)
     assert "reformer from synthetic" in text
 
 

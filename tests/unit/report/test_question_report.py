@@ -19,7 +19,8 @@ from archbench.leaderboard.build import make_entries
 from archbench.leaderboard.standings import make_standings
 from archbench.leaderboard.tables import main_table
 from archbench.report import collapses
-from archbench.report.verdict import headline, reservations, verdict
+from archbench.report.answer import answer_sentence
+from archbench.report.verdict import details, reservations
 from archbench.report.words import window_text
 from archbench.report.writer import write_report
 from archbench.results.controls import Collapse
@@ -71,30 +72,28 @@ def test_controls_enter_no_comparison_no_frontier_and_no_entry(passed: ScanResul
     assert {run.contender for run in passed.control_records} == {"baseline_again", "shuffled_targets"}
 
 
-def test_the_verdict_begins_with_controls_and_answers_the_question(passed: ScanResults) -> None:
-    lines = verdict(passed).splitlines()
-    assert lines[0].startswith(
-        "- Control baseline_again passed: not told apart from the baseline (multiplier over gpt2"
-    )
-    assert lines[1].startswith("- Control shuffled_targets passed: not better")
-    (said,) = [line for line in lines if line.startswith("- better ")]
+def test_the_detail_begins_with_controls_and_answers_the_question(passed: ScanResults) -> None:
+    lines = details(passed)
+    assert lines[0].startswith("Control baseline_again passed: not told apart from the baseline (multiplier over gpt2")
+    assert lines[1].startswith("Control shuffled_targets passed: not better")
+    (said,) = [line for line in lines if line.startswith("better: ")]
     pair = next(one for one in passed.comparisons if one.cost_axis is CostAxis.EXACT)
     assert pair.headline is not None
     assert (
         f"Better by a margin of 1.10 at {window_text(pair.headline, None, unit=False)} nats? Better (one-sided" in said
     )
     assert "Size by size the multiplier is " in said
-    assert "control failed" not in verdict(passed) + headline(passed)
+    assert answer_sentence(passed).startswith("better is better than gpt2 by a margin of 1.10: multiplier ")
+    assert "control failed" not in "".join(lines) + answer_sentence(passed)
 
 
-def test_a_failed_control_is_said_first_and_marks_every_verdict(failed: ScanResults) -> None:
-    lines = verdict(failed).splitlines()
-    assert lines[0].startswith("- Control baseline_again FAILED: told apart from the baseline, which it is")
-    (said,) = [line for line in lines if line.startswith("- better ")]
+def test_a_failed_control_is_the_answer_and_marks_every_comparison(failed: ScanResults) -> None:
+    lines = details(failed)
+    assert lines[0].startswith("Control baseline_again FAILED: told apart from the baseline, which it is")
+    (said,) = [line for line in lines if line.startswith("better: ")]
     assert said.endswith("(a control failed: see the first lines)")
-    first, *rest = headline(failed).split("\n\n")
-    assert "FAILED" in first
-    assert sum("a control failed" in one for one in rest) == 1
+    sentence = answer_sentence(failed)
+    assert sentence == "Control baseline_again FAILED: no comparison with gpt2 may be relied on."
 
 
 def test_the_report_holds_answers_controls_rungs_and_collapse(failed: ScanResults, tmp_path: Path) -> None:
@@ -159,8 +158,9 @@ def test_an_open_answer_says_what_would_settle_it() -> None:
     assert pair.answer is not None
     assert pair.answer.answer is Answer.INCONCLUSIVE
     assert pair.answer.window_nats == (3.85, 3.6)
-    assert "Better by a margin of 1.15 at 3.850 to 3.600 nats? Inconclusive" in verdict(results)
-    assert "would settle it" in verdict(results)
+    assert "Better by a margin of 1.15 at 3.850 to 3.600 nats? Inconclusive" in "".join(details(results))
+    assert "would settle it" in "".join(details(results))
+    assert "would settle it" in answer_sentence(results)
 
 
 def test_a_window_that_the_line_of_pairs_cuts_is_said_to_be_cut(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_a_window_that_the_line_of_pairs_cuts_is_said_to_be_cut(tmp_path: Path) 
     made = [*runs("gpt2", LAW, 0), *runs("better", replace(LAW, A=11.0), 1)]
     results = analysed([replace(run, reference_lines=lines) for run in made], {"margin": 1.1, "at": [3.85, 3.6]})
     cut = "Better by a margin of 1.10 at 3.750 to 3.600 nats (cut at the line of pairs)? "
-    assert cut in verdict(results)
+    assert cut in "".join(details(results))
     assert cut in write_report(results, tmp_path, report_sections(default_host())).read_text()
     above = analysed([replace(run, reference_lines=lines) for run in made], {"margin": 1.1, "at": [4.2, 3.9]})
-    assert "Better by a margin of 1.10 at 4.200 to 3.900 nats? Inconclusive (`on_plateau`" in verdict(above)
+    assert "Better by a margin of 1.10 at 4.200 to 3.900 nats? Inconclusive (`on_plateau`" in "".join(details(above))
 
 
 def test_the_leaderboard_answers_the_question_and_marks_a_failed_control(

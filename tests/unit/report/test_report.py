@@ -14,8 +14,9 @@ from archbench.cli.finish import report_sections
 from archbench.contracts.report import ReportSection, ScanResults
 from archbench.errors import StoreError
 from archbench.host import default_host
+from archbench.report.answer import answer_sentence
 from archbench.report.plotting import markdown_table
-from archbench.report.verdict import reservations, verdict
+from archbench.report.verdict import details, reservations
 from archbench.report.words import number, p_text
 from archbench.report.writer import write_report
 from archbench.results.runs import RESULT, RunRecord, RunState
@@ -58,56 +59,37 @@ def report(results: ScanResults, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return write_report(results, tmp_path_factory.mktemp("report"), sections)
 
 
-def line(text: str, start: str) -> str:
-    return next(line for line in text.splitlines() if line.startswith(start))
+def line(lines: list[str], start: str) -> str:
+    return next(line for line in lines if line.startswith(start))
 
 
-def test_the_verdict_says_how_much_compute_is_needed_with_its_interval(results: ScanResults) -> None:
-    words = line(verdict(results), "- reformer")
-    assert "the compute (executed FLOPs) of gpt2 over losses of" in words
-    assert "bits per byte" in words
-    found = next(
-        pair.headline
-        for pair in results.comparisons
-        if (pair.baseline, pair.contender, pair.cost_axis.value) == ("gpt2", "reformer", "exact")
-    )
-    assert found is not None
-    assert found.multiplier is not None
-    assert f"needs {number(1 / found.multiplier.value)}x [{number(1 / found.multiplier.high)}, " in words
-
-
-def test_the_verdict_names_tiers_and_the_sizes_that_do_not_gain(results: ScanResults) -> None:
-    words = line(verdict(results), "- The frontier of xl")
-    assert "is tiered: sizes 3-5" in words
+def test_the_detail_names_tiers_and_the_sizes_that_do_not_gain(results: ScanResults) -> None:
+    words = line(details(results), "xl: tiered")
+    assert "tiered, sizes 3-5 are one tier" in words
     assert "size 4 does not gain over size 3" in words
     assert "where its law expects" in words
 
 
-def test_the_verdict_does_not_compare_losses_across_tracks(results: ScanResults) -> None:
-    words = line(verdict(results), "- bert")
+def test_the_detail_does_not_compare_losses_across_tracks(results: ScanResults) -> None:
+    words = line(details(results), "bert: of another track")
     assert "losses do not compare" in words
-    assert "needs" not in words
+    assert "multiplier" not in words
 
 
 def test_equal_architectures_are_called_not_told_apart() -> None:
     records = synthetic_records("gpt2", LAW)
-    again = [replace(record, contender="same") for record in records]
-    words = line(verdict(results_of([*records, *again])), "- same")
-    assert "not told apart from equal" in words
-    assert "exponents are not told apart" in words
-
-
-def test_the_verdict_says_which_differences_it_could_not_have_seen() -> None:
-    records = synthetic_records("gpt2", LAW)
     results = results_of([*records, *(replace(record, contender="same") for record in records)])
-    assert "are found here with less than 80 % power" in line(verdict(results), "- same")
+    assert answer_sentence(results).startswith("same and gpt2 are not told apart: multiplier 1.0")
+    words = line(details(results), "same: ")
+    assert "exponents are not told apart" in words
+    assert "are found here with less than 80 % power" in words
 
 
-def test_a_crossover_in_the_verdict_carries_its_unit() -> None:
+def test_a_crossover_in_the_detail_carries_its_unit() -> None:
     quiet = SyntheticLaw(noise_std=0.001)
     steep = SyntheticLaw(A=30.0, alpha=0.24, noise_std=0.001)  # below the other from about 30 thousand parameters on
-    words = verdict(results_of(synthetic_records("gpt2", quiet) + synthetic_records("reformer", steep, seed=1)))
-    crossing = [one for one in words.splitlines() if "cross at" in one]
+    words = details(results_of(synthetic_records("gpt2", quiet) + synthetic_records("reformer", steep, seed=1)))
+    crossing = [one for one in words if "cross at" in one]
     assert crossing
     assert all("executed FLOPs." in one for one in crossing)
 
@@ -133,16 +115,15 @@ def test_the_audit_says_at_a_glance_what_holds(report: Path) -> None:
 
 def test_the_back_test_states_prediction_actual_error_and_cover(report: Path) -> None:
     text = report.read_text().split("## Back-test")[1].split("## Multipliers")[0]
-    row = line(text, "| gpt2 | 4 sizes | 5 |")
+    row = line(text.splitlines(), "| gpt2 | 4 sizes | 5 |")
     assert re.search(r"floor free \| [\d.]+ \[[\d.]+, [\d.]+\] \| [\d.]+ \| [+-][\d.]+ % \| (yes|\*\*no\*\*|-) \|", row)
 
 
 def test_refused_laws_show_as_a_status_in_the_verdict() -> None:
     two = SyntheticScan(sizes=(10_000, 20_000), seeds=(3, 1))
     records = synthetic_records("gpt2", LAW) + synthetic_records("small", LAW, two)
-    words = line(verdict(results_of(records)), "- small")
+    words = line(details(results_of(records)), "small: ")
     assert "No law, and so no exponent, can be read from their runs" in words
-    assert "small is not known" not in words
 
 
 def test_one_seed_at_three_sizes_is_reported_with_what_little_it_tells(tmp_path: Path) -> None:
@@ -150,21 +131,21 @@ def test_one_seed_at_three_sizes_is_reported_with_what_little_it_tells(tmp_path:
     results = results_of(
         synthetic_records("gpt2", LAW, three) + synthetic_records("reformer", replace(LAW, A=20.0), three, seed=1)
     )
-    words = line(verdict(results), "- reformer")
-    assert "compute (executed FLOPs)" in words
+    assert "`" not in answer_sentence(results)
+    assert "No law" not in line(details(results), "reformer: ")
     text = write_report(results, tmp_path, report_sections(default_host())).read_text()
     assert "could not be made" not in text
 
 
 def test_a_scan_without_finished_runs_says_so() -> None:
     records = [replace(record, state=RunState.PLANNED, curve=()) for record in synthetic_records("gpt2", LAW)]
-    assert "gpt2 has no finished run" in verdict(results_of(records))
-    assert "nothing to compare" in verdict(results_of([]))
+    assert "No run has finished" in answer_sentence(results_of(records))
+    assert "nothing to compare" in answer_sentence(results_of([]))
 
 
 def test_the_report_opens_with_the_verdict_and_shows_every_section(report: Path, results: ScanResults) -> None:
     text = report.read_text()
-    assert text.index(verdict(results).splitlines()[0]) < text.index("## Compute-efficient frontiers")
+    assert text.index(f"**{answer_sentence(results)}**") < text.index("## Compute-efficient frontiers")
     for section in map(type, report_sections(default_host())):
         # Studies have sections where a scan holds some; this one is a size scan alone, asks no question, and was not
         # evaluated by document.
@@ -282,8 +263,10 @@ def test_p_values_that_no_run_tells_are_given_by_their_bound(p_value: float | No
 
 def test_without_a_baseline_the_reservations_say_where_multipliers_are_given() -> None:
     both = synthetic_records("gpt2", LAW) + synthetic_records("xl", LAW, seed=2)
-    where = "No baseline is named, and so no multiplier stands here: `archbench compare A B` gives one."
-    assert where in reservations(results_of(both, baseline=None))
+    where = "`archbench compare A B` gives a multiplier of any two."
+    without = results_of(both, baseline=None)
+    assert answer_sentence(without) == "No baseline is named among 2 contenders, so no multiplier is given."
+    assert where in reservations(without)
     assert where not in reservations(results_of(both))
 
 

@@ -12,7 +12,7 @@ from archbench.builtins.reports.run_sections import RunSection
 from archbench.contracts.report import ScanResults
 from archbench.report.data_files import csv_text
 from archbench.report.study_tables import study_curves_table, study_tables
-from archbench.report.verdict import verdict
+from archbench.report.verdict import details
 from archbench.report.writer import write_report
 from archbench.results.fits import FitStatus
 from archbench.results.runs import RunState
@@ -164,9 +164,9 @@ def test_a_result_of_a_plug_in_that_is_no_dataclass_costs_nothing(results: ScanR
 
 def test_the_verdict_names_a_study_none_of_whose_runs_has_finished(results: ScanResults) -> None:
     begun = {name: study for name, study in results.studies.items() if name != "grid"}
-    words = verdict(replace(results, studies=begun))
-    assert "- Study grid: no run has finished that it could speak of." in words
-    assert "- gpt2, data: L(D) has alpha_D" in words
+    words = "\n".join(details(replace(results, studies=begun)))
+    assert "Study grid: no run has finished that it could speak of." in words
+    assert "gpt2, data: L(D) has alpha_D" in words
 
 
 def test_a_transfer_study_without_a_fine_tuned_run_says_so(results: ScanResults) -> None:

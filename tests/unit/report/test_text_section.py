@@ -9,7 +9,7 @@ from archbench.analysis.comparison.multiplier import Window
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.builtins.reports.text_section import EvaluationTextSection
 from archbench.contracts.report import ScanResults
-from archbench.report.verdict import reservations, verdict
+from archbench.report.verdict import details, reservations
 from archbench.results.runs import FinalEvaluation, RunRecord
 from archbench.testing.synthetic import SyntheticLaw, synthetic_records
 
@@ -90,12 +90,12 @@ def test_the_verdict_on_time_takes_the_processors_where_all_have_it(plain: list[
         curve = tuple(replace(point, processor_seconds=share * (point.device_seconds or 0.0)) for point in run.curve)
         return replace(run, curve=curve)
 
-    assert " In device time (seconds) it needs " in verdict(results_of(plain, {}))
-    words = verdict(results_of([timed(run) for run in plain], {}))
-    assert " In processor time (seconds) it needs " in words
+    assert " On device time (seconds) the multiplier is " in "".join(details(results_of(plain, {})))
+    words = "".join(details(results_of([timed(run) for run in plain], {})))
+    assert " On processor time (seconds) the multiplier is " in words
     assert "device time" not in words
     some = [timed(run) if run.contender == "gpt2" else run for run in plain]
-    assert " In device time (seconds) it needs " in verdict(results_of(some, {}))
+    assert " On device time (seconds) the multiplier is " in "".join(details(results_of(some, {})))
 
 
 def test_runs_that_were_evaluated_on_different_text_are_minded(plain: list[RunRecord]) -> None:

@@ -242,6 +242,16 @@
     }
   }
 
+  // The learning curves of one group of a figure's chart, for a page that shows them on demand; null where it has none.
+  window.curvesOf = (figure, group) => {
+    const content = charts[figure];
+    const own = content && content.lines.filter((line) => line.group === group);
+    if (!own || !own.some((line) => line.look === "thin")) return null;
+    const name = `${figure}-${content.groups.indexOf(group)}`;
+    const drawing = new Drawing(name, { ...content, title: `${group}: learning curves`, lines: own, hidden: [] });
+    return { element: drawing.element, start: () => drawing.start(`Learning curves of ${group}`) };
+  };
+
   const { lines, charts } = JSON.parse(document.getElementById("charts").textContent);
   for (const chart of Object.values(charts)) chart.lines = chart.lines.map((place) => lines[place]);
   for (const figure of document.querySelectorAll("figure[data-figure]")) {

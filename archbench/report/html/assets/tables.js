@@ -10,6 +10,7 @@
 
   /** Rows by one column: by number where both cells have one; a cell without comes last in either order. */
   const sortRows = (table, column, falling) => {
+    table.querySelectorAll("tr.opened").forEach((row) => row.close());
     const rows = [...table.tBodies[0].rows].map((row) => {
       const text = row.cells[column].textContent.trim();
       return { row, text, number: numberIn(text) };
@@ -55,6 +56,7 @@
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const table of tables) {
+        table.querySelectorAll("tr.opened").forEach((row) => row.close());
         const about = table.caption ? table.caption.textContent.toLowerCase() : "";
         for (const row of table.tBodies[0].rows) {
           const text = `${about} ${row.textContent.toLowerCase()}`;
@@ -66,10 +68,68 @@
     });
   };
 
-  const tables = [...document.querySelectorAll("details > .table > table, section .table > table")].filter(
+  /** What a folded table of more columns says of a row, as a list of terms; its first cell is the row's own name. */
+  const terms = (head, cells) => {
+    const list = document.createElement("dl");
+    [...cells].slice(1).forEach((cell, at) => {
+      const term = document.createElement("dt");
+      const said = document.createElement("dd");
+      term.textContent = head.cells[at + 1].textContent;
+      said.append(...[...cell.childNodes].map((node) => node.cloneNode(true)));
+      list.append(term, said);
+    });
+    return list;
+  };
+
+  /** A row opens all that is known of it: every column, its learning curves, the way to its evidence. */
+  const makeOpening = (table) => {
+    const section = table.closest("section");
+    const all = section && section.querySelector("details > .table > table");
+    if (!all) return;
+    const known = new Map([...all.tBodies[0].rows].map((row) => [row.cells[0].textContent, row]));
+    const figure = section.querySelector("figure[data-figure]");
+    for (const row of [...table.tBodies[0].rows]) {
+      const link = row.querySelector("a");
+      const found = link && known.get(link.textContent);
+      if (!found) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "open";
+      button.setAttribute("aria-label", `curves and evidence of ${link.textContent}`);
+      button.setAttribute("aria-expanded", "false");
+      link.before(button, " ");
+      let opened = null;
+      const close = () => {
+        opened.remove();
+        opened = null;
+        button.setAttribute("aria-expanded", "false");
+      };
+      button.addEventListener("click", () => {
+        if (opened) return close();
+        opened = document.createElement("tr");
+        opened.className = "opened";
+        opened.close = close;
+        const cell = opened.insertCell();
+        const inner = document.createElement("div");
+        cell.colSpan = row.cells.length;
+        cell.append(inner);
+        const curves = figure && window.curvesOf && window.curvesOf(figure.dataset.figure, link.textContent);
+        const evidence = link.cloneNode(false);
+        evidence.textContent = "Evidence: runs, spec, how to run it again";
+        inner.append(terms(all.tHead.rows[0], found.cells), ...(curves ? [curves.element] : []), evidence);
+        row.after(opened);
+        if (curves) curves.start();
+        button.setAttribute("aria-expanded", "true");
+      });
+    }
+  };
+
+  const tables = [...document.querySelectorAll("section .table > table")].filter(
     (table) => table.tHead && table.tBodies.length && !table.closest("details"),
   );
   tables.forEach(makeSortable);
+  tables.forEach(makeOpening);
+  document.querySelectorAll("details > .table > table").forEach(makeSortable);
   if (tables.length) addFilter(tables);
 
   /** An address inside the page opens the fold that it points to. */

@@ -1,0 +1,157 @@
+"""The contenders of a scan in a ranked table, one line each: multiplier, its interval drawn, and what is said of it.
+
+What is the same for all is said once, by `basis`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archbench.contracts.report import ScanResults
+from archbench.report.answer import figure_of, said_of, settled_by, status_of, told_pairs
+from archbench.report.labels import labels_of
+from archbench.report.words import known, number, window_text, with_interval
+from archbench.results.bits_per_byte import bits_per_byte_factor
+from archbench.results.fits import Comparison, FitStatus, Interval
+
+DRAWN_COLUMNS = 25
+_WIDEST = 100.0
+"""A factor from 1 beyond which a drawn interval is cut off, with an arrow at its end."""
+_GAP = "  "
+IN_ASCII = str.maketrans("·│━●◂▸", ".|=o<>")
+"""What a terminal is shown that has no letters for drawings."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedTable:
+    """Contenders by their multiplier over the baseline, the largest first."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """One cell for each column; the third one draws the interval."""
+
+
+def ranked_table(results: ScanResults) -> RankedTable | None:
+    """The table, for two contenders beside a baseline or more; None for fewer, of which the sentence says all."""
+    pairs = told_pairs(results)
+    if len(pairs) < 2:
+        return None
+    low, high = _scale([figure for pair in pairs if (figure := figure_of(pair)) is not None])
+    columns = [
+        ("contender", [pair.contender for pair in pairs]),
+        ("multiplier, 95 %", [_figure_text(pair) for pair in pairs]),
+        (f"from {number(low, 2)} to {number(high, 2)}", [_drawn_text(figure_of(pair), low, high) for pair in pairs]),
+        ("", [said_of(pair) for pair in pairs]),
+        ("settled by", [settled_by(pair) for pair in pairs]),
+    ]
+    if len(dict.fromkeys(_windows(results, pairs))) > 1:  # else `basis` says it once
+        columns.append((f"at losses ({_loss_unit(results)})", [_window(results, pair) for pair in pairs]))
+    shown = [(title, cells) for title, cells in columns if any(cells)]
+    return RankedTable(tuple(title for title, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
+
+
+def basis(results: ScanResults) -> str:
+    """What a multiplier is here: of which cost, over which baseline, at which losses; empty where there is none."""
+    pairs = told_pairs(results)
+    if not any(figure_of(pair) is not None for pair in pairs):
+        return ""
+    labels, asked = labels_of(results.records), pairs[0].answer
+    cost = labels.cost_words[pairs[0].cost_axis]
+    opening = f"Multiplier: {cost} of {results.baseline} over the contender's at equal loss"
+    if asked is not None and asked.cost is not None:
+        return f"{opening}, at {number(asked.cost)} {labels.axis_names[pairs[0].cost_axis]}; above 1, it needs less."
+    windows = dict.fromkeys(_windows(results, pairs))
+    one = f"losses of {next(iter(windows))} {_loss_unit(results)}"
+    where = one if len(windows) == 1 else "losses of their own, those of each line"
+    return f"{opening}, averaged over {where}; above 1, it needs less."
+
+
+def ranked_lines(results: ScanResults, columns: int) -> list[str]:
+    """The table as aligned lines of at most `columns` letters, as far as cells allow; empty where there is none.
+
+    Where there is no room losses are left out, then the drawing, then what would settle an open line, then the heads.
+    """
+    table = ranked_table(results)
+    if table is None:
+        return []
+    places = list(range(len(table.header)))
+    for start in ("at losses", "from", "settled by"):
+        if _width(table, places) > columns:
+            places = [place for place in places if not table.header[place].startswith(start)]
+    widths = _widths(table, places)
+    if sum(widths) + len(_GAP) * (len(places) - 1) > columns:
+        return [_GAP.join(cell for cell in _chosen(row, places) if cell) for row in table.rows]
+    return [
+        _GAP.join(cell.ljust(width) for cell, width in zip(_chosen(row, places), widths, strict=True)).rstrip()
+        for row in (table.header, *table.rows)
+    ]
+
+
+def _chosen(row: Sequence[str], places: Sequence[int]) -> list[str]:
+    return [row[place] for place in places]
+
+
+def _widths(table: RankedTable, places: Sequence[int]) -> list[int]:
+    return [max(len(row[place]) for row in (table.header, *table.rows)) for place in places]
+
+
+def _width(table: RankedTable, places: Sequence[int]) -> int:
+    return sum(_widths(table, places)) + len(_GAP) * (len(places) - 1)
+
+
+def _figure_text(pair: Comparison) -> str:
+    figure = figure_of(pair)
+    return f"`{status_of(pair).value}`" if figure is None else with_interval(figure)
+
+
+def _windows(results: ScanResults, pairs: Sequence[Comparison]) -> list[str]:
+    return [_window(results, pair) for pair in pairs if figure_of(pair) is not None]
+
+
+def _window(results: ScanResults, pair: Comparison) -> str:
+    """The losses that a figure holds over; empty where it is asked at a cost, or there is none."""
+    if pair.headline is None or pair.headline.status is not FitStatus.OK:
+        return ""
+    if pair.answer is not None and pair.answer.cost is not None:
+        return ""
+    return window_text(pair.headline, bits_per_byte_factor(results.records), unit=False)
+
+
+def _loss_unit(results: ScanResults) -> str:
+    return "nats per token" if bits_per_byte_factor(results.records) is None else "bits per byte"
+
+
+def _scale(figures: Sequence[Interval]) -> tuple[float, float]:
+    """The ends of the common scale: all intervals, and 1, which every drawing shows."""
+    ends = [end for figure in figures for end in (figure.value, figure.low, figure.high) if 0.0 < end < math.inf]
+    low, high = min([1.0, *ends]), max([1.0, *ends])
+    if low == high:
+        return 0.5, 2.0
+    return max(low, 1.0 / _WIDEST), min(high, _WIDEST)
+
+
+def _drawn_text(figure: Interval | None, low: float, high: float) -> str:
+    return "" if figure is None else drawn_interval(figure, low, high)
+
+
+def drawn_interval(figure: Interval, low: float, high: float, columns: int = DRAWN_COLUMNS) -> str:
+    """`···━━●━━·│···`: `figure` on a logarithmic scale from `low` to `high`, with a bar at 1.
+
+    An arrow stands at an end that the scale cuts off; an unknown interval is a point alone.
+    """
+
+    def place(value: float) -> int:
+        share = math.log(min(max(value, low), high) / low) / math.log(high / low)
+        return round(share * (columns - 1))
+
+    cells = ["·"] * columns
+    cells[place(1.0)] = "│"
+    if known(figure):
+        for cell in range(place(figure.low), place(figure.high) + 1):
+            cells[cell] = "━"
+        if figure.low < low * (1 - 1e-9):
+            cells[0] = "◂"
+        if figure.high > high * (1 + 1e-9):
+            cells[-1] = "▸"
+    cells[place(figure.value)] = "●"
+    return "".join(cells)
