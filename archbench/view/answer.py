@@ -23,7 +23,8 @@ def answer_of(runs_dir: Path, name: str, plugin_files: Sequence[Path] = ()) -> A
     """What `archbench report` says of the scan, by the same functions; `problem` where it cannot say anything."""
     # Imported now: the server, which computes none, starts without the libraries of analysis.
     from archbench.cli.finish import scan_results
-    from archbench.report.verdict import reservations, verdict
+    from archbench.report.answer import answer_sentence
+    from archbench.report.verdict import details, reservations
 
     try:
         store = RunStore(runs_dir)
@@ -32,7 +33,7 @@ def answer_of(runs_dir: Path, name: str, plugin_files: Sequence[Path] = ()) -> A
         if not any(record.usable for record in records):
             return {"problem": ["no run is usable, so there is nothing to analyse"]}
         results = scan_results(index, records, host_with(plugin_files))
-        return {"verdict": verdict(results).splitlines(), "mind": list(reservations(results))}
+        return {"verdict": [answer_sentence(results), *details(results)], "mind": reservations(results)}
     except ArchbenchError as error:
         return {"problem": list(error.problems)}
 
