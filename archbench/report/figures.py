@@ -1,6 +1,5 @@
 """The figures of a report. Each function draws one figure from results alone; none reads or writes a file."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -103,18 +102,22 @@ def frontier(one: Contender, index: int = 0, labels: Labels = OWN) -> Figure:
 
 
 @styled
-def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
+def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure | None:
     """The exponents of all contenders as intervals, without and with a floor; the baseline's 5 % margin shaded.
 
-    The scale is set by the exponents without a floor, which are compared; what lies beyond it is told at its edge.
+    The scale is set by the exponents without a floor, which are compared; what lies beyond it is told at its edge. None
+    where there is none of them.
     """
+    read = [one.result.law for one in contenders if one.result.law.status is FitStatus.OK]
+    if not read:
+        return None
     row_height = 0.42 if len(contenders) <= _MANY else 0.24
     figure, (axes,) = new_figure(6.4, 1.3 + row_height * len(contenders))
     first = contenders[0].result.law
     if first.status is FitStatus.OK:
         alpha = first.params["alpha_C"]
         axes.axvspan(alpha * 0.95, alpha * 1.05, color="0.92", label=f"within 5 % of {plain(contenders[0].name)}")
-    low, high = _exponent_limits([one.result.law for one in contenders])
+    low, high = _exponent_limits(read)
     for row, one in enumerate(contenders):
         fits = ((one.result.law, 0.1, "o", "no floor"), (one.result.law_with_floor, -0.16, "D", "floor free"))
         for fit, offset, marker, label in fits:
@@ -139,8 +142,7 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
             )
     axes.set_yticks(range(len(contenders)), [plain(one.name) for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
-    if low < high:
-        axes.set_xlim(low, high)
+    axes.set_xlim(low, high)
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
     axes.set_title(f"Exponents on {labels.axis_names[contenders[0].result.cost_axis]}")
     if axes.get_legend_handles_labels()[1]:
@@ -150,11 +152,8 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure:
 
 def _exponent_limits(laws: Sequence[FitResult]) -> tuple[float, float]:
     """Ends of the axis of exponents: all without a floor, and their intervals as far as they leave these legible."""
-    read = [law for law in laws if law.status is FitStatus.OK]
-    values = [law.params["alpha_C"] for law in read]
-    if not values:
-        return -math.inf, math.inf
-    found = [law.intervals["alpha_C"] for law in read if "alpha_C" in law.intervals]
+    values = [law.params["alpha_C"] for law in laws]
+    found = [law.intervals["alpha_C"] for law in laws if "alpha_C" in law.intervals]
     ends = [end for interval in found if known(interval) for end in (interval.low, interval.high)]
     low, high = min(values), max(values)
     reach = _LEGIBLE * max(high - low, 0.1 * abs(high))

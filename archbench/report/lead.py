@@ -35,7 +35,7 @@ def lead(results: ScanResults, figures_dir: Path) -> str:
 
 def _table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The ranked table; drawings keep their letters under each other."""
-    drawn = next(place for place, title in enumerate(header) if title.startswith("from "))
+    drawn = next((place for place, title in enumerate(header) if title.startswith("from ")), None)
     cells = [
         [Markdown(f"`{cell}`") if place == drawn and cell else cell for place, cell in enumerate(row)] for row in rows
     ]

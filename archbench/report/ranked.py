@@ -41,7 +41,7 @@ def ranked_table(results: ScanResults) -> RankedTable | None:
         ("contender", [pair.contender for pair in pairs]),
         ("multiplier, 95 %", [_figure_text(pair) for pair in pairs]),
         (f"from {number(low, 2)} to {number(high, 2)}", [_drawn_text(figure_of(pair), low, high) for pair in pairs]),
-        ("", [said_of(pair) for pair in pairs]),
+        ("says", [said_of(pair) for pair in pairs]),
         ("settled by", [settled_by(pair) for pair in pairs]),
     ]
     if len(dict.fromkeys(_windows(results, pairs))) > 1:  # else `basis` says it once

@@ -254,6 +254,7 @@ def test_what_dies_or_hangs_costs_one_row_and_another_process_goes_on(
     assert events[-1] == {"event": "ended", "why": "done"}
 
 
+@pytest.mark.thorough
 def test_a_part_ends_with_its_time_and_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def said(folder: Path, *arguments: str) -> Any:
     return done
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(shutil.which("git") is None, reason="git says whether a clone is clean")

@@ -39,6 +39,7 @@ TRACKS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_each_objective_is_planned_trained_and_reported_in_its_own_track(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def test_a_file_and_the_module_beside_it_are_scanned_reported_and_told_apart_whe
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_package_that_is_not_installed_is_scanned_by_its_folder(tmp_path: Path) -> None:
     shutil.copytree(Path(__file__).parent / "stranger", tmp_path / "package")

@@ -53,6 +53,7 @@ def records(runs: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in runs.glob("*/record.json")}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_poisoned_runs_are_listed_and_left_out_and_sound_ones_keep_their_bits(tmp_path: Path) -> None:
     poisons = ["loss", "gradient", "weight", "evaluation"]

@@ -19,6 +19,7 @@ scan: {sizes: [5e3, 1e4, 2e4], seeds: {smallest_two: 1}, tokens: 1280}
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_an_entry_stands_in_for_the_runs_that_it_was_made_of(tmp_path: Path) -> None:
     write_texts(tmp_path, 8)

@@ -20,6 +20,7 @@ scan: {sizes: [1e4, 2e4], seeds: {smallest_two: 1}, tokens: 640}
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_failed_diverged_and_finished_runs_are_trained_again(tmp_path: Path) -> None:
     write_texts(tmp_path, 6)

@@ -60,6 +60,7 @@ def test_a_new_package_installs_passes_its_own_tests_and_the_check(workplace: Pa
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_package_that_says_something_wrong_is_told_what_and_where_without_being_installed(workplace: Path) -> None:
     config = workplace / "my-arch" / "src" / "my_arch" / "config.py"
@@ -77,6 +78,7 @@ def test_a_package_that_says_something_wrong_is_told_what_and_where_without_bein
     assert "my_arch: causality by gradient (causal)" not in failed
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_an_architecture_that_ends_the_process_is_a_finding_and_the_other_checks_are_made(workplace: Path) -> None:
     (workplace / "hostile.py").write_text(

@@ -46,6 +46,7 @@ def archbench(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_strangers_architecture_is_listed_scanned_and_ranked(site: Path, tmp_path: Path) -> None:
     sources = sorted((Path(__file__).parents[2] / "archbench").rglob("*.py"))

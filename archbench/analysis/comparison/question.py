@@ -161,6 +161,8 @@ def settlement_of(
     if not 0.0 < end < np.inf:
         return None
     width = abs(float(np.log(bounds.value / end)))
+    if width == 0.0:
+        return None
     cells = [one.finished for one in sides]
     runs = np.concatenate([one.num_runs for one in cells])
     spent = sum(float((np.exp(one.log_cost) * one.num_runs).sum()) for one in cells)

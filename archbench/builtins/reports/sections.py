@@ -170,8 +170,9 @@ class ExponentSection(ReportSection):
         )
         pairs = [self._pair(pair, labels) for pair in results.comparisons if pair.alpha_difference is not None]
         alt = f"Exponent of L(C) of {_named(contenders)} with 95 % interval, without and with a floor."
+        figure = figures.exponents(contenders, labels)
         parts = [
-            save(figures.exponents(contenders, labels), figures_dir, "exponents", alt, ("laws",)),
+            "" if figure is None else save(figure, figures_dir, "exponents", alt, ("laws",)),
             markdown_table(header, rows, right=(2, 3, 4, 5, 6)),
             markdown_list(reasons),
         ]

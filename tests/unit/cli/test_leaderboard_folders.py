@@ -50,7 +50,7 @@ def test_where_no_entry_is_one_line_says_so_and_nothing_is_written(
     )
     assert not (folder / "results").exists()
     assert not (folder / "leaderboard").exists()
-    assert json.loads(archbench("--json").stdout) == {"changed": [], "problems": [], "standings": []}
+    assert json.loads(archbench("--json").stdout) == {"changed": [], "problems": [], "standings": [], "verdicts": {}}
     assert archbench("--check").stderr.endswith("out of date; `archbench leaderboard add SCAN` makes them\n")
 
 

@@ -94,6 +94,7 @@ def terminal(tmp_path: Path) -> Iterator[list[str]]:
     subprocess.run([*command, "kill-server"], check=False)
 
 
+@pytest.mark.thorough
 def test_a_real_terminal_shows_each_line_once_whatever_its_width(terminal: list[str]) -> None:
     def shown() -> list[str]:
         done = subprocess.run([*terminal, "capture-pane", "-p"], check=True, capture_output=True, text=True)

@@ -195,6 +195,7 @@ def test_every_command_finds_a_scan_by_any_name(
     assert {path.parent for path in store.scans_dir.iterdir()} == {store.scans_dir}
 
 
+@pytest.mark.thorough
 def test_names_alike_have_their_own_report_figures_and_entries(store: RunStore, tmp_path: Path) -> None:
     names = ["a b", "a/b", "a_b", "A b"]
     assert imported(store, table(tmp_path / "set.csv", *names)).exit_code == 0

@@ -30,6 +30,7 @@ def of_frame(frame: pd.DataFrame) -> Any:
     return archbench.fit(frame, **COLUMNS, **FEW)
 
 
+@pytest.mark.thorough
 def test_a_published_table_gives_every_digit_of_the_command(
     published: Path, of_frame: Any, printed: Callable[..., Any]
 ) -> None:

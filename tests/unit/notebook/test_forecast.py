@@ -17,6 +17,7 @@ COLUMNS: dict[str, Any] = {"params": "N_no_embed", "tokens": "D", "loss": "loss_
 FLAGS = ("--params", "N_no_embed", "--tokens", "D", "--loss", "loss_c4_val", "--arch", "train_dataset")
 
 
+@pytest.mark.thorough
 def test_a_table_gives_every_digit_and_sentence_of_the_command(
     published: Path, printed: Callable[..., Any], said: Callable[..., str]
 ) -> None:

@@ -79,7 +79,9 @@ def rungs(one: Contender, count: int) -> Figure:
 
 
 def exponents(one: Contender, count: int) -> Figure:
-    return figures.exponents(named(one, count))
+    figure = figures.exponents(named(one, count))
+    assert figure is not None
+    return figure
 
 
 def texts_of(figure: Figure) -> list[Text]:
@@ -128,6 +130,7 @@ def exponent(one: Contender, name: str, alpha: float, floored: float | None = No
 def test_an_exponent_that_is_not_the_question_does_not_set_the_scale(fitted: Contender) -> None:
     shown = [exponent(fitted, "a", 0.030, 1.11), exponent(fitted, "b", 0.028)]
     figure = figures.exponents(shown)
+    assert figure is not None
     FigureCanvasAgg(figure).draw()
     (axes,) = figure.axes
     low, high = axes.get_xlim()
@@ -136,6 +139,11 @@ def test_an_exponent_that_is_not_the_question_does_not_set_the_scale(fitted: Con
     apart = axes.transData.transform((0.030, 0))[0] - axes.transData.transform((0.028, 0))[0]
     assert apart > 50
     assert [text.get_text() for text in axes.texts] == ["1.11 →"]
+
+
+def test_where_no_exponent_may_be_read_there_is_no_figure_of_them(fitted: Contender) -> None:
+    law = replace(fitted.result.law, status=FitStatus.ON_PLATEAU, params={}, intervals={})
+    assert figures.exponents([replace(fitted, result=replace(fitted.result, law=law))]) is None
 
 
 def test_contenders_are_ordered_as_people_count() -> None:

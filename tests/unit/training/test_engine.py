@@ -227,8 +227,9 @@ def test_engine_equals_plain_torch(zero_stage: int) -> None:
         optimizer.zero_grad()
     mine = parameters(engine)
     for name, expected in plain.named_parameters():
-        # Five updates of 1e-3 at most, each from gradients in fp32 (1e-7) summed in another order.
-        assert (mine[name] - expected).abs().max() < 1e-7, name
+        # Five updates of 1e-3 at most, each from gradients in fp32 summed in another order: weights about 1 may fall on
+        # the next number of fp32 (1.2e-7).
+        assert (mine[name] - expected).abs().max() < 2e-7, name
     engine.close()
 
 
@@ -242,7 +243,7 @@ def test_gradient_accumulation_changes_nothing_but_rounding(zero_stage: int) -> 
     expected = parameters(whole)
     for name, tensor in parameters(halves).items():
         # As above; a wrong weight of the halves would show at about 1e-4.
-        assert (tensor - expected[name]).abs().max() < 1e-7, name
+        assert (tensor - expected[name]).abs().max() < 2e-7, name
     whole.close()
     halves.close()
 

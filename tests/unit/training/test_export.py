@@ -259,6 +259,7 @@ def push(directory: RunDirectory, folder: Path, hub: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.thorough
 def test_a_push_that_fails_keeps_the_folder_and_says_why(tmp_path: Path, corpus: Corpus, registry: Registry) -> None:
     directory = trained(tmp_path / "runs", corpus, registry, total_steps=4)
     done = push(directory, tmp_path, "http://127.0.0.1:9")  # nobody listens there

@@ -223,6 +223,7 @@ def limited(folder: Path, spare: int) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.thorough
 def test_an_address_space_that_is_too_small_for_the_batch_halves_it(tmp_path: Path) -> None:
     """The system itself refuses the memory: nothing here is made believe."""
     # Seen to be cut twice with 80 MiB to spare and with 120; at 200 the batch fits or not by a page here and there.
