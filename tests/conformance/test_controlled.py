@@ -16,6 +16,8 @@ from archbench_controlled.config import ControlledConfig
 from archbench_gpt2.config import Gpt2Config
 from archbench_reformer.config import ReformerConfig
 
+pytestmark = pytest.mark.thorough
+
 MIXERS: dict[str, dict[str, Any]] = {
     "softmax": {},
     "local_window": {"window": 8},

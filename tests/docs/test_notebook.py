@@ -64,6 +64,7 @@ def table(folder: Path) -> None:
     pd.DataFrame(rows).to_csv(folder / "runs.csv", index=False)
 
 
+@pytest.mark.thorough
 def test_every_block_of_the_page_runs_after_those_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table(tmp_path)
     records = synthetic_records("gpt2", SyntheticLaw(noise_std=0.003))

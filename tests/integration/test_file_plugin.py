@@ -48,6 +48,7 @@ def planned(cwd: Path, plugin: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_file_and_the_module_beside_it_are_scanned_reported_and_told_apart_when_they_change(tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(\"\"\"Average attention.*?)```", PAGE.read_text(), flags=re.DOTALL)
     (tmp_path / "mine").mkdir()

@@ -74,6 +74,7 @@ class Command:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_scan_that_is_interrupted_and_killed_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, tokens=4e4)
     undisturbed = Command(tmp_path, spec, "undisturbed")

@@ -144,6 +144,7 @@ def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("ends", [ENDS_WORKERS, pytest.param(MORE_ENDS, marks=pytest.mark.thorough)], ids=" ".join)
+@pytest.mark.thorough
 def test_plugins_that_end_or_hold_their_worker_fail_beside_a_sound_run(
     folder: Path, sound: tuple[str, bytes], ends: dict[str, str]
 ) -> None:

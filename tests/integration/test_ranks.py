@@ -294,6 +294,7 @@ def undisturbed(
 @pytest.mark.parametrize(
     ("accident", "stage"), [(signal.SIGKILL, 3), pytest.param(signal.SIGSTOP, 2, marks=pytest.mark.thorough)]
 )
+@pytest.mark.thorough
 def test_group_that_loses_a_rank_is_ended_and_its_run_goes_on_to_the_same_bits(
     tmp_path: Path,
     corpus: Corpus,

@@ -113,6 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillServer]:
         pytest.param({"kind": "bert"}, {"kind": "masked_lm"}, marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.thorough
 def test_five_kills_at_random_moments_change_no_bit(
     tmp_path: Path, corpus: Corpus, host: Host, server: KillServer, architecture: Any, objective: Any
 ) -> None:

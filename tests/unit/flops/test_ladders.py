@@ -10,6 +10,8 @@ from archbench.flops.table import analytic_line
 from archbench.host import default_host
 from archbench.spec.load import load_spec
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "flops.md"
 

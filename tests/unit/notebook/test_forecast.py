@@ -40,6 +40,7 @@ def test_a_table_gives_every_digit_and_sentence_of_the_command(
     assert (frame["loss_low"] < frame["loss"]).all()
 
 
+@pytest.mark.thorough
 def test_a_scan_gives_every_digit_and_sentence_of_the_command(
     store: RunStore, printed: Callable[..., Any], said: Callable[..., str]
 ) -> None:

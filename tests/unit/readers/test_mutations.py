@@ -26,6 +26,8 @@ from archbench.cli.main import main
 from archbench.errors import SpecError
 from archbench.host import default_host
 
+pytestmark = pytest.mark.thorough
+
 NUM_MUTANTS = int(os.environ.get("ARCHBENCH_MUTATIONS", "60"))
 STATED = Asked(params="n_params", arch="architecture")
 SAID = Asked(params="20e3", arch="gpt2", batch_tokens="4096")

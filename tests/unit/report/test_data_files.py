@@ -25,6 +25,8 @@ from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, Publish
 from archbench.testing.synthetic_transfer import TRANSFER_SECTION, SyntheticTransfer, synthetic_transfer_records
 from archbench.testing.synthetic_tuning import synthetic_tuning
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[3]
 TABLE = data_table(
     "laws",

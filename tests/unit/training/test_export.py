@@ -269,6 +269,7 @@ def test_a_push_that_fails_keeps_the_folder_and_says_why(tmp_path: Path, corpus:
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
+@pytest.mark.thorough
 def test_a_push_uploads_every_file_of_the_folder(tmp_path: Path, corpus: Corpus, registry: Registry) -> None:
     directory = trained(tmp_path / "runs", corpus, registry, total_steps=4)
     with small_hub() as hub:

@@ -17,6 +17,8 @@ from archbench.testing.small_runs import StopAfter, plan_small_run
 from archbench.training.finite_checks import CHECK_STEPS, FiniteChecks
 from archbench.training.run_attempt import attempt_run
 
+pytestmark = pytest.mark.thorough
+
 PLUGIN = Path(__file__).parents[2] / "integration" / "poison" / "poisoned.py"
 CPU = torch.device("cpu")
 
