@@ -25,6 +25,8 @@ from archbench_controlled.config import ControlledConfig
 from archbench_gpt2.config import Gpt2Config
 from archbench_llama.config import LlamaConfig
 
+pytestmark = pytest.mark.thorough
+
 DIMS = ModelDims(vocab_size=48, seq_len=32, d_model=24, n_layers=2, n_heads=4, d_ff=64)
 
 SMALL: dict[str, dict[str, Any]] = {"reformer": {"bucket_size": 8}}

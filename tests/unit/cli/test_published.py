@@ -34,6 +34,8 @@ from archbench.spec.load import load_spec
 from archbench.testing.synthetic import SyntheticLaw
 from archbench.testing.synthetic_store import TIMED, end_planned
 
+pytestmark = pytest.mark.thorough
+
 SPEC = """\
 name: both
 baseline: gpt2

@@ -23,6 +23,8 @@ from archbench.runs.replacing import require_free, same_spec
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 
+pytestmark = pytest.mark.thorough
+
 Fill = Callable[..., None]
 LAW = SyntheticLaw(noise_std=0.003)
 SPEC = {"training": {"learning_rate": 0.003}, "execution": {"device": "cpu"}, "description": "first"}

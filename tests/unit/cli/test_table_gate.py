@@ -23,6 +23,8 @@ from archbench.results.executed_flops import without_executed_flops
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore
 
+pytestmark = pytest.mark.thorough
+
 TRUTH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
 COLUMNS = ["--params", "n", "--tokens", "d", "--loss", "loss", "--arch", "arch"]
 STATED = ["--param-convention", "total", "--track", "causal"]

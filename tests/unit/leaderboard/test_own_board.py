@@ -20,6 +20,8 @@ from archbench.report.words import number
 from archbench.results.runs import RunRecord
 from archbench.testing.synthetic import synthetic_records
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def published(results: ScanResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

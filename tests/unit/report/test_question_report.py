@@ -30,6 +30,8 @@ from archbench.runs.store import RunStore, ScanIndex
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
 
+pytestmark = pytest.mark.thorough
+
 LAW = SyntheticLaw(noise_std=0.003)
 PLAN = SyntheticScan(seeds=(3, 3, 3, 3, 3))
 QUESTION = {"margin": 1.1, "controls": ["baseline_again", "shuffled_targets"]}

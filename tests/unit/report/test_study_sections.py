@@ -16,6 +16,8 @@ from archbench.report.words import number
 from archbench.results.runs import FinalEvaluation, NoiseMeasurement, RunRecord
 from archbench.testing.synthetic_studies import KAPLAN_SPEC, KaplanPlan, PublishedLaws, kaplan_records, study_results
 
+pytestmark = pytest.mark.thorough
+
 
 def sections() -> list[ReportSection]:
     found = report_sections(default_host())

@@ -19,6 +19,8 @@ from archbench.testing.synthetic_transfer import (
     synthetic_transfer_records,
 )
 
+pytestmark = pytest.mark.thorough
+
 POWER_LAW = {"alpha_D": 0.103, "D_c": 1.8e13}
 FEW = TransferSettings(num_resamples=200)
 FINAL = FinalEvaluation((700.0,), (200,), (5,), None)

@@ -17,6 +17,8 @@ from archbench.testing.small_runs import StopAfter
 from archbench.training import engine
 from archbench.training.memory import MicroBatch, is_exhaustion
 
+pytestmark = pytest.mark.thorough
+
 REFUSED = "CUDA out of memory. Tried to allocate\n2 GiB"
 
 
