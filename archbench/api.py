@@ -23,7 +23,6 @@ from archbench.contracts.ladder import (
     with_even_heads,
     with_gated_feed_forward,
 )
-from archbench.contracts.library_shape import LibraryShape
 from archbench.contracts.objective import (
     IGNORE_TARGET,
     ExampleContext,
@@ -36,6 +35,7 @@ from archbench.contracts.optimizer import RATE_FACTOR, OptimizerConfig, TrainedP
 from archbench.contracts.report import Column, DataTable, ReportSection, ScanResults
 from archbench.contracts.run_reader import HistoryRow, RunHistory, RunReader
 from archbench.contracts.schedule import EarlyStopping, ScheduleSection
+from archbench.contracts.shape_by_attribute import LibraryShape
 from archbench.contracts.study import (
     RisingTokens,
     Rung,

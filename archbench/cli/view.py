@@ -21,7 +21,7 @@ from archbench.runs.directory import ID_DIGITS
 from archbench.runs.store import RunStore
 
 if TYPE_CHECKING:
-    from archbench.view.library import Library
+    from archbench.view.catalogue import Catalogue
 
 _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 
@@ -87,33 +87,33 @@ def view(
       archbench view 3f2a 9c01
       archbench view quickstart --export page
     """
-    from archbench.view.library import library_of
+    from archbench.view.catalogue import catalogue_of
 
     store = RunStore(runs_dir)
     wanted = _meant(store, reports_dir, what)
     if not wanted.reports and not store.scan_names() and next(store.directories(), None) is None:
         raise StoreError(f"{runs_dir}: holds no run; `archbench run SPEC` or `archbench import` makes some")
-    library = library_of(runs_dir, reports_dir, wanted.reports, plugin_files, wanted.start(store))
+    catalogue = catalogue_of(runs_dir, reports_dir, wanted.reports, plugin_files, wanted.start(store))
     if folder is not None:
         from archbench.view.export import export
 
         chosen = wanted.scans or ([_scan_of(store, wanted.runs)] if wanted.runs else None)
         try:
-            echo(str(export(library, folder, chosen, note)))
+            echo(str(export(catalogue, folder, chosen, note)))
         finally:
-            library.answers.close()
+            catalogue.answers.close()
         return
-    _serve(library, port, opens=opens)
+    _serve(catalogue, port, opens=opens)
 
 
-def _serve(library: "Library", port: int, *, opens: bool) -> None:
+def _serve(catalogue: "Catalogue", port: int, *, opens: bool) -> None:
     from archbench.view.server import LOOPBACK, Server
 
     try:
-        server = Server(library, port)
+        server = Server(catalogue, port)
     except OSError as error:
         raise SpecError(f"--port {port}: cannot be listened on: {error.strerror}; take another, or none") from error
-    if (scan := library.first_scan) is not None:
+    if (scan := catalogue.first_scan) is not None:
         server.read_ahead(scan)
     echo(server.address)
     note("Only who has this address sees the page. Ctrl-C ends it; runs go on as they were.")

@@ -55,7 +55,7 @@ class ComponentConfig(GrownModel):
     libraries: ClassVar[tuple[str, ...]] = ()
     """Distributions that it computes with, beyond torch and numpy: their versions enter the ids of its runs."""
 
-    def library_names(self) -> tuple[str, ...]:
+    def needed_libraries(self) -> tuple[str, ...]:
         """`libraries`, with those that the settings of this one add."""
         return self.libraries
 

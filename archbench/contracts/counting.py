@@ -193,7 +193,7 @@ def _restored(described: Mapping[str, Any]) -> ComponentConfig:
 def _key(asked: Mapping[str, Any], config: ComponentConfig) -> str:
     """What an answer hangs on: the question, the source of the architecture, and what it computes with."""
     described = {name: value for name, value in asked["config"].items() if name != "file"}
-    libraries = {name: _version(name) for name in ("torch", *config.library_names())}
+    libraries = {name: _version(name) for name in ("torch", *config.needed_libraries())}
     source = source_sha256(type(config).__module__)
     content = {**asked, "config": described, "format": FORMAT, "source": source, "libraries": libraries}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

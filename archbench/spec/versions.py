@@ -24,7 +24,7 @@ def installed_libraries(components: Iterable[ComponentConfig]) -> dict[str, str 
 
     None for a library that is not installed.
     """
-    names = {name for component in components for name in component.library_names()}
+    names = {name for component in components for name in component.needed_libraries()}
     return {name: _installed(name) for name in sorted(names)}
 
 

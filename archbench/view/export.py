@@ -9,7 +9,7 @@ from typing import Any
 
 from archbench.errors import StoreError
 from archbench.names import file_stem
-from archbench.view.library import MODULES, Library, as_bytes, page_file
+from archbench.view.catalogue import MODULES, Catalogue, as_bytes, page_file
 
 _IMPORT = re.compile(r"^import .*? from \"\./\w+\.js\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
@@ -21,7 +21,7 @@ _POLICY = (
 _ALL = "all-runs"
 
 
-def export(library: Library, folder: Path, scans: Sequence[str] | None, tell: Callable[[str], None]) -> Path:
+def export(catalogue: Catalogue, folder: Path, scans: Sequence[str] | None, tell: Callable[[str], None]) -> Path:
     """Writes the page with `scans` (all of the store by default) into `folder`; returns its first page.
 
     The empty name means every run of the store. What a run's page shows lies in a file for each run, reports in
@@ -32,18 +32,18 @@ def export(library: Library, folder: Path, scans: Sequence[str] | None, tell: Ca
         raise StoreError(
             f"{folder}: holds something else than an exported page; name a folder that is empty or not there"
         )
-    names = list(scans if scans is not None else library.store.scan_names() or [""])
+    names = list(scans if scans is not None else catalogue.store.scan_names() or [""])
     try:
         shutil.rmtree(folder / "data", ignore_errors=True)
         (folder / "data").mkdir(parents=True)
         files: dict[str, str] = {}
         for name in names:
-            files |= _write_scan(library, folder, name, tell)
-        known = library.scans()
-        chosen = {*names, *library.shelf.named}
+            files |= _write_scan(catalogue, folder, name, tell)
+        known = catalogue.scans()
+        chosen = {*names, *catalogue.shelf.named}
         reports = {name: place for name, place in known["reports"].items() if name in chosen}
         for place in reports.values():
-            _copy_report(library, folder / "reports", place.partition("/")[0])
+            _copy_report(catalogue, folder / "reports", place.partition("/")[0])
         index = {
             **known,
             "scans": [name for name in names if name],
@@ -78,9 +78,9 @@ def _page() -> str:
     return text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1).replace(_SCRIPTS, scripts)
 
 
-def _write_scan(library: Library, folder: Path, name: str, tell: Callable[[str], None]) -> dict[str, str]:
+def _write_scan(catalogue: Catalogue, folder: Path, name: str, tell: Callable[[str], None]) -> dict[str, str]:
     """The files of one scan, by the name under which the page asks for each."""
-    followed = library.of(name)
+    followed = catalogue.of(name)
     snapshot = followed.snapshot()
     stem = file_stem(name) if name else _ALL
     if followed.index is not None and followed.all_ended:
@@ -88,10 +88,10 @@ def _write_scan(library: Library, folder: Path, name: str, tell: Callable[[str],
     content: dict[str, Any] = {
         f"scan/{name}": (f"data/scan-{stem}.js", snapshot),
         f"curves/{name}": (f"data/curves-{stem}.js", base64.b64encode(followed.curves()).decode()),
-        f"verdict/{name}": (f"data/verdict-{stem}.js", library.verdict(name, None)),
+        f"verdict/{name}": (f"data/verdict-{stem}.js", catalogue.verdict(name, None)),
     }
     for row in snapshot["rows"]:
-        content[f"run/{row['id']}"] = (f"data/run-{row['id']}.js", library.run(name, row["id"]))
+        content[f"run/{row['id']}"] = (f"data/run-{row['id']}.js", catalogue.run(name, row["id"]))
     for key, (place, value) in content.items():
         _write_data(folder / place, key, value)
     return {key: place for key, (place, _) in content.items()}
@@ -101,8 +101,8 @@ def _write_data(path: Path, key: str, value: Any) -> None:
     path.write_bytes(b"archbenchData.content[" + as_bytes(key) + b"] = " + as_bytes(value) + b";\n")
 
 
-def _copy_report(library: Library, folder: Path, name: str) -> None:
-    for inside, path in library.shelf.files(name):
+def _copy_report(catalogue: Catalogue, folder: Path, name: str) -> None:
+    for inside, path in catalogue.shelf.files(name):
         target = folder / name / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

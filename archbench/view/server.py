@@ -22,8 +22,8 @@ from typing import Any, ClassVar, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from archbench.errors import StoreError, in_one_line
+from archbench.view.catalogue import Catalogue, as_bytes, page_file
 from archbench.view.followed import Followed
-from archbench.view.library import Library, as_bytes, page_file
 from archbench.view.shelf import content_type
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, library: Library, port: int = 0) -> None:
+    def __init__(self, catalogue: Catalogue, port: int = 0) -> None:
         """Raises OSError where the port is taken."""
-        self.library = library
+        self.catalogue = catalogue
         self.token = secrets.token_urlsafe(24)
         self.home, self.shelf = (f"/{secrets.token_urlsafe(12)}/" for _ in range(2))
         self.closing = threading.Event()
@@ -124,10 +124,10 @@ class Server(ThreadingHTTPServer):
 
     def _read(self, name: str) -> None:
         with suppress(StoreError):  # the page asks for them too, and is told
-            self.library.of(name).snapshot()
+            self.catalogue.of(name).snapshot()
 
     def _look(self, name: str) -> None:
-        followed = self.library.of(name)
+        followed = self.catalogue.of(name)
         while not self.closing.wait(LOOK_SECONDS):
             with self._follower_lock:
                 if not self._followers[name]:
@@ -140,7 +140,7 @@ class Server(ThreadingHTTPServer):
     def close(self) -> None:
         """Ends all streams and gives the port back."""
         self.closing.set()
-        self.library.answers.close()
+        self.catalogue.answers.close()
         self.server_close()
 
 
@@ -215,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _admit(self) -> None:
         """The cookie, and on to the page: by the browser itself, whoever opened the address."""
-        place = f"{self.owner.home}#{self.owner.library.start}".replace("&", "&amp;").replace('"', "&quot;")
+        place = f"{self.owner.home}#{self.owner.catalogue.start}".replace("&", "&amp;").replace('"', "&quot;")
         text = f'<!DOCTYPE html><link rel="icon" href="data:,"><meta http-equiv="refresh" content="0;url={place}">'
         cookie = f"{_COOKIE}={self.owner.token}; Path={self.owner.home}; HttpOnly; SameSite=Strict"
         self._send(200, text.encode(), "text/html; charset=utf-8", {"Set-Cookie": cookie})
@@ -232,26 +232,26 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"problem": [f"there is no {place!r}"]}, 404)
 
     def _scans(self, asked: dict[str, str]) -> None:
-        self._json({**self.owner.library.scans(), "shelf": self.owner.shelf})
+        self._json({**self.owner.catalogue.scans(), "shelf": self.owner.shelf})
 
     def _scan(self, asked: dict[str, str]) -> None:
-        followed = self.owner.library.of(asked.get("name", ""))
+        followed = self.owner.catalogue.of(asked.get("name", ""))
         followed.look()  # while nobody followed it, nobody did
         self._json(followed.snapshot())
 
     def _curves(self, asked: dict[str, str]) -> None:
-        self._send(200, self.owner.library.of(asked.get("name", "")).curves(), "application/octet-stream")
+        self._send(200, self.owner.catalogue.of(asked.get("name", "")).curves(), "application/octet-stream")
 
     def _run(self, asked: dict[str, str]) -> None:
-        self._json(self.owner.library.run(asked.get("name", ""), asked.get("id", "")))
+        self._json(self.owner.catalogue.run(asked.get("name", ""), asked.get("id", "")))
 
     def _verdict(self, asked: dict[str, str]) -> None:
-        self._json(self.owner.library.verdict(asked.get("name", ""), _VERDICT_SECONDS))
+        self._json(self.owner.catalogue.verdict(asked.get("name", ""), _VERDICT_SECONDS))
 
     def _events(self, asked: dict[str, str]) -> None:
         """What changes, as it changes (server-sent events), until the reader has gone."""
         name = asked.get("name", "")
-        followed = self.owner.library.of(name)
+        followed = self.owner.catalogue.of(name)
         version = self.headers.get("Last-Event-ID") or asked.get("since", "")
         self.close_connection = True
         self._begin(200, "text/event-stream; charset=utf-8", {"Connection": "close"})
@@ -262,10 +262,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tell(self, followed: Followed, version: str) -> None:
         """News after `version`, one event each, and now and then a sign of life."""
-        spoke, reports = time.monotonic(), self.owner.library.scans()["reports"]
+        spoke, reports = time.monotonic(), self.owner.catalogue.scans()["reports"]
         while not self.owner.closing.is_set():
             version, news = followed.news(version, LOOK_SECONDS)
-            if (now := self.owner.library.scans()["reports"]) != reports:
+            if (now := self.owner.catalogue.scans()["reports"]) != reports:
                 reports, news = now, {**(news or {}), "reports": now}
             if news is not None:
                 self.wfile.write(f"id: {version}\ndata: ".encode() + as_bytes(news) + b"\n\n")
@@ -279,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _report(self, place: str) -> None:
         """A file of a report. Its address alone admits: what it holds runs apart, and has no cookies."""
         name, _, inside = place.partition("/")
-        path = self.owner.library.shelf.file(name, inside)
+        path = self.owner.catalogue.shelf.file(name, inside)
         if path is None:
             self._refuse()
             return

@@ -20,7 +20,7 @@ from archbench.api import (
 )
 
 if TYPE_CHECKING:
-    from archbench_transformers.library import Family
+    from archbench_transformers.families import Family
     from archbench_transformers.model import TransformersModel
 
 _COMMON = tuple(CommonSettings.model_fields)
@@ -70,8 +70,8 @@ class TransformersConfig(LadderConfig):
             raise ValueError("expected the library's name of a family, such as qwen3; nothing is loaded from the hub")
         return name
 
-    def library_names(self) -> tuple[str, ...]:
-        """See `ComponentConfig.library_names`: with the distribution of `package`."""
+    def needed_libraries(self) -> tuple[str, ...]:
+        """See `ComponentConfig.needed_libraries`: with the distribution of `package`."""
         return (*self.libraries, *((_distribution(self.package),) if self.package else ()))
 
     def unsupported(self, attention: Attention) -> str | None:
@@ -92,11 +92,11 @@ class TransformersConfig(LadderConfig):
             raise ValueError(str(super().unsupported(attention)))
         if problems := self.problems(dims):
             raise ValueError("; ".join(problems))
-        return TransformersModel(self.library_family(), dims, attention)
+        return TransformersModel(self.named_family(), dims, attention)
 
-    def library_family(self) -> "Family":
+    def named_family(self) -> "Family":
         """The library's classes and defaults. Loads torch; raises ValueError where it has none such."""
-        from archbench_transformers.library import Asked, Family
+        from archbench_transformers.families import Asked, Family
 
         return Family.of(
             Asked(
@@ -157,7 +157,7 @@ class TransformersConfig(LadderConfig):
         tables = answer("archbench_transformers.trial:tables", self, dims=dims.model_dump())
         return SavedModel(
             dims=dims,
-            module_prefix="library.",
+            module_prefix="inner.",
             base_prefix=tables["base_prefix"],
             vocabulary_tables=frozenset(tables["vocabulary"]),
             position_tables=tables["positions"],

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 
 from archbench.api import Attention, ModelDims
 from archbench.nn.language_model import Encoded, LanguageModel, State
-from archbench_transformers.library import AUTO, Family
+from archbench_transformers.families import AUTO, Family
 
 _ALIGNED = 8
 """Numbers of two bytes in sixteen."""
@@ -45,17 +45,17 @@ class TransformersModel(LanguageModel):
         # Draws that are repeated until they fit, and experts that are sent tokens by value, need numbers.
         experts = {"experts_implementation": "batched_mm"} if without_data and family.shape.num_experts else {}
         with no_init_weights() if without_data else nullcontext():
-            self.library: PreTrainedModel = AUTO[attention].from_config(made, dtype=torch.float32, **experts)
-        self.library.tie_weights()
-        for module in self.library.modules():
+            self.inner: PreTrainedModel = AUTO[attention].from_config(made, dtype=torch.float32, **experts)
+        self.inner.tie_weights()
+        for module in self.inner.modules():
             if isinstance(module, nn.Embedding):
                 module.padding_idx = None
         self._settle_bias(family.asked.output_bias)
         self._num_experts, self._active_experts = family.shape.num_experts, family.shape.active_experts
         if not without_data and any(size % _ALIGNED for _, one in self._of_experts() for size in one.shape[1:]):
             # Torch's product by groups needs rows of whole 16 bytes.
-            self.library.set_experts_implementation("eager")
-        self._asks = frozenset(inspect.signature(self.library.base_model.forward).parameters)
+            self.inner.set_experts_implementation("eager")
+        self._asks = frozenset(inspect.signature(self.inner.base_model.forward).parameters)
         self.dims = dims
 
     def encode(self, tokens: Tensor, *, token_types: Tensor | None = None, state: State | None = None) -> Encoded:
@@ -64,7 +64,7 @@ class TransformersModel(LanguageModel):
         routed = self.training and self._coefficient > 0.0
         if routed:
             given["output_router_logits"] = True
-        output = self.library.base_model(tokens, **given)
+        output = self.inner.base_model(tokens, **given)
         hidden: Tensor = output[0]
         return Encoded(hidden, None, self._balance(output) if routed else None)
 
@@ -72,7 +72,7 @@ class TransformersModel(LanguageModel):
         """See `LanguageModel.logits`."""
         rows = hidden.reshape(-1, *hidden.shape[-2:]) if hidden.ndim > 2 else hidden[None]
         with self._trunk_giving(_Hidden(last_hidden_state=rows)):
-            found: Tensor = self.library(_any_tokens(rows)).logits
+            found: Tensor = self.inner(_any_tokens(rows)).logits
         return found.view(*hidden.shape[:-1], found.shape[-1])
 
     def positions(self, tokens: Tensor) -> dict[str, Any]:
@@ -92,34 +92,34 @@ class TransformersModel(LanguageModel):
         """The parameters that have a part for each expert, or are one's."""
         if self._num_experts is None:
             return []
-        named = self.library.named_parameters()
+        named = self.inner.named_parameters()
         return [(name, one) for name, one in named if _is_of_experts(name, one, self._num_experts)]
 
     @property
     def _coefficient(self) -> float:
         """What the library weights the balance of experts with; 0 where it has none."""
-        config = self.library.config
+        config = self.inner.config
         return next((float(getattr(config, name, 0.0) or 0.0) for name in _COEFFICIENTS if hasattr(config, name)), 0.0)
 
     @property
     def _counts_from_padding(self) -> bool:
         """Whether positions are counted from a padding token, which there is not."""
         return any(
-            hasattr(module, "padding_idx") and not isinstance(module, nn.Embedding) for module in self.library.modules()
+            hasattr(module, "padding_idx") and not isinstance(module, nn.Embedding) for module in self.inner.modules()
         )
 
     def _balance(self, output: ModelOutput) -> Tensor | None:
         """The library's auxiliary loss of what its routers chose, weighted as the library weights it."""
         given = {name: None for name in ("past_key_values", "hidden_states", "attentions") if name in output}
         with self._trunk_giving(type(output)(**{**output, **given})):
-            found = self.library(_any_tokens(output[0]), output_router_logits=True, logits_to_keep=slice(0, 0))
+            found = self.inner(_any_tokens(output[0]), output_router_logits=True, logits_to_keep=slice(0, 0))
         loss: Tensor | None = getattr(found, "aux_loss", None)
         return None if loss is None else self._coefficient * loss
 
     @contextmanager
     def _trunk_giving(self, output: ModelOutput) -> Iterator[None]:
         """Within, the trunk returns `output` whatever it is given."""
-        trunk = self.library.base_model
+        trunk = self.inner.base_model
         # Some heads ask the trunk's only part.
         parts = [trunk, *(part for name, part in trunk.named_children() if name in ("decoder", "encoder"))]
         for part in parts:
@@ -132,9 +132,9 @@ class TransformersModel(LanguageModel):
 
     def _settle_bias(self, wanted: bool | None) -> None:
         """Takes the bias of the logits away, where there is one and none is wanted."""
-        head = self.library.get_output_embeddings()
+        head = self.inner.get_output_embeddings()
         if wanted is False and isinstance(head, nn.Linear) and head.bias is not None:
-            for module in self.library.modules():
+            for module in self.inner.modules():
                 for name, parameter in list(module._parameters.items()):
                     if parameter is head.bias:
                         module.register_parameter(name, None)

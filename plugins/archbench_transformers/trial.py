@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from archbench.api import Attention, ModelDims
 from archbench_transformers.config import TransformersConfig
-from archbench_transformers.library import Family
+from archbench_transformers.families import Family
 from archbench_transformers.model import TransformersModel
 
 _SEQ_LEN, _VOCAB_SIZE = 32, 48
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 def facts(config: TransformersConfig) -> dict[str, Any]:
     """Settings, which of them are the user's, and the values that common settings may have."""
-    family = config.library_family()
+    family = config.named_family()
     shape, default = family.shape, family.default
     tied = bool(getattr(default, "tie_word_embeddings", False))
     return {
@@ -48,7 +48,7 @@ def trial(config: TransformersConfig, attention: str) -> bool:
     Raises ValueError, in one line, with the reason where it is not so.
     """
     mode = Attention(attention)
-    family = config.library_family()
+    family = config.named_family()
     family.model_class(mode)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -72,10 +72,10 @@ def tables(config: TransformersConfig, dims: dict[str, Any]) -> dict[str, Any]:
     longer = shape.model_copy(update={"seq_len": shape.seq_len + 8})
     with torch.random.fork_rng(devices=[]), FakeTensorMode(allow_non_fake_inputs=True):
         own, of_ids, of_positions = (
-            {name: tuple(tensor.shape) for name, tensor in config.build(one, mode).library.state_dict().items()}
+            {name: tuple(tensor.shape) for name, tensor in config.build(one, mode).inner.state_dict().items()}
             for one in (shape, more_ids, longer)
         )
-        prefix = config.build(shape, mode).library.base_model_prefix
+        prefix = config.build(shape, mode).inner.base_model_prefix
     return {
         "base_prefix": f"{prefix}.",
         "vocabulary": sorted(name for name in own if own[name] != of_ids[name]),
@@ -118,7 +118,7 @@ def _require_own_logits(model: TransformersModel) -> None:
     wanted = (*tokens.shape, model.dims.d_model)
     if tuple(hidden.shape) != wanted:
         raise ValueError(f"its trunk returns hidden states of the shape {tuple(hidden.shape)}, expected {wanted}")
-    ours, library = model.logits(hidden), model.library(tokens, **model.positions(tokens)).logits
+    ours, library = model.logits(hidden), model.inner(tokens, **model.positions(tokens)).logits
     if tuple(ours.shape) != (*tokens.shape, _VOCAB_SIZE):
         raise ValueError(f"it returns logits of the shape {tuple(ours.shape)}")
     if not bool(ours.isfinite().all()):
@@ -135,7 +135,7 @@ def _gradients(model: TransformersModel) -> tuple[float, float]:
         leaves.append(output.detach().requires_grad_())
         return leaves[-1] * 1.0  # some libraries go on in place
 
-    handle = model.library.get_input_embeddings().register_forward_hook(cut)
+    handle = model.inner.get_input_embeddings().register_forward_hook(cut)
     try:
         logits = model.logits(model.encode(tokens).hidden)[0, _POSITION]
     finally:
@@ -158,8 +158,8 @@ def _require_sight(family: Family, attention: Attention, later: float, other_row
 
 def _require_common(config: TransformersConfig, model: TransformersModel) -> None:
     """Raises ValueError where the library has not done what `tie_output` and `output_bias` say."""
-    head = model.library.get_output_embeddings()
-    tied = head is not None and head.weight is model.library.get_input_embeddings().weight
+    head = model.inner.get_output_embeddings()
+    tied = head is not None and head.weight is model.inner.get_input_embeddings().weight
     if config.tie_output is not None and tied != config.tie_output:
         does = "ties its output" if tied else "has an output matrix of its own"
         raise ValueError(f"tie_output: model_type {config.model_type!r} {does} whatever it is told; leave it out")

@@ -46,7 +46,7 @@ def shown(
     work.tell(0, validation_loss_nats=5.5)
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **more)
     try:
-        with serving(folder.library("scan=demo")) as client:
+        with serving(folder.catalogue("scan=demo")) as client:
             page = context.new_page()
             page.goto(client.server.address)
             page.get_by_role("status").filter(has_text="live").wait_for()
@@ -70,7 +70,7 @@ def test_the_page_asks_no_other_host_and_shows_no_error_or_overflow(
     asked: list[str] = []
     work = begin(folder.store)
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    with serving(folder.library("scan=demo")) as client:
+    with serving(folder.catalogue("scan=demo")) as client:
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -212,9 +212,9 @@ def test_the_report_is_opened_and_what_it_holds_runs_apart(browser: "Browser", f
 
 def test_the_exported_page_shows_the_same_from_a_disk(browser: "Browser", folder: Folder, tmp_path: Path) -> None:
     begin(folder.store).lease.release()
-    library = folder.library("scan=demo")
-    first = export(library, tmp_path / "page", ["demo"], lambda line: None)
-    library.answers.close()
+    catalogue = folder.catalogue("scan=demo")
+    first = export(catalogue, tmp_path / "page", ["demo"], lambda line: None)
+    catalogue.answers.close()
     said: list[str] = []
     asked: list[str] = []
     context = browser.new_context()
@@ -274,8 +274,8 @@ def test_a_thousand_runs_stay_fluid(browser: "Browser", tmp_path: Path) -> None:
     folder = Folder(tmp_path / "runs", tmp_path / "reports")
     store_records(folder.store, "demo", records)
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    with serving(folder.library("scan=demo")) as client:
-        client.server.library.of("demo").snapshot()
+    with serving(folder.catalogue("scan=demo")) as client:
+        client.server.catalogue.of("demo").snapshot()
         page = context.new_page()
         began = time.monotonic()
         page.goto(client.server.address)

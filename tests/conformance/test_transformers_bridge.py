@@ -79,7 +79,7 @@ def test_archbenchs_own_implementation_is_the_librarys(
     assert counted.train(0.5) == pytest.approx(stated.train(0.5), rel=1e-9)
     ours, theirs = (seeded_model(one, dims, attention).eval() for one in (native, bridge))
     weights = {name.removeprefix("model."): tensor for name, tensor in ours.state_dict().items()}
-    missing, unknown = theirs.library.load_state_dict(weights, strict=False)
+    missing, unknown = theirs.inner.load_state_dict(weights, strict=False)
     assert (missing, unknown) == ([], [])
     tokens = random_tokens(2, dims)
     # Another order of summing, of fp32.
@@ -89,14 +89,14 @@ def test_archbenchs_own_implementation_is_the_librarys(
 def test_experts_that_lie_idle_and_their_balance_are_told_apart() -> None:
     config = TransformersConfig(model_type="olmoe", config={"num_experts": 8, "num_experts_per_tok": 2})
     params = config.num_params(DIMS)
-    inner = config.build(DIMS, Attention.CAUSAL).library.config.intermediate_size
+    inner = config.build(DIMS, Attention.CAUSAL).inner.config.intermediate_size
     expert = 3 * DIMS.d_model * inner
     assert params.non_embedding - params.active == DIMS.n_layers * 6 * expert
     model, tokens = seeded_model(config, DIMS, Attention.CAUSAL), random_tokens(4, DIMS)
     balance = model.encode(tokens).auxiliary
     assert balance is not None
-    library = model.library(tokens, output_router_logits=True)
-    torch.testing.assert_close(balance, model.library.config.router_aux_loss_coef * library.aux_loss)
+    library = model.inner(tokens, output_router_logits=True)
+    torch.testing.assert_close(balance, model.inner.config.router_aux_loss_coef * library.aux_loss)
     assert balance.requires_grad
     assert model.eval().encode(tokens).auxiliary is None
     assert TransformersConfig(**{**config.model_dump(), "sized_by": "active"}).size_of(DIMS) == params.active

@@ -10,7 +10,7 @@ import pytest
 from command_line import SMALL_SCAN, write_texts
 from view_pages import Client, serving
 
-from archbench.view.library import library_of
+from archbench.view.catalogue import catalogue_of
 
 SPEC = f"""\
 name: watched
@@ -49,7 +49,7 @@ def test_a_scan_is_followed_through_a_kill_to_its_verdict_and_its_report(tmp_pat
             process.wait(0.1)
         except subprocess.TimeoutExpired:
             continue
-    with serving(library_of(tmp_path / "runs", tmp_path / "reports")) as client:
+    with serving(catalogue_of(tmp_path / "runs", tmp_path / "reports")) as client:
         version = client.enter().json("api/scan?name=watched")["version"]
         version, _ = until(client, version, lambda news: any(row["loss"] for row in news.get("rows", ())))
         process.kill()

@@ -13,7 +13,7 @@ from archbench.runs.records import read_record
 from archbench.runs.store import RunStore
 from archbench.training import loop
 from archbench.view import server as server_module
-from archbench.view.library import library_of
+from archbench.view.catalogue import catalogue_of
 
 
 def test_a_run_is_told_from_its_first_steps_to_its_end(
@@ -24,7 +24,7 @@ def test_a_run_is_told_from_its_first_steps_to_its_end(
     store = RunStore(tmp_path / "store")
     directory = store.prepare(plan("planned").read_plan())
     seen: list[dict[str, Any]] = []
-    with serving(library_of(store.root, tmp_path / "reports")) as client, ThreadPoolExecutor(1) as trainer:
+    with serving(catalogue_of(store.root, tmp_path / "reports")) as client, ThreadPoolExecutor(1) as trainer:
         version = client.enter().json("api/scan?name=")["version"]
         trained = trainer.submit(train_to_end, directory, None, lambda report: time.sleep(0.2))
         for _, news in client.events("", version):

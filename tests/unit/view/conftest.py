@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from view_pages import Client, Folder, made_up_folder, serving
 
-from archbench.view.library import Library
+from archbench.view.catalogue import Catalogue
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def folder(made_up: Folder, tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Library], Client]]:
+def serve() -> Iterator[Callable[[Catalogue], Client]]:
     """Starts servers, which end with the test."""
     with ExitStack() as servers:
-        yield lambda library: servers.enter_context(serving(library))
+        yield lambda catalogue: servers.enter_context(serving(catalogue))

@@ -15,17 +15,17 @@ from view_pages import HOSTILE, Folder, begin
 
 from archbench.cli.main import cli
 from archbench.errors import StoreError
+from archbench.view.catalogue import MODULES, PAGE, page_file
 from archbench.view.export import bundled, export
-from archbench.view.library import MODULES, PAGE, page_file
 
 
 def exported(folder: Folder, target: Path) -> dict[str, Any]:
     """What the index of an exported page says."""
-    library = folder.library("scan=demo")
+    catalogue = folder.catalogue("scan=demo")
     try:
-        export(library, target, ["demo"], lambda line: None)
+        export(catalogue, target, ["demo"], lambda line: None)
     finally:
-        library.answers.close()
+        catalogue.answers.close()
     text = (target / "data" / "index.js").read_text()
     content: dict[str, Any] = json.loads(text.removeprefix("globalThis.archbenchData = ").removesuffix(";\n"))
     return content

@@ -12,9 +12,9 @@ import pytest
 from view_pages import Client, Folder, begin
 
 from archbench.view import server as server_module
-from archbench.view.library import Library
+from archbench.view.catalogue import Catalogue
 
-Serve = Callable[[Library], Client]
+Serve = Callable[[Catalogue], Client]
 
 PLACES = ["", "index.html", "main.js", "api/scans", "api/scan?name=demo", "api/curves?name=demo",
           "api/run?name=demo&id=0", "api/verdict?name=demo", "api/events?name=demo"]  # fmt: skip
@@ -23,7 +23,7 @@ PLACES = ["", "index.html", "main.js", "api/scans", "api/scan?name=demo", "api/c
 @pytest.fixture
 def client(folder: Folder, serve: Serve) -> Client:
     """One that has not given its token yet."""
-    return serve(folder.library("scan=demo"))
+    return serve(folder.catalogue("scan=demo"))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -159,7 +159,7 @@ def test_more_connections_than_there_is_room_for_are_closed(
     folder: Folder, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
-    client = serve(folder.library())
+    client = serve(folder.catalogue())
     held = [socket.create_connection(("127.0.0.1", client.server.server_port), timeout=10) for _ in range(2)]
     try:
         with socket.create_connection(("127.0.0.1", client.server.server_port), timeout=10) as third:
@@ -174,7 +174,7 @@ def test_a_stream_tells_what_changes_as_it_changes(
 ) -> None:
     monkeypatch.setattr(server_module, "LOOK_SECONDS", 0.05)
     work = begin(folder.store)
-    client = serve(folder.library()).enter()
+    client = serve(folder.catalogue()).enter()
     version = client.json("api/scan?name=demo")["version"]
     events = client.events("demo", version)
     work.tell(5, train_loss_nats=5.0)
@@ -201,7 +201,7 @@ def test_a_run_is_told_with_its_plan_trace_checkpoints_and_the_end_of_its_log(fo
         f"INFO run {digits}: begins at step 2\nsecond attempt\nINFO run {other}: begins at step 1\nanother run\n"
     )
     os.utime(log)
-    client = serve(folder.library()).enter()
+    client = serve(folder.catalogue()).enter()
     told = client.json(f"api/run?name=demo&id={digits}")
     assert [point["gradient_norm"] for point in told["trace"]] == [0.25]
     assert [(one["what"], one["step"], one["bytes"]) for one in told["checkpoints"]] == [("checkpoint", 3, 2)]

@@ -17,7 +17,7 @@ from archbench.runs.store import IndexedRun, RunStore
 from archbench.runs.trace import TracePoint, append_to_trace
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import plan_of, store_records
-from archbench.view.library import Library, library_of
+from archbench.view.catalogue import Catalogue, catalogue_of
 from archbench.view.server import Server
 
 HOSTILE = "<script>xl</script>"
@@ -41,8 +41,8 @@ class Folder:
     def store(self) -> RunStore:
         return RunStore(self.runs)
 
-    def library(self, start: str = "") -> Library:
-        return library_of(self.runs, self.reports, start=start)
+    def catalogue(self, start: str = "") -> Catalogue:
+        return catalogue_of(self.runs, self.reports, start=start)
 
 
 def made_up_folder(place: Path) -> Folder:
@@ -130,9 +130,9 @@ class Client:
 
 
 @contextmanager
-def serving(library: Library) -> Iterator[Client]:
-    """A client of a server of `library`."""
-    server = Server(library)
+def serving(catalogue: Catalogue) -> Iterator[Client]:
+    """A client of a server of `catalogue`."""
+    server = Server(catalogue)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield Client(server)

@@ -21,7 +21,7 @@ MODULES = ("text.js", "query.js", "source.js", "plot.js", "table.js", "compare.j
 
 
 @dataclass(slots=True)
-class Library:
+class Catalogue:
     """A store, its reports, and what of them has been asked for."""
 
     store: RunStore
@@ -80,8 +80,8 @@ def as_bytes(value: Any) -> bytes:
     return text.replace("<", "\\u003c").encode()
 
 
-def library_of(
+def catalogue_of(
     runs_dir: Path, reports_dir: Path, reports: Sequence[Path] = (), plugins: Sequence[Path] = (), start: str = ""
-) -> Library:
-    """The library of a store and its reports."""
-    return Library(RunStore(runs_dir), Shelf.of(reports_dir, reports), Answers(runs_dir, plugins), start)
+) -> Catalogue:
+    """The catalogue of a store and its reports."""
+    return Catalogue(RunStore(runs_dir), Shelf.of(reports_dir, reports), Answers(runs_dir, plugins), start)
