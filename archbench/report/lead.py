@@ -1,6 +1,5 @@
 """How a report opens: the answer in one sentence, its figure, the ranked table, what it hangs on; detail folded."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from archbench.contracts.report import ScanResults
@@ -8,7 +7,7 @@ from archbench.display import Markdown, folded, markdown_line, markdown_list
 from archbench.report.answer import answer_sentence, figure_of, main_axis, told_pairs
 from archbench.report.labels import labels_of
 from archbench.report.plotting import markdown_table, save
-from archbench.report.ranked import basis, ranked_table
+from archbench.report.ranked import ColumnKind, RankedTable, basis, ranked_table
 from archbench.report.verdict import details, reservations
 from archbench.units import counted
 
@@ -24,7 +23,7 @@ def lead(results: ScanResults, figures_dir: Path) -> str:
     parts = [
         "## Verdict",
         f"**{markdown_line(sentence)}**",
-        _table_text(table.header, table.rows) if table is not None else "",
+        _table_text(table) if table is not None else "",
         markdown_line(basis(results)),
         _figure(results, figures_dir),
         *_hangs_on(results),
@@ -33,13 +32,14 @@ def lead(results: ScanResults, figures_dir: Path) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _table_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table_text(table: RankedTable) -> str:
     """The ranked table; drawings keep their letters under each other."""
-    drawn = next((place for place, title in enumerate(header) if title.startswith("from ")), None)
-    cells = [
-        [Markdown(f"`{cell}`") if place == drawn and cell else cell for place, cell in enumerate(row)] for row in rows
+    drawn = [column.kind is ColumnKind.DRAWING for column in table.columns]
+    rows = [
+        [Markdown(f"`{cell}`") if is_drawn and cell else cell for cell, is_drawn in zip(row, drawn, strict=True)]
+        for row in table.rows
     ]
-    return markdown_table(header, cells, right=(1,))
+    return markdown_table(table.header, rows, right=(1,))
 
 
 def _figure(results: ScanResults, figures_dir: Path) -> str:

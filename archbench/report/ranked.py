@@ -6,11 +6,12 @@ What is the same for all is said once, by `basis`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from archbench.contracts.report import ScanResults
 from archbench.report.answer import figure_of, said_of, settled_by, status_of, told_pairs
 from archbench.report.labels import labels_of
-from archbench.report.words import known, number, window_text, with_interval
+from archbench.report.words import known, loss_unit, number, window_text, with_interval
 from archbench.results.bits_per_byte import bits_per_byte_factor
 from archbench.results.fits import Comparison, FitStatus, Interval
 
@@ -22,13 +23,59 @@ IN_ASCII = str.maketrans("·│━●◂▸", ".|=o<>")
 """What a terminal is shown that has no letters for drawings."""
 
 
+class ColumnKind(StrEnum):
+    """What a column of the table holds."""
+
+    CONTENDER = "contender"
+    MULTIPLIER = "multiplier"
+    DRAWING = "drawing"
+    CONCLUSION = "conclusion"
+    SETTLED_BY = "settled by"
+    LOSSES = "losses"
+
+
+GIVEN_UP = (ColumnKind.LOSSES, ColumnKind.DRAWING, ColumnKind.SETTLED_BY)
+"""What a narrow terminal is not shown, the first to go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One cell for each contender."""
+
+    kind: ColumnKind
+    title: str
+    cells: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Letters of its widest cell or title."""
+        return max(map(len, (self.title, *self.cells)))
+
+
 @dataclass(frozen=True, slots=True)
 class RankedTable:
     """Contenders by their multiplier over the baseline, the largest first."""
 
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    """One cell for each column; the third one draws the interval."""
+    columns: tuple[Column, ...]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The titles of its columns."""
+        return tuple(column.title for column in self.columns)
+
+    @property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """One cell for each column."""
+        return tuple(zip(*(column.cells for column in self.columns), strict=True))
+
+    @property
+    def width(self) -> int:
+        """Letters of its lines, gaps among them."""
+        return sum(column.width for column in self.columns) + len(_GAP) * (len(self.columns) - 1)
+
+    def without(self, kind: ColumnKind) -> "RankedTable":
+        """The table less a column."""
+        return RankedTable(tuple(column for column in self.columns if column.kind is not kind))
 
 
 def ranked_table(results: ScanResults) -> RankedTable | None:
@@ -36,18 +83,23 @@ def ranked_table(results: ScanResults) -> RankedTable | None:
     pairs = told_pairs(results)
     if len(pairs) < 2:
         return None
-    low, high = _scale([figure for pair in pairs if (figure := figure_of(pair)) is not None])
+    figures = [figure_of(pair) for pair in pairs]
+    low, high = _scale([figure for figure in figures if figure is not None])
+    scale = f"from {number(low, 2)} to {number(high, 2)}"
+    drawn = tuple("" if figure is None else drawn_interval(figure, low, high) for figure in figures)
     columns = [
-        ("contender", [pair.contender for pair in pairs]),
-        ("multiplier, 95 %", [_figure_text(pair) for pair in pairs]),
-        (f"from {number(low, 2)} to {number(high, 2)}", [_drawn_text(figure_of(pair), low, high) for pair in pairs]),
-        ("says", [said_of(pair) for pair in pairs]),
-        ("settled by", [settled_by(pair) for pair in pairs]),
+        Column(ColumnKind.CONTENDER, "contender", tuple(pair.contender for pair in pairs)),
+        Column(ColumnKind.MULTIPLIER, "multiplier, 95 %", tuple(map(_figure_text, pairs))),
+        Column(
+            ColumnKind.DRAWING, scale, tuple("" if one is None else drawn_interval(one, low, high) for one in figures)
+        ),
+        Column(ColumnKind.CONCLUSION, "says", tuple(map(said_of, pairs))),
+        Column(ColumnKind.SETTLED_BY, "settled by", tuple(map(settled_by, pairs))),
     ]
     if len(dict.fromkeys(_windows(results, pairs))) > 1:  # else `basis` says it once
-        columns.append((f"at losses ({_loss_unit(results)})", [_window(results, pair) for pair in pairs]))
-    shown = [(title, cells) for title, cells in columns if any(cells)]
-    return RankedTable(tuple(title for title, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
+        title = f"at losses ({loss_unit(bits_per_byte_factor(results.records))})"
+        columns.append(Column(ColumnKind.LOSSES, title, tuple(_window(results, pair) for pair in pairs)))
+    return RankedTable(tuple(column for column in columns if any(column.cells)))
 
 
 def basis(results: ScanResults) -> str:
@@ -61,7 +113,7 @@ def basis(results: ScanResults) -> str:
     if asked is not None and asked.cost is not None:
         return f"{opening}, at {number(asked.cost)} {labels.axis_names[pairs[0].cost_axis]}; above 1, it needs less."
     windows = dict.fromkeys(_windows(results, pairs))
-    one = f"losses of {next(iter(windows))} {_loss_unit(results)}"
+    one = f"losses of {next(iter(windows))} {loss_unit(bits_per_byte_factor(results.records))}"
     where = one if len(windows) == 1 else "losses of their own, those of each line"
     return f"{opening}, averaged over {where}; above 1, it needs less."
 
@@ -74,29 +126,16 @@ def ranked_lines(results: ScanResults, columns: int) -> list[str]:
     table = ranked_table(results)
     if table is None:
         return []
-    places = list(range(len(table.header)))
-    for start in ("at losses", "from", "settled by"):
-        if _width(table, places) > columns:
-            places = [place for place in places if not table.header[place].startswith(start)]
-    widths = _widths(table, places)
-    if sum(widths) + len(_GAP) * (len(places) - 1) > columns:
-        return [_GAP.join(cell for cell in _chosen(row, places) if cell) for row in table.rows]
+    for kind in GIVEN_UP:
+        if table.width > columns:
+            table = table.without(kind)
+    if table.width > columns:
+        return [_GAP.join(filter(None, row)) for row in table.rows]
+    widths = [column.width for column in table.columns]
     return [
-        _GAP.join(cell.ljust(width) for cell, width in zip(_chosen(row, places), widths, strict=True)).rstrip()
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (table.header, *table.rows)
     ]
-
-
-def _chosen(row: Sequence[str], places: Sequence[int]) -> list[str]:
-    return [row[place] for place in places]
-
-
-def _widths(table: RankedTable, places: Sequence[int]) -> list[int]:
-    return [max(len(row[place]) for row in (table.header, *table.rows)) for place in places]
-
-
-def _width(table: RankedTable, places: Sequence[int]) -> int:
-    return sum(_widths(table, places)) + len(_GAP) * (len(places) - 1)
 
 
 def _figure_text(pair: Comparison) -> str:
@@ -117,10 +156,6 @@ def _window(results: ScanResults, pair: Comparison) -> str:
     return window_text(pair.headline, bits_per_byte_factor(results.records), unit=False)
 
 
-def _loss_unit(results: ScanResults) -> str:
-    return "nats per token" if bits_per_byte_factor(results.records) is None else "bits per byte"
-
-
 def _scale(figures: Sequence[Interval]) -> tuple[float, float]:
     """The ends of the common scale: all intervals, and 1, which every drawing shows."""
     ends = [end for figure in figures for end in (figure.value, figure.low, figure.high) if 0.0 < end < math.inf]
@@ -128,10 +163,6 @@ def _scale(figures: Sequence[Interval]) -> tuple[float, float]:
     if low == high:
         return 0.5, 2.0
     return max(low, 1.0 / _WIDEST), min(high, _WIDEST)
-
-
-def _drawn_text(figure: Interval | None, low: float, high: float) -> str:
-    return "" if figure is None else drawn_interval(figure, low, high)
 
 
 def drawn_interval(figure: Interval, low: float, high: float, columns: int = DRAWN_COLUMNS) -> str:

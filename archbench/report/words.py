@@ -158,4 +158,9 @@ def window_text(headline: HeadlineMultiplier, factor: float | None = None, *, un
         return "-"
     high, low = headline.window_nats
     ends = f"{number(high * (factor or 1.0), 4)} to {number(low * (factor or 1.0), 4)}"
-    return f"{ends} {'bits per byte' if factor else 'nats per token'}" if unit else ends
+    return f"{ends} {loss_unit(factor)}" if unit else ends
+
+
+def loss_unit(factor: float | None) -> str:
+    """What a loss is told in, where `factor` makes bits per byte of nats, or nothing does."""
+    return "bits per byte" if factor else "nats per token"
