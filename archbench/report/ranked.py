@@ -90,9 +90,7 @@ def ranked_table(results: ScanResults) -> RankedTable | None:
     columns = [
         Column(ColumnKind.CONTENDER, "contender", tuple(pair.contender for pair in pairs)),
         Column(ColumnKind.MULTIPLIER, "multiplier, 95 %", tuple(map(_figure_text, pairs))),
-        Column(
-            ColumnKind.DRAWING, scale, tuple("" if one is None else drawn_interval(one, low, high) for one in figures)
-        ),
+        Column(ColumnKind.DRAWING, scale, drawn),
         Column(ColumnKind.CONCLUSION, "says", tuple(map(said_of, pairs))),
         Column(ColumnKind.SETTLED_BY, "settled by", tuple(map(settled_by, pairs))),
     ]
