@@ -6,16 +6,13 @@ On a phone and a desk, by day and night, with a keyboard, without scripts.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from accessibility import ON_EVERY_SCREEN, WIDTHS, Scheme, broken_rules
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-WIDTHS = {"phone": 375, "desktop": 1280}
-LEVELS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
-Scheme = Literal["light", "dark"]
 
 
 @contextmanager
@@ -59,30 +56,13 @@ def test_the_page_loads_whole_without_a_request_an_error_or_overflow(
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        pytest.param(WIDTHS["phone"], "light", id="phone-light"),
-        pytest.param(WIDTHS["desktop"], "dark", id="desktop-dark"),
-        pytest.param(WIDTHS["phone"], "dark", id="phone-dark", marks=pytest.mark.thorough),
-        pytest.param(WIDTHS["desktop"], "light", id="desktop-light", marks=pytest.mark.thorough),
-    ],
-)
+@ON_EVERY_SCREEN
 def test_the_page_breaks_no_rule_of_accessibility(
     browser: "Browser", any_page: Path, width: int, scheme: Scheme
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     # The page's own policy would refuse the checker's script.
     with opened(browser, any_page, width, scheme, bypass_csp=True) as page:
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": list(LEVELS)}})
-        problems = [
-            (one["id"], node["target"], node.get("failureSummary"))
-            for one in found.response["violations"]
-            for node in one["nodes"]
-        ]
-        assert problems == []
-        assert len(found.response["passes"]) > 20
+        assert broken_rules(page) == []
 
 
 def test_without_scripts_the_figures_stand_in_place(browser: "Browser", report_page: Path) -> None:

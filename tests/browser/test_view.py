@@ -1,15 +1,15 @@
 """The page of `archbench view` as a reader has it: while runs go on, on a phone and a desk, with a keyboard."""
 
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from accessibility import ON_EVERY_SCREEN, WIDTHS, Scheme, broken_rules
 from view_pages import HOSTILE, AtWork, Client, Folder, begin, made_up_folder, serving
 
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
@@ -19,9 +19,6 @@ from archbench.view.export import export
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-WIDTHS = {"phone": 375, "desktop": 1280}
-LEVELS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")
-Scheme = Literal["light", "dark"]
 Shown = tuple["Page", AtWork, Client]
 
 
@@ -32,9 +29,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture
 def folder(made_up: Folder, tmp_path: Path) -> Folder:
-    shutil.copytree(made_up.runs, tmp_path / "runs")
-    shutil.copytree(made_up.reports, tmp_path / "reports")
-    return Folder(tmp_path / "runs", tmp_path / "reports")
+    return made_up.copied(tmp_path)
 
 
 @contextmanager
@@ -90,40 +85,19 @@ def test_the_page_asks_no_other_host_and_shows_no_error_or_overflow(
     work.lease.release()
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        pytest.param(WIDTHS["phone"], "light", id="phone-light"),
-        pytest.param(WIDTHS["desktop"], "dark", id="desktop-dark"),
-        pytest.param(WIDTHS["phone"], "dark", id="phone-dark", marks=pytest.mark.thorough),
-        pytest.param(WIDTHS["desktop"], "light", id="desktop-light", marks=pytest.mark.thorough),
-    ],
-)
+@ON_EVERY_SCREEN
 def test_the_page_breaks_no_rule_of_accessibility(
     browser: "Browser", folder: Folder, width: int, scheme: Scheme
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-
-    def problems() -> list[Any]:
-        found = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": list(LEVELS)}})
-        assert len(found.response["passes"]) > 20
-        return [
-            (one["id"], node["target"], node.get("failureSummary"))
-            for one in found.response["violations"]
-            for node in one["nodes"]
-        ]
-
     # The page's own policy would refuse the checker's script.
     with shown(browser, folder, width, scheme, bypass_csp=True) as (page, _, _):
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         for number in (0, 3):
             page.locator("#table tbody input").nth(number).check()
         page.locator("#difference table").wait_for()
-        assert problems() == []
+        assert broken_rules(page) == []
         page.locator("#table tbody a").first.click()
         page.get_by_text("Folder:").wait_for()
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        assert problems() == []
+        assert broken_rules(page) == []
 
 
 def test_what_a_run_tells_comes_by_itself_and_the_frontier_is_provisional(browser: "Browser", folder: Folder) -> None:

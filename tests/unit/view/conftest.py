@@ -1,6 +1,5 @@
 """Stores of made-up runs, and servers of their page."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,9 +19,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 @pytest.fixture
 def folder(made_up: Folder, tmp_path: Path) -> Folder:
     """The same for one test."""
-    shutil.copytree(made_up.runs, tmp_path / "runs")
-    shutil.copytree(made_up.reports, tmp_path / "reports")
-    return Folder(tmp_path / "runs", tmp_path / "reports")
+    return made_up.copied(tmp_path)
 
 
 @pytest.fixture
