@@ -19,6 +19,9 @@ from archbench.host import default_host
 from archbench.results.runs import CurvePoint, RunRecord, RunState
 from archbench.units import kaplan_train_flops
 
+BISECTIONS = 64
+"""Halvings of an interval of losses: beyond the last bit of a double."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedLaws:
@@ -44,7 +47,11 @@ class PublishedLaws:
 
     def joint_loss(self, size: float, tokens: float) -> float:
         """L(N,D), eq 1.5."""
-        return float(KaplanSizeData().predict(self.size_data, N=size, D=tokens)[0])
+        return float(self.joint_losses(np.array([size]), np.array([tokens]))[0])
+
+    def joint_losses(self, sizes: Array, tokens: Array) -> Array:
+        """L(N,D) of each pair."""
+        return KaplanSizeData().predict(self.size_data, N=sizes, D=tokens)
 
     def critical_batch_tokens(self, loss: Array) -> Array:
         """B_crit(L), eq 1.4."""
@@ -58,7 +65,7 @@ class PublishedLaws:
         law = KaplanSizeSteps()
         low = np.full(len(steps), (self.size_steps["N_c"] / size) ** self.size_steps["alpha_N"])
         high = law.predict(self.size_steps, N=size, S=steps / 1e6) + 10.0
-        for _ in range(200):
+        for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
             steps_min = steps / (1.0 + self.critical_batch_tokens(middle) / batch_tokens)
             above = law.predict(self.size_steps, N=size, S=steps_min) > middle
@@ -263,7 +270,7 @@ def _isoflop_runs(
 ) -> list[RunRecord]:
     """Seven sizes about the best one of a budget, each with the tokens that the budget buys."""
     sizes = np.geomspace(1e4, 1e13, 4000)
-    best = sizes[np.argmin([laws.joint_loss(size, budget / (6.0 * size)) for size in sizes])]
+    best = sizes[np.argmin(laws.joint_losses(sizes, budget / (6.0 * sizes)))]
     records = []
     for index, size in enumerate(np.round(best * np.geomspace(0.25, 4.0, 7)).astype(int)):
         steps = 2000

@@ -33,27 +33,10 @@ LONG = [ladder for ladder in ACCELERATOR if ladder.architecture.kind != "reforme
 """Reformer's thousands of chunks take a minute there; the page has them."""
 
 
-def first_rungs(found: list[Ladder]) -> list[Rung]:
-    return [next(ladder.rungs()) for ladder in found]
-
-
-def last_rungs(found: list[Ladder]) -> list[Rung]:
-    return [list(ladder.rungs())[-1] for ladder in found]
-
-
-def first_of_their_kind(found: list[Ladder]) -> list[Ladder]:
-    """One ladder of each architecture and objective."""
-    kinds = {(ladder.architecture.kind, ladder.objective.kind): ladder for ladder in reversed(found)}
-    return list(kinds.values())
-
-
-def first_of_their_architecture(found: list[Ladder]) -> list[Ladder]:
-    """One ladder of each architecture."""
-    return list({ladder.architecture.kind: ladder for ladder in reversed(found)}.values())
-
-
-def name(rung: Rung) -> str:
-    return f"{rung.architecture.kind}-{rung.objective.kind}-{rung.non_embedding_params}"
+def each(ladders_of: list[Ladder]) -> pytest.MarkDecorator:
+    """A case a ladder. Its rungs are sought within the test: collecting the others must not wait for it."""
+    names = [f"{ladder.architecture.kind}-{ladder.objective.kind}" for ladder in ladders_of]
+    return pytest.mark.parametrize("ladder", ladders_of, ids=names)
 
 
 def check(rung: Rung) -> None:
@@ -65,44 +48,21 @@ def check(rung: Rung) -> None:
     assert 0.0 <= once < ONCE_A_PASS
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("rung", first_rungs(LAPTOP), ids=name)
-def test_exact_flops_at_the_foot_of_each_laptop_ladder_equal_the_counters(rung: Rung) -> None:
-    check(rung)
+@each(LAPTOP)
+def test_exact_flops_at_each_rung_of_each_laptop_ladder_equal_the_counters(ladder: Ladder) -> None:
+    for rung in ladder.rungs():
+        check(rung)
 
 
-@pytest.mark.parametrize("rung", last_rungs(first_of_their_kind(LAPTOP)), ids=name)
-def test_exact_flops_at_the_top_of_a_ladder_of_each_kind_equal_the_counters(rung: Rung) -> None:
-    check(rung)
+@each(LONG)
+def test_exact_flops_at_the_foot_of_each_long_ladder_equal_the_counters(ladder: Ladder) -> None:
+    check(next(ladder.rungs()))
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("rung", last_rungs(LAPTOP), ids=name)
-def test_exact_flops_at_the_top_of_each_laptop_ladder_equal_the_counters(rung: Rung) -> None:
-    check(rung)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("rung", [r for ladder in LAPTOP for r in list(ladder.rungs())[1:-1]], ids=name)
-def test_exact_flops_inside_each_laptop_ladder_equal_the_counters(rung: Rung) -> None:
-    check(rung)
-
-
-@pytest.mark.parametrize("rung", first_rungs(first_of_their_architecture(LONG)), ids=name)
-def test_exact_flops_with_a_large_vocabulary_and_a_long_context_equal_the_counters(rung: Rung) -> None:
-    check(rung)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("rung", first_rungs(LONG), ids=name)
-def test_exact_flops_of_each_long_ladder_equal_the_counters(rung: Rung) -> None:
-    check(rung)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("rung", last_rungs(LONG), ids=name)
-def test_exact_flops_up_to_350_million_parameters_equal_the_counters(rung: Rung) -> None:
-    check(rung)
+@each(LONG)
+def test_exact_flops_up_to_350_million_parameters_equal_the_counters(ladder: Ladder) -> None:
+    *_, last = ladder.rungs()
+    check(last)
 
 
 def test_a_formula_that_is_wrong_by_one_product_is_found() -> None:
