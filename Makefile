@@ -10,7 +10,8 @@ PYTHON ?= python3
 SPEC ?= specs/reformer.yaml
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+# Python compiles what it imports, which is little of what is installed: not compiling all of it saves most of a minute.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile -c constraints.txt
 # Where torch computes, and what makes it compute as another processor would, one at a time.
 ARITHMETIC := tests/conformance tests/integration/test_ranks.py tests/integration/test_resume_after_kill.py \
   $(addprefix tests/unit/,denoising evolved_transformer nn objectives testing training transformer_xl)

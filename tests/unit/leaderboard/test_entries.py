@@ -17,7 +17,7 @@ from archbench.leaderboard import page
 from archbench.leaderboard.board import read_board
 from archbench.leaderboard.bounds import MAX_ENTRY_BYTES
 from archbench.leaderboard.build import make_entries
-from archbench.leaderboard.entry import FORMAT
+from archbench.leaderboard.entry import FORMAT, LeaderboardEntry
 from archbench.leaderboard.entry_files import add_entry, read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures, upgraded
 from archbench.leaderboard.page_cache import PageCache
@@ -169,10 +169,10 @@ def test_noise_that_few_seeds_borrow_from_the_other_contenders_is_no_forgery(tmp
 
 
 def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(
-    results: ScanResults, tmp_path: Path, kept: PageCache
+    entries: list[LeaderboardEntry], tmp_path: Path, kept: PageCache
 ) -> None:
     first, then = datetime.date(2026, 1, 1), datetime.date(2026, 2, 1)
-    old = next(entry for entry in make_entries(results) if entry.contender == "gpt2")
+    old = next(entry for entry in entries if entry.contender == "gpt2")
     path = add_entry(tmp_path, old, first)
     unchanged = path.read_bytes()
     add_entry(tmp_path, old, then)
@@ -190,9 +190,9 @@ def test_an_entry_that_is_replaced_stays_in_the_history_of_the_new_one(
 
 
 def test_an_entry_of_a_newer_version_is_refused_with_what_to_do_and_not_replaced(
-    results: ScanResults, tmp_path: Path, kept: PageCache
+    entries: list[LeaderboardEntry], tmp_path: Path, kept: PageCache
 ) -> None:
-    entry = next(entry for entry in make_entries(results) if entry.contender == "gpt2")
+    entry = next(entry for entry in entries if entry.contender == "gpt2")
     path = add_entry(tmp_path, entry, datetime.date(2026, 1, 1))
     whole = json.loads(path.read_bytes())
     del whole["digest"]

@@ -13,6 +13,7 @@ from archbench.contracts.report import ScanResults
 from archbench.leaderboard import page
 from archbench.leaderboard.board import read_board
 from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.leaderboard.entry_files import read_entry, write_entry
 from archbench.leaderboard.forgery import check_figures
 from archbench.leaderboard.groups import ComputeTier
@@ -46,8 +47,10 @@ def test_the_page_ranks_by_tests_and_equal_ranks_were_not_told_apart(board: Path
     assert "multipliers over gpt2, at losses of" in text
 
 
-def test_multipliers_of_a_table_are_those_of_a_comparison_over_its_window(results: ScanResults) -> None:
-    table = make_standings(make_entries(results))[0].main
+def test_multipliers_of_a_table_are_those_of_a_comparison_over_its_window(
+    results: ScanResults, entries: list[LeaderboardEntry]
+) -> None:
+    table = make_standings(entries)[0].main
     window = Window(*table.window_nats)
     _, comparisons = analyse_scan(results.records, baseline=table.reference, window=window)
     compared = {pair.contender: pair.headline for pair in comparisons if pair.cost_axis is table.axis}
@@ -59,9 +62,11 @@ def test_multipliers_of_a_table_are_those_of_a_comparison_over_its_window(result
         assert replace(headline, holm_p_value=None) == row.multiplier
 
 
-def test_entries_of_another_protocol_are_never_in_one_table(results: ScanResults) -> None:
+def test_entries_of_another_protocol_are_never_in_one_table(
+    results: ScanResults, entries: list[LeaderboardEntry]
+) -> None:
     """The same text and sizes, but twice the tokens: another table, which moves neither reference nor ranks."""
-    base = make_entries(results)
+    base = entries
     longer = replace(results, name="longer", spec={**results.spec, "scan": {"tokens": 8e6}})
     alone, both = make_standings(base), make_standings([*base, *make_entries(longer)])
     assert len(both) == 2 * len(alone)
@@ -71,10 +76,12 @@ def test_entries_of_another_protocol_are_never_in_one_table(results: ScanResults
     assert same.main.reference_cost == alone[0].main.reference_cost
 
 
-def test_a_small_entry_moves_neither_reference_nor_ranks_and_is_listed_without_one(results: ScanResults) -> None:
+def test_a_small_entry_moves_neither_reference_nor_ranks_and_is_listed_without_one(
+    results: ScanResults, entries: list[LeaderboardEntry]
+) -> None:
     small = SyntheticScan(sizes=(1_000, 2_000, 3_000), seeds=(3, 3, 3))
     records = [*results.records, *(identified(one) for one in synthetic_records("small", LAW, small, seed=7))]
-    alone = make_standings(make_entries(results))[0].main
+    alone = make_standings(entries)[0].main
     main = make_standings(make_entries(scan("demo", records)))[0].main
     assert main.reference_cost == alone.reference_cost
     assert main.window_nats == alone.window_nats
@@ -155,8 +162,10 @@ def test_a_leak_of_later_tokens_is_marked(results: ScanResults, tmp_path: Path, 
     assert "**!**" not in rows["gpt2"]
 
 
-def test_the_reference_compute_is_that_of_the_baselines_dearest_run(results: ScanResults) -> None:
-    main = make_standings(make_entries(results))[0].main
+def test_the_reference_compute_is_that_of_the_baselines_dearest_run(
+    results: ScanResults, entries: list[LeaderboardEntry]
+) -> None:
+    main = make_standings(entries)[0].main
     ends = [record.curve[-1].exact_flops for record in results.records if record.contender == "gpt2"]
     assert main.reference == "gpt2"
     assert main.reference_cost == pytest.approx(max(ends))

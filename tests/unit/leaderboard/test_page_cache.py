@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from archbench.leaderboard import board as board_module
 from archbench.leaderboard import page, page_cache
 from archbench.leaderboard.board import read_board
 from archbench.leaderboard.build import make_entries
+from archbench.leaderboard.entry import LeaderboardEntry
 from archbench.leaderboard.entry_files import write_entry
 from archbench.leaderboard.page_cache import PageCache
 from archbench.runs.sealed import seal
@@ -27,6 +29,12 @@ SMALL = SyntheticScan(sizes=(10_000, 20_000, 40_000), seeds=(3, 2, 1), points=8)
 
 def add(board: Path, scan: str, names: tuple[str, ...], *, seed: int = 0) -> None:
     """Adds a made-up scan, a group of its own, of the contenders `names`."""
+    for entry in entries(scan, names, seed):
+        write_entry(board, entry)
+
+
+@lru_cache
+def entries(scan: str, names: tuple[str, ...], seed: int) -> list[LeaderboardEntry]:
     law = SyntheticLaw(noise_std=0.003)
     records = [
         record
@@ -35,8 +43,7 @@ def add(board: Path, scan: str, names: tuple[str, ...], *, seed: int = 0) -> Non
     ]
     frontiers, comparisons = analyse_scan(records, baseline=names[0], options=StudyOptions(num_resamples=2))
     results = ScanResults(scan, "Made up", names[0], tuple(records), frontiers, comparisons, {"name": scan}, {})
-    for entry in make_entries(results):
-        write_entry(board, entry)
+    return make_entries(results)
 
 
 @pytest.fixture
