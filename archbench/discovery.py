@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,10 @@ def sources(
     packages = {path: _announced(path) for path in files if is_package_folder(path)}
     names = {package.name for package in packages.values() if isinstance(package, PackageFolder)}
     for entry_point in sorted(entry_points, key=own_first):
-        distribution = entry_point.dist
-        if distribution is not None and distribution.name in names:
+        distribution, version = _origin(entry_point.dist) if entry_point.dist else ("unknown", "unknown")
+        if distribution in names:
             continue
-        info = PluginInfo(
-            name=entry_point.name,
-            target=entry_point.value,
-            distribution=distribution.name if distribution else "unknown",
-            version=distribution.version if distribution else "unknown",
-        )
+        info = PluginInfo(entry_point.name, entry_point.value, distribution, version)
         yield info, entry_point.load
     for path in files:
         package = packages.get(path)
@@ -88,8 +83,14 @@ def _raise(error: Exception) -> None:
 
 def own_first(entry_point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
     """archbench's own plug-ins come first, so that no other package takes their names."""
-    distribution = entry_point.dist.name if entry_point.dist else ""
+    distribution = _origin(entry_point.dist)[0] if entry_point.dist else ""
     return distribution != hookspecs.PROJECT_NAME, distribution, entry_point.name
+
+
+@lru_cache(maxsize=64)
+def _origin(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Name and version of what is installed: without a cache its metadata is parsed for each of its entry points."""
+    return distribution.name, distribution.version
 
 
 def _load_file(info: PluginInfo, path: Path) -> Any:

@@ -320,6 +320,8 @@ def _collect(
                     raise ValueError(f"{noun} {kind!r} is already registered by {entries[kind].plugin!r}")
                 if getattr(config, "__abstractmethods__", None):
                     raise TypeError(f"{config.__name__} lacks {', '.join(sorted(config.__abstractmethods__))}")
+                if not info.own and issubclass(config, ComponentConfig):
+                    config.model_rebuild()  # a field that nothing can validate is told here, under its plug-in's name
                 entries[kind] = Registered(config, info.name, info.distribution, info.version)
                 info.registered.setdefault(noun, []).append(kind)
     failures = {info.name: info.failures[0] for info in plugins if info.failures}

@@ -43,7 +43,8 @@ class ComponentConfig(GrownModel):
     Unknown keys are refused. Everything in it enters the run id, so nothing belongs here that does not change numbers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What validates is built when it is first asked for: most commands ask for few of all that is installed.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: str
     summary: ClassVar[str] = ""

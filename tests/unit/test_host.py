@@ -94,6 +94,12 @@ def test_a_plugin_that_works_is_registered_with_its_origin(modules: Path) -> Non
             "@hookimpl\ndef register_datasets():\n    return [Nameless]\n",
             "must declare `kind",
         ),
+        (
+            WORKING.replace("    def documents", "    odd: Odd = Odd()\n    def documents").replace(
+                HEADER, HEADER + "class Odd: ...\n"
+            ),
+            "register_datasets: PydanticSchemaGenerationError",
+        ),
         (HEADER + "@hookimpl\ndef register_dataset():\n    return []\n", "did you mean 'register_datasets'?"),
         (
             WORKING.replace("@hookimpl", ""),
