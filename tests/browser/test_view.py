@@ -12,6 +12,7 @@ import pytest
 from accessibility import ON_EVERY_SCREEN, WIDTHS, Scheme, broken_rules
 from view_pages import HOSTILE, AtWork, Client, Folder, begin, made_up_folder, serving
 
+from archbench.runs.trace import TracePoint, append_to_trace
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
 from archbench.view.export import export
@@ -104,12 +105,39 @@ def test_what_a_run_tells_comes_by_itself_and_the_frontier_is_provisional(browse
     with shown(browser, folder) as (page, work, _):
         row = page.locator("#table tbody tr").filter(has_text="gpt2 size 1 seed 7")
         assert "Provisional: 8 of 9 runs have ended." in page.locator("#legend").inner_text()
-        work.tell(488, train_loss_nats=4.0, tokens_per_s=12_345.0)
+        work.tell(488, train_loss_nats=4.0, tokens_per_s=12_345.0, gradient_norm=0.5)
         row.get_by_text("running 50 %").wait_for()
         assert "12.3k" in row.inner_text()
         work.lease.release()
         row.get_by_text("planned").wait_for()
         assert "nothing is being trained" in page.locator("#progress-words").inner_text()
+
+
+def test_gradient_norms_throughput_and_memory_of_runs_are_laid_over_each_other(
+    browser: "Browser", folder: Folder
+) -> None:
+    ended = [folder.store.directory(run.run_id).trace_file for run in folder.store.scan("demo").runs[:2]]
+    for number, path in enumerate(ended):
+        append_to_trace(path, TracePoint(1, 10, 2.0, gradient_norm=0.25 + number, tokens_per_s=9.0, memory_bytes=2**31))
+    with shown(browser, folder) as (page, work, _):
+        page.get_by_role("combobox", name="y", exact=True).select_option("gradient_norm")
+        page.get_by_text("7 of 9 runs have told nothing of it").wait_for()
+        page.locator("#plot .plot").focus()
+        page.keyboard.press("ArrowDown")
+        hint = page.locator("#plot .hint")
+        assert hint.inner_text().startswith("gpt2 size 1 seed 0; gradient norm, before clipping: 0.25 at ")
+        page.keyboard.press("ArrowDown")
+        assert hint.inner_text().startswith("gpt2 size 1 seed 1; gradient norm, before clipping: 1.25 at ")
+        work.tell(488, gradient_norm=0.5)
+        page.get_by_text("6 of 9 runs have told nothing of it").wait_for()
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowUp")
+        assert hint.inner_text().startswith("gpt2 size 1 seed 7; gradient norm, before clipping: 0.5 at ")
+        page.get_by_role("combobox", name="y", exact=True).select_option("memory_gib")
+        page.keyboard.press("Tab")
+        page.locator("#plot .plot").focus()
+        page.keyboard.press("ArrowDown")
+        assert "most memory held (GiB): 2 at " in hint.inner_text()
 
 
 def test_names_with_markup_stay_text(browser: "Browser", folder: Folder) -> None:
@@ -146,7 +174,10 @@ def test_runs_are_filtered_grouped_sorted_and_compared(browser: "Browser", folde
         for name in ("gpt2 size 1 seed 0", "gpt2 size 3 seed 0"):
             page.get_by_role("checkbox", name=f"choose {name}").check()
         fields = page.locator("#difference tbody th").all_inner_texts()
-        assert fields == ["size", "non_embedding_params", "dims.n_layers", "loss (nats)"]
+        assert fields == [
+            *("size", "non_embedding_params", "dims.n_layers"),
+            *("loss (nats)", "bits per byte", "tokens/s", "time in steps", "memory"),
+        ]
         page.get_by_role("checkbox", name="chosen runs only").check()
         page.get_by_role("combobox", name="x", exact=True).select_option("tokens")
         address = page.url
@@ -154,7 +185,7 @@ def test_runs_are_filtered_grouped_sorted_and_compared(browser: "Browser", folde
         page.get_by_role("status").filter(has_text="live").wait_for()
         assert page.url == address
         assert page.locator("#legend label").all_inner_texts() == ["1 (1)", "3 (1)"]
-        assert page.locator("#difference tbody th").count() == 4
+        assert page.locator("#difference tbody th").count() == 8
 
 
 def test_the_keyboard_walks_along_curves_and_opens_their_runs(browser: "Browser", folder: Folder) -> None:
