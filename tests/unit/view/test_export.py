@@ -36,7 +36,13 @@ def test_all_that_the_page_asks_for_lies_beside_it(folder: Folder, tmp_path: Pat
     target = tmp_path / "page"
     content = exported(folder, target)
     runs = [run.run_id[:16] for run in folder.store.scan("demo").runs]
-    assert content["files"].keys() == {"scan/demo", "curves/demo", "told/demo", "verdict/demo", *(f"run/{one}" for one in runs)}
+    assert content["files"].keys() == {
+        "scan/demo",
+        "curves/demo",
+        "told/demo",
+        "verdict/demo",
+        *(f"run/{one}" for one in runs),
+    }
     for key, place in content["files"].items():
         said = re.fullmatch(r"archbenchData\.content\[(.*?)\] = (.*);\n", (target / place).read_text())
         assert said is not None
