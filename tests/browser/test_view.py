@@ -15,6 +15,7 @@ from view_pages import HOSTILE, AtWork, Client, Folder, begin, made_up_folder, s
 from archbench.runs.trace import TracePoint, append_to_trace
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
+from archbench.view.answer import answer_of
 from archbench.view.export import export
 
 if TYPE_CHECKING:
@@ -138,6 +139,34 @@ def test_gradient_norms_throughput_and_memory_of_runs_are_laid_over_each_other(
         page.locator("#plot .plot").focus()
         page.keyboard.press("ArrowDown")
         assert "most memory held (GiB): 2 at " in hint.inner_text()
+
+
+@pytest.mark.thorough
+def test_the_verdict_is_said_once_with_the_ranked_table_and_its_detail_folded(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path / "runs", tmp_path / "reports")
+    law = SyntheticLaw(noise_std=0.003)
+    laws = {"gpt2": law, "llama": replace(law, A=11.0), HOSTILE: replace(law, A=13.0)}
+    scan = SyntheticScan(points=8)
+    made = [one for name, law in laws.items() for one in synthetic_records(name, law, scan)]
+    store_records(folder.store, "demo", made)
+    answer = answer_of(folder.runs, "demo")
+    context = browser.new_context(viewport={"width": 375, "height": 900})
+    with serving(folder.catalogue("scan=demo")) as client:
+        page = context.new_page()
+        page.goto(client.server.address)
+        verdict = page.locator("#verdict")
+        verdict.get_by_role("heading", name="Verdict").wait_for(timeout=60_000)
+        assert verdict.locator(".sentence").inner_text() == answer["sentence"]
+        assert page.locator("body").inner_text().count(answer["sentence"]) == 1
+        assert verdict.locator("tbody th").all_inner_texts() == answer["columns"][0]["cells"] == ["llama", HOSTILE]
+        assert verdict.locator(".drawn").all_text_contents() == answer["columns"][2]["cells"]
+        assert not verdict.locator("details li").first.is_visible()
+        verdict.locator("details summary").click()
+        assert verdict.locator("details li").all_inner_texts()[-len(answer["detail"]) :] == answer["detail"]
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        context.close()
 
 
 def test_names_with_markup_stay_text(browser: "Browser", folder: Folder) -> None:

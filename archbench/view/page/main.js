@@ -28,6 +28,8 @@ const DEFAULTS = /** @type {Record<string, string>} */ ({
 });
 const LEGEND_MOST = 40;
 const NARROW = 640;
+/** Reservations that are shown at first sight, as in a report. */
+const MINDED = 4;
 
 /** What the page shows, by its address. */
 let view = read();
@@ -350,15 +352,14 @@ function showSummary() {
 /** What seldom changes: made anew then alone, so that what a reader has opened stays open. @param {string} told */
 function showAbout(told) {
   const { description, warnings, problems, notes, name } = summary;
-  const list = (/** @type {string} */ title, /** @type {string[]} */ lines) => lines.length
-    ? el("details", { open: lines.length < 4 }, el("summary", {}, `${title} (${lines.length})`),
-      el("ul", {}, ...lines.map((one) => el("li", {}, one))))
+  const fold = (/** @type {string} */ title, /** @type {string[]} */ lines) => lines.length
+    ? el("details", { open: lines.length < 4 }, el("summary", {}, `${title} (${lines.length})`), list(lines))
     : null;
   byId("about").dataset.told = told;
   byId("about").replaceChildren(
     el("p", { class: "description" }, description),
     el("p", { class: "links" }, ...reportLinks(name)),
-    ...[list("Mind", warnings), list("Problems", problems), list("Published", notes)].filter((one) => one !== null),
+    ...[fold("Mind", warnings), fold("Problems", problems), fold("Published", notes)].filter((one) => one !== null),
   );
 }
 
@@ -376,17 +377,46 @@ async function showVerdict(name, place) {
   for (;;) {
     const found = await loadVerdict(name).catch((error) => ({ problem: [String(error.message)] }));
     if (verdictOf !== name || !summary.all_ended) return;
-    const lines = found.verdict ?? found.problem;
-    if (lines) {
+    if (found.sentence) {
       // What was known before the first run stands above already.
-      const mind = (found.mind ?? []).filter((/** @type {string} */ one) => !summary.warnings.includes(one))
-        .map((/** @type {string} */ one) => el("li", {}, `Mind: ${one}`));
-      place.replaceChildren(el("h2", {}, found.verdict ? "Verdict" : "No verdict"),
-        el("ul", {}, ...lines.map((/** @type {string} */ line) => el("li", {}, line.replace(/^- /, ""))), ...mind));
+      showAnswer(place, found, found.mind.filter((/** @type {string} */ one) => !summary.warnings.includes(one)));
+      return;
+    }
+    if (found.problem) {
+      place.replaceChildren(el("h2", {}, "No verdict"), list(found.problem));
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
+}
+
+/**
+ * The sentence, the ranked table, what it hangs on; detail folded: the order of the report.
+ * @param {Element} place @param {any} found @param {string[]} mind
+ */
+function showAnswer(place, found, mind) {
+  const parts = [el("h2", {}, "Verdict"), el("p", { class: "sentence" }, found.sentence)];
+  if (found.columns.length) parts.push(rankedTable(found.columns));
+  if (found.basis) parts.push(el("p", { class: "hint" }, found.basis));
+  if (mind.length) parts.push(el("h3", {}, "It hangs on"), list(mind.slice(0, MINDED)));
+  const detail = [...mind.slice(MINDED), ...found.detail];
+  if (detail.length) parts.push(el("details", {}, el("summary", {}, `Detail (${detail.length})`), list(detail)));
+  place.replaceChildren(...parts);
+}
+
+/** @param {string[]} lines */
+function list(lines) {
+  return el("ul", {}, ...lines.map((line) => el("li", {}, line)));
+}
+
+/** @param {{title: string, cells: string[], drawn: boolean, minor: boolean}[]} columns */
+function rankedTable(columns) {
+  const narrow = (/** @type {typeof columns[number]} */ { minor }) => (minor ? "minor" : "");
+  return el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Contenders by their multiplier" }, el("table", {},
+    el("thead", {}, el("tr", {}, ...columns.map((one) => el("th", { scope: "col", class: narrow(one) }, one.title)))),
+    el("tbody", {}, ...columns[0].cells.map((_, row) => el("tr", {}, ...columns.map((one, place) => (place
+      ? el("td", { class: narrow(one) }, one.drawn ? el("code", { class: "drawn" }, one.cells[row]) : one.cells[row])
+      : el("th", { scope: "row" }, one.cells[row]))))))));
 }
 
 async function showRun() {

@@ -28,6 +28,7 @@ from archbench.results.runs import CostAxis, RunRecord
 from archbench.runs.store import RunStore
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
+from archbench.view.answer import answer_from
 
 LAW = SyntheticLaw(noise_std=0.003)
 PLAN = SyntheticScan(points=6)
@@ -173,6 +174,7 @@ def test_the_same_sentence_stands_in_every_output_of_a_scan(tmp_path: Path, caps
     assert sentence in (tmp_path / "board" / "index.html").read_text()
     compared = CliRunner().invoke(cli, ["compare", "gpt2", "x", "--runs", str(store.root), "--json"])
     assert json.loads(compared.stdout)["sentence"] == sentence
+    assert answer_from(results)["sentence"] == sentence
 
 
 def test_the_report_says_the_sentence_once_and_folds_the_detail(many: ScanResults, tmp_path: Path) -> None:
