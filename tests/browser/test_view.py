@@ -15,6 +15,7 @@ from view_pages import HOSTILE, AtWork, Client, Folder, begin, made_up_folder, s
 from archbench.runs.trace import TracePoint, append_to_trace
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
+from archbench.view import server as server_module
 from archbench.view.answer import answer_of
 from archbench.view.export import export
 
@@ -268,6 +269,34 @@ def test_the_exported_page_shows_the_same_from_a_disk(browser: "Browser", folder
     assert said == []
     assert all(url.startswith(("file:", "data:")) for url in asked)
     context.close()
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+def test_a_page_that_is_left_open_holds_no_more_memory(
+    browser: "Browser", folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "LOOK_SECONDS", 0.02)
+    with shown(browser, folder) as (page, work, _):
+        page.get_by_role("combobox", name="y", exact=True).select_option("gradient_norm")
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+        row = page.locator("#table tbody tr").filter(has_text="gpt2 size 1 seed 7")
+
+        def held(first: int, num_news: int) -> dict[str, float]:
+            """What the page holds after as much news, each of which it has shown."""
+            for step in range(first, first + num_news):
+                work.tell(step, train_loss_nats=4.0, gradient_norm=0.5)
+                row.get_by_text(f"{step}/976").wait_for()
+            session.send("HeapProfiler.collectGarbage")
+            return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+
+        before = held(1, 60)
+        after = held(61, 300)
+        assert after["Nodes"] <= before["Nodes"] + 10
+        assert after["JSEventListeners"] == before["JSEventListeners"]
+        # 300 points more, each of 16 numbers, are 38 kB; every news that stayed would be 4 kB or more.
+        assert after["JSHeapUsedSize"] < before["JSHeapUsedSize"] + 250_000, (before, after)
 
 
 INTERACTIONS: dict[str, str] = {

@@ -415,7 +415,7 @@ function rankedTable(columns) {
   return el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Contenders by their multiplier" }, el("table", {},
     el("thead", {}, el("tr", {}, ...columns.map((one) => el("th", { scope: "col", class: narrow(one) }, one.title)))),
     el("tbody", {}, ...columns[0].cells.map((_, row) => el("tr", {}, ...columns.map((one, place) => (place
-      ? el("td", { class: narrow(one) }, one.drawn ? el("code", { class: "drawn" }, one.cells[row]) : one.cells[row])
+      ? el("td", { class: `${narrow(one)}${place === 1 ? " figure" : ""}` }, one.drawn ? el("code", { class: "drawn" }, one.cells[row]) : one.cells[row])
       : el("th", { scope: "row" }, one.cells[row]))))))));
 }
 

@@ -197,6 +197,20 @@ def test_what_all_lines_share_is_said_once(many: ScanResults) -> None:
     assert "losses of their own" in basis(many)
 
 
+def test_an_interval_beside_1_that_is_no_difference_is_explained(many: ScanResults) -> None:
+    words = f"corrected for all {len(OTHERS)} (Holm)"
+    assert words not in basis(many)
+    pair = next(one for one in told_pairs(many) if one.contender == "much")
+    assert pair.headline is not None
+    weak = replace(pair, headline=replace(pair.headline, holm_p_value=0.2))
+    others = tuple(weak if one is pair else one for one in many.comparisons)
+    doubtful = replace(many, comparisons=others)
+    table = ranked_table(doubtful)
+    assert table is not None
+    assert table.rows[0][3] == "not told apart"
+    assert words in basis(doubtful)
+
+
 @pytest.mark.parametrize("columns", [30, 60, 90, 140, 250])
 def test_lines_of_the_table_keep_figures_whole_at_any_width(many: ScanResults, columns: int) -> None:
     lines = ranked_lines(many, columns)
