@@ -32,6 +32,7 @@ PATH = click.Path(path_type=Path)
 
 MOST_ROWS_FOLDED = 500
 """Rows up to which a table is fitted to a terminal."""
+_ROWS = 25
 _LEAST_COLUMNS, _PAGE_COLUMNS = 20, 140
 """What text is broken to on the narrowest terminal, and what tables take where nobody watches."""
 
@@ -225,18 +226,23 @@ def note(line: str) -> None:
 
 
 def interactive() -> bool:
-    """Whether a person watches standard output in a terminal."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    """Whether a person watches standard output in a terminal on which what stands there can be written over."""
+    return on_screen() and os.environ.get("TERM") != "dumb"
+
+
+def on_screen() -> bool:
+    """Whether standard output is a terminal, dumb ones included: a line has as much room as that is wide."""
+    return sys.stdout.isatty()
 
 
 def wrapped(text: str) -> str:
     """`text` broken between words for a terminal, each line of a list indented; unchanged where nobody watches."""
-    return _between_words(text) if interactive() else text
+    return _between_words(text) if on_screen() else text
 
 
 def text_columns() -> int:
     """How many letters a line of text may have: as many as the terminal shows, or as a page that nobody watches."""
-    return max(_LEAST_COLUMNS, shutil.get_terminal_size().columns) if interactive() else _PAGE_COLUMNS
+    return _screen_columns() if on_screen() else _PAGE_COLUMNS
 
 
 def drawable(line: str) -> str:
@@ -252,7 +258,7 @@ def drawable(line: str) -> str:
 
 
 def _between_words(text: str) -> str:
-    width = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
+    width = _screen_columns()
     lines = []
     for line in text.splitlines():
         start = " " * (len(line) - len(line.lstrip()))
@@ -263,12 +269,17 @@ def _between_words(text: str) -> str:
     return "\n".join(lines)
 
 
+def _screen_columns() -> int:
+    return max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
+
+
 def table_console() -> "DataConsole":
     """A console for tables: as wide as the terminal, or wide enough not to wrap where nobody watches."""
     from archbench.cli.console import DataConsole, StandardOutput
 
     output = cast("TextIO", StandardOutput())  # rich asks for all of TextIO, and writes
-    return DataConsole(file=output, width=None if interactive() else _PAGE_COLUMNS, highlight=False)
+    # Without a height rich takes a dumb terminal for one of 80 columns.
+    return DataConsole(file=output, width=text_columns(), height=_ROWS, highlight=False)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
@@ -277,7 +288,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Col
     A person at a terminal is given what fits it; what goes elsewhere, or is longer than anybody reads, is laid out at
     once: rich takes a minute for what a large store holds.
     """
-    if interactive() and len(rows) <= MOST_ROWS_FOLDED:
+    if on_screen() and len(rows) <= MOST_ROWS_FOLDED:
         _print_folded(headers, rows, left)
         return
     shown = [headers, *([" ".join(terminal_text(cell).split()) for cell in row] for row in rows)]
@@ -296,10 +307,17 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Col
 def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[str]) -> None:
     from rich.table import Table
 
+    from archbench.cli.console import NAME_COLUMNS
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
         names = header in _FOLDED
-        table.add_column(header, justify="left" if header in left else "right", no_wrap=not names, overflow="fold")
+        table.add_column(
+            header,
+            justify="left" if header in left else "right",
+            no_wrap=not names,
+            min_width=NAME_COLUMNS if names else None,
+        )
     for row in rows:
         table.add_row(*row)
-    table_console().print(table)
+    table_console().print_whole(table)

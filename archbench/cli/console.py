@@ -2,10 +2,12 @@
 
 import io
 import sys
+import textwrap
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from archbench.cli.terminal import write
@@ -20,10 +22,42 @@ class DataConsole(Console):
         return super().render_str(terminal_text(text), **options | {"markup": False, "emoji": False})
 
     def print_whole(self, table: Table) -> None:
-        """Prints `table`, words that are longer than their column folded: a number that is cut is another number."""
+        """Prints `table` with every figure whole: a number that is cut is another number.
+
+        Where its longest words do not fit beside each other, each row stands as lines of its own, a figure each.
+        """
         for column in table.columns:
             column.overflow = "fold"
-        self.print(table)
+        gaps = 2 * (len(table.columns) - (not table.pad_edge))
+        if sum(map(_least_columns, table.columns)) + gaps <= self.width:
+            self.print(table)
+            return
+        if table.title:
+            self.print(table.title)
+        for name, *cells in zip(*(column.cells for column in table.columns), strict=True):
+            lines = [_plain(name)] if _plain(name) else []  # an empty one stands for the name above
+            for column, cell in zip(table.columns[1:], cells, strict=True):
+                lines.append(f"  {_plain(column.header)}: {_plain(cell)}".rstrip())
+            for line in lines:
+                folded = textwrap.wrap(line, self.width, subsequent_indent="    ", break_on_hyphens=False)
+                self.print("\n".join(folded), soft_wrap=True)
+
+
+NAME_COLUMNS = 8
+"""Letters of a name that stand together, at least: names may be broken anywhere, figures may not."""
+
+
+def _least_columns(column: Column) -> int:
+    """How narrow a column may become with its figures whole; one of names has `NAME_COLUMNS` as its least width."""
+    cells = [_plain(cell) for cell in (column.header, *column.cells)]
+    if column.no_wrap:
+        return max(map(cell_len, cells))
+    longest = max((cell_len(word) for cell in cells for word in cell.split()), default=0)
+    return min(longest, column.min_width) if column.min_width else longest
+
+
+def _plain(cell: object) -> str:
+    return cell.plain if isinstance(cell, Text) else str(cell)
 
 
 class StandardOutput(io.TextIOBase):

@@ -141,8 +141,7 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("contender", "cost axis", "α (95 %)", "α with floor", "tiers"):
-        # Narrow terminals break these where they hold a space; figures stay whole.
-        table.add_column(header, overflow="fold")
+        table.add_column(header)
     for frontier in frontiers:
         if frontier.cost_axis.measured:
             continue
@@ -153,7 +152,7 @@ def print_exponents(frontiers: Sequence[FrontierResult]) -> None:
             _exponent(frontier.law_with_floor),
             tiers_text(frontier),
         )
-    table_console().print(table)
+    table_console().print_whole(table)
 
 
 def _exponent(law: FitResult | None) -> str:

@@ -196,11 +196,12 @@ def _longest_warmup(spec: Spec) -> int:
 def print_plan(costed: CostedPlan) -> None:
     """Prints the plan as a table, study by study, with a summary below."""
     console = table_console()
-    console.print(_plan_table(costed, console.width))
+    console.print_whole(_plan_table(costed, console.width))
     own = [run for run in costed.plan.runs if run.role != CONTROL]
     sizes = size_table(own, costed.plan.published, costed.plan.index.baseline)
     if sizes is not None:
-        console.print("", sizes, sep="\n")
+        console.print("")
+        console.print_whole(sizes)
     lines = study_costs(costed) if any(one.run.study != SIZE_SCAN for one in costed.runs) else []
     for line in [*lines, *_summary(costed)]:
         console.print(line, soft_wrap=True, markup=False)
@@ -209,6 +210,8 @@ def print_plan(costed: CostedPlan) -> None:
 def _plan_table(costed: CostedPlan, columns: int) -> "Table":
     """What is planned, on `columns` columns: where there is little room, without what other columns imply."""
     from rich.table import Table
+
+    from archbench.cli.console import NAME_COLUMNS
 
     groups = by_size(costed.runs)
     headers = ["for", "contender", "N", "runs", "tokens", "epochs", "6ND", "exact", "time a run", "state"]
@@ -219,7 +222,9 @@ def _plan_table(costed: CostedPlan, columns: int) -> "Table":
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
         words = header in ("contender", "for", "state")
-        table.add_column(header, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+        table.add_column(
+            header, justify="left" if words else "right", no_wrap=not words, min_width=NAME_COLUMNS if words else None
+        )
     for cells in published_cells(costed.plan.published):
         table.add_row(*(cells[header] for header in headers))
     previous = ("", "") if not costed.plan.published else (purpose(costed.plan.published[0]), "")

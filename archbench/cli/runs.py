@@ -7,7 +7,7 @@ import click
 
 from archbench.answers.plain import fields_of
 from archbench.cli import complete
-from archbench.cli.common import interactive, json_option, note, print_json, print_table, runs_option, table_console
+from archbench.cli.common import json_option, note, on_screen, print_json, print_table, runs_option, table_console
 from archbench.cli.lazy import LazyGroup
 from archbench.cli.outputs.runs import RunOutput, RunRow
 from archbench.cli.scan_words import unprotected_words
@@ -71,7 +71,7 @@ def list_runs(runs_dir: Path, as_json: bool) -> None:
 
 
 def _print_table(rows: list[RunRow], columns: int) -> None:
-    wide = columns >= _WIDE or not interactive()
+    wide = columns >= _WIDE or not on_screen()
     headers = ["run", "architecture", *(["objective"] if wide else []), "N", "tokens", "seed", "state", "loss", "disk"]
     if any(row.origin not in (None, "archbench") or row.entry for row in rows):
         headers.append("from")

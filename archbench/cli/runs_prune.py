@@ -86,4 +86,4 @@ def _print(found: Sequence[Remnant], left: Sequence[str]) -> None:
         table.add_column(header, justify="right" if header == "disk" else "left", no_wrap=header in ("run", "disk"))
     for one in found:
         table.add_row(one.name, one.what.value, human_bytes(one.disk_bytes), LOSES[one.what])
-    table_console().print(table)
+    table_console().print_whole(table)

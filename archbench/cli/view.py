@@ -2,9 +2,11 @@
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -120,15 +122,25 @@ def _serve(catalogue: "Catalogue", port: int, *, opens: bool) -> None:
     note(
         f"From another machine: ssh -L {server.server_port}:{LOOPBACK}:{server.server_port} HOST, then the same address"
     )
-    if opens:
-        click.launch(server.address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a verdict that is being computed ends with the page
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        note("the page is closed; the runs go on as they were")
-    finally:
-        server.close()
+    with ExitStack() as open_files:
+        try:
+            if opens:
+                click.launch(str(open_files.enter_context(_doorway(server.address))))
+            server.serve_forever()
+        except KeyboardInterrupt:
+            note("the page is closed; the runs go on as they were")
+        finally:
+            server.close()
+
+
+@contextmanager
+def _doorway(address: str) -> Iterator[Path]:
+    """A file that leads to `address` and that only this user can read: everybody sees the words of a command."""
+    with TemporaryDirectory(prefix="archbench-view-") as folder:
+        path = Path(folder) / "open.html"
+        path.write_text(f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={address}">\n', encoding="utf-8")
+        yield path
 
 
 def _meant(store: RunStore, reports_dir: Path, words: Sequence[Path]) -> _Wanted:

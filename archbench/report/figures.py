@@ -6,14 +6,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.curves import Floats, MeanCurve
 from archbench.report.end_labels import End, height_for, label_ends, margin_for
 from archbench.report.envelopes import envelope_line, law_line
 from archbench.report.labels import OWN, Labels
-from archbench.report.plotting import labelled_figure, log_axes, new_figure, placed_figure, plain, style_of, styled
+from archbench.report.plotting import (
+    labelled_figure,
+    log_axes,
+    log_multiplier_axis,
+    new_figure,
+    placed_figure,
+    plain,
+    style_of,
+    styled,
+)
 from archbench.report.reference_lines import REFERENCE_COLOR, draw_reference_lines, drawn_lines, line_label
 from archbench.report.size_marks import mark_sizes
 from archbench.report.words import known, number
@@ -143,6 +152,7 @@ def exponents(contenders: Sequence[Contender], labels: Labels = OWN) -> Figure |
     axes.set_yticks(range(len(contenders)), [plain(one.name) for one in contenders])
     axes.set_ylim(len(contenders) - 0.4, -0.6)
     axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(MaxNLocator(5))  # of four digits each
     axes.set_xlabel("exponent alpha of L(C), with 95 % interval")
     axes.set_title(f"Exponents on {labels.axis_names[contenders[0].result.cost_axis]}")
     if axes.get_legend_handles_labels()[1]:
@@ -217,15 +227,10 @@ def multipliers(comparisons: Sequence[Comparison], names: Sequence[str], labels:
             # Bands would cover each other: intervals stand at a few losses instead.
             for point in [one for one in points[number_of % 3 : last : 4] if known(one.multiplier)]:
                 axes.plot([point.loss_nats] * 2, [point.multiplier.low, point.multiplier.high], color=style.color)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 2)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
     middle = [point.multiplier for comparison in shown for point in comparison.multipliers if not point.extrapolated]
     middle = middle or [point.multiplier for comparison in shown for point in comparison.multipliers]
-    axes.set_ylim(
-        max(min(0.8, 0.7 * min(m.value for m in middle)), 1e-3), min(max(1.25, 1.4 * max(m.value for m in middle)), 1e3)
-    )
+    low, high = min(m.value for m in middle), max(m.value for m in middle)
+    log_multiplier_axis(axes, max(min(0.8, 0.7 * low), 1e-3), min(max(1.25, 1.4 * high), 1e3))
     axes.invert_xaxis()
     axes.set_xlabel(labels.loss_label + "; better to the right")
     axes.set_ylabel(f"cost of {plain(shown[0].baseline)} / cost of contender")

@@ -77,6 +77,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 _COARSE = (1.0, 2.0, 5.0)
+_MIDDLING = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 _DENSE = (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0, 8.0, 9.0)
 """Ticks in each decade of a logarithmic axis: of a long one, and of one that spans a factor of four at most."""
 _LEAST_TICKS = 3
@@ -146,11 +147,14 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
 
 
-def labelled_figure(width: float, height: float, margin: float) -> "tuple[Figure, Axes]":
-    """A figure whose axes are `height` inches high, with `margin` inches for labels to their right; titled."""
+def labelled_figure(width: float, height: float, margin: float, lines_below: int = 0) -> "tuple[Figure, Axes]":
+    """A figure whose axes are `height` inches high, with `margin` inches for labels to their right; titled.
+
+    lines_below: that the name of the horizontal axis has beside its first.
+    """
     from matplotlib.figure import Figure
 
-    left, bottom, top = 0.68, 0.5, 0.36
+    left, bottom, top = 0.68, 0.5 + 0.17 * lines_below, 0.36
     figure = Figure(figsize=(width + margin, height + bottom + top))
     axes = figure.add_axes((
         left / (width + margin),
@@ -172,6 +176,18 @@ def log_cost_axis(axes: "Axes", label: str, *, counts_below: float = 1e9) -> Non
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value, counts_below)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
+
+
+def log_multiplier_axis(axes: "Axes", low: float, high: float) -> None:
+    """The vertical axis from `low` to `high` in logarithms, with ticks that its range lets be read."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    subs = _COARSE if high / low > 30 else _MIDDLING if high / low > 3 else _DENSE
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def log_axes(axes: "Axes", xlabel: str, ylabel: str, *, counts_below: float = 1e9) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from archbench.analysis.comparison.compare import CostConclusion
 from archbench.contracts.report import ScanResults
 from archbench.report.answer import figure_of, said_of, settled_by, status_of, told_pairs
 from archbench.report.labels import labels_of
@@ -110,10 +111,23 @@ def basis(results: ScanResults) -> str:
     opening = f"Multiplier: {cost} of {results.baseline} over the contender's at equal loss"
     if asked is not None and asked.cost is not None:
         return f"{opening}, at {number(asked.cost)} {labels.axis_names[pairs[0].cost_axis]}; above 1, it needs less."
-    windows = dict.fromkeys(_windows(results, pairs))
+    windows, corrected = dict.fromkeys(_windows(results, pairs)), _corrected(pairs)
     one = f"losses of {next(iter(windows))} {loss_unit(bits_per_byte_factor(results.records))}"
     where = one if len(windows) == 1 else "losses of their own, those of each line"
-    return f"{opening}, averaged over {where}; above 1, it needs less."
+    return f"{opening}, averaged over {where}; above 1, it needs less.{corrected}"
+
+
+def _corrected(pairs: Sequence[Comparison]) -> str:
+    """Why an interval beside 1 is called no difference; empty where none is."""
+    for pair in pairs:
+        figure = figure_of(pair)
+        beside = figure is not None and known(figure) and not figure.low <= 1.0 <= figure.high
+        if beside and said_of(pair) == CostConclusion.NOT_TOLD_APART.value:
+            return (
+                f" Intervals are each contender's own; what is said is corrected for all {len(pairs)} (Holm), so that "
+                "an interval which leaves out 1 may not suffice."
+            )
+    return ""
 
 
 def ranked_lines(results: ScanResults, columns: int) -> list[str]:

@@ -11,20 +11,21 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from archbench.cli.common import host_with
+from archbench.contracts.report import ScanResults
 from archbench.errors import ArchbenchError
 from archbench.runs.store import RunStore
 
-Answer = dict[str, list[str]]
+Answer = dict[str, Any]
+"""`sentence`, and what stands below it: `columns` of the ranked table, `basis`, `mind` and `detail`; or `problem`."""
 
 
 def answer_of(runs_dir: Path, name: str, plugin_files: Sequence[Path] = ()) -> Answer:
     """What `archbench report` says of the scan, by the same functions; `problem` where it cannot say anything."""
     # Imported now: the server, which computes none, starts without the libraries of analysis.
     from archbench.cli.finish import scan_results
-    from archbench.report.answer import answer_sentence
-    from archbench.report.verdict import details, reservations
 
     try:
         store = RunStore(runs_dir)
@@ -32,10 +33,34 @@ def answer_of(runs_dir: Path, name: str, plugin_files: Sequence[Path] = ()) -> A
         records, _ = store.records(index)
         if not any(record.usable for record in records):
             return {"problem": ["no run is usable, so there is nothing to analyse"]}
-        results = scan_results(index, records, host_with(plugin_files))
-        return {"verdict": [answer_sentence(results), *details(results)], "mind": reservations(results)}
+        return answer_from(scan_results(index, records, host_with(plugin_files)))
     except ArchbenchError as error:
         return {"problem": list(error.problems)}
+
+
+def answer_from(results: ScanResults) -> Answer:
+    """The parts of a report's opening."""
+    from archbench.report.answer import answer_sentence
+    from archbench.report.ranked import GIVEN_UP, ColumnKind, basis, ranked_table
+    from archbench.report.verdict import details, reservations
+
+    table = ranked_table(results)
+    columns = [
+        {
+            "title": column.title,
+            "cells": [cell.strip("`") for cell in column.cells],
+            "drawn": column.kind is ColumnKind.DRAWING,
+            "minor": column.kind in GIVEN_UP,
+        }
+        for column in (table.columns if table is not None else ())
+    ]
+    return {
+        "sentence": answer_sentence(results),
+        "columns": columns,
+        "basis": basis(results),
+        "mind": reservations(results),
+        "detail": details(results),
+    }
 
 
 class Answers:

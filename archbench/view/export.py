@@ -88,6 +88,7 @@ def _write_scan(catalogue: Catalogue, folder: Path, name: str, tell: Callable[[s
     content: dict[str, Any] = {
         f"scan/{name}": (f"data/scan-{stem}.js", snapshot),
         f"curves/{name}": (f"data/curves-{stem}.js", base64.b64encode(followed.curves()).decode()),
+        f"told/{name}": (f"data/told-{stem}.js", base64.b64encode(followed.told(())).decode()),
         f"verdict/{name}": (f"data/verdict-{stem}.js", catalogue.verdict(name, None)),
     }
     for row in snapshot["rows"]:

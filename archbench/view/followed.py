@@ -8,7 +8,7 @@ import base64
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Condition, Lock
 from typing import Any
@@ -31,7 +31,7 @@ from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.records import read_record
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.runs.trace import TracePoint, read_trace
-from archbench.view.rows import COLUMNS, Row, curve_of, row_of, settings_of, unread_row
+from archbench.view.rows import COLUMNS, TOLD, Row, curve_of, row_of, settings_of, told_of, unread_row
 
 AXES = (CostAxis.EXACT, CostAxis.KAPLAN, CostAxis.DEVICE_SECONDS)
 """Cost axes on which a frontier is shown."""
@@ -142,7 +142,26 @@ class Followed:
     def curves(self) -> bytes:
         """The curves of all runs: a length, as much JSON that says where each is, and float32 by column."""
         with self.changed:
-            return packed({one.row["id"]: one.curve for one in self._in_order()})
+            return packed({one.row["id"]: one.curve for one in self._in_order()}, COLUMNS)
+
+    def told(self, digits: Collection[str]) -> bytes:
+        """Gradient norm, throughput and memory on the way, packed as `curves`: of all runs where `digits` is empty."""
+        with self.changed:
+            asked = [
+                (member.directory, seen)
+                for member in self._members
+                if (seen := self._seen.get(member.run_id)) is not None and seen.record is not None
+                if not digits or seen.row["id"] in digits
+            ]
+        # Outside the lock: those of runs that have ended are read now, and not kept.
+        return packed(
+            {
+                seen.row["id"]: told_of(seen.record, seen.trace or read_trace(directory.trace_file))
+                for directory, seen in asked
+                if seen.record is not None
+            },
+            TOLD,
+        )
 
     def news(self, since: str, timeout_s: float) -> tuple[str, dict[str, Any] | None]:
         """The version now, and what has changed after the version `since`; None where nothing has, within `timeout_s`.
@@ -159,7 +178,7 @@ class Followed:
             if int(number) >= self.version:
                 return now, None
             fresh = [one for one in self._in_order() if one.version > int(number)]
-            content = packed({one.row["id"]: one.curve for one in fresh})
+            content = packed({one.row["id"]: one.curve for one in fresh}, COLUMNS)
             return now, {
                 "summary": self._summary(),
                 "rows": [one.row for one in fresh],
@@ -298,10 +317,10 @@ def frontier_of(contender: str, records: Sequence[RunRecord]) -> Frontier:
     return found
 
 
-def packed(curves: Mapping[str, bytes]) -> bytes:
+def packed(curves: Mapping[str, bytes], columns: Sequence[str]) -> bytes:
     """Curves by run: the length of the JSON, the JSON (columns; run -> its points), padding to 4 bytes, the floats."""
-    points = {name: len(curve) // (4 * len(COLUMNS)) for name, curve in curves.items()}
-    head = json.dumps({"columns": COLUMNS, "points": points}).encode()
+    points = {name: len(curve) // (4 * len(columns)) for name, curve in curves.items()}
+    head = json.dumps({"columns": columns, "points": points}).encode()
     head += b" " * (-len(head) % 4)
     return b"".join([np.uint32(len(head)).astype("<u4").tobytes(), head, *curves.values()])
 

@@ -15,6 +15,9 @@ from archbench.runs.trace import TracePoint
 COLUMNS = ("step", "tokens", CostAxis.EXACT.value, CostAxis.KAPLAN.value, CostAxis.DEVICE_SECONDS.value,
            "validation_loss_nats", "train_loss_nats", "bits_per_byte")  # fmt: skip
 """Columns of a curve as the page has it."""
+TOLD = ("step", "tokens", CostAxis.EXACT.value, CostAxis.KAPLAN.value, CostAxis.DEVICE_SECONDS.value,
+        "gradient_norm", "tokens_per_s", "memory_gib")  # fmt: skip
+"""Columns of what a run told on the way, as the page has it."""
 
 Row = dict[str, Any]
 
@@ -116,22 +119,34 @@ def curve_of(record: RunRecord, trace: Sequence[TracePoint]) -> bytes:
             for point in record.curve
         ]
     else:
-        facts = record.details.get("facts") or {}
-        exact, kaplan = (float(facts.get(f"{axis}_flops_per_token") or np.nan) for axis in ("exact", "kaplan"))
         rows = [
-            (
-                point.step,
-                point.step * record.batch_tokens,
-                exact * point.step * record.batch_tokens,
-                kaplan * point.step * record.batch_tokens,
-                point.device_seconds,
-                point.validation_loss_nats,
-                point.train_loss_nats,
-                point.bits_per_byte,
-            )
-            for point in trace
+            (*place, point.validation_loss_nats, point.train_loss_nats, point.bits_per_byte)
+            for place, point in _placed(record, trace)
         ]
-    return np.array(rows, dtype="<f4").reshape(-1, len(COLUMNS)).T.tobytes()
+    return _by_column(rows, COLUMNS)
+
+
+def told_of(record: RunRecord, trace: Sequence[TracePoint]) -> bytes:
+    """What the run told on the way, by column (`TOLD`) as `curve_of`; points that say nothing of it are left out."""
+    rows = [
+        (*place, point.gradient_norm, point.tokens_per_s, point.memory_bytes and point.memory_bytes / 2**30)
+        for place, point in _placed(record, trace)
+        if (point.gradient_norm, point.tokens_per_s, point.memory_bytes) != (None, None, None)
+    ]
+    return _by_column(rows, TOLD)
+
+
+def _placed(record: RunRecord, trace: Sequence[TracePoint]) -> Iterator[tuple[tuple[float, ...], TracePoint]]:
+    """Each point with its steps, tokens, FLOPs executed and by 6ND, and seconds in steps."""
+    facts = record.details.get("facts") or {}
+    exact, kaplan = (float(facts.get(f"{axis}_flops_per_token") or np.nan) for axis in ("exact", "kaplan"))
+    for point in trace:
+        tokens = point.step * record.batch_tokens
+        yield (point.step, tokens, exact * tokens, kaplan * tokens, point.device_seconds), point
+
+
+def _by_column(rows: Sequence[tuple[float | None, ...]], columns: Sequence[str]) -> bytes:
+    return np.array(rows, dtype="<f4").reshape(-1, len(columns)).T.tobytes()
 
 
 def _last(trace: Sequence[TracePoint], name: str) -> Any:

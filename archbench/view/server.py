@@ -153,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         "api/scans": "_scans",
         "api/scan": "_scan",
         "api/curves": "_curves",
+        "api/told": "_told",
         "api/run": "_run",
         "api/verdict": "_verdict",
         "api/events": "_events",
@@ -241,6 +242,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _curves(self, asked: dict[str, str]) -> None:
         self._send(200, self.owner.catalogue.of(asked.get("name", "")).curves(), "application/octet-stream")
+
+    def _told(self, asked: dict[str, str]) -> None:
+        digits = frozenset(filter(None, asked.get("ids", "").split(",")))
+        content = self.owner.catalogue.of(asked.get("name", "")).told(digits)
+        self._send(200, content, "application/octet-stream")
 
     def _run(self, asked: dict[str, str]) -> None:
         self._json(self.owner.catalogue.run(asked.get("name", ""), asked.get("id", "")))

@@ -67,6 +67,7 @@ def test_a_scan_is_followed_through_a_kill_to_its_verdict_and_its_report(tmp_pat
         while not verdict:
             verdict = client.json("api/verdict?name=watched")
         said = " ".join(output.split())
-        assert verdict["verdict"]
-        assert all(" ".join(line.split()) in said for line in verdict["verdict"])
+        assert all(
+            " ".join(line.split()) in said for line in (verdict["sentence"], verdict["basis"], *verdict["detail"])
+        )
         assert client.ask(client.server.shelf + told["reports"]["watched"])[0] == 200

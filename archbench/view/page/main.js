@@ -5,7 +5,7 @@ import { difference } from "./compare.js";
 import { Plot, colour, smoothed } from "./plot.js";
 import { Fields, grouped, parse } from "./query.js";
 import { RunPage } from "./run.js";
-import { decoded, follow, live, loadCurves, loadRun, loadScan, loadScans, loadVerdict, unpack } from "./source.js";
+import { decoded, follow, live, loadCurves, loadRun, loadScan, loadScans, loadTold, loadVerdict, unpack } from "./source.js";
 import { Table } from "./table.js";
 import { byId, el, fillSelect, plain } from "./text.js";
 
@@ -17,12 +17,19 @@ const X = /** @type {Record<string, string>} */ ({
 });
 const Y = /** @type {Record<string, string>} */ ({
   validation_loss_nats: "validation loss (nats)", train_loss_nats: "training loss (nats)", bits_per_byte: "bits per byte",
+  gradient_norm: "gradient norm, before clipping", tokens_per_s: "throughput (tokens/s)", memory_gib: "most memory held (GiB)",
 });
+/** Of these a run tells on the way; they are asked for when they are first drawn. */
+const TOLD = ["gradient_norm", "tokens_per_s", "memory_gib"];
+/** More runs than this are not asked for one by one. */
+const FEW = 100;
 const DEFAULTS = /** @type {Record<string, string>} */ ({
   x: "exact", y: "validation_loss_nats", group: "", smooth: "0", logx: "1", logy: "0", frontier: "1", only: "", chosen: "", q: "",
 });
 const LEGEND_MOST = 40;
 const NARROW = 640;
+/** Reservations that are shown at first sight, as in a report. */
+const MINDED = 4;
 
 /** What the page shows, by its address. */
 let view = read();
@@ -33,6 +40,11 @@ let fields = new Fields([], {});
 const rows = new Map();
 /** @type {Map<string, import("./source.js").Curve>} */
 let curves = new Map();
+/** What runs told on the way; null before it is asked for. @type {Map<string, import("./source.js").Curve> | null} */
+let traces = null;
+/** Runs that have told more since. @type {Set<string>} */
+const behind = new Set();
+let asking = false;
 /** @type {Set<string>} */
 const hidden = new Set();
 let stop = /** @type {() => void} */ (() => undefined);
@@ -132,6 +144,7 @@ async function open(scan) {
     fillSelect(byId("field"), [["", "choose…"], ...[...differ, ...common].map((name) => /** @type {[string, string]} */ ([name, name]))], "");
     byId("overview").hidden = false;
     curves = new Map();
+    traces = null;
     show();
     const drawn = await points;
     if (shownScan !== scan) return;
@@ -144,23 +157,42 @@ async function open(scan) {
   }
 }
 
-/** @param {any} told */
-function news(told) {
-  if (told.reports) store.reports = told.reports;
-  if (told.reload) {
+/** @param {any} change */
+function news(change) {
+  if (change.reports) store.reports = change.reports;
+  if (change.reload) {
     const scan = shownScan ?? "";
     shownScan = null;
     void open(scan).then(show);
     return;
   }
-  if (!told.rows) {
+  if (!change.rows) {
     showSummary();
     return;
   }
-  told.rows.forEach((/** @type {Row} */ row) => rows.set(row.id, row));
-  unpack(decoded(told.curves)).forEach((curve, id) => curves.set(id, curve));
-  summary = told.summary;
-  if (page && told.rows.some((/** @type {Row} */ row) => row.id === pageOf)) void showRun();
+  change.rows.forEach((/** @type {Row} */ row) => { rows.set(row.id, row); behind.add(row.id); });
+  unpack(decoded(change.curves)).forEach((curve, id) => curves.set(id, curve));
+  summary = change.summary;
+  if (page && change.rows.some((/** @type {Row} */ row) => row.id === pageOf)) void showRun();
+  soon();
+}
+
+/** Asks for what runs have told, if it is drawn and was not asked for since. */
+async function hear() {
+  const scan = shownScan ?? "";
+  const ids = traces && behind.size <= FEW ? [...behind] : [];
+  if (asking || (traces && !behind.size)) return;
+  asking = true;
+  behind.clear();
+  try {
+    const heard = await loadTold(scan, ids);
+    if (shownScan === scan) traces = new Map([...(traces ?? []), ...heard]);
+  } catch (error) {
+    if (shownScan === scan) traces ??= new Map();
+    trouble(error);
+  } finally {
+    asking = false;
+  }
   soon();
 }
 
@@ -201,8 +233,10 @@ function showCurves(shown) {
   const all = [...rows.values()];
   const { of, groups } = grouped(all, by, fields);
   const weight = Number(view.smooth) || 0;
+  const points = TOLD.includes(view.y) ? traces ?? new Map() : curves;
+  if (points !== curves) void hear();
   const lines = shown.filter((row) => !hidden.has(groups[of.get(row.id) ?? 0].name)).flatMap((row) => {
-    const curve = curves.get(row.id);
+    const curve = points.get(row.id);
     return curve ? [{ id: row.id, name: `${row.contender} size ${row.size} seed ${row.seed ?? "–"}`, group: of.get(row.id) ?? 0,
       x: curve[view.x], y: smoothed(curve[view.y], weight) }] : [];
   });
@@ -211,9 +245,11 @@ function showCurves(shown) {
     const group = groups.findIndex((one) => one.name === name);
     return group < 0 || hidden.has(name) ? [] : [{ id: name, name, group, ...stairs(points) }];
   });
+  const silent = points === traces ? shown.filter((row) => !points.get(row.id)?.step.length).length : 0;
   plot.show(lines, { xLabel: X[view.x] ?? X.exact, yLabel: Y[view.y] ?? Y.validation_loss_nats, logX: view.logx === "1",
-    logY: view.logy === "1", styles: groups, steps, dashedSteps: !summary.all_ended });
-  showLegend(groups, shown, of, steps.length > 0);
+    logY: view.logy === "1", styles: groups, steps, dashedSteps: !summary.all_ended,
+    empty: points === curves || traces ? "Nothing to draw: no run that is shown has such points yet." : "Asking the runs…" });
+  showLegend(groups, shown, of, steps.length > 0, silent);
 }
 
 /** A frontier goes on at a loss until its next point. @param {[number, number][]} points */
@@ -230,8 +266,9 @@ function stairs(points) {
   return { x, y };
 }
 
-/** @param {import("./query.js").Group[]} groups @param {Row[]} shown @param {Map<string, number>} of @param {boolean} withFrontier */
-function showLegend(groups, shown, of, withFrontier) {
+/** @param {import("./query.js").Group[]} groups @param {Row[]} shown @param {Map<string, number>} of @param {boolean} withFrontier
+ * @param {number} silent runs that have told nothing of what is drawn */
+function showLegend(groups, shown, of, withFrontier, silent) {
   const counts = groups.map(() => 0);
   shown.forEach((row) => { counts[of.get(row.id) ?? 0] += 1; });
   const present = groups.flatMap((group, index) => (counts[index] ? [{ group, index }] : []));
@@ -251,7 +288,8 @@ function showLegend(groups, shown, of, withFrontier) {
   const words = withFrontier ? [el("p", { class: "hint" }, summary.all_ended
     ? "Thick: the compute-efficient frontier of each contender."
     : `Thick and dashed: the frontier of what has finished so far. Provisional: ${summary.ended} of ${summary.total} runs have ended.`,
-  " It is that of the report: of means over seeds, ending at the loss on all held-out text.")] : [];
+  " It is that of the report: of means over seeds, ending at the loss on all held-out text.")] : silent ? [el("p", { class: "hint" },
+    `${silent} of ${shown.length} runs have told nothing of it: they have not begun, or were made elsewhere or by an earlier version.`)] : [];
   const legend = byId("legend");
   const focus = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.group;
   legend.replaceChildren(...entries, ...rest, ...words);
@@ -314,15 +352,14 @@ function showSummary() {
 /** What seldom changes: made anew then alone, so that what a reader has opened stays open. @param {string} told */
 function showAbout(told) {
   const { description, warnings, problems, notes, name } = summary;
-  const list = (/** @type {string} */ title, /** @type {string[]} */ lines) => lines.length
-    ? el("details", { open: lines.length < 4 }, el("summary", {}, `${title} (${lines.length})`),
-      el("ul", {}, ...lines.map((one) => el("li", {}, one))))
+  const fold = (/** @type {string} */ title, /** @type {string[]} */ lines) => lines.length
+    ? el("details", { open: lines.length < 4 }, el("summary", {}, `${title} (${lines.length})`), list(lines))
     : null;
   byId("about").dataset.told = told;
   byId("about").replaceChildren(
     el("p", { class: "description" }, description),
     el("p", { class: "links" }, ...reportLinks(name)),
-    ...[list("Mind", warnings), list("Problems", problems), list("Published", notes)].filter((one) => one !== null),
+    ...[fold("Mind", warnings), fold("Problems", problems), fold("Published", notes)].filter((one) => one !== null),
   );
 }
 
@@ -340,17 +377,46 @@ async function showVerdict(name, place) {
   for (;;) {
     const found = await loadVerdict(name).catch((error) => ({ problem: [String(error.message)] }));
     if (verdictOf !== name || !summary.all_ended) return;
-    const lines = found.verdict ?? found.problem;
-    if (lines) {
+    if (found.sentence) {
       // What was known before the first run stands above already.
-      const mind = (found.mind ?? []).filter((/** @type {string} */ one) => !summary.warnings.includes(one))
-        .map((/** @type {string} */ one) => el("li", {}, `Mind: ${one}`));
-      place.replaceChildren(el("h2", {}, found.verdict ? "Verdict" : "No verdict"),
-        el("ul", {}, ...lines.map((/** @type {string} */ line) => el("li", {}, line.replace(/^- /, ""))), ...mind));
+      showAnswer(place, found, found.mind.filter((/** @type {string} */ one) => !summary.warnings.includes(one)));
+      return;
+    }
+    if (found.problem) {
+      place.replaceChildren(el("h2", {}, "No verdict"), list(found.problem));
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
+}
+
+/**
+ * The sentence, the ranked table, what it hangs on; detail folded: the order of the report.
+ * @param {Element} place @param {any} found @param {string[]} mind
+ */
+function showAnswer(place, found, mind) {
+  const parts = [el("h2", {}, "Verdict"), el("p", { class: "sentence" }, found.sentence)];
+  if (found.columns.length) parts.push(rankedTable(found.columns));
+  if (found.basis) parts.push(el("p", { class: "hint" }, found.basis));
+  if (mind.length) parts.push(el("h3", {}, "It hangs on"), list(mind.slice(0, MINDED)));
+  const detail = [...mind.slice(MINDED), ...found.detail];
+  if (detail.length) parts.push(el("details", {}, el("summary", {}, `Detail (${detail.length})`), list(detail)));
+  place.replaceChildren(...parts);
+}
+
+/** @param {string[]} lines */
+function list(lines) {
+  return el("ul", {}, ...lines.map((line) => el("li", {}, line)));
+}
+
+/** @param {{title: string, cells: string[], drawn: boolean, minor: boolean}[]} columns */
+function rankedTable(columns) {
+  const narrow = (/** @type {typeof columns[number]} */ { minor }) => (minor ? "minor" : "");
+  return el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Contenders by their multiplier" }, el("table", {},
+    el("thead", {}, el("tr", {}, ...columns.map((one) => el("th", { scope: "col", class: narrow(one) }, one.title)))),
+    el("tbody", {}, ...columns[0].cells.map((_, row) => el("tr", {}, ...columns.map((one, place) => (place
+      ? el("td", { class: `${narrow(one)}${place === 1 ? " figure" : ""}` }, one.drawn ? el("code", { class: "drawn" }, one.cells[row]) : one.cells[row])
+      : el("th", { scope: "row" }, one.cells[row]))))))));
 }
 
 async function showRun() {

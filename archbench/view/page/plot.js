@@ -7,7 +7,7 @@ import { count, el } from "./text.js";
  * @typedef {{id: string, name: string, group: number, x: ArrayLike<number>, y: ArrayLike<number>}} Line
  * @typedef {{colour: string, dash: number[]}} Style
  * @typedef {{xLabel: string, yLabel: string, logX: boolean, logY: boolean, styles: Style[], steps?: Line[],
- *   dashedSteps?: boolean}} Look
+ *   dashedSteps?: boolean, empty?: string}} Look `empty` is said where there is nothing to draw
  * @typedef {{line: Line, x: Float64Array, y: Float64Array}} Placed points in the units of the axes, logarithms taken
  */
 
@@ -256,7 +256,7 @@ export class Plot {
     ctx.clearRect(0, 0, width, height);
     const one = this.placed[this.chosen];
     if (!one) {
-      this.hint.textContent = this.placed.length ? "" : "Nothing to draw: no run that is shown has such points yet.";
+      this.hint.textContent = this.placed.length ? "" : this.look.empty ?? "";
       return;
     }
     const to = this.transform();

@@ -20,9 +20,17 @@ export async function loadScan(name) {
 /** @param {string} name @returns {Promise<Map<string, Curve>>} */
 export async function loadCurves(name) {
   if (!live) return unpack(decoded(await fromFile(`curves/${name}`)));
-  const answer = await fetch(`api/curves?name=${encodeURIComponent(name)}`);
-  if (!answer.ok) throw new Error(`the server says ${answer.status}`);
-  return unpack(await answer.arrayBuffer());
+  return unpack(await asked(`api/curves?name=${encodeURIComponent(name)}`));
+}
+
+/**
+ * What runs told on the way.
+ * @param {string} name @param {string[]} ids of the runs; all of them where it is empty
+ * @returns {Promise<Map<string, Curve>>}
+ */
+export async function loadTold(name, ids) {
+  if (!live) return unpack(decoded(await fromFile(`told/${name}`)));
+  return unpack(await asked(`api/told?name=${encodeURIComponent(name)}&ids=${ids.join(",")}`));
 }
 
 /** @param {string} name @param {string} id @returns {Promise<any>} */
@@ -80,6 +88,13 @@ export function unpack(content) {
     curves.set(id, curve);
   }
   return curves;
+}
+
+/** @param {string} place */
+async function asked(place) {
+  const answer = await fetch(place);
+  if (!answer.ok) throw new Error(`the server says ${answer.status}`);
+  return answer.arrayBuffer();
 }
 
 /** @param {string} place */

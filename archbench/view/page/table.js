@@ -1,11 +1,11 @@
 // @ts-check
-/** The table of runs: sorted by any column, fifty rows at a time, rows filled anew as figures change. */
+/** The table of runs: sorted by any column, thirty rows at a time, rows filled anew as figures change. */
 
 import { bytes, count, el, loss, seconds } from "./text.js";
 
 /** @typedef {import("./query.js").Row} Row */
 
-const STEP = 50;
+const STEP = 30;
 
 /** @type {{key: string, title: string, text: (row: Row) => string, minor?: boolean, words?: boolean}[]} */
 const COLUMNS = [

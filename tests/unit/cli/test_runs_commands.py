@@ -72,8 +72,8 @@ def names(store: RunStore) -> set[str]:
 
 @pytest.mark.parametrize("columns", [80, 140])
 def test_the_list_of_runs_fits_the_terminal(store: RunStore, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    monkeypatch.setattr(common, "interactive", lambda: True)
-    monkeypatch.setattr(runs_module, "interactive", lambda: True)
+    monkeypatch.setattr(common, "on_screen", lambda: True)
+    monkeypatch.setattr(runs_module, "on_screen", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = invoke(store, "list").output.splitlines()
     assert max(map(len, lines)) <= columns
@@ -194,7 +194,7 @@ def test_rerun_says_what_it_needs(store: RunStore) -> None:
 
 @pytest.mark.parametrize("columns", [80, 140])
 def test_the_status_of_a_scan_fits_the_terminal(store: RunStore, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    monkeypatch.setattr(common, "interactive", lambda: True)
+    monkeypatch.setattr(common, "on_screen", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = CliRunner().invoke(status, ["demo", "--runs", str(store.root)]).output.splitlines()
     assert lines[0] == "demo: 2 planned, 1 done, 1 failed, 1 diverged"

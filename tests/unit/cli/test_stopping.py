@@ -105,7 +105,7 @@ def test_a_scan_that_is_told_to_stop_closes_its_executor_and_says_how_to_go_on(
 def test_a_verdict_is_broken_between_words_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "- " + "reformer needs 1.30x the compute of gpt2. " * 5 + "\n- second"
     assert common.wrapped(text) == text
-    monkeypatch.setattr(common, "interactive", lambda: True)
+    monkeypatch.setattr(common, "on_screen", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     lines = common.wrapped(text).splitlines()
     assert max(map(len, lines)) <= 80

@@ -1,5 +1,6 @@
 """Colours and live views are for terminals alone; exit codes are those of the reference."""
 
+import io
 import os
 import pty
 import re
@@ -11,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from archbench import errors
 from archbench.cli import main
+from archbench.cli.console import DataConsole
 from archbench.cli.reference import reference
 from archbench.results.runs import RunState
 from archbench.runs.store import RunStore
@@ -78,6 +81,31 @@ def test_a_followed_scan_is_drawn_on_a_screen_of_its_own(folder: Path) -> None:
     assert re.search(r"demo: \d+ done", after)
     dumb = on_a_terminal(folder, "status", "demo", "--watch", TERM="dumb")
     assert "\x1b[?1049h" not in dumb
+
+
+def test_a_dumb_terminal_has_lines_of_its_width_and_nothing_that_acts_on_it(folder: Path) -> None:
+    shown = on_a_terminal(folder, "compare", "gpt2", "reformer", TERM="dumb", COLUMNS="44")
+    assert "\x1b" not in shown
+    lines = shown.replace("\r", "").splitlines()
+    assert len(lines) > 10
+    assert max(map(len, lines)) <= 44
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 60, 80, 110, 250])
+def test_figures_of_a_table_stand_whole_at_any_width(columns: int) -> None:
+    rows = [
+        ("gpt2", "kaplan", "0.0846 [0.0415, 0.1312]", "not_identifiable", "none"),
+        ("transformer_xl", "exact", "0.1086 [0.0523, 0.1725]", "0.1211 [0.0674, 0.2072]", "not resolved: 2-3"),
+    ]
+    table = Table("contender", "cost axis", "α (95 %)", "α with floor", "tiers", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    written = io.StringIO()
+    DataConsole(file=written, width=columns, height=25).print_whole(table)
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    words = written.getvalue().split()
+    assert {word for row in rows for cell in row for word in cell.split()} <= set(words)
 
 
 def test_the_only_scan_of_a_store_is_followed_without_its_name_and_one_of_several_is_not(

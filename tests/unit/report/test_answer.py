@@ -28,6 +28,7 @@ from archbench.results.runs import CostAxis, RunRecord
 from archbench.runs.store import RunStore
 from archbench.testing.synthetic import SyntheticLaw, SyntheticScan, synthetic_records
 from archbench.testing.synthetic_store import store_records
+from archbench.view.answer import answer_from
 
 LAW = SyntheticLaw(noise_std=0.003)
 PLAN = SyntheticScan(points=6)
@@ -173,6 +174,7 @@ def test_the_same_sentence_stands_in_every_output_of_a_scan(tmp_path: Path, caps
     assert sentence in (tmp_path / "board" / "index.html").read_text()
     compared = CliRunner().invoke(cli, ["compare", "gpt2", "x", "--runs", str(store.root), "--json"])
     assert json.loads(compared.stdout)["sentence"] == sentence
+    assert answer_from(results)["sentence"] == sentence
 
 
 def test_the_report_says_the_sentence_once_and_folds_the_detail(many: ScanResults, tmp_path: Path) -> None:
@@ -193,6 +195,20 @@ def test_what_all_lines_share_is_said_once(many: ScanResults) -> None:
     assert own is not None
     assert own.header[-1] == "at losses (bits per byte)"
     assert "losses of their own" in basis(many)
+
+
+def test_an_interval_beside_1_that_is_no_difference_is_explained(many: ScanResults) -> None:
+    words = f"corrected for all {len(OTHERS)} (Holm)"
+    assert words not in basis(many)
+    pair = next(one for one in told_pairs(many) if one.contender == "much")
+    assert pair.headline is not None
+    weak = replace(pair, headline=replace(pair.headline, holm_p_value=0.2))
+    others = tuple(weak if one is pair else one for one in many.comparisons)
+    doubtful = replace(many, comparisons=others)
+    table = ranked_table(doubtful)
+    assert table is not None
+    assert table.rows[0][3] == "not told apart"
+    assert words in basis(doubtful)
 
 
 @pytest.mark.parametrize("columns", [30, 60, 90, 140, 250])

@@ -1,11 +1,12 @@
 """Labels lie on no other label and inside of their figure, at 2, 12 and 50 contenders; scales show what is asked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -86,8 +87,18 @@ def exponents(one: Contender, count: int) -> Figure:
 
 def texts_of(figure: Figure) -> list[Text]:
     FigureCanvasAgg(figure).draw()
-    names = [text for axes in figure.axes for text in axes.get_yticklabels() if text.get_text()[:1].isalpha()]
-    return [*figure.texts, *(text for axes in figure.axes for text in axes.texts), *names]
+    own = [text for axes in figure.axes for text in (*axes.texts, axes.xaxis.label, axes.yaxis.label)]
+    ticks = [text for axes in figure.axes for text in _ticks(axes)]
+    return [text for text in (*figure.texts, *own, *ticks) if text.get_text()]
+
+
+def _ticks(axes: Axes) -> Iterator[Text]:
+    """The labels of ticks that are drawn."""
+    for axis, interval in ((axes.xaxis, axes.viewLim.intervalx), (axes.yaxis, axes.viewLim.intervaly)):
+        low, high = sorted(interval)
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            if tick.label1.get_text() and low <= tick.get_loc() <= high:
+                yield tick.label1
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -105,8 +116,21 @@ def test_no_label_lies_on_another_or_outside_of_the_figure(
         assert box.x1 <= width, label
         assert box.y0 >= 0, label
         assert box.y1 <= height, label
-    overlapping = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+    overlapping = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.padded(4.0, 0.0).overlaps(other)]
     assert overlapping == []
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("draw", [multipliers, rungs])
+def test_a_multiplier_can_be_read_off_its_axis(
+    draw: Callable[[Contender, int], Figure], count: int, fitted: Contender
+) -> None:
+    figure = draw(fitted, count)
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    ticks = [tick.get_loc() for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert 3 <= len(ticks) <= 12
 
 
 def test_labels_stand_in_the_order_of_their_lines_and_as_near_as_can_be() -> None:
@@ -115,6 +139,21 @@ def test_labels_stand_in_the_order_of_their_lines_and_as_near_as_can_be() -> Non
     assert spread_out([9.9, 10.0], 2.0, 0.0, 10.0) == [8.0, 10.0]
     many = spread_out(np.linspace(4.9, 5.1, 9).tolist(), 1.0, 0.0, 10.0)
     assert np.diff(many) == pytest.approx(1.0)
+
+
+def test_a_multiplier_beyond_the_scale_is_a_triangle_at_its_edge_and_its_label_stands_there() -> None:
+    one = pair("x", 0)
+    far = replace(one.rungs[0], cost=1e14, multiplier=Interval(900.0, 300.0, 2700.0), extrapolated=True)
+    figure = rung_multipliers([replace(one, rungs=(replace(one.rungs[1]), far), rung_trend=None)], ["gpt2", "x"])
+    assert figure is not None
+    (axes,) = figure.axes
+    top = axes.get_ylim()[1]
+    assert top < 2.0
+    marks = [line for line in axes.get_lines() if line.get_marker() == "^"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in marks] == [(1e14, top)]  # type: ignore[index]
+    assert "hollow: at losses that gpt2 does not reach; triangle: beyond the scale" in axes.get_xlabel()
+    (label,) = [text for text in texts_of(figure) if text.get_text() == "x"]
+    assert label.get_window_extent().y1 > axes.get_window_extent().y1 - 10
 
 
 def exponent(one: Contender, name: str, alpha: float, floored: float | None = None) -> Contender:

@@ -1,10 +1,12 @@
 """The page as files, and the command that writes it or serves it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,13 @@ def test_all_that_the_page_asks_for_lies_beside_it(folder: Folder, tmp_path: Pat
     target = tmp_path / "page"
     content = exported(folder, target)
     runs = [run.run_id[:16] for run in folder.store.scan("demo").runs]
-    assert content["files"].keys() == {"scan/demo", "curves/demo", "verdict/demo", *(f"run/{one}" for one in runs)}
+    assert content["files"].keys() == {
+        "scan/demo",
+        "curves/demo",
+        "told/demo",
+        "verdict/demo",
+        *(f"run/{one}" for one in runs),
+    }
     for key, place in content["files"].items():
         said = re.fullmatch(r"archbenchData\.content\[(.*?)\] = (.*);\n", (target / place).read_text())
         assert said is not None
@@ -121,6 +129,31 @@ def test_scans_reports_and_runs_are_known_by_their_words(folder: Folder, tmp_pat
         result = run_command(folder, *words, "--export", str(tmp_path / "page"))
         assert result.exit_code == 0, result.output
         assert f'"start":"{start}"' in (tmp_path / "page" / "data" / "index.js").read_text()
+
+
+def test_a_browser_is_opened_without_the_token_among_the_words_of_its_command(folder: Folder, tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    opener = tmp_path / "xdg-open"
+    opener.write_text(
+        f'#!/bin/sh\nls -ld "$(dirname "$1")" > {heard}.new; cat "$1" >> {heard}.new; mv {heard}.new {heard}\n'
+    )
+    opener.chmod(0o755)
+    command = [sys.executable, "-m", "archbench.cli.main", "view", "demo", "--runs", str(folder.runs), "--open"]
+    surroundings = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        while not heard.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    mode, page = heard.read_text().splitlines()
+    assert mode.startswith("drwx------")
+    assert f"url={address}" in page
+    assert not list(tmp_path.glob("archbench-view-*"))
 
 
 def test_the_command_serves_until_it_is_interrupted(folder: Folder) -> None:

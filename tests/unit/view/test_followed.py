@@ -12,18 +12,20 @@ from view_pages import Folder, begin
 from archbench.analysis.frontier.scan import StudyOptions, analyse_scan
 from archbench.errors import StoreError
 from archbench.results.runs import CostAxis
+from archbench.runs.trace import TracePoint, append_to_trace
 from archbench.view.followed import Followed
-from archbench.view.rows import COLUMNS
+from archbench.view.rows import COLUMNS, TOLD
 
 
-def unpacked(content: bytes) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+def unpacked(content: bytes, columns: tuple[str, ...] = COLUMNS) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
     length = int(np.frombuffer(content, "<u4", 1)[0])
     head = json.loads(content[4 : 4 + length])
+    assert tuple(head["columns"]) == columns
     values = np.frombuffer(content, "<f4", offset=4 + length)
     curves, at = {}, 0
     for name, points in head["points"].items():
-        size = points * len(COLUMNS)
-        curves[name] = dict(zip(COLUMNS, values[at : at + size].reshape(len(COLUMNS), points), strict=True))
+        size = points * len(columns)
+        curves[name] = dict(zip(columns, values[at : at + size].reshape(len(columns), points), strict=True))
         at += size
     return curves
 
@@ -86,6 +88,25 @@ def test_a_run_that_goes_on_is_shown_by_its_trace_and_nothing_else_is_told_anew(
     assert curve["validation_loss_nats"][0] == 5.5
     assert np.isnan(curve["validation_loss_nats"][1])
     assert not news["summary"]["all_ended"]
+
+
+def test_what_runs_tell_of_gradients_throughput_and_memory_is_laid_over_each_other(folder: Folder) -> None:
+    work = begin(folder.store)
+    work.tell(0, validation_loss_nats=5.5)
+    work.tell(61, gradient_norm=0.5, tokens_per_s=1000.0, memory_bytes=2**29)
+    ended = folder.store.scan("demo").runs[0]
+    path = folder.store.directory(ended.run_id).trace_file
+    append_to_trace(path, TracePoint(1, 10, 2.0, gradient_norm=0.25))
+    told = unpacked(followed(folder).told(()), TOLD)
+    assert len(told) == 9
+    going_on, done = told[work.run_id[:16]], told[ended.run_id[:16]]
+    assert (going_on["step"].tolist(), going_on["tokens"].tolist()) == ([61.0], [61 * 4096.0])
+    assert [going_on[name].tolist() for name in TOLD[-3:]] == [[0.5], [1000.0], [0.5]]
+    assert (done["gradient_norm"].tolist(), done["device_seconds"].tolist()) == ([0.25], [2.0])
+    assert done["exact"][0] > 0
+    assert np.isnan(done["tokens_per_s"][0])
+    assert sum(len(columns["step"]) for columns in told.values()) == 2
+    assert unpacked(followed(folder).told([ended.run_id[:16]]), TOLD).keys() == {ended.run_id[:16]}
 
 
 def test_nothing_is_told_where_nothing_has_changed(folder: Folder) -> None:

@@ -16,7 +16,7 @@ from archbench.view.catalogue import Catalogue
 
 Serve = Callable[[Catalogue], Client]
 
-PLACES = ["", "index.html", "main.js", "api/scans", "api/scan?name=demo", "api/curves?name=demo",
+PLACES = ["", "index.html", "main.js", "api/scans", "api/scan?name=demo", "api/curves?name=demo", "api/told?name=demo",
           "api/run?name=demo&id=0", "api/verdict?name=demo", "api/events?name=demo"]  # fmt: skip
 
 
