@@ -99,7 +99,7 @@ def loss_of_ten_steps(config: ArchitectureConfig, dims: dict[str, Any], objectiv
     from archbench.nn.language_model import auxiliary_losses
 
     shape = ModelDims.model_validate(dims)
-    goal = default_host().registry.objectives[objective].config()
+    goal = default_host().registry.objectives[objective].config(kind=objective)
     batch = {name: torch.from_numpy(array) for name, array in _batch(goal, shape).items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -123,7 +123,7 @@ def loss_of_ten_steps(config: ArchitectureConfig, dims: dict[str, Any], objectiv
 def tried(model_type: str, track: str) -> Trial:
     """One family, tried; what was found before is looked up."""
     registry = default_host().registry
-    goal = registry.objectives[OBJECTIVES[track]].config()
+    goal = registry.objectives[OBJECTIVES[track]].config(kind=OBJECTIVES[track])
     try:
         config = registry.architectures["transformers"].config.model_validate({"model_type": model_type})
         if problem := config.unsupported(goal.attention):
@@ -196,8 +196,8 @@ def page(trials: Sequence[Trial]) -> str:
         "# Families of transformers",
         "",
         "Written by `python -m archbench.testing.families --page docs/families.md` with transformers"
-        f" {version('transformers')} and torch {version('torch')}: every family of `AutoModelForCausalLM` and `AutoModelForMaskedLM`, each by its"
-        " `model_type` alone, with random weights, on a CPU.",
+        f" {version('transformers')} and torch {version('torch')}: every family of `AutoModelForCausalLM` and"
+        " `AutoModelForMaskedLM`, each by its `model_type` alone, with random weights, on a CPU.",
         "",
         f"A model of width 32 and two layers in the proportions of the library's default config reads {_SEQ_LEN} bytes."
         " *Passes* is said of one that is built and run, whose logits are the library's, whose gradients show that it"
