@@ -257,8 +257,13 @@ class LibraryShape:
             wide = default_width if _is_number(default_width) else self._width * (times or 1) / default_count
             ratio = times if isinstance(times, int | float) else default_count * wide / self._width
             inner = round(ratio * dims.d_model)
-            counts = [n for n in range(1, inner + 1) if inner % n == 0]
-            given[count] = _nearest(counts, inner / max(share * wide, 1.0))
+            if count in self.pinned:
+                given[count] = default_count
+            elif width in self.pinned:
+                given[count] = max(1, inner // round(wide))
+            else:
+                counts = [n for n in range(1, inner + 1) if inner % n == 0]
+                given[count] = _nearest(counts, inner / max(share * wide, 1.0))
             if width in self.settings:
                 given[width] = inner // given[count]
             for group in _GROUPS:
