@@ -134,8 +134,10 @@ def tried(model_type: str, track: str) -> Trial:
         first, last = answer(
             "archbench.testing.families:loss_of_ten_steps", config, dims=dims.model_dump(), objective=goal.kind
         )
-    except (ArchbenchError, ValidationError, ValueError) as error:
+    except ValidationError as error:
         return Trial(model_type, track, in_one_line(error))
+    except (ArchbenchError, ValueError) as error:
+        return Trial(model_type, track, " ".join(str(error).split()))
     return Trial(
         model_type,
         track,
