@@ -37,7 +37,7 @@ def test_sixty_causal_and_fifteen_masked_families_pass_and_the_promised_ones_amo
     ("model_type", "track"),
     [
         ("gpt2", "causal"),
-        ("bert", "masked"),
+        pytest.param("bert", "masked", marks=pytest.mark.thorough),
         *(pytest.param(name, "causal", marks=pytest.mark.thorough) for name in ("olmoe", "falcon_h1", "gpt_oss")),
     ],
 )
