@@ -15,6 +15,7 @@ from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.choices import unequal_choices
 from archbench.results.controls import ControlOutcome
 from archbench.results.evaluations import unlike_evaluations
+from archbench.results.experts import convention_beside_dense
 from archbench.results.fits import Comparison, ComparisonAt
 from archbench.results.published import seconds_left_out
 from archbench.results.runs import RunRecord, distinct_axes
@@ -84,7 +85,12 @@ def compare_sides(sides: Sides, places: Places) -> Compared:
     axes = distinct_axes(records)
     comparisons = tuple(pair for pair in on_all_axes if pair.cost_axis in axes)
     at = tuple(one for contender in sides.contenders for one in _at(records, baseline, contender, places))
-    told = mixed_arithmetic(records), unequal_choices(records), unlike_evaluations(records)
+    told = (
+        mixed_arithmetic(records),
+        convention_beside_dense(records),
+        unequal_choices(records),
+        unlike_evaluations(records),
+    )
     mind = (*(words for words in told if words), *seconds_left_out(records))
     name = f"{' and '.join(sides.contenders)} against {baseline}"
     results = ScanResults(name, "", baseline, records, frontiers, comparisons, {}, {}, controls=sides.controls)

@@ -39,6 +39,7 @@ from archbench.planning.estimate import (
     measured_rates,
     scan_seconds,
 )
+from archbench.results.experts import CONVENTION
 from archbench.results.published import published_lines
 from archbench.results.runs import CONTROL, SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
@@ -307,6 +308,7 @@ def _summary(costed: CostedPlan) -> list[str]:
         *_control_lines(list(distinct.values())),
         *(f"{line}." for line in published_lines(plan.published)),
         *later,
+        *_expert_lines(list(distinct.values())),
         *contender_lines(plan.index),
         *_text_lines(costed),
     ]
@@ -315,6 +317,15 @@ def _summary(costed: CostedPlan) -> list[str]:
     if costed.rough:
         lines.append("times with ~ are rough: no run of that architecture is in the store yet")
     return lines + [f"warning: {warning}" for warning in plan.warnings]
+
+
+def _expert_lines(runs: Sequence[CostedRun]) -> Iterator[str]:
+    """What N counts where contenders are mixtures of experts."""
+    facts = [(one.run.contender, one.run.plan.facts) for one in runs]
+    sparse = [name for name, of in facts if of.kaplan_flops_per_token < 6.0 * of.non_embedding_params]
+    if sparse:
+        names = ", ".join(dict.fromkeys(sparse))
+        yield f"mixtures of experts: {names}: {CONVENTION}"
 
 
 def contender_lines(index: ScanIndex) -> Iterator[str]:

@@ -21,6 +21,8 @@ class _Model:
     shape: str
     num_params: int
     """Without embeddings."""
+    active: int
+    """Of those, what a token uses."""
     flops_per_token: float
 
 
@@ -36,8 +38,10 @@ def size_table(runs: Sequence[PlannedRun], published: Sequence[RunRecord], basel
         models.setdefault(model.size_index, {}).setdefault(model.contender, model)
     if len({name for of_size in models.values() for name in of_size}) < 2:
         return None
+    sparse = any(model.active < model.num_params for of_size in models.values() for model in of_size.values())
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("size", "contender", "shape", "N", "x", "FLOPs a token", "x"):
+    used = ("N a token uses", "x") if sparse else ()
+    for header in ("size", "contender", "shape", "N", "x", *used, "FLOPs a token", "x"):
         left = header in ("contender", "shape")
         table.add_column(header, justify="left" if left else "right", no_wrap=True)
     for size_index in sorted(models):
@@ -45,15 +49,20 @@ def size_table(runs: Sequence[PlannedRun], published: Sequence[RunRecord], basel
         reference = of_size.get(baseline or "", next(iter(of_size.values())))
         for name, model in of_size.items():
             first = model is next(iter(of_size.values()))
-            table.add_row(str(size_number(size_index)) if first else "", name, model.shape, *_beside(model, reference))
+            cells = (
+                _beside(model, reference) if sparse else _beside(model, reference)[:2] + _beside(model, reference)[4:]
+            )
+            table.add_row(str(size_number(size_index)) if first else "", name, model.shape, *cells)
     return table
 
 
-def _beside(model: _Model, reference: _Model) -> tuple[str, str, str, str]:
-    """Parameters and FLOPs of `model`, each with its ratio to those of `reference`."""
+def _beside(model: _Model, reference: _Model) -> tuple[str, ...]:
+    """All parameters, those that a token uses and FLOPs of `model`, each with its ratio to those of `reference`."""
     return (
         f"{model.num_params:,}",
         f"{model.num_params / reference.num_params:.3f}",
+        f"{model.active:,}",
+        f"{model.active / reference.active:.3f}",
         f"{model.flops_per_token:,.0f}",
         f"{model.flops_per_token / reference.flops_per_token:.3f}" if reference.flops_per_token else "-",
     )
@@ -61,14 +70,17 @@ def _beside(model: _Model, reference: _Model) -> tuple[str, str, str, str]:
 
 def _planned(run: PlannedRun) -> _Model:
     facts, dims = run.plan.facts, run.plan.identity.dims
-    return _Model(run.contender, run.size_index, _shape(dims), facts.non_embedding_params, facts.exact_flops_per_token)
+    active = round(facts.kaplan_flops_per_token / 6.0)
+    return _Model(
+        run.contender, run.size_index, _shape(dims), facts.non_embedding_params, active, facts.exact_flops_per_token
+    )
 
 
 def _published(run: RunRecord) -> _Model:
     dims = ModelDims.model_validate(run.details["identity"]["dims"])
     last = run.curve[-1] if run.curve else None
     per_token = last.exact_flops / last.tokens if last is not None and last.tokens else 0.0
-    return _Model(run.contender, run.size_index, _shape(dims), run.non_embedding_params, per_token)
+    return _Model(run.contender, run.size_index, _shape(dims), run.non_embedding_params, run.active_params, per_token)
 
 
 def _shape(dims: ModelDims) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 import keyword
 import re
 from pathlib import Path
+from string import Template
 
 import click
 
@@ -15,6 +16,7 @@ from archbench.extras import require
 from archbench.host import default_host
 
 TEMPLATE = Path(__file__).parent / "plugin_template"
+ONE_FILE = TEMPLATE / "one_file.py.txt"
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _MAX_LETTERS = 50
@@ -27,13 +29,19 @@ _USED_BY_THE_TEMPLATE = ("architecture",)
 @click.option(
     "--into", "parent", type=PATH, default=Path(), metavar="FOLDER", help="Where the package's folder goes; here."
 )
-def new_plugin(name: str, parent: Path) -> None:
+@click.option(
+    "--minimal", is_flag=True, help="One file, which writes a network and leaves parameters and FLOPs to the counter."
+)
+def new_plugin(name: str, parent: Path, minimal: bool) -> None:
     """Start a package NAME whose architecture works at once.
 
     NAME is lower-case words joined by - or _, such as my-arch. The package holds a small decoder with one marked place
-    to replace, its conformance tests, a spec against GPT-2 and a CI file.
+    to replace, its conformance tests, a spec against GPT-2 and a CI file. With --minimal it is one module.
     """
     module = _checked_module(name)
+    if minimal:
+        _write_one_file(module, parent / f"{module}.py")
+        return
     folder = parent / module.replace("_", "-")
     if folder.exists() or folder.is_symlink():
         raise SpecError(f"{folder}: exists already; choose another name, or --into another folder")
@@ -46,6 +54,25 @@ def new_plugin(name: str, parent: Path) -> None:
     echo(f"  archbench plugins check {folder} --no-train")
     echo(f"  pip install -e {folder}")
     echo(f"  archbench run {folder / 'specs' / f'{folder.name}.yaml'}")
+
+
+def _write_one_file(module: str, file: Path) -> None:
+    """Raises SpecError where there is such a file, or none can be written."""
+    words = module.split("_")
+    text = Template(ONE_FILE.read_text()).substitute(
+        name="-".join(words), module=module, class_name="".join(word.capitalize() for word in words)
+    )
+    try:
+        with file.open("x") as new:
+            new.write(text)
+    except FileExistsError:
+        raise SpecError(f"{file}: exists already; choose another name, or --into another folder") from None
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be written: {error.strerror or error}; choose another --into") from error
+    echo(f"{file}   <- your idea goes here, at the marked place")
+    echo("next:")
+    echo(f"  archbench plugins check {file if file.is_absolute() else f'./{file}'} --no-train")
+    echo(f"  archbench run quickstart --plugin {file} -o contenders.{module}.architecture.kind={module}")
 
 
 def render(module: str, folder: Path) -> list[str]:

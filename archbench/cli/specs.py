@@ -39,7 +39,11 @@ def list_specs(as_json: bool) -> None:
     on top, and `archbench plan NAME` counts them all.
     """
     registry = default_host().registry
-    rows = [_row(name, path, load_spec(path, registry)) for name, path in bundled_specs.bundled_specs().items()]
+    # What is common to contenders is left out: of a library's models torch alone could tell which of it they keep.
+    rows = [
+        _row(name, path, load_spec(path, registry, ("common={}",)))
+        for name, path in bundled_specs.bundled_specs().items()
+    ]
     if as_json:
         print_json(rows)
         return

@@ -211,6 +211,13 @@ class ArchitectureConfig(ComponentConfig):
         offered = " or ".join(sorted(self.attention_modes))
         return f"{self.kind} has {offered} attention, got {attention}; choose an objective that fits"
 
+    def planning_remark(self) -> str | None:
+        """What is worth knowing before models of these settings are trained, such as a quicker way; None usually.
+
+        A phrase for the plan, which prints it behind the contender's name. Loads no torch.
+        """
+        return None
+
     @abstractmethod
     def sized_for(self, target_params: float, *, vocab_size: int, seq_len: int) -> ModelDims:
         """The rung of the ladder nearest to `target_params` non-embedding parameters (within 5 % from 10 thousand on).

@@ -63,6 +63,8 @@ _DENSE_FIRST = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_in
 _LAYER_NUMBERS = ("attn_layer_indices", "full_attn_idxs", "hybrid_layer_ids", "full_attention_layers", "slstm_at")
 """Lists of the numbers of the layers that are of another sort."""
 _ROTARY_SHARES = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
+_SHARES_OF_A_HEAD = ("qk_dim_factor", "v_dim_factor")
+"""Of a head's width: that of its keys, or of its values."""
 _TURNING = ("rope_parameters", "rope_theta", "rotary_emb_base", "rotary_dim", *_ROTARY_SHARES)
 """Names of which one has a model whose positions turn pairs of features."""
 
@@ -165,7 +167,10 @@ class LibraryShape:
     def _head_multiple(self) -> int:
         """What the width of a head is a multiple of: pairs of features are turned, sometimes of a share of them."""
         if not self._has(_TURNING):
-            return 1
+            parts = [self.settings.get(name) for name in _SHARES_OF_A_HEAD]
+            return max(
+                (math.ceil(1.0 / part) for part in parts if isinstance(part, float) and 0.0 < part < 1.0), default=1
+            )
         rope = self.settings.get("rope_parameters")
         shares = [self.settings.get(name) for name in _ROTARY_SHARES]
         shares += [rope.get(name) for name in _ROTARY_SHARES] if isinstance(rope, Mapping) else []
@@ -252,8 +257,13 @@ class LibraryShape:
             wide = default_width if _is_number(default_width) else self._width * (times or 1) / default_count
             ratio = times if isinstance(times, int | float) else default_count * wide / self._width
             inner = round(ratio * dims.d_model)
-            counts = [n for n in range(1, inner + 1) if inner % n == 0]
-            given[count] = _nearest(counts, inner / max(share * wide, 1.0))
+            if count in self.pinned:
+                given[count] = default_count
+            elif width in self.pinned:
+                given[count] = max(1, inner // round(wide))
+            else:
+                counts = [n for n in range(1, inner + 1) if inner % n == 0]
+                given[count] = _nearest(counts, inner / max(share * wide, 1.0))
             if width in self.settings:
                 given[width] = inner // given[count]
             for group in _GROUPS:

@@ -18,7 +18,17 @@ from archbench.leaderboard.groups import Group, Whose, grouped
 from archbench.leaderboard.html import chart_content, evidence_html, leaderboard_html, shown_at_once, standing_html
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.standings import Table, make_standings
-from archbench.leaderboard.tables import Link, all_columns, axes_table, heading, history, main_table, mixed, origins
+from archbench.leaderboard.tables import (
+    Link,
+    all_columns,
+    axes_table,
+    experts,
+    heading,
+    history,
+    main_table,
+    mixed,
+    origins,
+)
 from archbench.leaderboard.verdicts import sentences_of, verdicts_text
 from archbench.report.figures import overview
 from archbench.report.plotting import svg_bytes
@@ -211,7 +221,7 @@ def _group_content(group: Group, way: str | None, kept: Kept) -> dict[str, Any] 
             "scans": list(dict.fromkeys(entry.scan for entry in group.entries)),
             "tables": {kind: main_table(main, _link_from(kind, way)) for kind in _ADDRESSES},
             "columns": {kind: all_columns(main, _link_from(kind, way)) for kind in _ADDRESSES},
-            "remarks": "\n\n".join(text for text in (few, origins(main), mixed(main)) if text),
+            "remarks": "\n\n".join(text for text in (few, origins(main), mixed(main), experts(main)) if text),
             "axes": axes_table(standing.tables) if standing.others else "",
             "figure": svg_bytes(overview([one for one in main.contenders if one.name in drawn])).decode(),
             "chart": chart_content(standing, [row.name for row in main.rows if row.name in drawn]),

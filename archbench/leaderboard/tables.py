@@ -12,6 +12,7 @@ from archbench.report.plotting import AXIS_NAMES, markdown_table
 from archbench.report.words import alpha_text, known, number, tiers_text, with_interval
 from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.executed_flops import without_executed_flops
+from archbench.results.experts import convention_beside_dense
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 from archbench.units import human_count
@@ -61,6 +62,12 @@ def origins(table: Table) -> str:
 def mixed(table: Table) -> str:
     """How the runs of a table differ in what computed them; empty if they do not."""
     words = mixed_arithmetic(record for row in table.rows for record in row.entry.records())
+    return markdown_line(f"Mind: {words}.") if words else ""
+
+
+def experts(table: Table) -> str:
+    """What N and FLOPs count where mixtures of experts stand in a table; empty where none does."""
+    words = convention_beside_dense(record for row in table.rows for record in row.entry.records())
     return markdown_line(f"Mind: {words}.") if words else ""
 
 

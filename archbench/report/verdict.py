@@ -36,6 +36,7 @@ from archbench.results.bits_per_byte import bits_per_byte_factor
 from archbench.results.choices import unequal_choices
 from archbench.results.evaluations import unlike_evaluations
 from archbench.results.executed_flops import without_executed_flops
+from archbench.results.experts import convention_beside_dense
 from archbench.results.fits import (
     Comparison,
     FitStatus,
@@ -114,6 +115,7 @@ def reservations(results: ScanResults) -> list[str]:
         *results.warnings,
         *(["`archbench compare A B` gives a multiplier of any two."] if baseless else []),
         *([f"{mixed}."] if (mixed := mixed_arithmetic((*results.records, *results.study_records))) else []),
+        *([f"{experts}."] if (experts := convention_beside_dense(results.records)) else []),
         *([f"{unequal}."] if (unequal := unequal_choices(results.records)) else []),
         *([f"{unlike}."] if (unlike := unlike_evaluations(results.records)) else []),
         *(f"{words}." for words in seconds_left_out(results.records)),

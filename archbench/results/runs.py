@@ -279,6 +279,17 @@ class RunRecord:
         return self.non_embedding_params + self.embedding_params
 
     @property
+    def active_params(self) -> int:
+        """Of N, what a token uses, by which 6·N·D is reckoned: less than N in a mixture of experts.
+
+        N of a run without a curve, which does not tell.
+        """
+        last = self.curve[-1] if self.curve else None
+        if last is None or last.tokens == 0:
+            return self.non_embedding_params
+        return min(self.non_embedding_params, round(last.kaplan_flops / (6.0 * last.tokens)))
+
+    @property
     def usable(self) -> bool:
         """Whether the run may enter a fit."""
         return self.state is RunState.DONE and bool(self.curve)

@@ -295,4 +295,7 @@ def _warnings(spec: Spec, runs: list[PlannedRun]) -> Iterator[str]:
         yield f"the training text is read {epochs:.1f} times; beyond about {MANY_EPOCHS:g}, repeated text helps less"
     if spec.scan.trained and len(spec.scan.sizes) < MIN_SIZES_FOR_A_LAW:
         yield f"{counted(len(spec.scan.sizes), 'size')}: a law needs at least {MIN_SIZES_FOR_A_LAW} to be trusted"
+    for contender in spec.contenders:
+        if remark := contender.architecture.planning_remark():
+            yield f"{contender.name}: {remark}"
     yield from study_warnings(spec)

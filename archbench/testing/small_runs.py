@@ -1,7 +1,6 @@
 """Runs of a few steps on made-up text: for a plug-in's author to try an architecture, and for archbench's own tests."""
 
 import json
-import random
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
@@ -27,16 +26,13 @@ from archbench.spec.identity import (
     TrainingSettings,
 )
 from archbench.spec.versions import component_identity, installed_libraries, required
+from archbench.testing.small_texts import small_texts
 from archbench.units import kaplan_train_flops
-
-_WORDS = ("the", "model", "scale", "loss", "law", "token", "layer", "memory", "hash", "data", "falls", "of")
 
 
 def write_small_text(path: Path, num_documents: int = 120) -> Path:
     """A JSON-lines file of `num_documents` made-up documents, the same each time."""
-    rng = random.Random(0)
-    texts = (" ".join(rng.choices(_WORDS, k=rng.randint(20, 120))) for _ in range(num_documents))
-    lines = [json.dumps({"text": f"{text}."}) for text in texts]
+    lines = [json.dumps({"text": text}) for text in small_texts(num_documents)]
     path.write_text("\n".join(lines) + "\n")
     return path
 

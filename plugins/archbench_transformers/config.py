@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from archbench_transformers.families import Family
     from archbench_transformers.model import TransformersModel
 
+_QUICKER_HERE = frozenset({"mamba2"})
+"""Families that archbench's own implementation of that name trains in clearly less time on a CPU, as
+`benchmarks/bench_bridges.py` tells."""
 _COMMON = tuple(CommonSettings.model_fields)
 
 
@@ -83,6 +86,12 @@ class TransformersConfig(LadderConfig):
         except ValueError as error:
             return str(error)
         return None
+
+    def planning_remark(self) -> str | None:
+        """See `ArchitectureConfig.planning_remark`: of families that there is a quicker implementation of here."""
+        if self.model_type not in _QUICKER_HERE:
+            return None
+        return f"{{kind: {self.model_type}}} is archbench's own, and takes two thirds of the time of a step on a CPU"
 
     def build(self, dims: ModelDims, attention: Attention) -> "TransformersModel":
         """See `ArchitectureConfig.build`."""

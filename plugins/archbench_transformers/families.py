@@ -75,7 +75,7 @@ class Family:
         config_class = _config_class(asked.model_type)
         overrides = {_own_name(config_class, name): value for name, value in asked.settings.items()}
         _check_names(config_class, asked.settings)
-        default = _made(config_class, overrides)
+        default = _default(config_class, overrides)
         if default.is_encoder_decoder:
             raise ValueError(
                 f"model_type {asked.model_type!r} is an encoder with a decoder, which no objective trains;"
@@ -200,6 +200,22 @@ def _made(config_class: type[PreTrainedConfig], given: Mapping[str, Any]) -> Pre
     except Exception as error:  # the library's checks raise a class of their own for each
         words = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{config_class.__name__} refuses its settings: {words[:300]}") from error
+
+
+def _default(config_class: type[PreTrainedConfig], overrides: Mapping[str, Any]) -> PreTrainedConfig:
+    """The library's config with `overrides`, also where they suit models of other widths than its default's alone."""
+    try:
+        return _made(config_class, overrides)
+    except ValueError:
+        default = _made(config_class, {})
+        try:
+            for name, value in overrides.items():
+                setattr(default, name, value)
+        except Exception:  # the library's checks of single settings
+            default = None
+        if default is None:
+            raise
+        return default
 
 
 def _without_dropout(content: Mapping[str, Any]) -> dict[str, float]:

@@ -1,16 +1,20 @@
 """The conformance suite on models of transformers, and what the bridge makes of the library's settings."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from archbench.api import Attention, CommonSettings, LadderConfig, ModelDims
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.probes import random_tokens, seeded_model
 from archbench_bert.config import BertConfig
+from archbench_gated_deltanet.config import GatedDeltaNetConfig
 from archbench_gpt2.config import Gpt2Config
 from archbench_llama.config import LlamaConfig
+from archbench_mamba2.config import Mamba2Config
 from archbench_transformers.config import TransformersConfig
 from archbench_transformers.trial import facts, trial
 
@@ -83,6 +87,101 @@ def test_archbenchs_own_implementation_is_the_librarys(
     assert (missing, unknown) == ([], [])
     tokens = random_tokens(2, dims)
     # Another order of summing, of fp32.
+    torch.testing.assert_close(theirs(tokens), ours(tokens), atol=1e-5, rtol=1e-4)
+
+
+def mamba2_weights(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Under the library's names."""
+    parts = {
+        "0.weight": "norm.weight", "1.to_parts.weight": "mixer.in_proj.weight", "1.skip": "mixer.D",
+        "1.convolution.weight": "mixer.conv1d.weight", "1.convolution.bias": "mixer.conv1d.bias",
+        "1.decay.log_rate": "mixer.A_log", "1.decay.step_bias": "mixer.dt_bias", "1.norm.weight": "mixer.norm.weight",
+        "1.to_out.weight": "mixer.out_proj.weight",
+    }  # fmt: skip
+    whole = {
+        "token_embedding.weight": "backbone.embeddings.weight", "norm.weight": "backbone.norm_f.weight",
+        "output.weight": "lm_head.weight",
+    }  # fmt: skip
+    named = {}
+    for name, weight in ours.items():
+        _, _, inside = name.partition(".")
+        number, _, part = inside.partition(".")
+        named[f"backbone.layers.{number}.{parts[part]}" if name not in whole else whole[name]] = weight
+    return named
+
+
+def gated_deltanet_weights(ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Under the library's names: a block of its is two of our layers, and its norms of the stream are 1 + weight."""
+    mixer = {
+        "1.convolution.weight": "conv1d.weight", "1.decay.log_rate": "A_log", "1.decay.step_bias": "dt_bias",
+        "1.norm.weight": "norm.weight", "1.to_out.weight": "out_proj.weight",
+    }  # fmt: skip
+    named = {
+        "model.embed_tokens.weight": ours["token_embedding.weight"],
+        "model.norm.weight": ours["norm.weight"] - 1.0,
+        "lm_head.weight": ours["output.weight"],
+    }
+    for number in range(sum(name.endswith("to_parts.weight") for name in ours)):
+        block, mixing, feeding = f"model.layers.{number}", f"layers.{2 * number}", f"layers.{2 * number + 1}"
+        values = ours[f"{mixing}.1.to_out.weight"].shape[1]
+        heads = ours[f"{mixing}.1.decay.log_rate"].shape[0]
+        projections = ours[f"{mixing}.1.to_parts.weight"]
+        sizes = [projections.shape[0] - values - 2 * heads, values, heads, heads]
+        for name, weight in zip(("qkv", "z", "a", "b"), projections.split(sizes), strict=True):
+            named[f"{block}.linear_attn.in_proj_{name}.weight"] = weight
+        named |= {f"{block}.linear_attn.{theirs}": ours[f"{mixing}.{name}"] for name, theirs in mixer.items()}
+        for name, weight in zip(("gate", "up"), ours[f"{feeding}.1.inner.weight"].chunk(2), strict=True):
+            named[f"{block}.mlp.{name}_proj.weight"] = weight
+        named[f"{block}.mlp.down_proj.weight"] = ours[f"{feeding}.1.output.weight"]
+        named[f"{block}.input_layernorm.weight"] = ours[f"{mixing}.0.weight"] - 1.0
+        named[f"{block}.post_attention_layernorm.weight"] = ours[f"{feeding}.0.weight"] - 1.0
+    return named
+
+
+GDN = GatedDeltaNetConfig(chunk_size=16).widths(DIMS)
+LINEAR_TIME = [
+    (
+        "mamba2", {"state_size": 16, "chunk_size": 16, "head_dim": 16, "n_groups": 1},
+        Mamba2Config(d_state=16, chunk_size=16, tie_output=False), {"d_ff": 64}, mamba2_weights,
+        # Products of reads and writes, which all heads share, are made for each of the four.
+        (1.1, 1.4),
+    ),
+    (
+        "qwen3_5_text",
+        {
+            "layer_types": ["linear_attention"] * 2, "num_hidden_layers": 2, "linear_num_key_heads": 4,
+            "linear_num_value_heads": 4, "linear_key_head_dim": GDN.key, "linear_value_head_dim": GDN.value,
+            "rms_norm_eps": 1e-5,
+        },
+        GatedDeltaNetConfig(), {"d_ff": 88}, gated_deltanet_weights,
+        # A triangular system is solved row by row, in elementwise products that nobody counts, and not inverted.
+        (0.9, 1.2),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings", "native", "changes", "renamed", "flops"),
+    LINEAR_TIME,
+    ids=[case[0] for case in LINEAR_TIME],
+)
+def test_archbenchs_own_linear_time_model_is_the_librarys_and_its_work_is_not(
+    model_type: str,
+    settings: dict[str, Any],
+    native: LadderConfig,
+    changes: dict[str, int],
+    renamed: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+    flops: tuple[float, float],
+) -> None:
+    """The same parameters, and with the same weights the same logits; each form of the recurrence has its own FLOPs."""
+    bridge = TransformersConfig(model_type=model_type, config=settings, tie_output=False)
+    dims = DIMS.model_copy(update=changes)
+    assert bridge.num_params(dims) == native.num_params(dims)
+    stated, counted = (one.forward_flops_per_token(dims, Attention.CAUSAL).forward() for one in (native, bridge))
+    assert flops[0] < counted / stated < flops[1]
+    ours, theirs = (seeded_model(one, dims, Attention.CAUSAL).eval() for one in (native, bridge))
+    theirs.inner.load_state_dict(renamed(ours.state_dict()), strict=True)
+    tokens = random_tokens(2, dims)
     torch.testing.assert_close(theirs(tokens), ours(tokens), atol=1e-5, rtol=1e-4)
 
 
@@ -171,3 +270,18 @@ def test_facts_say_which_settings_the_user_has_made() -> None:
     told = facts(TransformersConfig(model_type="gpt2", config={"num_attention_heads": 2}))
     assert told["pinned"] == ["n_head"]
     assert told["settings"]["n_head"] == 2
+
+
+def test_heads_of_a_state_space_may_be_set_where_they_suit_other_widths_than_the_librarys_default() -> None:
+    shape = TransformersConfig(model_type="mamba2", config={"head_dim": 16}).shape
+    for d_model in (32, 64):
+        dims = shape.adapted(DIMS.model_copy(update={"d_model": d_model}))
+        assert shape.scaled(dims)["num_heads"] == 2 * d_model // 16
+    with pytest.raises(ValueError, match="cannot be built"):
+        trial(TransformersConfig(model_type="mamba2", config={"num_heads": 7}), "causal")
+
+
+def test_a_head_of_a_linear_model_has_whole_parts() -> None:
+    shape = TransformersConfig(model_type="xlstm").shape
+    dims = shape.adapted(ModelDims(vocab_size=48, seq_len=32, d_model=26, n_layers=2, n_heads=2, d_ff=104))
+    assert (dims.d_model // 2) % dims.n_heads == 0

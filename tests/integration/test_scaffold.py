@@ -62,6 +62,16 @@ def test_a_new_package_installs_passes_its_own_tests_and_the_check(workplace: Pa
     assert linted.returncode == 0, linted.stdout
 
 
+@pytest.mark.slow
+def test_a_new_plugin_of_one_file_passes_the_check(workplace: Path) -> None:
+    made = run(["archbench.cli.main", "plugins", "new", "one-file", "--minimal"], workplace)
+    assert made.returncode == 0, made.stderr
+    code, findings = check("./one_file.py", workplace)
+    assert [finding for finding in findings if finding["outcome"] == "failed"] == []
+    assert code == 0
+    assert sum(": ladder at " in finding["check"] for finding in findings) == 6
+
+
 @pytest.mark.thorough
 @pytest.mark.slow
 def test_a_package_that_says_something_wrong_is_told_what_and_where_without_being_installed(workplace: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from archbench.builtins.reports.audit_sections import AuditSection, BacktestSection
+from archbench.builtins.reports.memory_section import MemorySection
 from archbench.builtins.reports.question_sections import CollapseSection, QuestionSection, RungSection
 from archbench.builtins.reports.run_sections import EnvironmentSection, RunSection
 from archbench.builtins.reports.sections import (
@@ -28,6 +29,7 @@ def register_report_sections() -> Sequence[type[ReportSection]]:
         BacktestSection,
         TuningSection,
         MultiplierSection,
+        MemorySection,
         RungSection,
         LearningCurveSection,
         EvaluationTextSection,

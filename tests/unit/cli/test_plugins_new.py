@@ -4,6 +4,7 @@ import ast
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 
 import pytest
 import yaml
@@ -11,6 +12,10 @@ from packaging.requirements import Requirement
 
 from archbench.cli.main import main
 from archbench.cli.plugins_new import lowest_version, render
+from archbench.host import load_host
+from archbench.results.runs import RunState
+from archbench.testing.small_runs import plan_small_run, small_corpus
+from archbench.training.run_attempt import attempt_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,3 +123,36 @@ def test_a_name_that_cannot_be_is_refused_in_one_line(
     assert expected in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_one_file_leaves_its_costs_to_the_counter_and_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert code_of("plugins", "new", "my-arch", "--minimal") == 0
+    told = capsys.readouterr().out
+    assert "archbench plugins check ./my_arch.py --no-train" in told
+    text = (tmp_path / "my_arch.py").read_text()
+    assert sum(bool(line.strip()) for line in text.splitlines()) <= 30
+    assert "num_params" not in text
+    assert "flops" not in text.lower()
+    registry = load_host(files=[tmp_path / "my_arch.py"]).registry
+    corpus = small_corpus(tmp_path / "corpus", registry)
+    directory = plan_small_run(tmp_path / "runs", corpus, registry, architecture={"kind": "my_arch"})
+    outcome = attempt_run(directory, registry, lambda report: None, Event())
+    assert outcome is not None
+    assert outcome.state is RunState.DONE, outcome.reason
+    assert outcome.curve[-1].validation_loss_nats < outcome.curve[0].validation_loss_nats - 0.1
+
+
+def test_one_file_is_written_over_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_arch.py").write_text("mine\n")
+    assert code_of("plugins", "new", "my-arch", "--minimal") == 2
+    assert code_of("plugins", "new", "my-arch", "--minimal", "--into", "nowhere") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "my_arch.py: exists already; choose another name" in first
+    assert "nowhere/my_arch.py: cannot be written: No such file or directory" in second
+    assert (tmp_path / "my_arch.py").read_text() == "mine\n"
