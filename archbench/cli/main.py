@@ -24,6 +24,7 @@ _NOWHERE = "the current folder has been removed; change into one that is there"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
+    "worker": ("archbench.cli.worker:worker", "Train what is planned in a store, on any machine that sees it."),
     "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
     "init": ("archbench.cli.init:init", "Start a spec of your own, sized for a time."),
     "specs": ("archbench.cli.specs:specs", "List the bundled specs, or copy one to start your own."),
