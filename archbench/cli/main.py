@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
     "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),
     "status": ("archbench.cli.status:status", "Show which runs are done, running or failed, and why."),
+    "cancel": ("archbench.cli.cancel:cancel", "Call off the runs of a scan that have not ended."),
     "view": ("archbench.cli.view:view", "Follow scans and compare runs in a browser."),
     "report": ("archbench.cli.report:report", "Write the report of a scan again."),
     "compare": ("archbench.cli.compare:compare", "Compare two architectures in the store."),

@@ -164,7 +164,8 @@ def carry_out(
         watcher,
         {run.run_id: run for run in runs},
         missing,
-        scan=plan.index.name,
+        # Runs that are trained again stand in no list of their own.
+        scan=plan.index.name if plan.index.name in store.scan_names() else "",
         seconds=seconds or {},
         tracking=tracking or Tracking(),
     )

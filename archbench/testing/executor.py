@@ -41,7 +41,7 @@ SCAN = "conformance"
 _LONG = 1_000_000
 """Steps of a run that does not end by itself."""
 
-_SOME = 1500
+_SOME = 600
 """Steps of a run that is at work for some seconds."""
 
 _DRIVER = """\
@@ -101,7 +101,7 @@ class ExecutorConformance(ConfigConformance):
                 registry,
                 total_steps=steps,
                 seed=seed,
-                execution={"checkpoint_seconds": 0.2},
+                execution={"checkpoint_seconds": 0.1},
             ).read_plan()
             runs.append(store.prepare(plan))
             indexed.append(IndexedRun(contender="gpt2", size_index=0, seed=seed, run_id=plan.identity.run_id))
@@ -136,7 +136,7 @@ class ExecutorConformance(ConfigConformance):
         deadline = time.monotonic() + self.patience_seconds
         while not enough(events):
             assert time.monotonic() < deadline, f"nothing more came in {self.patience_seconds:g} s; so far: {events}"
-            events += executor.poll(0.5)
+            events += executor.poll(0.1)
         return events
 
     # What a run comes to
@@ -168,7 +168,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_each_run_of_several_ends_once_and_no_more_go_on_than_it_says(self, store: RunStore) -> None:
         """`capacity` is a promise, which memory and the cost of neighbours rest on."""
-        directories = self.planned(store, 12, 13, 14)
+        directories = self.planned(store, 12, 12, 12)
         with self.opened(store, len(directories)) as executor:
             waiting, most, capacity = list(directories), 0, executor.capacity
             events: list[ExecutorEvent] = []
