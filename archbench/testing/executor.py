@@ -178,7 +178,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_jobs_are_begun_in_the_order_in_which_they_were_submitted(self, store: RunStore) -> None:
         """The scheduler submits the longest run first, and those that others wait for."""
-        first, second = plan_scan(store, 40, 40)
+        first, second = plan_scan(store, 60, 40)
         with self.opened(store, 2) as executor:
             submitted = [self.submit(executor, one) for one in (first, second)]
             self.until(executor, lambda so_far: len(ends(so_far)) == 2)
