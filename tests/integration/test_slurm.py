@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from command_line import SMALL_SCAN, archbench, write_texts
 
+from archbench.builtins.execution.slurm.executor import SlurmExecutorConfig
 from archbench.runs.lease import read_lease
 from archbench.runs.queue import read_mark
 from archbench.runs.store import RunStore
+from archbench.testing.executor import ExecutorConformance
 
 CLUSTER = Path(__file__).parents[1] / "slurm_cluster.sh"
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
@@ -122,6 +124,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]
     done = archbench(folder, "run", "tiny.yaml", *LONG)
     assert done.returncode == 0, done.stderr
     return records(folder / "runs")
+
+
+@pytest.mark.thorough
+class TestSlurm(ExecutorConformance):
+    config = SlurmExecutorConfig()
+    patience_seconds = 600.0  # what dies is put into the queue again with a pause of two minutes
+
+    @pytest.fixture(autouse=True)
+    def _on_the_cluster(self, folder: Path) -> None:
+        write_profile(folder, array_parallelism=2)
 
 
 class Scan:
