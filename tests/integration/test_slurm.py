@@ -261,3 +261,20 @@ def test_a_scan_that_is_called_off_leaves_the_queue_with_a_checkpoint(scan: Scan
     assert mark.cancelled
     assert list(directory.checkpoints_dir.glob("step-*"))
     assert not directory.record_file.exists()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("zero_stage", [0, 2])
+def test_two_ranks_over_two_nodes_have_the_bits_of_two_on_one(folder: Path, zero_stage: int) -> None:
+    write_profile(folder, array_parallelism=1, nodes=2)
+    one = ("tiny.yaml", "-o", "scan.sizes=[1896]", "-o", f"execution.zero_stage={zero_stage}", "--nproc", "2")
+    before = set(jobs())
+    over_nodes = archbench(folder, "run", *one, *SLURM)
+    assert over_nodes.returncode == 0, over_nodes.stderr
+    (job,) = set(jobs()) - before
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
+    assert "NodeList=n[1-2]" in shown
+    local = archbench(folder, "run", *one, "--runs", "local")
+    assert local.returncode == 0, local.stderr
+    assert len(records(folder / "local")) == 1
+    assert records(folder / "runs") == records(folder / "local")
