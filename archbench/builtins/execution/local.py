@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveFloat, PositiveInt
 
-from archbench.api import ExecutorConfig, ExecutorEvent, Job, SpecError
+from archbench.api import ExecutorConfig, ExecutorEvent, Job, Lost, SpecError
 from archbench.builtins.execution.machine import (
     cuda_devices,
     cuda_memory_bytes,
@@ -21,8 +21,8 @@ from archbench.builtins.execution.machine import (
     usable_cores,
 )
 from archbench.builtins.execution.memory_watch import Holding, held_bytes, most_in_excess, over_limit, reserve_bytes
-from archbench.builtins.execution.processes import close_input, end_processes, shorten_log, worker_environment
-from archbench.builtins.execution.worker_process import WorkerProcess
+from archbench.workers.processes import close_input, end_processes, shorten_log, worker_environment
+from archbench.workers.worker_process import WorkerProcess
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
@@ -49,11 +49,19 @@ class LocalExecutorConfig(ExecutorConfig):
     it runs short the run that is furthest beyond what was expected of it fails."""
 
     def open(
-        self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = (), nproc: int = 1
+        self,
+        *,
+        num_jobs: int,
+        log_dir: Path,
+        plugin_files: Sequence[Path] = (),
+        nproc: int = 1,
+        launcher: Sequence[str] = (),
+        worker_options: Sequence[str] = (),
     ) -> "LocalExecutor":
         """At most `num_jobs` workers, started as jobs arrive; worker i writes to `log_dir/worker-<i>.log`.
 
-        With `nproc` above 1 a worker is a group of so many processes, each with a core or CUDA device of its own.
+        With `nproc` above 1 a worker is a group of so many processes, each with a core or CUDA device of its own,
+        unless a `launcher` starts them elsewhere. `worker_options` are further ones of `archbench.training.worker`.
         Raises SpecError where there are CUDA devices, but fewer than a group needs.
         """
         devices = () if self.device == "cpu" else cuda_devices(os.environ)
@@ -63,6 +71,8 @@ class LocalExecutorConfig(ExecutorConfig):
             capacity = len(devices) * self.runs_per_device
         else:
             capacity = max(1, usable_cores() // self.threads_per_worker)
+        if launcher:
+            devices = ()  # the launcher's affair
         if nproc > len(devices) > 0:
             raise SpecError(
                 f"execution.nproc: got {nproc}, but there are {len(devices)} CUDA devices here, one for each process; "
@@ -78,6 +88,8 @@ class LocalExecutorConfig(ExecutorConfig):
             plugin_files=plugin_files,
             memory_bytes=cuda_memory_bytes(devices) if devices else {_HOST: free_memory_bytes()},
             limit_bytes=None if self.worker_memory_gib is None else int(self.worker_memory_gib * 2**30),
+            launcher=launcher,
+            worker_options=worker_options,
         )
 
 
@@ -99,7 +111,11 @@ class LocalExecutor:
         nproc: int = 1,
         memory_bytes: Mapping[str, int] | None = None,
         limit_bytes: int | None = None,
+        launcher: Sequence[str] = (),
+        worker_options: Sequence[str] = (),
     ) -> None:
+        self._launcher = launcher
+        self._worker_options = worker_options
         self._limit_bytes = limit_bytes
         self._reserve_bytes = reserve_bytes(total_memory_bytes())
         self._memory_bytes = dict(memory_bytes or {})
@@ -113,6 +129,7 @@ class LocalExecutor:
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._looked = time.monotonic()
+        self._called_off: list[Lost] = []
 
     @property
     def capacity(self) -> int:
@@ -129,10 +146,21 @@ class LocalExecutor:
         self._waiting.append(job)
         self._dispatch()
 
+    def cancel(self, run_id: str) -> None:
+        """Takes a job back: one that waits is lost at once, one at work when its worker has stored a checkpoint."""
+        waiting = [job for job in self._waiting if job.run_id == run_id]
+        for job in waiting:
+            self._waiting.remove(job)
+            self._called_off.append(Lost(run_id, "called off before it began"))
+        for worker in self._workers.values():
+            if worker.job is not None and worker.job.run_id == run_id:
+                worker.stop()
+
     def poll(self, timeout_s: float) -> Sequence[ExecutorEvent]:
         """Events since the last call; waits up to `timeout_s` for the first one."""
         deadline = time.monotonic() + timeout_s
-        events: list[ExecutorEvent] = []
+        events: list[ExecutorEvent] = [*self._called_off]
+        self._called_off.clear()
         while not events and self._workers:
             for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
                 heard = key.data.read()
@@ -236,7 +264,15 @@ class LocalExecutor:
     def _start(self, slot: int) -> WorkerProcess:
         environment = worker_environment(os.environ, self._threads, self._devices, slot, self._nproc)
         log_file = self._log_dir / f"worker-{slot}.log"
-        worker = WorkerProcess.start(slot, log_file, environment, self._plugin_files, self._nproc)
+        worker = WorkerProcess.start(
+            slot,
+            log_file,
+            environment,
+            self._plugin_files,
+            self._nproc,
+            launcher=self._launcher,
+            options=self._worker_options,
+        )
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         self._workers[slot] = worker
         return worker
