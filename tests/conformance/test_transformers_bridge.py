@@ -247,6 +247,7 @@ IMPOSSIBLE = [
     ({"model_type": "gemma3"}, "causal", r"its text alone is 'gemma3_text'"),
     ({"model_type": "vit"}, "causal", r"no causal language model of model_type 'vit'"),
     ({"model_type": "qwen3", "package": "no_such_package"}, "causal", r"package: 'no_such_package' cannot be imported"),
+    ({"model_type": "gla", "package": "yaml"}, "causal", r"no family 'gla', nor has it one since 'yaml' was imported"),
     ({"model_type": "xmod"}, "causal", r"cannot be run: .*language"),
     ({"model_type": "gpt2", "output_bias": True}, "causal", r"output_bias: model_type 'gpt2' has no bias"),
 ]
