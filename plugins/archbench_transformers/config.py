@@ -74,8 +74,8 @@ class TransformersConfig(LadderConfig):
         return name
 
     def needed_libraries(self) -> tuple[str, ...]:
-        """See `ComponentConfig.needed_libraries`: with the distribution of `package`."""
-        return (*self.libraries, *((_distribution(self.package),) if self.package else ()))
+        """See `ComponentConfig.needed_libraries`: with the distributions of `package`."""
+        return (*self.libraries, *(_distributions(self.package) if self.package else ()))
 
     def unsupported(self, attention: Attention) -> str | None:
         """See `ArchitectureConfig.unsupported`: what the library says of the settings, and a small model of its own."""
@@ -187,8 +187,9 @@ class TransformersConfig(LadderConfig):
         return facts
 
 
-def _distribution(package: str) -> str:
-    """The distribution that `package` comes from, by its import name; the name itself where it is not installed."""
+def _distributions(package: str) -> tuple[str, ...]:
+    """The distributions that share the import name of `package`; the name itself where none is installed."""
     from importlib.metadata import packages_distributions
 
-    return next(iter(packages_distributions().get(package.partition(".")[0], ())), package)
+    name = package.partition(".")[0]
+    return tuple(sorted(set(packages_distributions().get(name, (name,)))))

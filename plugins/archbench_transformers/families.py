@@ -72,7 +72,7 @@ class Family:
     def of(cls, asked: Asked) -> "Family":
         """Raises ValueError, in one line, where there is no such family, or it has no such settings."""
         _import_package(asked.package)
-        config_class = _config_class(asked.model_type)
+        config_class = _config_class(asked.model_type, asked.package)
         overrides = {_own_name(config_class, name): value for name, value in asked.settings.items()}
         _check_names(config_class, asked.settings)
         default = _default(config_class, overrides)
@@ -152,12 +152,13 @@ def _import_package(package: str | None) -> None:
         raise ValueError(f"package: {package!r} cannot be imported: {' '.join(str(error).split())}") from error
 
 
-def _config_class(model_type: str) -> type[PreTrainedConfig]:
+def _config_class(model_type: str, package: str | None) -> type[PreTrainedConfig]:
     try:
         found: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     except KeyError:
         meant = _nearest(model_type, {*_types(Attention.CAUSAL), *_types(Attention.BIDIRECTIONAL)})
-        raise ValueError(f"model_type: transformers has no family {model_type!r}{meant}") from None
+        after = f", nor has it one since {package!r} was imported" if package else ""
+        raise ValueError(f"model_type: transformers has no family {model_type!r}{after}{meant}") from None
     return found
 
 

@@ -1,6 +1,7 @@
 """The conformance suite on models of transformers, and what the bridge makes of the library's settings."""
 
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from archbench.api import Attention, CommonSettings, LadderConfig, ModelDims
+from archbench.spec.versions import installed_libraries
 from archbench.testing.architecture import ArchitectureConformance
 from archbench.testing.probes import random_tokens, seeded_model
 from archbench_bert.config import BertConfig
@@ -162,7 +164,7 @@ LINEAR_TIME = [
 
 @pytest.mark.parametrize(
     ("model_type", "settings", "native", "changes", "renamed", "flops"),
-    LINEAR_TIME,
+    [LINEAR_TIME[0], pytest.param(*LINEAR_TIME[1], marks=pytest.mark.thorough)],
     ids=[case[0] for case in LINEAR_TIME],
 )
 def test_archbenchs_own_linear_time_model_is_the_librarys_and_its_work_is_not(
@@ -245,6 +247,7 @@ IMPOSSIBLE = [
     ({"model_type": "gemma3"}, "causal", r"its text alone is 'gemma3_text'"),
     ({"model_type": "vit"}, "causal", r"no causal language model of model_type 'vit'"),
     ({"model_type": "qwen3", "package": "no_such_package"}, "causal", r"package: 'no_such_package' cannot be imported"),
+    ({"model_type": "gla", "package": "yaml"}, "causal", r"no family 'gla', nor has it one since 'yaml' was imported"),
     ({"model_type": "xmod"}, "causal", r"cannot be run: .*language"),
     ({"model_type": "gpt2", "output_bias": True}, "causal", r"output_bias: model_type 'gpt2' has no bias"),
 ]
@@ -285,3 +288,14 @@ def test_a_head_of_a_linear_model_has_whole_parts() -> None:
     shape = TransformersConfig(model_type="xlstm").shape
     dims = shape.adapted(ModelDims(vocab_size=48, seq_len=32, d_model=26, n_layers=2, n_heads=2, d_ff=104))
     assert (dims.d_model // 2) % dims.n_heads == 0
+
+
+def test_runs_are_of_the_versions_of_the_library_and_of_the_package_that_registers_models() -> None:
+    named = TransformersConfig(model_type="qwen3", package="yaml")
+    assert named.needed_libraries() == ("transformers", "PyYAML")
+    assert installed_libraries([named]) == {"PyYAML": version("PyYAML"), "transformers": version("transformers")}
+
+
+def test_the_plan_is_told_of_the_quicker_implementation_where_there_is_one() -> None:
+    assert TransformersConfig(model_type="qwen3").planning_remark() is None
+    assert "{kind: mamba2}" in str(TransformersConfig(model_type="mamba2").planning_remark())

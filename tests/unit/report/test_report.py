@@ -147,9 +147,9 @@ def test_the_report_opens_with_the_verdict_and_shows_every_section(report: Path,
     text = report.read_text()
     assert text.index(f"**{answer_sentence(results)}**") < text.index("## Compute-efficient frontiers")
     for section in map(type, report_sections(default_host())):
-        # Studies have sections where a scan holds some; this one is a size scan alone, asks no question, and was not
-        # evaluated by document.
-        absent = ("transfer", "decomposition", "question", "evaluation_text")
+        # Studies have sections where a scan holds some; this one is a size scan alone, asks no question, has dense
+        # models alone, and was not evaluated by document.
+        absent = ("transfer", "decomposition", "question", "evaluation_text", "memory")
         elsewhere = section().kind in absent or section().kind.startswith("study_")
         assert (f"## {section().title}" in text) is not elsewhere, section().kind
 
