@@ -172,6 +172,4 @@ def _require_mark(root: Path, mark: StoreMark, node: str, settle_seconds: float)
 
 
 def _refused(root: Path, node: str, error: OSError) -> StoreError:
-    return StoreError(
-        f"{root}: cannot be written on {node}: {error.strerror}; mount it for writing, with the rights of whoever trains"
-    )
+    return StoreError(f"{root}: cannot be written on {node}: {error.strerror}; mount it for writing, as whoever trains")

@@ -87,6 +87,5 @@ def test_a_store_that_is_mounted_read_only_is_told(tmp_path: Path) -> None:
     script = READ_ONLY.format(folder=tmp_path, python=sys.executable)
     told = subprocess.run([*namespaces, script], capture_output=True, text=True, check=False)
     assert told.stdout.strip() == (
-        f"{tmp_path}/runs: cannot be written on two: Read-only file system; "
-        "mount it for writing, with the rights of whoever trains"
+        f"{tmp_path}/runs: cannot be written on two: Read-only file system; mount it for writing, as whoever trains"
     ), told.stderr
