@@ -41,12 +41,12 @@ from archbench.testing.synthetic import SyntheticLaw
 from archbench.testing.synthetic_store import end_planned
 
 PLUGIN = Path(__file__).with_name("no_op.py")
-SIZES = 5
+SIZES, MOST_SEEDS = 5, 100
 LAW = SyntheticLaw(A=12.0)
 
 SPEC = """\
 name: no_op
-contenders: {{no_op: {{architecture: {{kind: no_op}}}}}}
+contenders: {contenders}
 objective: {{kind: causal_lm}}
 data:
   dataset: {{kind: text_files, paths: ["{folder}/text.jsonl"], text_field: text}}
@@ -131,7 +131,14 @@ def write_spec(folder: Path, num_runs: int, executor: Mapping[str, Any]) -> Path
     """A spec of `num_runs` no-op runs."""
     write_small_text(folder / "text.jsonl")
     path = folder / f"no_op-{num_runs}.yaml"
-    path.write_text(SPEC.format(folder=folder, seeds=num_runs // SIZES, executor=json.dumps(dict(executor))))
+    num_contenders = -(-num_runs // (SIZES * MOST_SEEDS))
+    contenders = {
+        f"no_op_{number}": {"architecture": {"kind": "no_op", "variant": number}} for number in range(num_contenders)
+    }
+    seeds = num_runs // (SIZES * num_contenders)
+    path.write_text(
+        SPEC.format(folder=folder, contenders=json.dumps(contenders), seeds=seeds, executor=json.dumps(dict(executor)))
+    )
     return path
 
 
@@ -151,9 +158,9 @@ def drive(folder: Path, num_runs: int, executor: Mapping[str, Any]) -> dict[str,
     config = AtOnceConfig() if at_once else spec.executor
     outcome = carry_out(plan, store, host, watcher, executor=config, plugin_files=(PLUGIN,))
     spent = time.process_time() - before - sum(one.seconds for one in AtOnceConfig.opened)
-    if outcome.num_trained != num_runs:
+    if outcome.num_trained != len(plan.runs):
         reasons = {failure.reason for failure in outcome.failures}
-        raise SystemExit(f"{num_runs - outcome.num_trained} runs were not trained: {'; '.join(sorted(reasons))}")
+        raise SystemExit(f"{len(plan.runs) - outcome.num_trained} runs were not trained: {'; '.join(sorted(reasons))}")
     return {
         "runs": num_runs,
         "wall_seconds": watcher.ended_at[-1] - began,

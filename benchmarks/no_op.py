@@ -9,11 +9,13 @@ class NoOp(LadderConfig):
     """Architecture `no_op`."""
 
     kind: Literal["no_op"] = "no_op"
+    variant: int = 0
+    """Tells one contender from another, which does the same."""
     summary: ClassVar[str] = "embeddings and a matrix a layer: nothing to speak of"
     attention_modes: ClassVar[frozenset[Attention]] = frozenset({Attention.CAUSAL})
     source: ClassVar[Source] = Source(paper="none", implementation="this file", faithful="all", differs="nothing")
 
-    def build(self, dims: ModelDims, attention: Attention):  # noqa: ANN201  (torch is imported by who trains)
+    def build(self, dims: ModelDims, attention: Attention):
         """A stack of matrices without activations."""
         from torch import nn
 

@@ -99,7 +99,12 @@ class LocalExecutor:
         nproc: int = 1,
         memory_bytes: Mapping[str, int] | None = None,
         limit_bytes: int | None = None,
+        launch_arguments: Sequence[str] = (),
+        added_environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`launch_arguments`: where its processes stand among those of other nodes, for the launcher of a group."""
+        self._launch_arguments = tuple(launch_arguments)
+        self._added_environment = dict(added_environment or {})
         self._limit_bytes = limit_bytes
         self._reserve_bytes = reserve_bytes(total_memory_bytes())
         self._memory_bytes = dict(memory_bytes or {})
@@ -123,6 +128,11 @@ class LocalExecutor:
     def worker_pids(self) -> tuple[int, ...]:
         """Process ids of the living workers."""
         return tuple(worker.process.pid for _, worker in sorted(self._workers.items()))
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a worker waits for the next job, so that none would have to be started."""
+        return any(worker.free for worker in self._workers.values())
 
     def submit(self, job: Job) -> None:
         """Hands `job` to a free worker, starts one if there is room, or lets it wait."""
@@ -235,8 +245,11 @@ class LocalExecutor:
 
     def _start(self, slot: int) -> WorkerProcess:
         environment = worker_environment(os.environ, self._threads, self._devices, slot, self._nproc)
+        environment |= self._added_environment
         log_file = self._log_dir / f"worker-{slot}.log"
-        worker = WorkerProcess.start(slot, log_file, environment, self._plugin_files, self._nproc)
+        worker = WorkerProcess.start(
+            slot, log_file, environment, self._plugin_files, self._nproc, self._launch_arguments
+        )
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         self._workers[slot] = worker
         return worker

@@ -35,13 +35,22 @@ class WorkerProcess:
 
     @classmethod
     def start(
-        cls, slot: int, log_file: Path, environment: Mapping[str, str], plugin_files: Sequence[Path], nproc: int
+        cls,
+        slot: int,
+        log_file: Path,
+        environment: Mapping[str, str],
+        plugin_files: Sequence[Path],
+        nproc: int,
+        launch_arguments: Sequence[str] = (),
     ) -> "WorkerProcess":
-        """A worker that waits for its first job; what it prints is added to `log_file`."""
+        """A worker that waits for its first job; what it prints is added to `log_file`.
+
+        `launch_arguments` say where its group stands among those of other nodes.
+        """
         shorten_log(log_file)
         command = [sys.executable, "-m", "archbench.training.worker"]
-        if nproc > 1:
-            command = [sys.executable, "-m", "archbench.training.launcher", str(nproc)]
+        if nproc > 1 or launch_arguments:
+            command = [sys.executable, "-m", "archbench.training.launcher", str(nproc), *launch_arguments]
         for path in plugin_files:
             command += ["--plugin", str(path)]
         with log_file.open("ab") as log:
