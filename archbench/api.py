@@ -15,7 +15,18 @@ from archbench.contracts.common_settings import CommonSettings
 from archbench.contracts.config import ComponentConfig
 from archbench.contracts.counting import answer
 from archbench.contracts.data import DatasetConfig, Document, NestedDataset, ReadingLog, Tokenizer, TokenizerConfig
-from archbench.contracts.executor import Ended, Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
+from archbench.contracts.executor import (
+    CancellingExecutor,
+    Ended,
+    Executor,
+    ExecutorConfig,
+    ExecutorEvent,
+    Job,
+    Lost,
+    Progress,
+    Queued,
+    QueueingExecutor,
+)
 from archbench.contracts.ladder import (
     LadderConfig,
     nearest_dims,
@@ -73,6 +84,9 @@ from archbench.results.fits import (
     Tier,
 )
 from archbench.results.runs import CostAxis, CurvePoint, PrefixAudit, RunRecord, RunState
+from archbench.workers.processes import worker_environment
+from archbench.workers.watchdog import Watchdog
+from archbench.workers.worker_process import WorkerProcess
 
 __all__ = [
     "HOOK_API_VERSION",
@@ -82,6 +96,7 @@ __all__ = [
     "ArchitectureConfig",
     "Attention",
     "BuiltWith",
+    "CancellingExecutor",
     "Column",
     "CommonSettings",
     "Comparison",
@@ -123,6 +138,8 @@ __all__ = [
     "PointKind",
     "PrefixAudit",
     "Progress",
+    "Queued",
+    "QueueingExecutor",
     "ReadingLog",
     "ReportSection",
     "RisingTokens",
@@ -152,7 +169,9 @@ __all__ = [
     "TrackerConfig",
     "TrainedParameters",
     "TransformerConfig",
+    "Watchdog",
     "Windows",
+    "WorkerProcess",
     "answer",
     "block_flops",
     "block_params",
@@ -166,4 +185,5 @@ __all__ = [
     "with_depth_of_its_width",
     "with_even_heads",
     "with_gated_feed_forward",
+    "worker_environment",
 ]

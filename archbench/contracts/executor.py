@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from archbench.contracts.config import ComponentConfig
 from archbench.results.runs import RunState
@@ -25,6 +25,27 @@ class Job:
     """Most memory that each process is expected to hold, on the device or of the host; 0 where nobody knows."""
     watchdog_seconds: float = 60.0
     """A run that takes no step for so long hangs; `ExecutionSettings.watchdog_seconds` says it in full."""
+    name: str = ""
+    """The run as messages call it: contender, size, seed, study; for a queue's listing."""
+    scan: str = ""
+    """The scan that it is a run of; its list stands in the store."""
+    contender: str = ""
+    size_index: int | None = None
+    """The rung of the contender's ladder, from 0."""
+    cores: int = 1
+    """CPU threads that each process trains with."""
+    devices: int | None = None
+    """CUDA devices that the run needs, all processes together; None: one for each process where there are any."""
+    seconds: float | None = None
+    """Wall-clock seconds that it is expected to take from its first step; None where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A job stands in a queue that goes on without this process, which knows it by `ticket`."""
+
+    run_id: str
+    ticket: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +82,23 @@ class Lost:
     """Whether another process has the run, and this one has let go of it."""
     store_failed: bool = False
     """Whether the disk refused what the run stores: no other run would fare better."""
+    preempted: bool = False
+    """Whether its place was taken from it, by somebody with a better claim or a node that went down: no fault of the
+    run, and none of its three attempts."""
 
 
-ExecutorEvent = Progress | Ended | Lost
+ExecutorEvent = Queued | Progress | Ended | Lost
 
 
 class Executor(Protocol):
-    """An open executor. Leaving its context ends what still runs; runs resume when they are submitted again."""
+    """An open executor. Leaving its context ends what still runs; runs resume when they are submitted again.
+
+    It may offer more: see `CancellingExecutor` and `QueueingExecutor`.
+    """
 
     @property
     def capacity(self) -> int:
-        """How many jobs it carries out at once."""
+        """How many jobs it takes on at once."""
         ...
 
     def submit(self, job: Job) -> None:
@@ -89,11 +116,49 @@ class Executor(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class CancellingExecutor(Protocol):
+    """An executor that can let go of one job. Without it, a job that is called off goes on to its end."""
+
+    def cancel(self, run_id: str) -> None:
+        """Takes a job back: one that waits is not begun, one at work stores a checkpoint and stops; `Lost` says when.
+
+        A job that it does not have is no error: it may have ended meanwhile.
+        """
+        ...
+
+
+@runtime_checkable
+class QueueingExecutor(CancellingExecutor, Executor, Protocol):
+    """An executor whose jobs go on without the process that submitted them; its config says `outlives_driver`.
+
+    Progress and ends of its runs are read from the store, where workers write them. `poll` tells what only the queue
+    knows: `Queued` of a job that it has taken, and `Lost` of one for which nothing is there any more.
+    """
+
+    def adopt(self, job: Job, ticket: str) -> bool:
+        """Takes on a job that an earlier process has submitted, without submitting it again.
+
+        False where the queue does not know `ticket` any more: the job is then submitted anew.
+        """
+        ...
+
+    def detach(self) -> None:
+        """Hands to the queue what still waits here; leaving the context then lets all jobs go on.
+
+        `poll` tells the last tickets afterwards, without waiting.
+        """
+        ...
+
+
 class ExecutorConfig(ComponentConfig):
     """How runs are carried out. Nothing here enters a run id."""
 
     starts_groups: ClassVar[bool] = False
     """Whether it can start several processes for one job; `open` then takes `nproc`, how many."""
+
+    outlives_driver: ClassVar[bool] = False
+    """Whether what `open` returns is a `QueueingExecutor`."""
 
     @abstractmethod
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> Executor:
@@ -101,3 +166,16 @@ class ExecutorConfig(ComponentConfig):
 
         `plugin_files` are plug-in modules given by path, which the processes load too.
         """
+
+    def withdraw(self, tickets: Sequence[str]) -> None:
+        """Takes off the queue what earlier processes have submitted under `tickets`, without opening an executor.
+
+        Tickets that the queue does not know any more are passed over. Raises PluginError where it cannot be asked.
+        """
+
+    def submission(self, *, scan: str, runs_dir: Path, num_jobs: int, plugin_files: Sequence[Path] = ()) -> str | None:
+        """What `open` would hand to a queue for `num_jobs` jobs of `scan`, to be read by a person; None: nothing.
+
+        Raises SpecError or PluginError as `open` does.
+        """
+        return None

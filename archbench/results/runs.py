@@ -13,6 +13,8 @@ class RunState(StrEnum):
     """Where a run stands. Only `done` runs enter a fit."""
 
     PLANNED = "planned"
+    QUEUED = "queued"
+    """Planned, and in a queue that goes on by itself."""
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"

@@ -46,6 +46,11 @@ class RunDirectory:
         return self.path / "lease.json"
 
     @property
+    def queue_file(self) -> Path:
+        """In whose queue the run waits, or that it was called off: see `archbench.runs.queue`."""
+        return self.path / "queue.json"
+
+    @property
     def memory_file(self) -> Path:
         """How the batch had to be cut for want of memory; only while the run goes on."""
         return self.path / "memory.json"

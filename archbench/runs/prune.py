@@ -130,8 +130,8 @@ def _read(directory: RunDirectory) -> _StoredRun:
 
 
 def _busy(store: RunStore, stored: Iterable[_StoredRun]) -> set[str]:
-    """Short ids of runs at work, and of all runs of scans to which these belong."""
-    running = {run.directory.path.name for run in stored if run.status.state is RunState.RUNNING}
+    """Short ids of runs at work or in a queue, and of all runs of scans to which these belong."""
+    running = {run.directory.path.name for run in stored if run.status.state in (RunState.RUNNING, RunState.QUEUED)}
     busy = set(running)
     for name in store.scan_names():
         try:

@@ -24,6 +24,7 @@ from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile
 from archbench.runs.imported import read_imported
 from archbench.runs.lease import LeaseInfo, read_lease
+from archbench.runs.queue import read_mark
 from archbench.runs.sealed import FORMAT, Sealed, read_sealed, refuse_newer, write_sealed
 from archbench.spec.identity import IDENTITY_FORMAT, RunFacts, RunIdentity, RunPlan, canonical_id
 
@@ -184,9 +185,12 @@ def _without_end(directory: RunDirectory, contender: str, size_index: int) -> Ru
         return read_imported(directory, contender=contender, size_index=size_index)
     plan = directory.read_plan()
     lease = _lease_or_none(directory)
-    state = RunState.RUNNING if lease is not None and lease.alive else RunState.PLANNED
+    mark = read_mark(directory)
+    waits = RunState.PLANNED if mark is None else mark.state
+    state = RunState.RUNNING if lease is not None and lease.alive else waits
     progress = {} if lease is None else {"step": lease.step, "total_steps": plan.identity.training.total_steps}
-    holder = f"held by {lease.holder}" if lease is not None and state is RunState.RUNNING else None
+    why = None if mark is None else mark.words
+    holder = f"held by {lease.holder}" if lease is not None and state is RunState.RUNNING else why
     identity, facts = plan.identity.model_dump(mode="json"), plan.facts.model_dump(mode="json")
     outcome = Outcome(state, reason=holder)
     planned = _Stored(plan.identity.run_id, plan.identity, plan.facts, identity, facts, outcome, protected=True)

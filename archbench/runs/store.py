@@ -20,6 +20,7 @@ from archbench.runs.files import DamagedFile, read_json, write_atomically
 from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.lease import read_lease
 from archbench.runs.locks import locked
+from archbench.runs.queue import read_mark
 from archbench.runs.records import read_end, read_last, read_record, read_timings
 from archbench.runs.sealed import read_sealed, write_sealed
 from archbench.spec.identity import RunPlan
@@ -265,7 +266,7 @@ def _no_search_for_cycles() -> Iterator[None]:
 
 
 def directory_status(directory: RunDirectory) -> RunStatus:
-    """Where the run in `directory` stands: its record if it has ended, else its lease.
+    """Where the run in `directory` stands: its record if it has ended, else its lease, else the queue it waits in.
 
     A run whose record is damaged has to be trained again: it counts as planned, and the reason tells the damage.
     """
@@ -285,7 +286,10 @@ def directory_status(directory: RunDirectory) -> RunStatus:
         return RunStatus(RunState.RUNNING, lease.step, f"held by {lease.holder}")
     if record is not None:
         return _ended_status(record)
-    return RunStatus(RunState.PLANNED, None, damage, damage=damage)
+    mark = read_mark(directory)
+    if mark is None or damage is not None:
+        return RunStatus(RunState.PLANNED, None, damage, damage=damage)
+    return RunStatus(mark.state, None, mark.words)
 
 
 def damages_of(directory: RunDirectory) -> dict[Path, str]:

@@ -7,6 +7,7 @@ nothing of the run: lines are not flushed to the disk one by one.
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -43,6 +44,9 @@ class TracePoint:
 
 
 _NUMBERS = {one.name: (int,) if one.name in ("token", "step") else (int, float) for one in fields(TracePoint)}
+_END_BYTES = 4096
+"""Of a file, in which there are several lines."""
+
 _NEEDED = ("token", "step", "device_seconds")
 
 
@@ -77,6 +81,19 @@ def read_trace(path: Path) -> tuple[TracePoint, ...]:
             point = _joined(points.pop(), point)
         points.append(point)
     return tuple(points)
+
+
+def last_point(path: Path) -> TracePoint | None:
+    """The last whole line of the trace at `path`; None where there is none. Reads the end of the file alone."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _END_BYTES))
+            lines = stream.read(_END_BYTES).splitlines()
+    except OSError:
+        return None
+    points = (_point(line) for line in reversed(lines))
+    return next((point for point in points if point is not None), None)
 
 
 def _point(line: bytes) -> TracePoint | None:

@@ -3,20 +3,32 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from archbench.contracts.executor import Executor, ExecutorConfig, ExecutorEvent, Job, Lost, Progress
-from archbench.errors import PluginError, StoreError
+from archbench.contracts.executor import (
+    CancellingExecutor,
+    Executor,
+    ExecutorConfig,
+    ExecutorEvent,
+    Job,
+    Lost,
+    Progress,
+    Queued,
+    QueueingExecutor,
+)
+from archbench.errors import PluginError, SpecError, StoreError
 from archbench.host import Host
 from archbench.results.runs import SIZE_SCAN, RunState, purpose, size_number
 from archbench.results.tuning import TRIAL
 from archbench.runs.files import DamagedFile, DiskRefused
 from archbench.runs.lease import LEASE_SECONDS, LeaseInfo, LeaseWatch, acquire, read_lease
+from archbench.runs.queue import CALLED_OFF, QueueMark, discard_mark, is_called_off, mark_queued, mark_ticket, read_mark
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.followed_queue import open_executor
 from archbench.scans.memory import expected_memory_bytes
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
@@ -25,6 +37,9 @@ from archbench.units import counted, human_count
 
 MAX_ATTEMPTS = 3
 """Times that a run is submitted before its loss is taken for a failure."""
+
+Until = Literal["ended", "queued"]
+"""How long to stay with a scan: until its runs have ended, or stand in a queue."""
 
 POLL_SECONDS = 0.5
 ELSEWHERE_SECONDS = 2.0
@@ -70,6 +85,12 @@ class ScanOutcome:
     """Runs that were done before."""
     failures: tuple[Failure, ...]
     """Failed and diverged runs, those of earlier calls included."""
+    num_left: int = 0
+    """Runs that were left in a queue, or to other commands."""
+
+
+class HungUp(KeyboardInterrupt):
+    """The terminal or whoever started the command is gone: what can go on by itself is to go on."""
 
 
 def choose_executor(configured: ExecutorConfig | None, host: Host, num_jobs: int) -> ExecutorConfig:
@@ -107,8 +128,13 @@ def carry_out(
     tracking: Tracking | None = None,
     again: Collection[str] = (),
     leave_out_damaged: bool = False,
+    seconds: Mapping[str, float] | None = None,
+    until: Until = "ended",
 ) -> ScanOutcome:
     """Trains every run of `plan` that the store does not hold yet, and those of `again` as `missing_runs` says.
+
+    `seconds`: what each run is expected to take, by run id. `until` says whether to stay until all runs have ended, or
+    to leave once they stand in a queue, which then must go on by itself.
 
     A run whose record is damaged is trained again, or fails with the damage as its reason if those are to be left out.
 
@@ -131,7 +157,14 @@ def carry_out(
     missing_ids = {run.run_id for run in missing}
     ready = [run for run in runs if run.run_id not in missing_ids]
     scheduler = _Scheduler(
-        store, host, watcher, {run.run_id: run for run in runs}, missing, tracking=tracking or Tracking()
+        store,
+        host,
+        watcher,
+        {run.run_id: run for run in runs},
+        missing,
+        scan=plan.index.name,
+        seconds=seconds or {},
+        tracking=tracking or Tracking(),
     )
     for run in ready:
         status = store.status(run.run_id)
@@ -142,19 +175,26 @@ def carry_out(
     num_ready = len(ready) - len(scheduler.failures)
     if missing:
         config = choose_executor(executor, host, len(missing))
-        group = _group_arguments(config, missing)
-        with config.open(num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files, **group) as opened:
+        scheduler.kind = config.kind
+        if until == "queued" and not config.outlives_driver:
+            raise SpecError(
+                f"executor {config.kind!r} ends with the command that started it; to leave runs in a queue choose one "
+                "that goes on by itself, such as execution.executor {kind: slurm}"
+            )
+        nproc = max(run.plan.execution.nproc for run in missing)
+        for run in missing:
+            if is_called_off(store.directory(run.run_id)):
+                discard_mark(store.directory(run.run_id))
+        with open_executor(
+            config, num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files, nproc=nproc
+        ) as opened:
             watcher.scheduled(missing, ready, opened.capacity)
-            try:
-                scheduler.work(opened)
-            except KeyboardInterrupt:
-                # Closing the executor may take some seconds.
-                watcher.told("stopping: the runs at work store a checkpoint; interrupt again to end at once")
-                raise
+            scheduler.carry_out(opened, until)
     else:
         watcher.scheduled(missing, ready, 0)
     _discard_kept(runs, store)
-    return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures))
+    left = len(scheduler.in_flight) + len(scheduler.waiting) + len(scheduler.elsewhere)
+    return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures), left)
 
 
 def _without(missing: Sequence[PlannedRun], left_out: Collection[str], watcher: Watcher) -> list[PlannedRun]:
@@ -167,19 +207,6 @@ def _without(missing: Sequence[PlannedRun], left_out: Collection[str], watcher: 
     if gone:
         watcher.told(f"{counted(len(gone), 'run')} left out, since what is stored of them is damaged")
     return kept
-
-
-def _group_arguments(config: ExecutorConfig, missing: Sequence[PlannedRun]) -> dict[str, int]:
-    """What `open` must be told where several processes train a run. Raises PluginError where it cannot start them."""
-    nproc = max(run.plan.execution.nproc for run in missing)
-    if nproc == 1:
-        return {}
-    if not config.starts_groups:
-        raise PluginError(
-            f"executor {config.kind!r} carries out each run in one process, execution.nproc is {nproc}; "
-            "leave nproc out, or choose executor local"
-        )
-    return {"nproc": nproc}
 
 
 def _discard_kept(runs: Sequence[PlannedRun], store: RunStore) -> None:
@@ -199,7 +226,11 @@ class _Scheduler:
     watcher: Watcher
     runs: dict[str, PlannedRun]
     waiting: list[PlannedRun]
+    scan: str
+    seconds: Mapping[str, float]
     tracking: Tracking
+    kind: str = ""
+    """Of the executor."""
     failures: list[Failure] = field(default_factory=list)
     num_trained: int = 0
     attempts: Counter[str] = field(default_factory=Counter)
@@ -208,59 +239,139 @@ class _Scheduler:
     watch: LeaseWatch = field(default_factory=LeaseWatch)
     told_tokens: dict[str, int] = field(default_factory=dict)
     """Run -> token of the holder that was last named."""
+    called_off: set[str] = field(default_factory=set)
+    """Runs at work that the executor was told to let go of."""
     clock: Callable[[], float] = time.monotonic
+    looked_for_marks: float = 0.0
     looked: float = -ELSEWHERE_SECONDS
 
-    def work(self, executor: Executor) -> None:
-        """Until every run has ended."""
+    def carry_out(self, executor: Executor, until: Until) -> None:
+        """Until every run has ended, or stands in a queue; says what becomes of them where it is interrupted."""
+        try:
+            self.work(executor, until)
+        except HungUp:
+            self._leave_queued(executor)
+            raise
+        except KeyboardInterrupt:
+            # Closing the executor may take some seconds.
+            self.watcher.told("stopping: the runs at work store a checkpoint; interrupt again to end at once")
+            if isinstance(executor, QueueingExecutor):
+                for run_id in self.in_flight:
+                    discard_mark(self.store.directory(run_id))
+            raise
+
+    def work(self, executor: Executor, until: Until = "ended") -> None:
+        """Until every run has ended, or stands in a queue."""
         # Those that others wait for come first; then longest first, which keeps all workers busy to the end.
         awaited = {run_id for run in self.waiting for run_id in run.after}
         self.waiting.sort(key=lambda run: (run.run_id in awaited, run.exact_flops), reverse=True)
         while self.waiting or self.in_flight or self.elsewhere:
             self._look_elsewhere()
-            while len(self.in_flight) < max(1, executor.capacity) and (run := self._next_ready()) is not None:
-                self._submit(executor, run)
+            self._call_off(executor)
+            while (room := max(1, executor.capacity) - len(self.in_flight)) > 0 and (ready := self._ready(room)):
+                for run in ready:
+                    self._submit(executor, run)
+            if until == "queued":
+                self._leave_queued(executor)
+                return
             if self.in_flight:
-                for event in executor.poll(POLL_SECONDS):
-                    self._handle(event)
+                self._handle_all(executor.poll(POLL_SECONDS))
             elif self.elsewhere:
                 time.sleep(POLL_SECONDS)
 
-    def _next_ready(self) -> PlannedRun | None:
-        """The first waiting run, off the list, that needs no run still to come; None where all must wait."""
+    def _leave_queued(self, executor: Executor) -> None:
+        if isinstance(executor, QueueingExecutor):
+            executor.detach()
+            self._handle_all(executor.poll(0.0))
+
+    def _handle_all(self, events: Sequence[ExecutorEvent]) -> None:
+        queued = Counter(event.ticket for event in events if isinstance(event, Queued))
+        for ticket, count in queued.items():
+            self.watcher.told(f"{counted(count, 'run')} in the queue of {self.kind} as {ticket}")
+        for event in events:
+            self._handle(event)
+
+    def _ready(self, most: int) -> list[PlannedRun]:
+        """Up to so many of the first waiting runs, off the list, that need no run still to come."""
         coming = {run.run_id for run in self.waiting} | self.in_flight.keys() | self.elsewhere.keys()
-        for index, run in enumerate(self.waiting):
-            if coming.isdisjoint(run.after):
-                return self.waiting.pop(index)
-        return None
+        ready = [run for run in self.waiting if coming.isdisjoint(run.after)][:most]
+        taken = {run.run_id for run in ready}
+        self.waiting = [run for run in self.waiting if run.run_id not in taken]
+        return ready
 
     def _submit(self, executor: Executor, run: PlannedRun) -> None:
         """Hands `run` over, unless another command has taken or finished it since it was looked at."""
+        directory = self.store.directory(run.run_id)
+        mark = read_mark(directory)
+        if mark is not None and mark.cancelled:
+            self._called_off(run)
+            return
         status = self.store.status(run.run_id)
         if self._has_ended(run, status):
             self._ended(run, status, here=False)
+            return
+        job = self._job(run)
+        if self._adopted(executor, job, mark):
+            self.attempts[run.run_id] += 1
+            self.in_flight[run.run_id] = run
             return
         if status.state is RunState.RUNNING:
             self._wait_for(run)
             return
         # A failure may have had a cause outside the run (memory, disk): the same command tries again.
-        directory = self.store.directory(run.run_id)
         self.attempts[run.run_id] += 1
         self.in_flight[run.run_id] = run
-        executor.submit(
-            Job(
-                run.run_id,
-                directory.path.resolve(),
-                run.exact_flops,
-                nproc=run.plan.execution.nproc,
-                memory_bytes=expected_memory_bytes(run.plan),
-                watchdog_seconds=run.plan.execution.watchdog_seconds,
-            )
+        if isinstance(executor, QueueingExecutor):
+            mark_queued(directory, self.kind)
+        executor.submit(job)
+
+    def _adopted(self, executor: Executor, job: Job, mark: QueueMark | None) -> bool:
+        """Whether an earlier command has put the run into the executor's queue, where it still is."""
+        if mark is None or not mark.ticket or mark.executor != self.kind:
+            return False
+        return isinstance(executor, QueueingExecutor) and executor.adopt(job, mark.ticket)
+
+    def _job(self, run: PlannedRun) -> Job:
+        execution = run.plan.execution
+        return Job(
+            run.run_id,
+            self.store.directory(run.run_id).path.resolve(),
+            run.exact_flops,
+            nproc=execution.nproc,
+            memory_bytes=expected_memory_bytes(run.plan),
+            watchdog_seconds=execution.watchdog_seconds,
+            name=label(run),
+            scan=self.scan,
+            contender=run.contender,
+            size_index=run.size_index,
+            cores=execution.threads,
+            devices={"cpu": 0, "cuda": execution.nproc}.get(execution.device),
+            seconds=self.seconds.get(run.run_id),
         )
+
+    def _call_off(self, executor: Executor) -> None:
+        """Takes back the runs at work that `archbench cancel` has marked since the last look."""
+        if self.clock() - self.looked_for_marks < ELSEWHERE_SECONDS:
+            return
+        self.looked_for_marks = self.clock()
+        for run_id, run in self.in_flight.items():
+            if run_id in self.called_off or not is_called_off(self.store.directory(run_id)):
+                continue
+            self.called_off.add(run_id)
+            if isinstance(executor, CancellingExecutor):
+                executor.cancel(run_id)
+            else:
+                self.watcher.told(f"{label(run)}: called off, but executor {self.kind!r} cannot stop it: it goes on")
+
+    def _called_off(self, run: PlannedRun) -> None:
+        self._ended(run, RunStatus(RunState.PLANNED, None, CALLED_OFF), here=True)
 
     def _handle(self, event: ExecutorEvent) -> None:
         run = self.in_flight.get(event.run_id)
         if run is None:
+            return
+        if isinstance(event, Queued):
+            mark_ticket(self.store.directory(run.run_id), self.kind, event.ticket)
             return
         if isinstance(event, Progress):
             self.watcher.progressed(run, event)
@@ -280,6 +391,8 @@ class _Scheduler:
         elif isinstance(event, Lost) and self._has_ended(run, status):
             # Its worker died after the end had been stored, or somebody else has stored it.
             self._ended(run, status, here=not event.elsewhere)
+        elif isinstance(event, Lost) and run.run_id in self.called_off:
+            self._called_off(run)
         elif isinstance(event, Lost) and event.elsewhere:
             # Whoever had taken it has let go of it: nothing is wrong with the run.
             self.attempts[run.run_id] -= 1
@@ -294,6 +407,8 @@ class _Scheduler:
         if event.final:
             self._failed(run, event.reason)
             return
+        if event.preempted:
+            self.attempts[run.run_id] -= 1
         if self.attempts[run.run_id] < MAX_ATTEMPTS:
             self.watcher.told(f"{label(run)}: lost ({event.reason}); goes on from its last checkpoint")
             self.waiting.insert(0, run)

@@ -14,6 +14,7 @@ from archbench.results.runs import RunState
 from archbench.runs import lease as leases
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile, DiskRefused, is_full
+from archbench.runs.queue import discard_mark
 from archbench.runs.records import Outcome, read_outcome, write_record, write_timings
 from archbench.spec.identity import RunPlan
 from archbench.training import checkpoint
@@ -59,14 +60,21 @@ class _Attempt:
 
 
 def attempt_run(
-    directory: RunDirectory, registry: Registry, report: Callable[[Report], None], stop: Event, ranks: Ranks = ALONE
+    directory: RunDirectory,
+    registry: Registry,
+    report: Callable[[Report], None],
+    stop: Event,
+    ranks: Ranks = ALONE,
+    *,
+    wait_seconds: float = LEASE_WAIT_SECONDS,
 ) -> Outcome | None:
     """Trains the run in `directory` to its end, from its newest checkpoint, and stores record and timings.
 
     A run that has ended well is not trained again, unless for final weights that are to be kept and are not there; a
     failed one is. What goes wrong with the run is not raised: the outcome says `failed` with the reason in one line,
     and the traceback is logged. None if the run was asked to stop on the way. Raises LeaseLost where another process
-    has the run, and DiskRefused where the disk takes nothing more: neither is an end of the run.
+    has the run and keeps it for `wait_seconds`, and DiskRefused where the disk takes nothing more: neither is an end of
+    the run.
 
     Called by all ranks of a group. Rank 0 says how the run ended; another one does so only where it is the one that
     failed. A group in which a run failed is out of step, and of no further use.
@@ -74,7 +82,7 @@ def attempt_run(
     if not ranks.first:
         return _assist(directory, registry, stop, ranks)
     try:
-        lease = leases.acquire(directory, wait_seconds=LEASE_WAIT_SECONDS)
+        lease = leases.acquire(directory, wait_seconds=wait_seconds)
     except (leases.LeaseLost, DiskRefused):
         ranks.told(None)
         raise
@@ -271,6 +279,7 @@ def _train(attempt: _Attempt, cut: MicroBatch) -> Outcome:
             write_record(directory, plan, outcome)
             checkpoint.discard_all(directory)
             forget_micro_batch(directory)
+            discard_mark(directory)
         return outcome
     finally:
         assembly.engine.close()

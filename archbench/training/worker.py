@@ -85,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="plug-in to load, a module or a package's folder",
     )
     parser.add_argument("--run", action="append", default=[], type=Path, metavar="DIRECTORY", help="run to carry out")
+    parser.add_argument(
+        "--lease-wait",
+        type=float,
+        metavar="SECONDS",
+        help="how long to wait for another process that holds a run; without it, until a dying one has let go",
+    )
     options = parser.parse_args(arguments)
 
     # Whoever finds that the run hangs can have it say where, even from inside a library; so does one that crashes.
@@ -117,11 +123,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.simplefilter("default")
     # DeepSpeed calls what torch.distributed is about to rename, several times a step.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
-    return _serve(jobs, events, request, options.plugin)
+    return _serve(jobs, events, request, options.plugin, options.lease_wait)
 
 
 def _serve(
-    jobs: "queue.SimpleQueue[Path | None]", events: Events, request: StopRequest, plugin_files: Sequence[Path]
+    jobs: "queue.SimpleQueue[Path | None]",
+    events: Events,
+    request: StopRequest,
+    plugin_files: Sequence[Path],
+    lease_wait: float | None,
 ) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Read by cuBLAS when it starts; without it, matrix products on CUDA may differ from run to run.
@@ -136,9 +146,10 @@ def _serve(
     from archbench.runs.store import directory_status
     from archbench.training.loop import Report
     from archbench.training.ranks import join_ranks
-    from archbench.training.run_attempt import attempt_run
+    from archbench.training.run_attempt import LEASE_WAIT_SECONDS, attempt_run
     from archbench.training.run_plugins import RunPlugins
 
+    wait_seconds = LEASE_WAIT_SECONDS if lease_wait is None else lease_wait
     run_plugins = RunPlugins(plugin_files)
     ranks = join_ranks()
     if ranks.first:
@@ -166,7 +177,8 @@ def _serve(
         outcome: Outcome | None = None
         refused: StoreError | None = None
         try:
-            outcome = attempt_run(directory, run_plugins.registry_for(directory), report, request.event, ranks)
+            registry = run_plugins.registry_for(directory)
+            outcome = attempt_run(directory, registry, report, request.event, ranks, wait_seconds=wait_seconds)
         except StoreError as error:
             refused = error
         failed = refused is not None or (outcome is not None and outcome.state is RunState.FAILED)

@@ -350,6 +350,7 @@ def _stamps(directory: RunDirectory) -> Iterator[tuple[int, int, int]]:
         directory.timings_file,
         directory.plan_file,
         directory.lease_file,
+        directory.queue_file,
         directory.trace_file,
         directory.path / IMPORTED_FILE,
     ):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from accelerator_parts.child import Setting
-from archbench.builtins.execution.processes import cause_of_death, end_processes
+from archbench.workers.processes import cause_of_death, end_processes
 
 BENCHMARKS = Path(__file__).parents[1]
 RESTART_SECONDS = 20.0

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from archbench.builtins.execution.processes import end_processes
 from archbench.results.runs import RunRecord
 from archbench.runs.store import RunStore
+from archbench.workers.processes import end_processes
 
 EXIT_INTERRUPTED = 130
 """Of `archbench run`."""

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import PositiveFloat, PositiveInt
 
-from archbench.api import ExecutorConfig, ExecutorEvent, Job, SpecError
+from archbench.api import ExecutorConfig, ExecutorEvent, Job, Lost, SpecError
 from archbench.builtins.execution.machine import (
     cuda_devices,
     cuda_memory_bytes,
@@ -21,8 +21,8 @@ from archbench.builtins.execution.machine import (
     usable_cores,
 )
 from archbench.builtins.execution.memory_watch import Holding, held_bytes, most_in_excess, over_limit, reserve_bytes
-from archbench.builtins.execution.processes import close_input, end_processes, shorten_log, worker_environment
-from archbench.builtins.execution.worker_process import WorkerProcess
+from archbench.workers.processes import close_input, end_processes, shorten_log, worker_environment
+from archbench.workers.worker_process import WorkerProcess
 
 SHUTDOWN_SECONDS = 20.0
 """How long workers may take to commit a last checkpoint when the executor is closed; they end by themselves before."""
@@ -99,12 +99,13 @@ class LocalExecutor:
         nproc: int = 1,
         memory_bytes: Mapping[str, int] | None = None,
         limit_bytes: int | None = None,
-        launch_arguments: Sequence[str] = (),
+        launcher: Sequence[str] = (),
+        worker_options: Sequence[str] = (),
         added_environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`launch_arguments`: where its processes stand among those of other nodes, for the launcher of a group."""
-        self._launch_arguments = tuple(launch_arguments)
         self._added_environment = dict(added_environment or {})
+        self._launcher = launcher
+        self._worker_options = worker_options
         self._limit_bytes = limit_bytes
         self._reserve_bytes = reserve_bytes(total_memory_bytes())
         self._memory_bytes = dict(memory_bytes or {})
@@ -118,6 +119,7 @@ class LocalExecutor:
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._looked = time.monotonic()
+        self._called_off: list[Lost] = []
 
     @property
     def capacity(self) -> int:
@@ -139,10 +141,21 @@ class LocalExecutor:
         self._waiting.append(job)
         self._dispatch()
 
+    def cancel(self, run_id: str) -> None:
+        """Takes a job back: one that waits is lost at once, one at work when its worker has stored a checkpoint."""
+        waiting = [job for job in self._waiting if job.run_id == run_id]
+        for job in waiting:
+            self._waiting.remove(job)
+            self._called_off.append(Lost(run_id, "called off before it began"))
+        for worker in self._workers.values():
+            if worker.job is not None and worker.job.run_id == run_id:
+                worker.stop()
+
     def poll(self, timeout_s: float) -> Sequence[ExecutorEvent]:
         """Events since the last call; waits up to `timeout_s` for the first one."""
         deadline = time.monotonic() + timeout_s
-        events: list[ExecutorEvent] = []
+        events: list[ExecutorEvent] = [*self._called_off]
+        self._called_off.clear()
         while not events and self._workers:
             for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
                 heard = key.data.read()
@@ -248,7 +261,13 @@ class LocalExecutor:
         environment |= self._added_environment
         log_file = self._log_dir / f"worker-{slot}.log"
         worker = WorkerProcess.start(
-            slot, log_file, environment, self._plugin_files, self._nproc, self._launch_arguments
+            slot,
+            log_file,
+            environment,
+            self._plugin_files,
+            self._nproc,
+            launcher=self._launcher,
+            options=self._worker_options,
         )
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
         self._workers[slot] = worker

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from archbench.api import ArchbenchError, ExecutorEvent, Job, Lost, PluginError, Progress, StoreError
-from archbench.builtins.execution.processes import cause_of_death, close_input, end_processes, shorten_log
+from archbench.workers.processes import cause_of_death, close_input, end_processes, shorten_log
 from archbench.builtins.ray_execution.messages import Settings, event_of, job_content, to_line
 
 OPEN_SECONDS = 300.0

@@ -18,8 +18,8 @@ from typing import Any
 from archbench.api import StoreError
 from archbench.builtins.execution.local import SHUTDOWN_SECONDS, LocalExecutor
 from archbench.builtins.execution.machine import cuda_devices
-from archbench.builtins.execution.processes import end_processes, worker_environment
-from archbench.builtins.execution.worker_process import WorkerProcess
+from archbench.workers.processes import end_processes, worker_environment
+from archbench.workers.worker_process import WorkerProcess
 from archbench.builtins.ray_execution.messages import event_content, job_of
 from archbench.runs.probe import StoreMark, probe_store
 from archbench.scans.nodes import node_versions

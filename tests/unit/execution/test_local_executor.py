@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from archbench.api import ExecutorEvent, Job, Lost, SpecError
-from archbench.builtins.execution import local, machine, worker_process
+from archbench.builtins.execution import local, machine
 from archbench.builtins.execution.local import LocalExecutor, LocalExecutorConfig
-from archbench.builtins.execution.processes import KEPT_LOG_BYTES, MOST_LOG_BYTES, shorten_log, worker_environment
-from archbench.builtins.execution.worker_process import WorkerProcess
 from archbench.host import load_host
+from archbench.workers import worker_process
+from archbench.workers.processes import KEPT_LOG_BYTES, MOST_LOG_BYTES, shorten_log, worker_environment
+from archbench.workers.worker_process import WorkerProcess
 
 
 def test_local_executor_is_registered_and_chosen_where_none_is_named() -> None:

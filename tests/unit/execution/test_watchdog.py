@@ -1,6 +1,6 @@
 import pytest
 
-from archbench.builtins.execution.watchdog import Watchdog
+from archbench.workers.watchdog import Watchdog
 
 
 def silent_for(watchdog: Watchdog, seconds: float) -> bool:

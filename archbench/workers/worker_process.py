@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from archbench.api import Ended, ExecutorEvent, Job, Lost, Progress, RunState
-from archbench.builtins.execution.processes import cause_of_death, close_input, end_processes, shorten_log
-from archbench.builtins.execution.watchdog import Watchdog
+from archbench.contracts.executor import Ended, ExecutorEvent, Job, Lost, Progress
+from archbench.results.runs import RunState
+from archbench.workers.processes import cause_of_death, close_input, end_processes, shorten_log
+from archbench.workers.watchdog import Watchdog
 
 
 @dataclass(slots=True)
@@ -23,6 +24,8 @@ class WorkerProcess:
     log_file: Path
     nproc: int = 1
     """Processes of the group."""
+    launched: bool = False
+    """Whether the process is none that trains, but what starts those."""
     job: Job | None = None
     watchdog: Watchdog | None = None
     """Of the job."""
@@ -39,18 +42,24 @@ class WorkerProcess:
         slot: int,
         log_file: Path,
         environment: Mapping[str, str],
-        plugin_files: Sequence[Path],
-        nproc: int,
-        launch_arguments: Sequence[str] = (),
+        plugin_files: Sequence[Path] = (),
+        nproc: int = 1,
+        *,
+        launcher: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> "WorkerProcess":
         """A worker that waits for its first job; what it prints is added to `log_file`.
 
-        `launch_arguments` say where its group stands among those of other nodes.
+        `environment` is all that it gets of one (`worker_environment` makes it). With `nproc` above 1, or a
+        `launcher`, it is a group of so many ranks here, which `launcher` starts in place of archbench's torchrun group
+        on this machine. `options` are further ones of `archbench.training.worker`. Raises OSError where it cannot be
+        started.
         """
         shorten_log(log_file)
         command = [sys.executable, "-m", "archbench.training.worker"]
-        if nproc > 1 or launch_arguments:
-            command = [sys.executable, "-m", "archbench.training.launcher", str(nproc), *launch_arguments]
+        if nproc > 1 or launcher:
+            command = [*(launcher or (sys.executable, "-m", "archbench.training.launcher")), str(nproc)]
+        command += options
         for path in plugin_files:
             command += ["--plugin", str(path)]
         with log_file.open("ab") as log:
@@ -62,7 +71,7 @@ class WorkerProcess:
                 env=dict(environment),
                 start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
             )
-        worker = cls(slot, process, log_file, nproc)
+        worker = cls(slot, process, log_file, nproc, launched=nproc > 1 or bool(launcher))
         os.set_blocking(worker.output.fileno(), False)
         return worker
 
@@ -109,9 +118,14 @@ class WorkerProcess:
         self.watchdog.passed(seconds)
         if not self.watchdog.hangs:
             return None
-        stopped = end_processes(self.process.pid, asking="itself" if self.nproc == 1 else "children")
+        stopped = end_processes(self.process.pid, asking="children" if self.launched else "itself")
         who = f"; stopped: process {', '.join(map(str, stopped))}" if stopped else ""
         return self._loses(f"it {self.watchdog.finding}{who}; {self.log_file} ends with what it was doing")
+
+    def stop(self) -> None:
+        """Has it store a checkpoint of its run and end; its output says when, or its death, within 15 seconds or so."""
+        self.retiring = True
+        close_input(self.process)
 
     def end_for_good(self, reason: str) -> Lost:
         """Kills it; its run would come to the same end again. Raises AssertionError where it has no job."""
@@ -163,11 +177,11 @@ class WorkerProcess:
                 )
             case "ended":
                 self.job = None
-                self.retiring = bool(message.get("retires"))
+                self.retiring |= bool(message.get("retires"))
                 return Ended(job.run_id, RunState(message["state"]), message["reason"])
             case "stopped":
                 self.job = None
-                self.retiring = bool(message.get("retires"))
+                self.retiring |= bool(message.get("retires"))
                 cause = message.get("cause")
                 return Lost(
                     job.run_id,
