@@ -46,8 +46,10 @@ def _packages() -> Iterator[str]:
 
 def _source(package: str) -> str:
     spec = importlib.util.find_spec(package)
-    places = spec and (list(spec.submodule_search_locations or ()) or [spec.origin])
-    return _of_place(Path(places[0])) if places and places[0] else "missing"
+    if spec is None:
+        return "missing"
+    place = next(iter(spec.submodule_search_locations or ()), spec.origin)
+    return "without files" if place is None else _of_place(Path(place))
 
 
 def _given(path: Path) -> str:

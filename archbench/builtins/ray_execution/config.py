@@ -1,7 +1,7 @@
 """The settings of executor `ray`. Nothing here imports Ray."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -24,16 +24,17 @@ class RayExecutorConfig(ExecutorConfig):
 
     address: Annotated[str, Field(pattern=r"^(auto|local|ray://.+|[^/:\s]+:\d+)$")] = "auto"
     """`auto`: the cluster that RAY_ADDRESS names or that runs on this machine; `local`: one on this machine, for this
-    command alone; `ray://HOST:10001`: one that is reached by Ray's client; or HOST:PORT of one that this machine is part
+    command alone; `ray://HOST:10001`: one that is reached by Ray's client; HOST:PORT: one that this machine is part
     of."""
-    cpus_per_run: PositiveFloat = 1.0
-    """Cores that each process of a run asks for, and holds while its worker lives."""
+    cpus_per_run: PositiveFloat | Literal["auto"] = "auto"
+    """Cores that each process of a run asks for, and holds while its worker lives; `auto`: one for each thread."""
     gpus_per_run: Annotated[float, Field(ge=0.0)] | Literal["auto"] = "auto"
-    """Devices that each process of a run asks for; less than one shares a device. `auto`: 1 where the cluster has any."""
+    """Devices that each process of a run asks for; less than one shares a device. `auto`: one, where the cluster has
+    any and `execution.device` is not cpu."""
     max_runs: PositiveInt | None = None
     """Most runs at once. None: twice as many as there is room for, eight at least, so that a cluster which grows by
     itself is asked to."""
-    labels: dict[str, str] = {}
+    labels: Mapping[str, str] = {}
     """Labels that a node must have to train, as Ray's label selectors say it: `ray.io/accelerator-type: H100`."""
     worker_memory_gib: PositiveFloat | None = None
     """Most memory (2^30 bytes) of one worker process; see executor `local`."""
@@ -41,7 +42,7 @@ class RayExecutorConfig(ExecutorConfig):
     """Whether a cluster that archbench starts (`address: local`) has Ray's dashboard."""
 
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = (), nproc: int = 1) -> RayExecutor:
-        """Connects to the cluster, compares its nodes and tries the store from each; worker i logs to `log_dir/ray-<i>`.
+        """Connects to the cluster, compares its nodes and tries the store from each; worker i logs to `log_dir/ray-i`.
 
         Raises PluginError where Ray is not installed, the cluster is not reached, or a node would train with other
         versions; StoreError where a node cannot use the store.
@@ -51,10 +52,10 @@ class RayExecutorConfig(ExecutorConfig):
         return RayExecutor(
             Settings(
                 address=self.address,
-                cpus=self.cpus_per_run,
+                cpus=None if self.cpus_per_run == "auto" else self.cpus_per_run,
                 gpus=None if self.gpus_per_run == "auto" else self.gpus_per_run,
                 max_runs=self.max_runs,
-                labels=self.labels,
+                labels=dict(self.labels),
                 worker_memory_bytes=None if self.worker_memory_gib is None else int(self.worker_memory_gib * 2**30),
                 dashboard=self.dashboard,
                 num_jobs=num_jobs,

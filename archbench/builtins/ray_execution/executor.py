@@ -1,4 +1,4 @@
-"""Executor `ray` as the driver of a scan sees it: a process that speaks to Ray, and what becomes of runs when it dies."""
+"""Executor `ray` as the driver of a scan sees it: a process that speaks to Ray, and what follows when that dies."""
 
 import os
 import selectors
@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from archbench.api import ArchbenchError, ExecutorEvent, Job, Lost, PluginError, Progress, StoreError
-from archbench.workers.processes import cause_of_death, close_input, end_processes, shorten_log
 from archbench.builtins.ray_execution.messages import Settings, event_of, job_content, to_line
+from archbench.workers.processes import cause_of_death, close_input, end_processes, shorten_log
 
 OPEN_SECONDS = 300.0
 """How long a cluster may take to be reached, and its nodes to answer."""
@@ -63,6 +63,10 @@ class RayExecutor:
         """Takes on `job`."""
         self._jobs[job.run_id] = job
         self._send({"submit": job_content(job)})
+
+    def cancel(self, run_id: str) -> None:
+        """Takes a job back: one that waits is not begun, one at work stores a checkpoint and stops."""
+        self._send({"cancel": run_id})
 
     def poll(self, timeout_s: float) -> Sequence[ExecutorEvent]:
         """Events since the last call; waits up to `timeout_s` for the first one.
@@ -190,7 +194,7 @@ class RayExecutor:
                 f"{self._log_file}; finished runs are kept, and the same command goes on"
             )
         lost = [
-            Lost(run_id, f"the process that speaks to Ray {cause}, with its cluster perhaps; see {self._log_file}")
+            Lost(run_id, f"the way to Ray's cluster is lost: its process {cause}; see {self._log_file}", preempted=True)
             for run_id in self._jobs
         ]
         self._jobs.clear()

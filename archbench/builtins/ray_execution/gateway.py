@@ -51,6 +51,10 @@ CLOSE_SECONDS = 20.0
 """How long the runs at work may take to commit a checkpoint at the end."""
 
 _PAUSE_SECONDS = 2.0
+_LOOK_SECONDS = 10.0
+_MOST_FAILURES = 5
+"""In a row, of one slot that never came to carry out anything."""
+
 _OBJECT_STORE_BYTES = 80 * 2**20
 """About the least that Ray takes: nothing goes through it."""
 _LOOPBACK = "127.0.0.1"
@@ -75,7 +79,6 @@ class _Slot:
 
     number: int
     task: asyncio.Task[None] | None = None
-    ready: bool = False
     job: Job | None = None
     server: Any = None
     """The actor of the run's first node."""
@@ -87,7 +90,7 @@ class _Slot:
     node_id: str = ""
 
 
-class _Refused(ArchbenchError):
+class _Refused(ArchbenchError):  # noqa: N818  (an answer of the cluster's, told as the kind of error that it is)
     """The cluster cannot be used as it is; what kind of error that is stands in `kind`."""
 
     def __init__(self, line: str, kind: str) -> None:
@@ -115,7 +118,11 @@ class Gateway:
         self._known: set[str] = set()
         """Ids of nodes that were looked at."""
         self._refusal: asyncio.Future[_Refused] | None = None
-        self._gpus = self._settings.gpus if self._settings.gpus is not None else 0.0
+        # What each process of a run asks for; where the settings leave it open, the first job decides.
+        self._cpus = 1.0 if settings.cpus is None else settings.cpus
+        self._gpus = settings.gpus or 0.0
+        self._decided = False
+        self._told_capacity = 0
         self._closing = False
 
     async def serve(self, lines: "asyncio.Queue[Mapping[str, Any] | None]") -> None:
@@ -126,17 +133,21 @@ class Gateway:
             self._mark = await asyncio.to_thread(mark_store, root)
         except StoreError as error:
             raise _Refused(str(error), "store") from error
+        watching: asyncio.Task[None] | None = None
         try:
             files = [Path(path) for path in self._settings.plugin_files]
             self._here = await asyncio.to_thread(node_versions, files)
             await self._look_at_nodes()
-            self._output.send({"event": "open", "capacity": self._capacity()})
+            self._tell_capacity("open")
+            watching = asyncio.create_task(self._watch())
             while (line := await self._next(lines)) is not None:
                 if "submit" in line:
                     await self._submit(job_of(line["submit"]))
                 elif "cancel" in line:
                     await self._cancel(str(line["cancel"]))
         finally:
+            if watching is not None:
+                watching.cancel()
             await self._close()
             await asyncio.to_thread(forget_mark, root, self._mark)
 
@@ -144,7 +155,8 @@ class Gateway:
         """The next line, or the refusal of a node that came meanwhile."""
         assert self._refusal is not None
         getting = asyncio.ensure_future(lines.get())
-        await asyncio.wait({getting, self._refusal}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {getting, self._refusal}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._refusal.done():
             getting.cancel()
             raise self._refusal.result()
@@ -153,8 +165,6 @@ class Gateway:
     async def _look_at_nodes(self) -> None:
         """Compares all nodes with this one, and has each try the store."""
         alive = self._nodes()
-        if self._settings.gpus is None:
-            self._gpus = 1.0 if any(one["Resources"].get("GPU", 0) >= 1 for one in alive) else 0.0
         remote = self._ray.remote(nodes.describe)
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -214,41 +224,72 @@ class Gateway:
 
     def _fitting(self, resources: Mapping[str, float]) -> int:
         """How many processes of runs a node of `resources` holds."""
-        fitting = resources.get("CPU", 0.0) // self._settings.cpus
+        fitting = resources.get("CPU", 0.0) // self._cpus
         if self._gpus:
             fitting = min(fitting, resources.get("GPU", 0.0) // self._gpus)
         return int(fitting)
 
+    def _decide(self, job: Job) -> None:
+        """What the settings leave open: a core for each thread of a run, a device where there are any to train on."""
+        settings = self._settings
+        if settings.cpus is None:
+            self._cpus = float(job.cores)
+        if settings.gpus is None:
+            some = any(one["Resources"].get("GPU", 0) >= 1 for one in self._nodes())
+            self._gpus = float(some if job.devices is None else job.devices > 0)
+        self._decided = True
+        self._tell_capacity("capacity")
+
+    def _tell_capacity(self, event: str) -> None:
+        capacity = self._capacity()
+        if event == "open" or capacity != self._told_capacity:
+            self._told_capacity = capacity
+            self._output.send({"event": event, "capacity": capacity})
+
+    async def _watch(self) -> None:
+        """Follows the cluster as it grows and shrinks."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self._tell_capacity("capacity")
+            self._ask()
+
+    def _ask(self) -> None:
+        """Asks for another slot where jobs wait and none is free for them."""
+        free = sum(slot.job is None for slot in self._slots)
+        while free < len(self._waiting) and len(self._slots) < self._capacity():
+            slot = _Slot(self._made)
+            self._made += 1
+            free += 1
+            self._slots.append(slot)
+            slot.task = asyncio.create_task(self._keep(slot))
+
     async def _submit(self, job: Job) -> None:
+        if not self._decided:
+            self._decide(job)
         async with self._arrived:
             self._waiting.append(job)
             self._arrived.notify()
-        free = sum(slot.job is None for slot in self._slots)
-        if free < len(self._waiting) and len(self._slots) < self._capacity():
-            slot = _Slot(self._made)
-            self._made += 1
-            self._slots.append(slot)
-            slot.task = asyncio.create_task(self._keep(slot))
+        self._ask()
 
     async def _cancel(self, run_id: str) -> None:
         for job in self._waiting:
             if job.run_id == run_id:
                 self._waiting.remove(job)
-                self._tell(Lost(run_id, "cancelled"))
+                self._tell(Lost(run_id, "it was taken back before it began"))
                 return
         for slot in self._slots:
             if slot.job is not None and slot.job.run_id == run_id:
                 with contextlib.suppress(Exception):
-                    await _awaited(slot.server.close.remote())
+                    await _awaited(slot.server.cancel.remote(run_id))
 
     async def _keep(self, slot: _Slot) -> None:
         """The life of a slot: it is made, carries out runs, and is made again when it dies."""
+        failures = 0
         try:
             while not self._closing:
-                slot.ready = False
                 try:
                     await self._make(slot)
-                    slot.ready = True
+                    failures = 0
                     while (job := await self._next_job()) is not None:
                         await self._carry_out(slot, job)
                         if slot.members and not await _awaited(slot.server.is_warm.remote()):
@@ -256,13 +297,15 @@ class Gateway:
                     else:
                         return
                 except _Refused as refused:
-                    assert self._refusal is not None
-                    if not self._refusal.done():
-                        self._refusal.set_result(refused)
+                    self._refuse(refused)
                     return
                 except _NotNeeded:
                     return
                 except Exception as error:  # of Ray: the actor, its node or the way there is gone
+                    failures += 1
+                    if failures == _MOST_FAILURES:
+                        self._refuse(_Refused(f"no worker can be started: {in_one_line(error)}", "plugin"))
+                        return
                     await self._bury(slot, error)
                 finally:
                     self._give_back(slot)
@@ -270,6 +313,11 @@ class Gateway:
                     return
         finally:
             self._slots.remove(slot)
+
+    def _refuse(self, refused: _Refused) -> None:
+        assert self._refusal is not None
+        if not self._refusal.done():
+            self._refusal.set_result(refused)
 
     async def _next_job(self) -> Job | None:
         """A job, or None where none has come for a while."""
@@ -301,8 +349,8 @@ class Gateway:
         for one in waiting:
             one.cancel()
         if turning in done:
-            found = turning.result()
-            return found
+            told: list[dict[str, Any]] = turning.result()
+            return told
         raise RuntimeError(f"its processes on another node {done.pop().result()}")
 
     async def _bury(self, slot: _Slot, error: Exception) -> None:
@@ -314,9 +362,10 @@ class Gateway:
             return
         alive = {one["NodeID"] for one in self._ray.nodes() if one["Alive"]}
         gone = bool(slot.node_id) and slot.node_id not in alive
-        what = f"node {slot.node} is gone" if gone else f"its worker on node {slot.node} died"
+        what = f"node {slot.node} is gone" if gone else f"what watched its worker on node {slot.node} died"
         print(f"slot {slot.number}, {job.run_id}: {in_one_line(error, 1000)}", file=sys.stderr, flush=True)
-        self._tell(Lost(job.run_id, f"{what}; see {self._log_dir(slot)} and {self._settings.log_dir}/ray.log"))
+        reason = f"{what}; see {self._log_dir(slot)} and {self._settings.log_dir}/ray.log"
+        self._tell(Lost(job.run_id, reason, preempted=gone))
 
     def _tell(self, event: Lost) -> None:
         self._output.send(event_content(event))
@@ -351,7 +400,7 @@ class Gateway:
             self._log_dir(slot),
             list(settings.plugin_files),
             nproc,
-            max(1, int(settings.cpus)),
+            max(1, int(self._cpus)),
             self._gpus > 0,
             settings.worker_memory_bytes,
             place,
@@ -361,7 +410,7 @@ class Gateway:
         """What an actor with `nproc` processes asks of its node."""
         labels = {"label_selector": dict(self._settings.labels)} if self._settings.labels else {}
         return {
-            "num_cpus": nproc * self._settings.cpus,
+            "num_cpus": nproc * self._cpus,
             "num_gpus": nproc * self._gpus,
             "max_restarts": 0,
             "max_task_retries": 0,
@@ -429,7 +478,7 @@ class Gateway:
                     f"{self._log_dir(slot)}-node-{rank}",
                     list(self._settings.plugin_files),
                     each,
-                    max(1, int(self._settings.cpus)),
+                    max(1, int(self._cpus)),
                     self._gpus > 0,
                     places[rank],
                 )
@@ -449,11 +498,12 @@ class Gateway:
     async def _close(self) -> None:
         """Has the runs at work commit a checkpoint, and gives everything back."""
         self._closing = True
-        closing = []
-        for slot in self._slots:
-            for actor in (slot.server, *slot.members):
-                if actor is not None:
-                    closing.append(asyncio.ensure_future(_awaited(actor.close.remote())))
+        closing = [
+            asyncio.ensure_future(_awaited(actor.close.remote()))
+            for slot in self._slots
+            for actor in (slot.server, *slot.members)
+            if actor is not None and slot.node
+        ]
         if closing:
             _, late = await asyncio.wait(closing, timeout=CLOSE_SECONDS)
             for one in late:
@@ -482,6 +532,8 @@ def connect(settings: Settings) -> Any:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # Ray's own is 15: other sessions would take the machine from the runs.
+            "RAY_worker_niceness": "0",
         }
     import ray
 
@@ -509,8 +561,8 @@ def connect(settings: Settings) -> Any:
 def _unreached(address: str, error: BaseException) -> str:
     if address == "auto" and isinstance(error, ConnectionError):
         return (
-            "execution.executor.address: got auto, but no cluster of Ray runs here and RAY_ADDRESS names none; start one "
-            "(`ray start --head`), or choose address: local"
+            "execution.executor.address: got auto, but no cluster of Ray runs here and RAY_ADDRESS names none; "
+            "start one (`ray start --head`), or choose address: local"
         )
     return f"execution.executor.address: got {address}: {in_one_line(error)}"
 

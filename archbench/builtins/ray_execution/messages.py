@@ -1,4 +1,4 @@
-"""What the executor and the process that speaks to Ray tell each other: one JSON line each. Nothing here imports Ray."""
+"""What the executor and the process that speaks to Ray tell each other, as JSON lines. Nothing here imports Ray."""
 
 import json
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ class Settings:
     """What a gateway is started with."""
 
     address: str
-    cpus: float
-    """Cores of each process of a run."""
+    cpus: float | None
+    """Cores of each process of a run; None: as many as it has threads."""
     gpus: float | None
-    """Devices of each; None: one where the cluster has any."""
+    """Devices of each; None: one where the cluster has any and the run takes one."""
     max_runs: int | None
     labels: Mapping[str, str]
     worker_memory_bytes: int | None

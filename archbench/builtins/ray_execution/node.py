@@ -8,6 +8,7 @@ Ray's process dies, however, the worker sees its input end, commits a checkpoint
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,11 @@ from typing import Any
 from archbench.api import StoreError
 from archbench.builtins.execution.local import SHUTDOWN_SECONDS, LocalExecutor
 from archbench.builtins.execution.machine import cuda_devices
-from archbench.workers.processes import end_processes, worker_environment
-from archbench.workers.worker_process import WorkerProcess
 from archbench.builtins.ray_execution.messages import event_content, job_of
 from archbench.runs.probe import StoreMark, probe_store
 from archbench.scans.nodes import node_versions
+from archbench.workers.processes import end_processes, worker_environment
+from archbench.workers.worker_process import WorkerProcess
 
 LOOK_SECONDS = 0.5
 """Pause between two looks at a worker, as in a scan of one machine."""
@@ -43,16 +44,11 @@ class Place:
     own_address: str
 
     @property
-    def launch_arguments(self) -> list[str]:
-        """For `archbench.training.launcher`."""
-        return [
-            "--nodes",
-            str(self.num_nodes),
-            "--node-rank",
-            str(self.node_rank),
-            "--first",
-            f"{self.address}:{self.port}",
-        ]
+    def launcher(self) -> list[str]:
+        """What starts the processes on this node."""
+        among = ["--nodes", str(self.num_nodes), "--node-rank", str(self.node_rank)]
+        first = ["--first", f"{self.address}:{self.port}"]
+        return [sys.executable, "-m", "archbench.training.launcher", *among, *first]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,7 +98,7 @@ class RunServer:
             log_dir=Path(log_dir),
             plugin_files=[Path(path) for path in plugin_files],
             limit_bytes=limit_bytes,
-            launch_arguments=() if place is None else place.launch_arguments,
+            launcher=() if place is None else place.launcher,
             added_environment={} if place is None else place.environment,
         )
         self._one_at_a_time = threading.Lock()
@@ -125,6 +121,11 @@ class RunServer:
         with self._one_at_a_time:
             return self._executor.is_warm
 
+    def cancel(self, run_id: str) -> None:
+        """Has the run `run_id` commit a checkpoint and stop, if it is here."""
+        with self._one_at_a_time:
+            self._executor.cancel(run_id)
+
     def close(self) -> None:
         """Lets the run at work commit a checkpoint, and ends the worker."""
         self._closing = True
@@ -144,7 +145,7 @@ class GroupMember:
         environment = worker_environment(os.environ, threads, devices, 0, nproc) | place.environment
         files = [Path(path) for path in plugin_files]
         log_file = Path(log_dir) / "worker-0.log"
-        self._worker = WorkerProcess.start(0, log_file, environment, files, nproc, place.launch_arguments)
+        self._worker = WorkerProcess.start(0, log_file, environment, files, nproc, launcher=place.launcher)
 
     def wait(self) -> str:
         """How its processes ended, once they have."""
