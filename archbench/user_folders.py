@@ -1,4 +1,5 @@
-"""The folders of the person who runs this: what may be thrown away, and what is remembered (XDG base directories)."""
+"""The folders of the person who runs this: what may be thrown away, what is remembered, and settings (XDG base
+directories)."""
 
 import os
 from pathlib import Path
@@ -16,6 +17,11 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("ARCHBENCH_CACHE"):
         return Path(chosen)
     return _below("XDG_CACHE_HOME", ".cache", "name a folder by --cache, $ARCHBENCH_CACHE or $HOME")
+
+
+def config_folder() -> Path:
+    """`archbench` in the user's folder of settings. Raises DataError as `cache_folder`."""
+    return _below("XDG_CONFIG_HOME", ".config", "name a folder by $XDG_CONFIG_HOME or $HOME")
 
 
 def state_folder() -> Path:

@@ -24,12 +24,14 @@ _NOWHERE = "the current folder has been removed; change into one that is there"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("archbench.cli.run:run", "Train what a spec lacks, then analyse and report it."),
+    "worker": ("archbench.cli.worker:worker", "Train what is planned in a store, on any machine that sees it."),
     "plan": ("archbench.cli.plan:plan", "Show a spec's runs, their cost and its problems; train nothing."),
     "init": ("archbench.cli.init:init", "Start a spec of your own, sized for a time."),
     "specs": ("archbench.cli.specs:specs", "List the bundled specs, or copy one to start your own."),
     "data": ("archbench.cli.data:data", "Show a spec's texts: documents, tokens, bytes per token."),
     "text": ("archbench.cli.text:text", "List the archives of the standard text, or fetch it ahead."),
     "status": ("archbench.cli.status:status", "Show which runs are done, running or failed, and why."),
+    "cancel": ("archbench.cli.cancel:cancel", "Call off the runs of a scan that have not ended."),
     "view": ("archbench.cli.view:view", "Follow scans and compare runs in a browser."),
     "report": ("archbench.cli.report:report", "Write the report of a scan again."),
     "compare": ("archbench.cli.compare:compare", "Compare two architectures in the store."),

@@ -45,6 +45,7 @@ from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
+from archbench.scans.scheduler import job_of
 from archbench.scans.stated_texts import is_stated, stated_texts, texts_to_plan_by
 from archbench.spec.load import load_spec
 from archbench.spec.models import Spec
@@ -175,12 +176,27 @@ def plan(
     from archbench.planning.power import planned_power
 
     power = planned_power(loaded, scan_plan, store)
+    submission = _submission(loaded, costed, store, plugin_files)
     if as_json:
-        print_json(_as_json(costed, power))
+        print_json(_as_json(costed, power, submission))
         return
     print_plan(costed)
     for line in power_lines(power):
         echo(wrapped(line))
+    if submission is not None and loaded.executor is not None:
+        echo(f"\nwhat {loaded.executor.kind} would be handed:\n\n{submission}", nl=False)
+
+
+def _submission(spec: Spec, costed: CostedPlan, store: RunStore, plugin_files: Sequence[Path]) -> str | None:
+    """What the queue of the spec's executor would be handed for the runs that are missing."""
+    missing = {one.run.run_id: one for one in costed.runs if one.missing}
+    if spec.executor is None or not missing:
+        return None
+    jobs = [
+        job_of(one.run, store, scan=costed.plan.index.name, seconds=one.estimate.seconds) for one in missing.values()
+    ]
+    files = [path.resolve() for path in plugin_files]
+    return spec.executor.submission(jobs=jobs, runs_dir=store.root, plugin_files=files)
 
 
 def _longest_warmup(spec: Spec) -> int:
@@ -361,7 +377,7 @@ def _text_lines(costed: CostedPlan) -> list[str]:
     ]
 
 
-def _as_json(costed: CostedPlan, power: Sequence["PlannedPower"]) -> PlanOutput:
+def _as_json(costed: CostedPlan, power: Sequence["PlannedPower"], submission: str | None) -> PlanOutput:
     return PlanOutput(
         name=costed.plan.index.name,
         baseline=costed.plan.index.baseline,
@@ -402,4 +418,5 @@ def _as_json(costed: CostedPlan, power: Sequence["PlannedPower"]) -> PlanOutput:
         ],
         power=power_rows(power),
         published=published_rows(costed.plan.published),
+        submission=submission,
     )

@@ -43,7 +43,7 @@ from archbench.runs.imported import keep_published
 from archbench.runs.replacing import require_free
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.planner import ScanPlan
-from archbench.scans.scheduler import ScanOutcome, carry_out, label
+from archbench.scans.scheduler import HungUp, ScanOutcome, Until, carry_out, label
 from archbench.scans.tracking import Tracking
 from archbench.spec.load import load_spec, spec_from_yaml
 from archbench.spec.models import Spec
@@ -61,6 +61,7 @@ class _How:
     plugin_files: Sequence[Path]
     tracking: Tracking
     leave_out_damaged: bool
+    until: Until
 
 
 @click.command()
@@ -77,6 +78,11 @@ class _How:
 @click.option(
     "--leave-out-damaged", is_flag=True, help="Leave runs out whose stored result is damaged, rather than train them."
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Hand the runs to the executor's queue (slurm) and leave; the same command without it collects them.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -91,6 +97,7 @@ def run(
     trackers: tuple[str, ...],
     replaces: bool,
     leave_out_damaged: bool,
+    detach: bool,
 ) -> None:
     """Train what SPEC lacks, then analyse and report it.
 
@@ -113,9 +120,13 @@ def run(
         with tracking.telling(note):
             files = [path.resolve() for path in plugin_files]
             admit = None if replaces else _admission(store, leaderboard_dir, host)
-            how = _How(files, tracking, leave_out_damaged)
+            how = _How(files, tracking, leave_out_damaged, "queued" if detach else "ended")
             planned = partial(plan_with_entries, loaded, host, leaderboard_dir, cache_dir=cache_dir, store=store)
             scan_plan, outcome = _stages(loaded, planned, store, host, how, told, admit)
+        if outcome.num_left:
+            note(f"{counted(outcome.num_left, 'run')} left to the queue; `archbench status --watch` follows them, and")
+            note("the same command without --detach waits for them, and analyses and reports the scan")
+            ctx.exit(_say_failures(outcome))
         # Imported now: a wrong spec is told at once, and plotting libraries are not loaded to tell it.
         from archbench.cli.finish import finish_scan
 
@@ -207,7 +218,7 @@ def _stages(
                 note(f"not planned: {pending.what}: the runs that it waits for have failed")
             return plan, outcome
         outcome = _stage(spec, plan, store, host, how, told)
-        if not plan.pending:
+        if not plan.pending or outcome.num_left:
             return plan, outcome
         previous = run_ids
 
@@ -234,7 +245,8 @@ def _stage(
         more = sum(one.count for one in plan.pending)
         later = f", then {counted(more, 'more run')}" if more else ""
         note(f"about {human_seconds(costed.seconds_left)}{later}{rough}; Ctrl-C stops, the same command goes on")
-    watcher = make_watcher(Pace({one.run.run_id: one.estimate.seconds for one in costed.runs}))
+    seconds = {one.run.run_id: one.estimate.seconds for one in costed.runs}
+    watcher = make_watcher(Pace(seconds))
     try:
         with watcher:
             return carry_out(
@@ -246,6 +258,8 @@ def _stage(
                 plugin_files=how.plugin_files,
                 tracking=how.tracking,
                 leave_out_damaged=how.leave_out_damaged,
+                seconds=seconds,
+                until=how.until,
             )
     finally:
         told += watcher.warnings
@@ -254,15 +268,17 @@ def _stage(
 def _stop_when_told() -> None:
     """A closed terminal and `kill` end a scan as Ctrl-C does: with checkpoints, and the cursor given back.
 
+    What stands in a queue that goes on by itself stays there, which Ctrl-C takes away.
+
     What whoever started it has told it to ignore (`nohup`) it goes on ignoring.
     """
     for sort in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(sort) is not signal.SIG_IGN:
-            signal.signal(sort, _interrupt)
+            signal.signal(sort, _hang_up)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    raise HungUp
 
 
 def _say_failures(outcome: ScanOutcome) -> int:

@@ -167,15 +167,20 @@ class ExecutorConfig(ComponentConfig):
         `plugin_files` are plug-in modules given by path, which the processes load too.
         """
 
+    def expected_capacity(self) -> int | None:
+        """How many runs will go on at once, for estimates; None where that is not known before it is open."""
+        return None
+
     def withdraw(self, tickets: Sequence[str]) -> None:
         """Takes off the queue what earlier processes have submitted under `tickets`, without opening an executor.
 
         Tickets that the queue does not know any more are passed over. Raises PluginError where it cannot be asked.
         """
 
-    def submission(self, *, scan: str, runs_dir: Path, num_jobs: int, plugin_files: Sequence[Path] = ()) -> str | None:
-        """What `open` would hand to a queue for `num_jobs` jobs of `scan`, to be read by a person; None: nothing.
+    def submission(self, *, jobs: Sequence[Job], runs_dir: Path, plugin_files: Sequence[Path] = ()) -> str | None:
+        """What a queue would be handed for `jobs`, one at least, in the store `runs_dir`; `archbench plan` prints it.
 
-        Raises SpecError or PluginError as `open` does.
+        None: nothing that a person would want to read. Raises SpecError where that cannot be said. Nothing is
+        submitted, and the queue's commands need not be there.
         """
         return None

@@ -142,6 +142,8 @@ def scan_seconds(run_seconds: Sequence[float], workers: int) -> float:
 
 def expected_workers(executor: ExecutorConfig | None, threads: int) -> int:
     """How many runs will go on at once: what the executor's config says, else what the machine has room for."""
+    if executor is not None and (expected := executor.expected_capacity()) is not None:
+        return expected
     configured = getattr(executor, "workers", None)
     if isinstance(configured, int):
         return configured

@@ -23,6 +23,7 @@ from archbench.errors import PluginError, SpecError, StoreError
 from archbench.host import Host
 from archbench.results.runs import SIZE_SCAN, RunState, purpose, size_number
 from archbench.results.tuning import TRIAL
+from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DamagedFile, DiskRefused
 from archbench.runs.lease import LEASE_SECONDS, LeaseInfo, LeaseWatch, acquire, read_lease
 from archbench.runs.queue import CALLED_OFF, QueueMark, discard_mark, is_called_off, mark_queued, mark_ticket, read_mark
@@ -33,6 +34,7 @@ from archbench.scans.memory import expected_memory_bytes
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.tracking import Tracking
+from archbench.spec.identity import RunPlan
 from archbench.units import counted, human_count
 
 MAX_ATTEMPTS = 3
@@ -162,7 +164,8 @@ def carry_out(
         watcher,
         {run.run_id: run for run in runs},
         missing,
-        scan=plan.index.name,
+        # Runs that are trained again stand in no list of their own.
+        scan=plan.index.name if plan.index.name in store.scan_names() else "",
         seconds=seconds or {},
         tracking=tracking or Tracking(),
     )
@@ -310,7 +313,7 @@ class _Scheduler:
         if self._has_ended(run, status):
             self._ended(run, status, here=False)
             return
-        job = self._job(run)
+        job = job_of(run, self.store, scan=self.scan, seconds=self.seconds.get(run.run_id))
         if self._adopted(executor, job, mark):
             self.attempts[run.run_id] += 1
             self.in_flight[run.run_id] = run
@@ -330,24 +333,6 @@ class _Scheduler:
         if mark is None or not mark.ticket or mark.executor != self.kind:
             return False
         return isinstance(executor, QueueingExecutor) and executor.adopt(job, mark.ticket)
-
-    def _job(self, run: PlannedRun) -> Job:
-        execution = run.plan.execution
-        return Job(
-            run.run_id,
-            self.store.directory(run.run_id).path.resolve(),
-            run.exact_flops,
-            nproc=execution.nproc,
-            memory_bytes=expected_memory_bytes(run.plan),
-            watchdog_seconds=execution.watchdog_seconds,
-            name=label(run),
-            scan=self.scan,
-            contender=run.contender,
-            size_index=run.size_index,
-            cores=execution.threads,
-            devices={"cpu": 0, "cuda": execution.nproc}.get(execution.device),
-            seconds=self.seconds.get(run.run_id),
-        )
 
     def _call_off(self, executor: Executor) -> None:
         """Takes back the runs at work that `archbench cancel` has marked since the last look."""
@@ -423,15 +408,8 @@ class _Scheduler:
         self._ended(run, RunStatus(RunState.FAILED, None, reason), here=True)
 
     def _store_failure(self, run: PlannedRun, reason: str) -> None:
-        """Has the store say, too, that the run failed: its workers died before they could."""
-        directory = self.store.directory(run.run_id)
         try:
-            lease = acquire(directory)
-            try:
-                with lease.held():
-                    write_record(directory, run.plan, Outcome(RunState.FAILED, reason=reason))
-            finally:
-                lease.release()
+            store_failure(self.store.directory(run.run_id), run.plan, reason)
         except DiskRefused:
             raise
         except StoreError as error:
@@ -516,6 +494,39 @@ class _Scheduler:
             self.tracking.run_ended(record)
             self._tell_of_trackers()
             self.host.notify("run_finished", record=record)
+
+
+def job_of(run: PlannedRun, store: RunStore, *, scan: str = "", seconds: float | None = None) -> Job:
+    """`run` as executors are given it; `seconds`: what it is expected to take."""
+    execution = run.plan.execution
+    return Job(
+        run.run_id,
+        store.directory(run.run_id).path.resolve(),
+        run.exact_flops,
+        nproc=execution.nproc,
+        memory_bytes=expected_memory_bytes(run.plan),
+        watchdog_seconds=execution.watchdog_seconds,
+        name=label(run),
+        scan=scan,
+        contender=run.contender,
+        size_index=run.size_index,
+        cores=execution.threads,
+        devices={"cpu": 0, "cuda": execution.nproc}.get(execution.device),
+        seconds=seconds,
+    )
+
+
+def store_failure(directory: RunDirectory, plan: RunPlan, reason: str) -> None:
+    """Has the store say that the run failed, where its workers died before they could.
+
+    Raises StoreError where somebody else has the run, or the store cannot be written.
+    """
+    lease = acquire(directory)
+    try:
+        with lease.held():
+            write_record(directory, plan, Outcome(RunState.FAILED, reason=reason))
+    finally:
+        lease.release()
 
 
 def label(run: PlannedRun) -> str:

@@ -2,6 +2,7 @@
 
 Mappings are merged key by key, everything else is replaced. A mapping whose `kind` differs is another component and
 replaces the one below it; null takes away what a layer below says. Each value keeps the place where it was written.
+Another `execution.executor.kind` on the command line is another executor, too: a spec moves from one to another by it.
 """
 
 import copy
@@ -19,6 +20,8 @@ EXTENDS = "extends"
 _SUFFIXES = {".json", ".yaml", ".yml"}
 MAX_FILES = 16
 """In a chain of specs that extend each other."""
+
+_EXECUTOR: Loc = ("execution", "executor")
 
 _FORMS = frozenset({"power_law", "tune"})
 """What a setting may be in place of a number, written as a mapping with this key."""
@@ -110,9 +113,13 @@ def _overridden(file: YamlFile, text: str) -> YamlFile:
         raise SpecError(f"{source.name}: expected KEY=VALUE, for example -o training.batch_tokens=8192")
     data = copy.deepcopy(file.data)
     places = dict(file.places)
+    if dotted.strip().startswith("execution.executor."):
+        _make_room_for_settings(data)
     holder, loc = _holder(data, dotted.strip(), source, places)
     key = loc[-1]
     value, written_places = parse_value(written.strip(), source, loc)
+    if loc == (*_EXECUTOR, "kind") and holder.get("kind") != value:
+        _forget_settings(holder, places)
     places = {other: place for other, place in places.items() if other[: len(loc)] != loc} | written_places
     places[loc] = source.place(1)
     if value is None and isinstance(holder, dict) and key in holder:
@@ -120,6 +127,19 @@ def _overridden(file: YamlFile, text: str) -> YamlFile:
     else:
         holder[key] = value
     return YamlFile(file.path, data, places)
+
+
+def _make_room_for_settings(data: dict[str, Any]) -> None:
+    """Where the choice of the executor is left to plug-ins, settings on the command line make it."""
+    execution = data.get("execution")
+    if isinstance(execution, dict) and execution.get("executor") == "auto":
+        execution["executor"] = {}
+
+
+def _forget_settings(executor: dict[str, Any], places: dict[Loc, Place]) -> None:
+    """Takes away what files say of another kind of executor; what the command line says of it is meant for this one."""
+    for key in [key for key in executor if key != "kind" and places[(*_EXECUTOR, key)].depth >= 0]:
+        del executor[key]
 
 
 def _holder(data: dict[str, Any], dotted: str, source: Source, places: dict[Loc, Place]) -> tuple[Any, Loc]:

@@ -49,11 +49,19 @@ class LocalExecutorConfig(ExecutorConfig):
     it runs short the run that is furthest beyond what was expected of it fails."""
 
     def open(
-        self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = (), nproc: int = 1
+        self,
+        *,
+        num_jobs: int,
+        log_dir: Path,
+        plugin_files: Sequence[Path] = (),
+        nproc: int = 1,
+        launcher: Sequence[str] = (),
+        worker_options: Sequence[str] = (),
     ) -> "LocalExecutor":
         """At most `num_jobs` workers, started as jobs arrive; worker i writes to `log_dir/worker-<i>.log`.
 
-        With `nproc` above 1 a worker is a group of so many processes, each with a core or CUDA device of its own.
+        With `nproc` above 1 a worker is a group of so many processes, each with a core or CUDA device of its own,
+        unless a `launcher` starts them elsewhere. `worker_options` are further ones of `archbench.training.worker`.
         Raises SpecError where there are CUDA devices, but fewer than a group needs.
         """
         devices = () if self.device == "cpu" else cuda_devices(os.environ)
@@ -63,6 +71,8 @@ class LocalExecutorConfig(ExecutorConfig):
             capacity = len(devices) * self.runs_per_device
         else:
             capacity = max(1, usable_cores() // self.threads_per_worker)
+        if launcher:
+            devices = ()  # the launcher's affair
         if nproc > len(devices) > 0:
             raise SpecError(
                 f"execution.nproc: got {nproc}, but there are {len(devices)} CUDA devices here, one for each process; "
@@ -78,6 +88,8 @@ class LocalExecutorConfig(ExecutorConfig):
             plugin_files=plugin_files,
             memory_bytes=cuda_memory_bytes(devices) if devices else {_HOST: free_memory_bytes()},
             limit_bytes=None if self.worker_memory_gib is None else int(self.worker_memory_gib * 2**30),
+            launcher=launcher,
+            worker_options=worker_options,
         )
 
 

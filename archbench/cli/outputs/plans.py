@@ -125,6 +125,8 @@ class PlanOutput:
     """Of the spec's question; empty where it asks none of a baseline, or trains no scan of sizes."""
     published: list[PublishedRow]
     """Runs of contenders that are published entries; empty where there are none."""
+    submission: str | None
+    """What the executor's queue would be handed; None where it has none, or nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)
