@@ -16,7 +16,12 @@ def main() -> None:
     port, num_nodes, cores = (int(argument) for argument in sys.argv[1:4])
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={"gcs_server_port": port, "num_cpus": cores, "include_dashboard": False, "object_store_memory": 80 * 2**20},
+        head_node_args={
+            "gcs_server_port": port,
+            "num_cpus": cores,
+            "include_dashboard": False,
+            "object_store_memory": 80 * 2**20,
+        },
     )
     nodes = [cluster.head_node]
     nodes += [cluster.add_node(num_cpus=cores, object_store_memory=80 * 2**20) for _ in range(num_nodes - 1)]

@@ -47,7 +47,7 @@ class RayExecutorConfig(ExecutorConfig):
         Raises PluginError where Ray is not installed, the cluster is not reached, or a node would train with other
         versions; StoreError where a node cannot use the store.
         """
-        if importlib.util.find_spec("ray") is None:
+        if not _has_ray():
             raise PluginError(f"executor 'ray' needs Ray, which is not installed: {REMEDY}")
         return RayExecutor(
             Settings(
@@ -64,3 +64,7 @@ class RayExecutorConfig(ExecutorConfig):
                 plugin_files=tuple(str(path.resolve()) for path in plugin_files),
             )
         )
+
+
+def _has_ray() -> bool:
+    return importlib.util.find_spec("ray") is not None
