@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from archbench.api import Ended, ExecutorEvent, Job, Lost, PluginError, Progress, RunState
@@ -113,3 +114,17 @@ def test_the_source_of_a_plugin_in_a_folder_is_hashed_without_importing_it(tmp_p
     (package / "plugin.py").write_text("x = 2\n")
     assert node_versions([tmp_path])[f"plug-in {tmp_path}"] != before
     assert importlib.util.find_spec("mine_plugin") is None
+
+
+def test_the_files_of_kuberay_and_skypilot_ask_for_what_the_page_says() -> None:
+    folder = Path(__file__).parents[3] / "docs" / "cluster"
+    cluster, claim = yaml.safe_load_all((folder / "kuberay.yaml").read_text())
+    assert (cluster["kind"], claim["kind"]) == ("RayCluster", "PersistentVolumeClaim")
+    assert cluster["spec"]["authOptions"] == {"mode": "token"}
+    assert cluster["spec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    groups = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    claimed = {group["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] for group in groups}
+    assert claimed == {claim["metadata"]["name"]}, "the store is one volume of all"
+    task = yaml.safe_load((folder / "skypilot.yaml").read_text())
+    assert "archbench run gpt2 --runs /runs/store -o execution.executor.kind=ray" in task["run"]
+    assert "/runs" in task["volumes"]
