@@ -167,7 +167,7 @@ def _work(
             worker_options=("--lease-wait", "0"),
         )
 
-    pilot = Pilot(store, scans, open_executor, _tell, stop, until_empty)
+    pilot = Pilot(store, scans, open_executor, _tell, stop, until_empty, skip=_number_among_pilots())
     if time_limit is not None:
         pilot.deadline = began + time_limit - min(_STOPPING_SECONDS, _STOPPING_SHARE * time_limit)
         pilot.last_start = pilot.deadline - min(_STARTING_SECONDS, _STARTING_SHARE * time_limit)
@@ -179,6 +179,12 @@ def _work(
     if outcome.ending == "told to stop":
         return EXIT_MORE_LEFT
     return EXIT_RUNS_FAILED if failed else 0
+
+
+def _number_among_pilots() -> int:
+    """This worker's number in a job array, whose workers begin at the same moment; 0 for one by itself."""
+    number = os.environ.get("SLURM_ARRAY_TASK_ID", "0")
+    return int(number) if number.isdigit() else 0
 
 
 def _tell(line: str) -> None:

@@ -62,6 +62,8 @@ class Pilot:
     """When to stop, by `time.monotonic`."""
     last_start: float | None = None
     """After which no further run is begun."""
+    skip: int = 0
+    """Runs to leave at first to others that begin at the same moment."""
     watch: LeaseWatch = field(default_factory=LeaseWatch)
     runs: list[PlannedRun] = field(default_factory=list)
     read_at: float = float("-inf")
@@ -109,9 +111,16 @@ class Pilot:
         for fresh in (False, True):
             if fresh and not self._read_again():
                 return None
+            found = None
             for run in self.runs:
                 if run.run_id not in self.finished and self._can_be_taken(run):
-                    return run
+                    found = run
+                    if self.skip == 0:
+                        break
+                    self.skip -= 1
+            if found is not None:
+                self.skip = 0
+                return found
         return None
 
     def _read_again(self) -> bool:

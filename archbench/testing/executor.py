@@ -25,7 +25,7 @@ from archbench.contracts.executor import (
     QueueingExecutor,
 )
 from archbench.host import load_host
-from archbench.results.runs import SIZE_SCAN, RunState
+from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import LeaseInfo, read_lease
 from archbench.runs.queue import mark_queued
@@ -89,28 +89,6 @@ class ExecutorConformance(ConfigConformance):
         store.create()
         return store
 
-    def planned(self, store: RunStore, *total_steps: int) -> list[RunDirectory]:
-        """Small runs of so many steps, planned in `store` as a scan of one contender."""
-        registry = load_host().registry
-        corpus = small_corpus(store.root.parent / "corpus", registry)
-        runs, indexed = [], []
-        for seed, steps in enumerate(total_steps):
-            plan = plan_small_run(
-                store.root.parent / "plans",
-                corpus,
-                registry,
-                total_steps=steps,
-                seed=seed,
-                execution={"checkpoint_seconds": 0.1},
-            ).read_plan()
-            runs.append(store.prepare(plan))
-            indexed.append(IndexedRun(contender="gpt2", size_index=0, seed=seed, run_id=plan.identity.run_id))
-        index = ScanIndex(
-            name=SCAN, description="", baseline=None, runs=tuple(indexed), spec={}, environment={"study": SIZE_SCAN}
-        )
-        store.save_scan(index)
-        return runs
-
     @contextmanager
     def opened(self, store: RunStore, num_jobs: int = 1) -> Iterator[Executor]:
         """The executor as the scheduler opens it, for `num_jobs` runs of `store`."""
@@ -143,7 +121,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_a_run_ends_as_it_does_in_this_process(self, store: RunStore, tmp_path: Path) -> None:
         """The same record, byte for byte, whoever carries a run out; and its end is told once."""
-        (directory,) = self.planned(store, 12)
+        (directory,) = plan_scan(store, 12)
         with self.opened(store) as executor:
             run_id = self.submit(executor, directory)
             events = self.until(executor, ended)
@@ -153,7 +131,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_a_run_that_fails_says_why(self, store: RunStore) -> None:
         """A failure is an end like another one, with its reason in one line."""
-        (directory,) = self.planned(store, 12)
+        (directory,) = plan_scan(store, 12)
         plan = directory.read_plan()
         gone = plan.execution.model_copy(update={"corpus_dir": str(store.root / "gone")})
         directory.write_plan(plan.model_copy(update={"execution": gone}))
@@ -168,7 +146,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_each_run_of_several_ends_once_and_no_more_go_on_than_it_says(self, store: RunStore) -> None:
         """`capacity` is a promise, which memory and the cost of neighbours rest on."""
-        directories = self.planned(store, 12, 12, 12)
+        directories = plan_scan(store, 12, 12, 12)
         with self.opened(store, len(directories)) as executor:
             waiting, most, capacity = list(directories), 0, executor.capacity
             events: list[ExecutorEvent] = []
@@ -190,7 +168,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_steps_are_told_on_the_way(self, store: RunStore) -> None:
         """In rising order; a driver that hears nothing takes a run for hung, and a person does too."""
-        (directory,) = self.planned(store, _LONG)
+        (directory,) = plan_scan(store, _LONG)
         with self.opened(store) as executor:
             self.submit(executor, directory)
             told = self.until(executor, lambda so_far: len(steps(so_far)) >= 2)
@@ -200,7 +178,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_jobs_are_begun_in_the_order_in_which_they_were_submitted(self, store: RunStore) -> None:
         """The scheduler submits the longest run first, and those that others wait for."""
-        first, second = self.planned(store, 40, 40)
+        first, second = plan_scan(store, 60, 40)
         with self.opened(store, 2) as executor:
             submitted = [self.submit(executor, one) for one in (first, second)]
             self.until(executor, lambda so_far: len(ends(so_far)) == 2)
@@ -210,7 +188,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_what_workers_print_is_in_the_folder_of_logs(self, store: RunStore) -> None:
         """A person who is told that a run was lost looks there."""
-        (directory,) = self.planned(store, 12)
+        (directory,) = plan_scan(store, 12)
         with self.opened(store) as executor:
             self.submit(executor, directory)
             self.until(executor, ended)
@@ -223,7 +201,7 @@ class ExecutorConformance(ConfigConformance):
         self, store: RunStore, tmp_path: Path
     ) -> None:
         """Nothing but time is lost with a worker."""
-        (directory,) = self.planned(store, _SOME)
+        (directory,) = plan_scan(store, _SOME)
         with self.opened(store) as executor:
             self.submit(executor, directory)
             events = self.until(executor, lambda so_far: stored_steps(directory))
@@ -245,7 +223,7 @@ class ExecutorConformance(ConfigConformance):
         self, store: RunStore, tmp_path: Path
     ) -> None:
         """Workers of a driver that is gone end, or go on to the end of the run; either way nothing is trained twice."""
-        (directory,) = self.planned(store, _SOME)
+        (directory,) = plan_scan(store, _SOME)
         plan = directory.read_plan()
         given = {
             "config": self.config.model_dump(mode="json"),
@@ -269,7 +247,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_leaving_it_ends_what_still_runs_with_a_checkpoint(self, store: RunStore) -> None:
         """Ctrl-C: nothing goes on unseen, and the run resumes where it stopped."""
-        (directory,) = self.planned(store, _LONG)
+        (directory,) = plan_scan(store, _LONG)
         with self.opened(store) as executor:
             self.submit(executor, directory)
             self.until(executor, steps)
@@ -281,7 +259,7 @@ class ExecutorConformance(ConfigConformance):
 
     def test_a_job_that_is_called_off_stops_with_a_checkpoint_and_is_lost(self, store: RunStore) -> None:
         """The others go on."""
-        long, short = self.planned(store, _LONG, 12)
+        long, short = plan_scan(store, _LONG, 12)
         with self.opened(store, 2) as executor:
             if not isinstance(executor, CancellingExecutor):
                 pytest.skip(f"executor {self.config.kind!r} offers no cancel")
@@ -303,6 +281,27 @@ class ExecutorConformance(ConfigConformance):
         while not condition():
             assert time.monotonic() < deadline, f"waited {self.patience_seconds:g} s in vain: {what}"
             time.sleep(0.1)
+
+
+def plan_scan(store: RunStore, *total_steps: int) -> list[RunDirectory]:
+    """Small runs of so many steps, planned in `store` as the scan `SCAN` of one contender."""
+    registry = load_host().registry
+    corpus = small_corpus(store.root.parent / "corpus", registry)
+    runs, indexed = [], []
+    for seed, steps in enumerate(total_steps):
+        directory = plan_small_run(
+            store.root.parent / "plans",
+            corpus,
+            registry,
+            total_steps=steps,
+            seed=seed,
+            execution={"checkpoint_seconds": 0.1},
+        )
+        plan = directory.read_plan()
+        runs.append(store.prepare(plan))
+        indexed.append(IndexedRun(contender="gpt2", size_index=0, seed=seed, run_id=plan.identity.run_id))
+    store.save_scan(ScanIndex(name=SCAN, description="", baseline=None, runs=tuple(indexed), spec={}, environment={}))
+    return runs
 
 
 def ends(events: Sequence[ExecutorEvent]) -> list[Ended | Lost]:

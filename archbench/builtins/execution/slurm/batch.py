@@ -15,11 +15,11 @@ TEMPLATE = """\
 
 @setup@
 # Slurm signals this shell alone (B:): the worker stores a checkpoint and ends with exit code 75 where more is left.
-trap 'told=1 time_is_up=1; kill -USR1 "$worker"' USR1
-trap 'told=1; kill -TERM "$worker"' TERM
 told= time_is_up=
 @worker@ &
 worker=$!
+trap 'told=1 time_is_up=1; kill -USR1 "$worker"' USR1
+trap 'told=1; kill -TERM "$worker"' TERM
 wait "$worker"
 code=$?
 # A signal ends the shell's waiting, not the worker.
