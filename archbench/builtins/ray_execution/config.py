@@ -35,11 +35,15 @@ class RayExecutorConfig(ExecutorConfig):
     """Most runs at once. None: twice as many as there is room for, eight at least, so that a cluster which grows by
     itself is asked to."""
     labels: Mapping[str, str] = {}
-    """Labels that a node must have to train, as Ray's label selectors say it: `ray.io/accelerator-type: H100`."""
+    """Labels that a node must have to train, such as `ray.io/accelerator-type: H100`."""
     worker_memory_gib: PositiveFloat | None = None
     """Most memory (2^30 bytes) of one worker process; see executor `local`."""
     dashboard: bool = False
     """Whether a cluster that archbench starts (`address: local`) has Ray's dashboard."""
+
+    def expected_capacity(self) -> int | None:
+        """`max_runs`."""
+        return self.max_runs
 
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = (), nproc: int = 1) -> RayExecutor:
         """Connects to the cluster, compares its nodes and tries the store from each; worker i logs to `log_dir/ray-i`.

@@ -41,6 +41,8 @@ class RayExecutor:
         self._selector = selectors.DefaultSelector()
         self._opened = False
         """Whether the gateway of now has its cluster."""
+        self._patient_until = 0.0
+        """When a cluster that was lost is waited for no longer."""
         self._log_file = Path(settings.log_dir) / "ray.log"
         try:
             self._start(settings)
@@ -188,7 +190,10 @@ class RayExecutor:
 
     def _lose_all(self, cause: str) -> list[ExecutorEvent]:
         """The runs go on elsewhere once the cluster is back; none of them did anything wrong."""
-        if not self._opened:
+        now = time.monotonic()
+        if self._opened:
+            self._patient_until = now + PATIENCE_SECONDS
+        elif now >= self._patient_until:
             raise PluginError(
                 f"executor 'ray' lost its cluster, {self._settings.address}, and could not connect again; see "
                 f"{self._log_file}; finished runs are kept, and the same command goes on"
@@ -198,7 +203,7 @@ class RayExecutor:
             for run_id in self._jobs
         ]
         self._jobs.clear()
-        self._start(replace(self._settings, patience_seconds=PATIENCE_SECONDS))
+        self._start(replace(self._settings, patience_seconds=max(1.0, self._patient_until - now)))
         return [*lost]
 
     def _let_go(self) -> None:

@@ -47,7 +47,7 @@ IDLE_SECONDS = 60.0
 DESCRIBE_SECONDS = 120.0
 """How long the nodes may take to say what they have: Ray starts a process on each."""
 
-CLOSE_SECONDS = 20.0
+CLOSE_SECONDS = 25.0
 """How long the runs at work may take to commit a checkpoint at the end."""
 
 _PAUSE_SECONDS = 2.0
@@ -84,6 +84,8 @@ class _Slot:
     """The actor of the run's first node."""
     members: list[Any] = field(default_factory=list)
     """Those of its further nodes."""
+    ends: list[asyncio.Future[Any]] = field(default_factory=list)
+    """Done when the processes of a further node have ended."""
     group: Any = None
     """The placement group of several nodes."""
     node: str = ""
@@ -205,12 +207,14 @@ class Gateway:
         self._known.add(one["NodeID"])
 
     def _nodes(self) -> list[dict[str, Any]]:
-        """The nodes that live and have the labels."""
+        """The nodes that live and may train: they have cores and the labels."""
         wanted = self._settings.labels.items()
         return [
             one
             for one in self._ray.nodes()
-            if one["Alive"] and all(one.get("Labels", {}).get(key) == value for key, value in wanted)
+            if one["Alive"]
+            and one["Resources"].get("CPU", 0.0)
+            and all(one.get("Labels", {}).get(key) == value for key, value in wanted)
         ]
 
     def _capacity(self) -> int:
@@ -343,14 +347,13 @@ class Gateway:
         if not slot.members:
             found: list[dict[str, Any]] = await turn
             return found
-        ends = [asyncio.ensure_future(_awaited(member.wait.remote())) for member in slot.members]
         turning = asyncio.ensure_future(turn)
-        done, waiting = await asyncio.wait({turning, *ends}, return_when=asyncio.FIRST_COMPLETED)
-        for one in waiting:
-            one.cancel()
+        either: set[asyncio.Future[Any]] = {turning, *slot.ends}
+        done, _ = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if turning in done:
             told: list[dict[str, Any]] = turning.result()
             return told
+        turning.cancel()
         raise RuntimeError(f"its processes on another node {done.pop().result()}")
 
     async def _bury(self, slot: _Slot, error: Exception) -> None:
@@ -483,6 +486,7 @@ class Gateway:
                     places[rank],
                 )
             )
+        slot.ends = [asyncio.ensure_future(_awaited(member.wait.remote())) for member in slot.members]
 
     def _give_back(self, slot: _Slot) -> None:
         """Ends the slot's actors; their workers see that, commit a checkpoint and go."""
@@ -493,7 +497,9 @@ class Gateway:
         if slot.group is not None:
             with contextlib.suppress(Exception):
                 self._ray.util.remove_placement_group(slot.group)
-        slot.server, slot.members, slot.group = None, [], None
+        for end in slot.ends:
+            end.cancel()
+        slot.server, slot.members, slot.ends, slot.group = None, [], [], None
 
     async def _close(self) -> None:
         """Has the runs at work commit a checkpoint, and gives everything back."""
