@@ -41,7 +41,7 @@ SCAN = "conformance"
 _LONG = 1_000_000
 """Steps of a run that does not end by itself."""
 
-_SOME = 600
+_SOME = 500
 """Steps of a run that is at work for some seconds."""
 
 _DRIVER = """\
@@ -295,7 +295,7 @@ def plan_scan(store: RunStore, *total_steps: int) -> list[RunDirectory]:
             registry,
             total_steps=steps,
             seed=seed,
-            execution={"checkpoint_seconds": 0.1},
+            execution={"checkpoint_seconds": 0.3},
         )
         plan = directory.read_plan()
         runs.append(store.prepare(plan))

@@ -63,7 +63,7 @@ def test_two_workers_share_a_store_and_train_nothing_twice(store: RunStore) -> N
 def test_a_worker_that_is_told_to_leave_stores_a_checkpoint_and_the_next_one_goes_on(
     store: RunStore, tmp_path: Path
 ) -> None:
-    (directory,) = plan_scan(store, 1500)
+    (directory,) = plan_scan(store, 500)
     worker = started(store)
     wait(lambda: stored_steps(directory), "the run was begun")
     worker.send_signal(signal.SIGUSR1)
@@ -94,7 +94,7 @@ def test_a_worker_whose_time_is_up_is_gone_by_then(store: RunStore) -> None:
 def test_a_worker_elsewhere_that_is_stopped_past_its_lease_is_refused_when_it_comes_back(
     store: RunStore, tmp_path: Path
 ) -> None:
-    (directory,) = plan_scan(store, 3000)
+    (directory,) = plan_scan(store, 1500)
     first = started(store, before=(*UNSHARE, "--"))
     wait(lambda: stored_steps(directory), "the run was begun")
     stopped = _below(first.pid)

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from command_line import SMALL_SCAN, archbench, write_texts
 
+from archbench.builtins.execution.slurm.executor import SlurmExecutorConfig
 from archbench.runs.lease import read_lease
 from archbench.runs.queue import read_mark
 from archbench.runs.store import RunStore
+from archbench.testing.executor import ExecutorConformance
 
 CLUSTER = Path(__file__).parents[1] / "slurm_cluster.sh"
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
@@ -26,7 +28,7 @@ name: tiny
 contenders: {{gpt2: {{architecture: {{kind: gpt2}}, objective: {{kind: causal_lm}}}}}}
 scan: {{sizes: [1896, 6e3], tokens: 2e4, seeds: {{default: 1, smallest_two: 1}}}}
 {SMALL_SCAN}"""
-LONG = ("-o", "scan.sizes=[1896]", "-o", "scan.tokens=2.6e5", "-o", "execution.checkpoint_seconds=1", "-o", "name=long")
+LONG = ("-o", "scan.sizes=[1896]", "-o", "scan.tokens=1e5", "-o", "execution.checkpoint_seconds=1", "-o", "name=long")
 """One run of many seconds."""
 SLURM = ("-o", "execution.executor.kind=slurm")
 
@@ -124,6 +126,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]
     return records(folder / "runs")
 
 
+@pytest.mark.thorough
+class TestSlurm(ExecutorConformance):
+    config = SlurmExecutorConfig()
+    patience_seconds = 600.0  # what dies is put into the queue again with a pause of two minutes
+
+    @pytest.fixture(autouse=True)
+    def _on_the_cluster(self, folder: Path) -> None:
+        write_profile(folder, array_parallelism=2)
+
+
 class Scan:
     """The long run, driven by a command that goes on beside the test."""
 
@@ -131,8 +143,8 @@ class Scan:
         self.folder = folder
         self.store = RunStore(folder / "runs")
 
-    def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "archbench.cli.main", "run", "tiny.yaml", *LONG, *SLURM]
+    def start(self, *further: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "archbench.cli.main", "run", "tiny.yaml", *LONG, *SLURM, *further]
         environment = {**os.environ, "ARCHBENCH_CACHE": str(self.folder / "cache")}
         with (self.folder / "driver.log").open("ab") as log:
             return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
@@ -165,18 +177,20 @@ def scan(folder: Path) -> Scan:
 
 def same_bytes(scan: Scan, driver: subprocess.Popen[bytes], undisturbed: Mapping[str, bytes]) -> None:
     """The driver ends well with the undisturbed record, after the run was taken up more than once."""
-    assert driver.wait(600) == 0, scan.log
+    assert driver.wait(1200) == 0, scan.log
     assert records(scan.folder / "runs") == undisturbed
     wait(lambda: "RUNNING" not in jobs().values(), "the pilots left by themselves")
 
 
 @pytest.mark.thorough
-def test_a_time_limit_that_strikes_in_mid_run_costs_a_turn_in_the_queue(
-    scan: Scan, undisturbed: Mapping[str, bytes]
-) -> None:
-    write_profile(scan.folder, array_parallelism=1, timeout_min=1, signal_delay_s=30)
-    driver = scan.start()
-    same_bytes(scan, driver, undisturbed)
+@pytest.mark.timeout(1800)
+def test_a_time_limit_that_strikes_in_mid_run_costs_a_turn_in_the_queue(scan: Scan) -> None:
+    write_profile(scan.folder, array_parallelism=1, timeout_min=1, signal_delay_s=20, max_num_timeout=20)
+    longer = ("-o", "scan.tokens=1.5e6", "-o", "data.max_epochs=1000")
+    local = archbench(scan.folder, "run", "tiny.yaml", *LONG, *longer, "--runs", "local")
+    assert local.returncode == 0, local.stderr
+    driver = scan.start(*longer)
+    same_bytes(scan, driver, records(scan.folder / "local"))
     assert scan.token >= 2, "the limit did not strike"
 
 
@@ -247,3 +261,20 @@ def test_a_scan_that_is_called_off_leaves_the_queue_with_a_checkpoint(scan: Scan
     assert mark.cancelled
     assert list(directory.checkpoints_dir.glob("step-*"))
     assert not directory.record_file.exists()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("zero_stage", [0, 2])
+def test_two_ranks_over_two_nodes_have_the_bits_of_two_on_one(folder: Path, zero_stage: int) -> None:
+    write_profile(folder, array_parallelism=1, nodes=2)
+    one = ("tiny.yaml", "-o", "scan.sizes=[1896]", "-o", f"execution.zero_stage={zero_stage}", "--nproc", "2")
+    before = set(jobs())
+    over_nodes = archbench(folder, "run", *one, *SLURM)
+    assert over_nodes.returncode == 0, over_nodes.stderr
+    (job,) = set(jobs()) - before
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
+    assert "NodeList=n[1-2]" in shown
+    local = archbench(folder, "run", *one, "--runs", "local")
+    assert local.returncode == 0, local.stderr
+    assert len(records(folder / "local")) == 1
+    assert records(folder / "runs") == records(folder / "local")

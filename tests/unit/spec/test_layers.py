@@ -270,3 +270,34 @@ def test_stated_counts_name_the_texts_of_the_spec(folder: Path) -> None:
     stated = top(folder, "data: {stated: {vocab_size: 300, tokens: {main: 1e6}}}\n")
     resolved = load_spec(stated, default_host().registry).resolved()
     assert resolved["data"]["stated"] == {"vocab_size": 300, "tokens": {"main": 1e6}}
+
+
+EXECUTOR = "execution: {executor: {kind: local, workers: 3}, threads: 2}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "overrides", "executor"),
+    [
+        (EXECUTOR, ["execution.executor.kind=slurm"], {"kind": "slurm"}),
+        (EXECUTOR, ["execution.executor.kind=local"], {"kind": "local", "workers": 3}),
+        (
+            EXECUTOR,
+            ["execution.executor.profile=mine", "execution.executor.kind=slurm"],
+            {"kind": "slurm", "profile": "mine"},
+        ),
+        (
+            EXECUTOR,
+            ["execution.executor.kind=slurm", "execution.executor.kind=local", "execution.executor.workers=1"],
+            {"kind": "local", "workers": 1},
+        ),
+        ("execution: {executor: auto}\n", ["execution.executor.kind=slurm"], {"kind": "slurm"}),
+        ("", ["execution.executor.kind=slurm"], {"kind": "slurm"}),
+    ],
+)
+def test_a_spec_moves_to_another_executor_by_its_kind_alone(
+    folder: Path, written: str, overrides: list[str], executor: dict[str, Any]
+) -> None:
+    (folder / "base.yaml").write_text(BASE + written)
+    file = read_spec(folder / "base.yaml", overrides)
+    assert file.data["execution"]["executor"] == executor
+    assert file.data["execution"].get("threads") == (2 if written == EXECUTOR else None)

@@ -68,14 +68,21 @@ def is_living(of_tasks: frozenset[str]) -> bool:
     return not _LIVING.isdisjoint(of_tasks)
 
 
-def cancel(jobs: Sequence[str]) -> None:
-    """Ends `jobs`; those that have ended are passed over. Raises PluginError where Slurm cannot be asked."""
+def cancel(jobs: Sequence[str], *, only_pending: bool = False) -> None:
+    """Ends `jobs`, or those of their tasks that have not begun; those that have ended are passed over.
+
+    Raises PluginError where Slurm cannot be asked.
+    """
     if not jobs:
         return
     require_slurm()
     try:
         done = subprocess.run(
-            ["scancel", "--quiet", *jobs], capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False
+            ["scancel", "--quiet", *(["--state=PENDING"] if only_pending else []), *jobs],
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise PluginError(f"executor slurm: scancel gave no answer in {_PATIENCE_SECONDS:.0f} s") from error

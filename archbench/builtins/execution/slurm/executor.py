@@ -13,6 +13,7 @@ from archbench.builtins.execution.slurm.profile import DEFAULT, SlurmProfile, re
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import read_lease
 from archbench.runs.queue import call_off
+from archbench.runs.store import directory_status
 
 PREEMPTED = frozenset({"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"})
 """Ends of a job that are no fault of what it ran."""
@@ -160,9 +161,17 @@ class SlurmExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the pilots, which store a checkpoint of what they are at, unless they are to go on."""
+        """Ends the pilots, which store a checkpoint of what they are at, unless they are to go on.
+
+        Where all runs have ended, those at work find that by themselves; the rest is taken off the queue.
+        """
         if not self._detached:
-            commands.cancel(sorted(self._tickets))
+            commands.cancel(sorted(self._tickets), only_pending=kind is None and not self._queued_still())
+
+    def _queued_still(self) -> bool:
+        """Whether anything may still be at a run that was not told to have ended."""
+        directories = (RunDirectory(job.run_dir) for job, _ in self._queued.values())
+        return any(not directory_status(directory).state.ended for directory in directories)
 
     def _submit_waiting(self) -> list[ExecutorEvent]:
         if not self._waiting:
