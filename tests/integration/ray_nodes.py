@@ -1,9 +1,13 @@
-"""A cluster of Ray with several nodes on this machine: `python ray_nodes.py PORT NODES CORES`, until its input ends.
+"""A cluster of Ray with several nodes on this machine: `python ray_nodes.py PORT NODES CORES [PATH]`.
 
-Prints one JSON line: the address, and the process ids of each node, the head's first.
+It lives until its input ends.
+
+On the last node PATH stands before all else that Python imports from. Prints one JSON line: the address, and the
+process ids of each node, the head's first.
 """
 
 import json
+import os
 import sys
 
 import psutil
@@ -24,7 +28,10 @@ def main() -> None:
         },
     )
     nodes = [cluster.head_node]
-    nodes += [cluster.add_node(num_cpus=cores, object_store_memory=80 * 2**20) for _ in range(num_nodes - 1)]
+    for number in range(1, num_nodes):
+        if number == num_nodes - 1 and len(sys.argv) > 4:
+            os.environ["PYTHONPATH"] = sys.argv[4]
+        nodes.append(cluster.add_node(num_cpus=cores, object_store_memory=80 * 2**20))
     processes = [
         {kind: [one.process.pid for one in found] for kind, found in node.all_processes.items()} for node in nodes
     ]

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from archbench.api import Ended, Job, Lost, RunState
+from archbench.api import Ended, Job, Lost, PluginError, RunState
 from archbench.builtins.ray_execution.config import RayExecutorConfig
 from archbench.data.corpus import Corpus
 from archbench.host import load_host
@@ -58,11 +59,12 @@ class Nodes:
             with contextlib.suppress(psutil.Error):
                 child.kill()
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
 
-def start_nodes(port: int, num_nodes: int, log: IO[str]) -> Nodes:
-    command = [sys.executable, str(Path(__file__).with_name("ray_nodes.py")), str(port), str(num_nodes), "1"]
+def start_nodes(port: int, num_nodes: int, log: IO[str], *path_of_last: str) -> Nodes:
+    script = Path(__file__).with_name("ray_nodes.py")
+    command = [sys.executable, str(script), str(port), str(num_nodes), "1", *path_of_last]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | ENVIRONMENT
     )
@@ -72,12 +74,12 @@ def start_nodes(port: int, num_nodes: int, log: IO[str]) -> Nodes:
 
 
 @contextlib.contextmanager
-def nodes(num_nodes: int, folder: Path) -> Iterator[Nodes]:
+def nodes(num_nodes: int, folder: Path, *path_of_last: str) -> Iterator[Nodes]:
     with socket.socket() as listener:
         listener.bind(("", 0))
         port = listener.getsockname()[1]
     with (folder / "cluster.log").open("a") as log:
-        running = start_nodes(port, num_nodes, log)
+        running = start_nodes(port, num_nodes, log, *path_of_last)
         try:
             yield running
         finally:
@@ -272,3 +274,24 @@ def test_two_ranks_on_two_nodes_agree_with_one_process(
     assert two is not None
     for mine, theirs in zip(one.curve, two.curve, strict=True):
         assert mine.validation_loss_nats == pytest.approx(theirs.validation_loss_nats, abs=TOLERANCE_NATS)
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_a_node_with_another_plugin_is_refused_before_anything_is_trained(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    place = importlib.util.find_spec("archbench_gpt2")
+    assert place is not None
+    assert place.origin is not None
+    shutil.copytree(Path(place.origin).parent, tmp_path / "other" / "archbench_gpt2")
+    with (tmp_path / "other" / "archbench_gpt2" / "plugin.py").open("a") as source:
+        source.write("# edited on this node alone\n")
+    with nodes(2, tmp_path, str(tmp_path / "other")) as cluster:
+        config = RayExecutorConfig(address=cluster.address)
+        told = r"^node .+ would train with source of archbench_gpt2 \w{12}, here \w{12}; install the same on all nodes"
+        with pytest.raises(PluginError, match=told):
+            config.open(num_jobs=1, log_dir=tmp_path / "logs")
+    assert [path.name for path in (tmp_path / "logs").iterdir() if not path.name.startswith(".")] == ["ray.log"]
