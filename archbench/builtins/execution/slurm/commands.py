@@ -19,6 +19,9 @@ _LIVING = frozenset(
 """States of a job that may still do something."""
 
 
+_ENDED = ("Invalid job id", "already completing or completed")
+
+
 def require_slurm() -> None:
     """Raises PluginError where there is no sbatch: nothing is then carried out elsewhere in its stead."""
     if shutil.which("sbatch") is None:
@@ -86,7 +89,8 @@ def cancel(jobs: Sequence[str], *, only_pending: bool = False) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise PluginError(f"executor slurm: scancel gave no answer in {_PATIENCE_SECONDS:.0f} s") from error
-    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+    # A job that has ended is an error to scancel, which --quiet says nothing of.
+    if done.returncode != 0 and done.stderr.strip() and not any(ended in done.stderr for ended in _ENDED):
         raise PluginError(f"executor slurm: scancel refused: {_last_line(done.stderr)}")
 
 

@@ -1,12 +1,13 @@
 """Runs carried out by pilots in a Slurm queue: an array of jobs, each a worker that takes one run after another."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal, Self
 
-from archbench.api import ExecutorConfig, ExecutorEvent, Job, Lost, Queued
+from archbench.api import ExecutorConfig, ExecutorEvent, Job, Lost, PluginError, Queued
 from archbench.builtins.execution.slurm import commands
 from archbench.builtins.execution.slurm.batch import TEMPLATE, Needs, batch_text, read_template
 from archbench.builtins.execution.slurm.profile import DEFAULT, SlurmProfile, read_profile
@@ -14,6 +15,8 @@ from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import read_lease
 from archbench.runs.queue import call_off
 from archbench.runs.store import directory_status
+
+log = logging.getLogger(__name__)
 
 PREEMPTED = frozenset({"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"})
 """Ends of a job that are no fault of what it ran."""
@@ -165,8 +168,13 @@ class SlurmExecutor:
 
         Where all runs have ended, those at work find that by themselves; the rest is taken off the queue.
         """
-        if not self._detached:
+        if self._detached:
+            return
+        try:
             commands.cancel(sorted(self._tickets), only_pending=kind is None and not self._queued_still())
+        except PluginError as problem:
+            # What ends a scan is not to be hidden behind this.
+            log.warning("%s; pilots may go on: %s", problem, ", ".join(sorted(self._tickets)))
 
     def _queued_still(self) -> bool:
         """Whether anything may still be at a run that was not told to have ended."""
