@@ -25,6 +25,9 @@ PATIENCE_SECONDS = 180.0
 SHUTDOWN_SECONDS = 40.0
 """How long the runs at work may take to commit a checkpoint when the executor is closed, on all nodes."""
 
+_UNOPENED_SECONDS = 5.0
+"""The same where nothing has begun."""
+
 _ERRORS: Mapping[str, type[ArchbenchError]] = {"store": StoreError, "plugin": PluginError}
 
 
@@ -95,7 +98,7 @@ class RayExecutor:
         if self._process is not None:
             close_input(self._process)
             try:
-                self._process.wait(SHUTDOWN_SECONDS)
+                self._process.wait(SHUTDOWN_SECONDS if self._opened else _UNOPENED_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
             finally:

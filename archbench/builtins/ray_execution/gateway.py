@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import os
 import secrets
+import socket
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -52,6 +54,7 @@ CLOSE_SECONDS = 25.0
 
 _PAUSE_SECONDS = 2.0
 _LOOK_SECONDS = 10.0
+_CONNECT_SECONDS = 10.0
 _MOST_FAILURES = 5
 """In a row, of one slot that never came to carry out anything."""
 
@@ -555,6 +558,8 @@ def connect(settings: Settings) -> Any:
     deadline = time.monotonic() + settings.patience_seconds
     while True:
         try:
+            if not own:
+                _require_listener(settings.address)
             ray.init(settings.address, **options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             if time.monotonic() < deadline:
@@ -562,6 +567,18 @@ def connect(settings: Settings) -> Any:
                 continue
             raise _Refused(_unreached(settings.address, error), "plugin") from error
         return ray
+
+
+def _require_listener(address: str) -> None:
+    """Raises ConnectionError where nobody listens at `address`: Ray itself would try for minutes."""
+    if address == "auto":
+        # As Ray looks for it: the last cluster of this machine leaves its address there, also when it has died.
+        left = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster"
+        address = os.environ.get("RAY_ADDRESS") or (left.read_text().strip() if left.is_file() else "")
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
+            return
 
 
 def _unreached(address: str, error: BaseException) -> str:
