@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "cluster.md"
 MOST_LINES = 90
 """Of the executor, blank ones and imports included: it is to be read."""
 
-QUICK = "ends_as_it_does or called_off"
+QUICK = "ends_as_it_does"
 
 
 def examples() -> tuple[Block, Block]:
