@@ -29,5 +29,6 @@ def test_a_worker_of_local_lets_go_of_a_run_that_is_called_off(tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'archbench[ray]'")
+@pytest.mark.timeout(900)
 class TestRay(ExecutorConformance):
     config = RayExecutorConfig(address="local", max_runs=1)
