@@ -120,7 +120,8 @@ class FollowedQueue:
         return Ended(run_id, status.state, status.reason)
 
     def _progress(self, run_id: str, followed: _Followed, status: RunStatus) -> Progress | None:
-        if status.step is None or status.step == followed.step:
+        # A lease that was just taken says 0, wherever its run goes on from.
+        if status.step is None or status.step == followed.step or (status.step == 0 < followed.step):
             return None
         followed.step = status.step
         point = last_point(followed.directory.trace_file)
