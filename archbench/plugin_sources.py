@@ -72,6 +72,11 @@ def package_version(module_name: str) -> str:
     return f"sha256:{digest[:_VERSION_DIGITS]}"
 
 
+def folder_version(folder: Path) -> str:
+    """As `package_version`, of the package in `folder`, which is not imported."""
+    return f"sha256:{_sha256(_sources_in(folder))[:_VERSION_DIGITS]}"
+
+
 def source_sha256(module_name: str) -> str | None:
     """SHA-256 of the source text that the imported module belongs to, in hex; None where there is no text to read.
 
@@ -161,8 +166,12 @@ def _package_sha256(name: str) -> str | None:
     file = Path(module.__file__)
     if file.name != "__init__.py":
         return _sha256({file.name: file})
-    files = (path for path in file.parent.rglob("*") if path.suffix in _SOURCE_SUFFIXES and path.is_file())
-    return _sha256({path.relative_to(file.parent).as_posix(): path for path in files})
+    return _sha256(_sources_in(file.parent))
+
+
+def _sources_in(folder: Path) -> dict[str, Path]:
+    files = (path for path in folder.rglob("*") if path.suffix in _SOURCE_SUFFIXES and path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def _sha256(files: Mapping[str, Path]) -> str:

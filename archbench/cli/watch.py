@@ -29,22 +29,31 @@ class Pace:
         self._clock = clock
         self._started = clock()
         self._shares: dict[str, float] = {}
-        self._resumed: dict[str, float] = {}
+        self._resumed: set[str] = set()
         self._planned = 0.0
+        # Seconds that were done, and of these those done before: sums, as a scan may have thousands of runs.
+        self._done = 0.0
+        self._given = 0.0
         self._capacity = 1
 
     def begin(self, missing: Sequence[str], capacity: int) -> None:
         """The work is the runs of the ids `missing`, `capacity` at once."""
         self._shares = dict.fromkeys(missing, 0.0)
+        self._resumed, self._done, self._given = set(), 0.0, 0.0
         self._planned = sum(self._run_seconds.get(run_id, 0.0) for run_id in missing)
         self._capacity = max(1, capacity)
         self._started = self._clock()
 
     def reached(self, run_id: str, share: float) -> None:
         """The run `run_id` has done `share` of its steps; where it resumed counts as given."""
-        if run_id in self._shares:
-            self._resumed.setdefault(run_id, share if share < 1.0 else 0.0)
-            self._shares[run_id] = share
+        if run_id not in self._shares:
+            return
+        seconds = self._run_seconds.get(run_id, 0.0)
+        if run_id not in self._resumed:
+            self._resumed.add(run_id)
+            self._given += seconds * (share if share < 1.0 else 0.0)
+        self._done += seconds * (share - self._shares[run_id])
+        self._shares[run_id] = share
 
     @property
     def elapsed(self) -> float:
@@ -57,16 +66,10 @@ class Pace:
         return self._done / self._planned if self._planned > 0.0 else 0.0
 
     @property
-    def _done(self) -> float:
-        return sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._shares.items())
-
-    @property
     def seconds_left(self) -> float:
         """Seconds until all is done, about."""
-        done = self._done
-        given = sum(self._run_seconds.get(run_id, 0.0) * share for run_id, share in self._resumed.items())
-        rest = max(0.0, self._planned - done)
-        worked = done - given
+        rest = max(0.0, self._planned - self._done)
+        worked = self._done - self._given
         if worked <= _FEW * self._planned or self.elapsed <= 0.0:
             return rest / self._capacity
         return rest * self.elapsed / worked

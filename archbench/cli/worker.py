@@ -20,6 +20,7 @@ from archbench.cli.run import EXIT_RUNS_FAILED
 from archbench.cli.terminal import echo
 from archbench.errors import StoreError
 from archbench.extras import require_training
+from archbench.runs.probe import probe_store
 from archbench.runs.store import RunStore
 from archbench.units import counted
 
@@ -115,6 +116,7 @@ def worker(
     for name in scans:
         store.scan(name)
     store.create()
+    probe_store(store.root)
     stop = _Stop()
     for sort in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(sort, stop.told)

@@ -39,11 +39,17 @@ class Rates:
     """Measured training rates: architecture -> (non-embedding parameters, FLOP/s) of finished runs."""
 
     measured: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    _nearest: dict[tuple[str, int], float | None] = field(default_factory=dict, repr=False, compare=False)
+    """What was found before: thousands of runs are of a few sizes."""
 
     def nearest(self, architecture: str, num_params: int) -> float | None:
         """Exact FLOP/s that the finished run of `architecture` nearest in size reached; None where there is none."""
-        known = self.measured.get(architecture)
-        return min(known, key=lambda point: abs(math.log(point[0] / num_params)))[1] if known else None
+        key = (architecture, num_params)
+        if key not in self._nearest:
+            known = self.measured.get(architecture)
+            found = min(known, key=lambda point: abs(math.log(point[0] / num_params)))[1] if known else None
+            self._nearest[key] = found
+        return self._nearest[key]
 
     def flop_per_s(self, run: PlannedRun, threads: int) -> tuple[float, bool]:
         """Exact FLOP/s that `run` will reach, and whether that was measured (at the nearest size) or is rough."""

@@ -296,10 +296,19 @@ class _Scheduler:
 
     def _ready(self, most: int) -> list[PlannedRun]:
         """Up to so many of the first waiting runs, off the list, that need no run still to come."""
-        coming = {run.run_id for run in self.waiting} | self.in_flight.keys() | self.elsewhere.keys()
-        ready = [run for run in self.waiting if coming.isdisjoint(run.after)][:most]
-        taken = {run.run_id for run in ready}
-        self.waiting = [run for run in self.waiting if run.run_id not in taken]
+        coming: set[str] | None = None
+        ready: list[PlannedRun] = []
+        kept: list[PlannedRun] = []
+        looked_at = 0
+        for run in self.waiting:
+            if len(ready) == most:
+                break
+            looked_at += 1
+            if run.after and coming is None:  # made where it is asked for alone: thousands may wait
+                coming = {one.run_id for one in self.waiting} | self.in_flight.keys() | self.elsewhere.keys()
+            free = coming is None or coming.isdisjoint(run.after)
+            (ready if free else kept).append(run)
+        self.waiting[:looked_at] = kept
         return ready
 
     def _submit(self, executor: Executor, run: PlannedRun) -> None:

@@ -24,6 +24,8 @@ class WorkerProcess:
     log_file: Path
     nproc: int = 1
     """Processes of the group."""
+    launched: bool = False
+    """Whether the process is none that trains, but what starts those."""
     job: Job | None = None
     watchdog: Watchdog | None = None
     """Of the job."""
@@ -48,13 +50,14 @@ class WorkerProcess:
     ) -> "WorkerProcess":
         """A worker that waits for its first job; what it prints is added to `log_file`.
 
-        `environment` is all that it gets of one (`worker_environment` makes it). With `nproc` above 1 it is a group of
-        so many ranks, which `launcher` starts in place of archbench's torchrun group on this machine. `options` are
-        further ones of `archbench.training.worker`. Raises OSError where it cannot be started.
+        `environment` is all that it gets of one (`worker_environment` makes it). With `nproc` above 1, or a
+        `launcher`, it is a group of so many ranks here, which `launcher` starts in place of archbench's torchrun group
+        on this machine. `options` are further ones of `archbench.training.worker`. Raises OSError where it cannot be
+        started.
         """
         shorten_log(log_file)
         command = [sys.executable, "-m", "archbench.training.worker"]
-        if nproc > 1:
+        if nproc > 1 or launcher:
             command = [*(launcher or (sys.executable, "-m", "archbench.training.launcher")), str(nproc)]
         command += options
         for path in plugin_files:
@@ -68,7 +71,7 @@ class WorkerProcess:
                 env=dict(environment),
                 start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
             )
-        worker = cls(slot, process, log_file, nproc)
+        worker = cls(slot, process, log_file, nproc, launched=nproc > 1 or bool(launcher))
         os.set_blocking(worker.output.fileno(), False)
         return worker
 
@@ -115,7 +118,7 @@ class WorkerProcess:
         self.watchdog.passed(seconds)
         if not self.watchdog.hangs:
             return None
-        stopped = end_processes(self.process.pid, asking="itself" if self.nproc == 1 else "children")
+        stopped = end_processes(self.process.pid, asking="children" if self.launched else "itself")
         who = f"; stopped: process {', '.join(map(str, stopped))}" if stopped else ""
         return self._loses(f"it {self.watchdog.finding}{who}; {self.log_file} ends with what it was doing")
 

@@ -26,7 +26,20 @@ from archbench.spec.settings import DataSection, TrainingSection
 from archbench.spec.yaml_loader import YamlFile, parse_yaml
 
 LANGUAGES = {"sh", "console", "yaml", "python", "diff", "toml", "text"}
-FROM_ELSEWHERE = {"git", "pip", "hf", "torchrun", "cd", "apt-get", "mkdocs", "source", "export"}
+FROM_ELSEWHERE = {
+    "git",
+    "pip",
+    "hf",
+    "torchrun",
+    "cd",
+    "apt-get",
+    "mkdocs",
+    "source",
+    "export",
+    "ray",
+    "kubectl",
+    "sky",
+}
 """Programs of others: that they take what is shown is theirs to say."""
 
 

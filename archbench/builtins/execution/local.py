@@ -113,7 +113,9 @@ class LocalExecutor:
         limit_bytes: int | None = None,
         launcher: Sequence[str] = (),
         worker_options: Sequence[str] = (),
+        added_environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._added_environment = dict(added_environment or {})
         self._launcher = launcher
         self._worker_options = worker_options
         self._limit_bytes = limit_bytes
@@ -140,6 +142,11 @@ class LocalExecutor:
     def worker_pids(self) -> tuple[int, ...]:
         """Process ids of the living workers."""
         return tuple(worker.process.pid for _, worker in sorted(self._workers.items()))
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a worker waits for the next job, so that none would have to be started."""
+        return any(worker.free for worker in self._workers.values())
 
     def submit(self, job: Job) -> None:
         """Hands `job` to a free worker, starts one if there is room, or lets it wait."""
@@ -263,6 +270,7 @@ class LocalExecutor:
 
     def _start(self, slot: int) -> WorkerProcess:
         environment = worker_environment(os.environ, self._threads, self._devices, slot, self._nproc)
+        environment |= self._added_environment
         log_file = self._log_dir / f"worker-{slot}.log"
         worker = WorkerProcess.start(
             slot,
