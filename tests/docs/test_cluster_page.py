@@ -12,8 +12,6 @@ PAGE = ROOT / "docs" / "cluster.md"
 MOST_LINES = 90
 """Of the executor, blank ones and imports included: it is to be read."""
 
-QUICK = "ends_as_it_does"
-
 
 def examples() -> tuple[Block, Block]:
     """The executor and its tests."""
@@ -30,16 +28,14 @@ def test_the_executor_of_the_page_is_short() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "chosen", [pytest.param(QUICK, id="quick"), pytest.param("", id="all", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
 @pytest.mark.timeout(1200)
-def test_the_executor_of_the_page_passes_the_suite(tmp_path: Path, chosen: str) -> None:
+def test_the_executor_of_the_page_passes_the_suite(tmp_path: Path) -> None:
     executor, tests = examples()
     (tmp_path / "background.py").write_text(executor.text)
     (tmp_path / "test_background.py").write_text(tests.text.replace('"background.py"', f'"{tmp_path}/background.py"'))
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_background.py", "-k", chosen]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_background.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "skipped" not in done.stdout

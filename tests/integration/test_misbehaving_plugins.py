@@ -54,6 +54,9 @@ CHANGES = {
 }
 """What leaves the worker changed, and what is told of it; None where the next run sets it for itself."""
 
+EVERY_DAY = {"raises_base_exception", "returns_nan", "adds_columns", "changes_generators", "changes_dtype"}
+"""Of both, one of each sort: raised, computed, refused, set anew by the next run, left changed."""
+
 ENDS_WORKERS = {"dies": "lost 3 times, last: its worker ended with exit code 7; see"}
 MORE_ENDS = {
     "fills_memory": "of memory; execution.executor.worker_memory_gib allows 1.5 GiB; its worker was ended",
@@ -110,21 +113,30 @@ def sound(folder: Path) -> tuple[str, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize(
+    "hows",
+    [
+        pytest.param(EVERY_DAY, id="some"),
+        pytest.param(FAILS.keys() | CHANGES.keys(), id="all", marks=pytest.mark.thorough),
+    ],
+)
 def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits(
-    folder: Path, sound: tuple[str, bytes]
+    folder: Path, sound: tuple[str, bytes], hows: set[str]
 ) -> None:
-    together = run(folder, write_spec(folder, "together", [*FAILS, *CHANGES, "leaks"]))
+    fails, changes = ({how: words for how, words in told.items() if how in hows} for told in (FAILS, CHANGES))
+    name = f"together-{len(hows)}"
+    together = run(folder, write_spec(folder, name, [*fails, *changes, "leaks"]))
     assert together.returncode == 1, together.stderr
     assert "Traceback" not in together.stdout + together.stderr
     failed = [line for line in together.stderr.splitlines() if line.startswith(("failed: ", "diverged: "))]
-    assert len(failed) == len(FAILS)
-    for how, words in FAILS.items():
+    assert len(failed) == len(fails)
+    for how, words in fails.items():
         assert [words in line for line in failed if f" {how} size" in line] == [True], failed
-    for how, said in CHANGES.items():
+    for how, said in changes.items():
         told = [line for line in together.stdout.splitlines() if line.startswith(f"{how} size")]
         assert [said is not None and said in line for line in told] == [True] * (said is not None), told
     run_id, record = sound
-    assert records(folder / "together")[run_id] == record
+    assert records(folder / name)[run_id] == record
 
     for words in (
         "failed in run_finished: Sabotage: in a hook",
@@ -133,8 +145,8 @@ def test_failing_and_meddling_plugins_are_named_and_the_sound_run_keeps_its_bits
         assert together.stderr.count(words) == 1
     (leaks,) = [line for line in together.stdout.splitlines() if "from later tokens" in line]
     assert leaks.startswith("- Mind: leaks: ")
-    report = (folder / "reports" / "together" / "report.md").read_text()
-    status = archbench(folder, "status", str(folder / "together.yaml"), "--runs", "together")
+    report = (folder / "reports" / name / "report.md").read_text()
+    status = archbench(folder, "status", str(folder / f"{name}.yaml"), "--runs", name)
     for words in ("Sabotage: not to be held", "logits have the shape (256, 265)"):
         assert words in report
         assert words in status.stdout.replace("\n", " ")

@@ -63,7 +63,7 @@ def test_two_workers_share_a_store_and_train_nothing_twice(store: RunStore) -> N
 def test_a_worker_that_is_told_to_leave_stores_a_checkpoint_and_the_next_one_goes_on(
     store: RunStore, tmp_path: Path
 ) -> None:
-    (directory,) = plan_scan(store, 500)
+    (directory,) = plan_scan(store, 200)
     worker = started(store)
     wait(lambda: stored_steps(directory), "the run was begun")
     worker.send_signal(signal.SIGUSR1)

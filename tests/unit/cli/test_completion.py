@@ -57,7 +57,7 @@ def offered(folder: Path, line: str, before: str = "") -> list[str]:
         ("archbench run mi", ["mine.yaml"]),
         ("archbench specs copy protocol/ids_5", ["protocol/ids_512"]),
         ("archbench run specs/q", ["specs/quick.yaml"]),
-        ("archbench plan m", ["mine.yaml", "mamba2", "modernbert"]),
+        ("archbench plan m", ["mine.yaml", "mamba2", "modern", "modernbert"]),
         ("archbench status d", ["demo"]),
         ("archbench report o", ["other"]),
         ("archbench runs show 01", ["0123456789abcdef"]),

@@ -22,7 +22,6 @@ from archbench.runs.records import Outcome, read_record
 from archbench.spec.identity import ComponentIdentity
 from archbench.testing.small_runs import StopAfter
 from archbench.training import checkpoint, loop
-from archbench.training import run_attempt as run_attempt_module
 from archbench.training.loop import Report
 from archbench.training.run_attempt import attempt_run, failure_reason
 
@@ -394,14 +393,11 @@ def test_a_run_that_is_taken_over_on_the_way_stores_nothing_more_and_has_not_fai
     assert (lease.boot_id, lease.released) == ("another", False), "what the other one holds was given up"
 
 
-def test_a_run_that_somebody_else_holds_is_left_to_them(
-    plan: Any, train_to_end: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_attempt_module, "LEASE_WAIT_SECONDS", 0.0)
+def test_a_run_that_somebody_else_holds_is_left_to_them(plan: Any, registry: Registry) -> None:
     directory = plan()
     acquire(directory)
     with pytest.raises(LeaseLost, match="is being trained by process"):
-        train_to_end(directory)
+        attempt_run(directory, registry, lambda report: None, threading.Event(), wait_seconds=0.0)
     assert not directory.record_file.exists()
 
 
