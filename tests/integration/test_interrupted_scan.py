@@ -114,6 +114,7 @@ def test_a_scan_that_is_interrupted_and_killed_ends_with_the_bytes_of_an_undistu
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_commands_on_one_store_train_no_run_twice(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, tokens=2e4)
     command = Command(tmp_path, spec, "runs")

@@ -60,6 +60,7 @@ def test_two_workers_share_a_store_and_train_nothing_twice(store: RunStore) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_worker_that_is_told_to_leave_stores_a_checkpoint_and_the_next_one_goes_on(
     store: RunStore, tmp_path: Path
 ) -> None:

@@ -66,9 +66,8 @@ def plan(folder: Path, corpus: Corpus, host: Host, kind: str, steps: int) -> Run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "kills"), [pytest.param("gpt2", 3, marks=pytest.mark.thorough), ("transformer_xl", 1)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize(("kind", "kills"), [("gpt2", 3), ("transformer_xl", 1)])
 def test_run_whose_worker_is_killed_has_an_undisturbed_runs_record(
     tmp_path: Path, corpus: Corpus, host: Host, kind: str, kills: int
 ) -> None:

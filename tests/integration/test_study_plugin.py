@@ -36,6 +36,7 @@ def study_file(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_study_of_one_file_is_planned_trained_and_reported(tmp_path: Path) -> None:
     plugin = ("--plugin", str(study_file(tmp_path)))
     write_small_text(tmp_path / "text.jsonl")
