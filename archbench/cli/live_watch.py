@@ -25,8 +25,8 @@ from archbench.cli.watch import LineWatcher, Pace, short_label
 from archbench.contracts.executor import Progress
 from archbench.results.runs import RunState
 from archbench.runs.store import RunStatus
+from archbench.scans.jobs import label
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.scheduler import label
 from archbench.units import counted, human_count, human_seconds
 
 _WIDE, _NARROW = 110, 64

@@ -44,9 +44,9 @@ from archbench.results.published import published_lines
 from archbench.results.runs import CONTROL, SIZE_SCAN, RunState, purpose
 from archbench.results.tuning import TRIAL
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.scans.jobs import job_of
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
-from archbench.scans.scheduler import job_of
 from archbench.scans.stated_texts import is_stated, stated_texts, texts_to_plan_by
 from archbench.spec.load import load_spec
 from archbench.spec.models import Spec
@@ -338,7 +338,7 @@ def _summary(costed: CostedPlan) -> list[str]:
 def _expert_lines(runs: Sequence[CostedRun]) -> Iterator[str]:
     """What N counts where contenders are mixtures of experts."""
     facts = [(one.run.contender, one.run.plan.facts) for one in runs]
-    sparse = [name for name, of in facts if of.kaplan_flops_per_token < 6.0 * of.non_embedding_params]
+    sparse = [name for name, of in facts if of.active_params < of.non_embedding_params]
     if sparse:
         names = ", ".join(dict.fromkeys(sparse))
         yield f"mixtures of experts: {names}: {CONVENTION}"

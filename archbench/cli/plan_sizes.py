@@ -1,6 +1,6 @@
 """What `archbench plan` says of sizes: parameters and FLOPs of the contenders' models, rung by rung, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,30 +49,31 @@ def size_table(runs: Sequence[PlannedRun], published: Sequence[RunRecord], basel
         reference = of_size.get(baseline or "", next(iter(of_size.values())))
         for name, model in of_size.items():
             first = model is next(iter(of_size.values()))
-            cells = (
-                _beside(model, reference) if sparse else _beside(model, reference)[:2] + _beside(model, reference)[4:]
-            )
+            cells = _beside(model, reference, sparse=sparse)
             table.add_row(str(size_number(size_index)) if first else "", name, model.shape, *cells)
     return table
 
 
-def _beside(model: _Model, reference: _Model) -> tuple[str, ...]:
-    """All parameters, those that a token uses and FLOPs of `model`, each with its ratio to those of `reference`."""
-    return (
-        f"{model.num_params:,}",
-        f"{model.num_params / reference.num_params:.3f}",
-        f"{model.active:,}",
-        f"{model.active / reference.active:.3f}",
-        f"{model.flops_per_token:,.0f}",
-        f"{model.flops_per_token / reference.flops_per_token:.3f}" if reference.flops_per_token else "-",
-    )
+def _beside(model: _Model, reference: _Model, *, sparse: bool) -> Iterator[str]:
+    """Parameters and FLOPs of `model`, each with its ratio to those of `reference`; `sparse`: what a token uses too."""
+    yield f"{model.num_params:,}"
+    yield f"{model.num_params / reference.num_params:.3f}"
+    if sparse:
+        yield f"{model.active:,}"
+        yield f"{model.active / reference.active:.3f}"
+    yield f"{model.flops_per_token:,.0f}"
+    yield f"{model.flops_per_token / reference.flops_per_token:.3f}" if reference.flops_per_token else "-"
 
 
 def _planned(run: PlannedRun) -> _Model:
     facts, dims = run.plan.facts, run.plan.identity.dims
-    active = round(facts.kaplan_flops_per_token / 6.0)
     return _Model(
-        run.contender, run.size_index, _shape(dims), facts.non_embedding_params, active, facts.exact_flops_per_token
+        run.contender,
+        run.size_index,
+        _shape(dims),
+        facts.non_embedding_params,
+        facts.active_params,
+        facts.exact_flops_per_token,
     )
 
 

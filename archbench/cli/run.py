@@ -42,8 +42,9 @@ from archbench.results.published import published_lines
 from archbench.runs.imported import keep_published
 from archbench.runs.replacing import require_free
 from archbench.runs.store import RunStore, ScanIndex
+from archbench.scans.jobs import label
 from archbench.scans.planner import ScanPlan
-from archbench.scans.scheduler import HungUp, ScanOutcome, Until, carry_out, label
+from archbench.scans.scheduler import HungUp, ScanOutcome, Until, carry_out
 from archbench.scans.tracking import Tracking
 from archbench.spec.load import load_spec, spec_from_yaml
 from archbench.spec.models import Spec

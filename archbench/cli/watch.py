@@ -9,8 +9,8 @@ from archbench.cli.terminal import echo
 from archbench.contracts.executor import Progress
 from archbench.results.runs import size_number
 from archbench.runs.store import RunStatus
+from archbench.scans.jobs import label
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.scheduler import label
 from archbench.units import counted, human_count, human_seconds
 
 LINE_SECONDS = 60.0

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, read_json, to_json, write_atomically
+from archbench.runs.files import DamagedFile, DiskRefused, read_json, to_json, write_atomically
 from archbench.runs.locks import locked
 from archbench.runs.processes import Liveness, ProcessId, this_process
 
@@ -243,6 +243,22 @@ def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0, watch: LeaseW
                 "wait for it, or end it and run the same command again"
             )
         time.sleep(min(_WATCH_SECONDS, LEASE_SECONDS / 4) if unknown else _POLL_SECONDS)
+
+
+def freed(directory: RunDirectory, info: LeaseInfo, watch: LeaseWatch) -> bool:
+    """Whether the run was free to be taken over by what `watch` has seen of its lease `info`, and now is given up.
+
+    False also where somebody else was quicker. Raises DiskRefused where that cannot be written.
+    """
+    if not watch.is_free(directory, info):
+        return False
+    try:
+        acquire(directory, watch=watch).release()
+    except DiskRefused:
+        raise
+    except StoreError:
+        return False
+    return True
 
 
 def shared(directory: RunDirectory, token: int) -> Lease:

@@ -5,18 +5,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 from archbench.contracts.executor import CancellingExecutor, Ended, Executor, ExecutorEvent, Lost
 from archbench.errors import StoreError
 from archbench.results.runs import RunState
-from archbench.runs.files import DamagedFile, DiskRefused
-from archbench.runs.lease import LEASE_SECONDS, LeaseInfo, LeaseLost, LeaseWatch, acquire, read_lease
+from archbench.runs.files import DamagedFile
+from archbench.runs.lease import LEASE_SECONDS, LeaseInfo, LeaseLost, LeaseWatch, freed, read_lease
 from archbench.runs.processes import Liveness
 from archbench.runs.queue import asked_for_again, is_called_off
 from archbench.runs.store import RunStore, directory_status
+from archbench.scans.jobs import MAX_ATTEMPTS, POLL_SECONDS, job_of, label, store_failure
 from archbench.scans.planned_run import PlannedRun
-from archbench.scans.scheduler import MAX_ATTEMPTS, POLL_SECONDS, job_of, label, store_failure
 
 LOOK_SECONDS = 2.0
 """Pause between two looks for a run where there was none, and at whether the run at work was called off."""
@@ -27,14 +27,6 @@ REFRESH_SECONDS = 10.0
 _ENDED_WELL = (RunState.DONE, RunState.DIVERGED)
 
 Ending = Literal["nothing left", "told to stop"]
-
-
-class OpensExecutors(Protocol):
-    """Opens what trains the runs: one at a time, by groups of `nproc` processes."""
-
-    def __call__(self, nproc: int) -> Executor:
-        """An executor of one run at a time."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,8 @@ class Pilot:
 
     store: RunStore
     names: Sequence[str]
-    open_executor: OpensExecutors
+    open_executor: Callable[[int], Executor]
+    """Opens what trains one run at a time, by groups of so many processes."""
     tell: Callable[[str], None]
     stop: threading.Event
     """Set by whoever wants it to leave: the run at work is stored as a checkpoint."""
@@ -140,11 +133,6 @@ class Pilot:
                 except StoreError as error:
                     self.tell(str(error))
                     continue
-                execution, start = plan.execution, plan.identity.start
-                needed = (
-                    execution.branch_from and execution.branch_from.run_id,
-                    start and start.run_id,
-                )
                 known[indexed.run_id] = PlannedRun(
                     indexed.contender,
                     indexed.size_index,
@@ -153,7 +141,6 @@ class Pilot:
                     indexed.study,
                     indexed.role,
                     indexed.labels,
-                    after=tuple(run_id for run_id in needed if run_id),
                 )
         awaited = {run_id for run in known.values() for run_id in run.after}
         self.runs = sorted(
@@ -197,33 +184,29 @@ class Pilot:
             lease = read_lease(directory)
         except DamagedFile:
             return True
-        if lease is None or not self.watch.is_free(directory, lease):
-            if lease is not None:
-                self.first_leases.setdefault(run.run_id, lease)
+        if lease is None:
             return False
-        try:
-            acquire(directory, watch=self.watch).release()
-        except DiskRefused:
-            raise
-        except StoreError:
-            return False  # somebody else was quicker
+        if not freed(directory, lease, self.watch):
+            self.first_leases.setdefault(run.run_id, lease)
+            return False
         self.tell(f"{label(run)}: {lease.holder} gave no sign of life for {LEASE_SECONDS:.0f} s; taken over")
         return True
 
     def _something_comes(self) -> bool:
         """Whether there may be something to do later: a run whose holder was not seen to be alive, or one that waits.
 
-        Where whoever holds the last runs is alive, nobody needs to stand by.
+        Where whoever holds the last runs is alive, nobody needs to stand by. What a run has waited for may have ended
+        since it was looked for.
         """
         for run in self.runs:
-            if run.run_id in self.finished:
+            if run.run_id in self.finished or self.attempts[run.run_id] >= MAX_ATTEMPTS:
                 continue
             directory = self.store.directory(run.run_id)
             state = directory_status(directory).state
             if state is RunState.RUNNING and not self._seen_alive(run):
                 return True
             waits = not state.ended and state is not RunState.RUNNING and not is_called_off(directory)
-            if waits and any(self._is_being_trained(run_id) for run_id in run.after):
+            if waits and (self._is_ready(run) or any(self._is_being_trained(run_id) for run_id in run.after)):
                 return True
         return False
 

@@ -19,10 +19,15 @@ class PlannedRun:
     study: str = SIZE_SCAN
     role: str = RESULT
     labels: Mapping[str, str] = field(default_factory=dict)
-    after: tuple[str, ...] = ()
-    """Ids of runs that must have ended before this one is submitted."""
     one_of_budgets: bool = False
     """Whether its size is trained on several token budgets, so that its name must hold its own."""
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Ids of the runs whose weights or steps it takes up: they must have ended before it is submitted."""
+        start, branch = self.plan.identity.start, self.plan.execution.branch_from
+        begins = (start.run_id if start else None, branch.run_id if branch else None)
+        return tuple(run_id for run_id in begins if run_id is not None)
 
     @property
     def seed(self) -> int:
@@ -71,9 +76,7 @@ class PlannedRun:
     def branching_off(self, trunk: "PlannedRun", step: int) -> "PlannedRun":
         """This run, with its first `step` steps taken from `trunk` where they are the same."""
         execution = self.plan.execution.model_copy(update={"branch_from": Branch(run_id=trunk.run_id, step=step)})
-        return replace(
-            self, plan=self.plan.model_copy(update={"execution": execution}), after=(*self.after, trunk.run_id)
-        )
+        return replace(self, plan=self.plan.model_copy(update={"execution": execution}))
 
     def keeping(self, steps: tuple[int, ...]) -> "PlannedRun":
         """This run, with the checkpoints of `steps` kept for others to branch off."""
@@ -91,8 +94,7 @@ class PlannedRun:
                 "other_corpora": {**mine.other_corpora, **theirs.other_corpora},
             }
         )
-        after = tuple(dict.fromkeys((*self.after, *other.after)))
-        return replace(self, plan=self.plan.model_copy(update={"execution": execution}), after=after)
+        return replace(self, plan=self.plan.model_copy(update={"execution": execution}))
 
 
 @dataclass(frozen=True, slots=True)

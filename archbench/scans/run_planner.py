@@ -113,7 +113,6 @@ class RunPlanner:
             study=request.study,
             role=request.role,
             labels=request.labels,
-            after=(start.run_id,) if start else (),
         )
 
     def record(self, run: PlannedRun) -> RunRecord | None:

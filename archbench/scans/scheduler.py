@@ -21,31 +21,23 @@ from archbench.contracts.executor import (
 )
 from archbench.errors import PluginError, SpecError, StoreError
 from archbench.host import Host
-from archbench.results.runs import SIZE_SCAN, RunState, purpose, size_number
-from archbench.results.tuning import TRIAL
-from archbench.runs.directory import RunDirectory
-from archbench.runs.files import DamagedFile, DiskRefused
-from archbench.runs.lease import LEASE_SECONDS, LeaseInfo, LeaseWatch, acquire, read_lease
+from archbench.results.runs import RunState
+from archbench.runs.files import DiskRefused
 from archbench.runs.queue import CALLED_OFF, QueueMark, discard_mark, is_called_off, mark_queued, mark_ticket, read_mark
-from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
+from archbench.scans.elsewhere import RunsElsewhere
 from archbench.scans.followed_queue import open_executor
-from archbench.scans.memory import expected_memory_bytes
+from archbench.scans.jobs import MAX_ATTEMPTS, POLL_SECONDS, job_of, label, store_failure
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.tracking import Tracking
-from archbench.spec.identity import RunPlan
-from archbench.units import counted, human_count
-
-MAX_ATTEMPTS = 3
-"""Times that a run is submitted before its loss is taken for a failure."""
+from archbench.units import counted
 
 Until = Literal["ended", "queued"]
 """How long to stay with a scan: until its runs have ended, or stand in a queue."""
 
-POLL_SECONDS = 0.5
-ELSEWHERE_SECONDS = 2.0
-"""Pause between two looks at runs that another command is carrying out."""
+MARKS_SECONDS = 2.0
+"""Pause between two looks at whether runs at work were called off."""
 
 
 class Watcher(Protocol):
@@ -238,15 +230,14 @@ class _Scheduler:
     num_trained: int = 0
     attempts: Counter[str] = field(default_factory=Counter)
     in_flight: dict[str, PlannedRun] = field(default_factory=dict)
-    elsewhere: dict[str, PlannedRun] = field(default_factory=dict)
-    watch: LeaseWatch = field(default_factory=LeaseWatch)
-    told_tokens: dict[str, int] = field(default_factory=dict)
-    """Run -> token of the holder that was last named."""
+    elsewhere: RunsElsewhere = field(init=False)
     called_off: set[str] = field(default_factory=set)
     """Runs at work that the executor was told to let go of."""
     clock: Callable[[], float] = time.monotonic
     looked_for_marks: float = 0.0
-    looked: float = -ELSEWHERE_SECONDS
+
+    def __post_init__(self) -> None:
+        self.elsewhere = RunsElsewhere(self.store, self.watcher.told)
 
     def carry_out(self, executor: Executor, until: Until) -> None:
         """Until every run has ended, or stands in a queue; says what becomes of them where it is interrupted."""
@@ -269,7 +260,7 @@ class _Scheduler:
         awaited = {run_id for run in self.waiting for run_id in run.after}
         self.waiting.sort(key=lambda run: (run.run_id in awaited, run.exact_flops), reverse=True)
         while self.waiting or self.in_flight or self.elsewhere:
-            self._look_elsewhere()
+            self._take_back()
             self._call_off(executor)
             while (room := max(1, executor.capacity) - len(self.in_flight)) > 0 and (ready := self._ready(room)):
                 for run in ready:
@@ -281,6 +272,14 @@ class _Scheduler:
                 self._handle_all(executor.poll(POLL_SECONDS))
             elif self.elsewhere:
                 time.sleep(POLL_SECONDS)
+
+    def _take_back(self) -> None:
+        """Goes on with the runs that other commands have let go of."""
+        for run, status in self.elsewhere.let_go():
+            if status.state in (RunState.DONE, RunState.DIVERGED):
+                self._ended(run, status, here=False)
+            else:
+                self.waiting.append(run)
 
     def _leave_queued(self, executor: Executor) -> None:
         if isinstance(executor, QueueingExecutor):
@@ -305,7 +304,7 @@ class _Scheduler:
                 break
             looked_at += 1
             if run.after and coming is None:  # made where it is asked for alone: thousands may wait
-                coming = {one.run_id for one in self.waiting} | self.in_flight.keys() | self.elsewhere.keys()
+                coming = {one.run_id for one in self.waiting} | self.in_flight.keys() | self.elsewhere.run_ids
             free = coming is None or coming.isdisjoint(run.after)
             (ready if free else kept).append(run)
         self.waiting[:looked_at] = kept
@@ -328,7 +327,7 @@ class _Scheduler:
             self.in_flight[run.run_id] = run
             return
         if status.state is RunState.RUNNING:
-            self._wait_for(run)
+            self.elsewhere.wait_for(run)
             return
         # A failure may have had a cause outside the run (memory, disk): the same command tries again.
         self.attempts[run.run_id] += 1
@@ -345,7 +344,7 @@ class _Scheduler:
 
     def _call_off(self, executor: Executor) -> None:
         """Takes back the runs at work that `archbench cancel` has marked since the last look."""
-        if self.clock() - self.looked_for_marks < ELSEWHERE_SECONDS:
+        if self.clock() - self.looked_for_marks < MARKS_SECONDS:
             return
         self.looked_for_marks = self.clock()
         for run_id, run in self.in_flight.items():
@@ -379,7 +378,7 @@ class _Scheduler:
         if status.state is RunState.RUNNING:
             # Another command was quicker to take the lease, or has taken it over: that was no attempt.
             self.attempts[run.run_id] -= 1
-            self._wait_for(run)
+            self.elsewhere.wait_for(run)
         elif isinstance(event, Lost) and event.store_failed:
             raise StoreError(f"{event.reason}; finished runs are kept, and the same command goes on")
         elif isinstance(event, Lost) and self._has_ended(run, status):
@@ -428,58 +427,6 @@ class _Scheduler:
         repeated = self.store.directory(run.run_id).lacks_weights(run.plan)
         return status.state in (RunState.DONE, RunState.DIVERGED) and not repeated
 
-    def _wait_for(self, run: PlannedRun) -> None:
-        """Leaves `run` to the process that holds it, and says which one that is."""
-        self.elsewhere[run.run_id] = run
-        self._name_holder(run, self._lease(run))
-
-    def _name_holder(self, run: PlannedRun, lease: LeaseInfo | None) -> None:
-        """Says once of each holder that it is waited for."""
-        if lease is not None and self.told_tokens.get(run.run_id) != lease.token:
-            self.told_tokens[run.run_id] = lease.token
-            self.watcher.told(
-                f"{label(run)}: is being trained by {lease.holder}; waiting for it, until it ends or gives no sign of "
-                f"life for {LEASE_SECONDS:.0f} s"
-            )
-
-    def _lease(self, run: PlannedRun) -> LeaseInfo | None:
-        try:
-            return read_lease(self.store.directory(run.run_id))
-        except DamagedFile:
-            return None
-
-    def _take_over_if_silent(self, run: PlannedRun) -> None:
-        """Takes a lease that has been seen to be silent from its holder, and gives it up for a worker to take."""
-        lease = self._lease(run)
-        self._name_holder(run, lease)
-        directory = self.store.directory(run.run_id)
-        if lease is None or not self.watch.is_free(directory, lease):
-            return
-        try:
-            acquire(directory, watch=self.watch).release()
-        except DiskRefused:
-            raise
-        except StoreError:
-            return  # somebody else was quicker
-        self.watcher.told(
-            f"{label(run)}: {lease.holder} gave no sign of life for {LEASE_SECONDS:.0f} s; the run is taken over"
-        )
-
-    def _look_elsewhere(self) -> None:
-        if not self.elsewhere or self.clock() - self.looked < ELSEWHERE_SECONDS:
-            return
-        self.looked = self.clock()
-        for run_id, run in list(self.elsewhere.items()):
-            status = self.store.status(run_id)
-            if status.state is RunState.RUNNING:
-                self._take_over_if_silent(run)
-                continue
-            del self.elsewhere[run_id]
-            if status.state in (RunState.DONE, RunState.DIVERGED):
-                self._ended(run, status, here=False)
-            else:
-                self.waiting.append(run)
-
     def _ended(self, run: PlannedRun, status: RunStatus, *, here: bool) -> None:
         if status.state is RunState.DONE:
             self.num_trained += here
@@ -503,50 +450,3 @@ class _Scheduler:
             self.tracking.run_ended(record)
             self._tell_of_trackers()
             self.host.notify("run_finished", record=record)
-
-
-def job_of(run: PlannedRun, store: RunStore, *, scan: str = "", seconds: float | None = None) -> Job:
-    """`run` as executors are given it; `seconds`: what it is expected to take."""
-    execution = run.plan.execution
-    return Job(
-        run.run_id,
-        store.directory(run.run_id).path.resolve(),
-        run.exact_flops,
-        nproc=execution.nproc,
-        memory_bytes=expected_memory_bytes(run.plan),
-        watchdog_seconds=execution.watchdog_seconds,
-        name=label(run),
-        scan=scan,
-        contender=run.contender,
-        size_index=run.size_index,
-        cores=execution.threads,
-        devices={"cpu": 0, "cuda": execution.nproc}.get(execution.device),
-        seconds=seconds,
-    )
-
-
-def store_failure(directory: RunDirectory, plan: RunPlan, reason: str) -> None:
-    """Has the store say that the run failed, where its workers died before they could.
-
-    Raises StoreError where somebody else has the run, or the store cannot be written.
-    """
-    lease = acquire(directory)
-    try:
-        with lease.held():
-            write_record(directory, plan, Outcome(RunState.FAILED, reason=reason))
-    finally:
-        lease.release()
-
-
-def label(run: PlannedRun) -> str:
-    """The run's name in messages."""
-    num_params = run.plan.facts.non_embedding_params
-    name = f"{run.contender} size {size_number(run.size_index)} ({num_params:,} parameters) seed {run.seed}"
-    if run.role == TRIAL:
-        name += f" trial at rate {run.plan.identity.training.peak_learning_rate:.3g}, {human_count(run.tokens)} tokens"
-    elif run.study != SIZE_SCAN:
-        training, facts = run.plan.identity.training, run.plan.facts
-        name += f", {purpose(run)}: {human_count(facts.unique_tokens)} different tokens, batch {training.batch_tokens}"
-    elif run.one_of_budgets:
-        name += f", {human_count(run.tokens)} tokens"
-    return name

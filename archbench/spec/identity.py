@@ -223,6 +223,11 @@ class RunFacts(Extended):
     optimizer_bytes_per_param: NonNegativeInt = 8
     """What the optimizer keeps for each parameter, at most."""
 
+    @property
+    def active_params(self) -> int:
+        """Of N, what a token uses: less than N in a mixture of experts."""
+        return round(self.kaplan_flops_per_token / 6.0)
+
 
 class Branch(_Frozen):
     """A checkpoint of another run whose first `step` steps are the same, bit for bit."""

@@ -44,7 +44,7 @@ def rank_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _address() -> str:
     """This node, as the others find it."""
-    return (os.environ.get("SLURMD_NODENAME") and socket.gethostname()) or "127.0.0.1"
+    return socket.gethostname() if "SLURMD_NODENAME" in os.environ else "127.0.0.1"
 
 
 def _free_port() -> int:

@@ -1,7 +1,6 @@
 """One worker process as its executor sees it: the job it is at, what it says, and how it ends."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from archbench.contracts.executor import Ended, ExecutorEvent, Job, Lost, Progress
 from archbench.results.runs import RunState
+from archbench.workers.json_lines import JsonLines
 from archbench.workers.processes import cause_of_death, close_input, end_processes, shorten_log
 from archbench.workers.watchdog import Watchdog
 
@@ -33,8 +33,11 @@ class WorkerProcess:
     """Whether it takes no further job."""
     cause: str | None = None
     """Why it ends, where it said so itself."""
-    buffer: bytearray = field(default_factory=bytearray)
-    """The beginning of an event whose end has not arrived."""
+    lines: JsonLines = field(init=False)
+    """Of its events."""
+
+    def __post_init__(self) -> None:
+        self.lines = JsonLines(self.output)
 
     @classmethod
     def start(
@@ -71,9 +74,7 @@ class WorkerProcess:
                 env=dict(environment),
                 start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
             )
-        worker = cls(slot, process, log_file, nproc, launched=nproc > 1 or bool(launcher))
-        os.set_blocking(worker.output.fileno(), False)
-        return worker
+        return cls(slot, process, log_file, nproc, launched=nproc > 1 or bool(launcher))
 
     @property
     def output(self) -> IO[bytes]:
@@ -99,16 +100,10 @@ class WorkerProcess:
 
     def read(self) -> list[ExecutorEvent] | None:
         """What it has said since the last call; None where its output has ended."""
-        try:
-            content = os.read(self.output.fileno(), 1 << 16)
-        except BlockingIOError:
-            return []
-        if not content:
+        messages = self.lines.read()
+        if messages is None:
             return None
-        self.buffer += content
-        *lines, rest = self.buffer.split(b"\n")
-        self.buffer = bytearray(rest)
-        events = (self._understand(json.loads(line)) for line in lines)
+        events = (self._understand(message) for message in messages)
         return [event for event in events if event is not None]
 
     def hangs_after(self, seconds: float) -> Lost | None:

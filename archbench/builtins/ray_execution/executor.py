@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from json import loads
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from archbench.api import ArchbenchError, ExecutorEvent, Job, Lost, PluginError, Progress, StoreError
 from archbench.builtins.ray_execution.messages import Settings, event_of, job_content, to_line
+from archbench.workers.json_lines import JsonLines
 from archbench.workers.processes import cause_of_death, close_input, end_processes, shorten_log
 
 OPEN_SECONDS = 300.0
@@ -40,7 +40,8 @@ class RayExecutor:
         self._jobs: dict[str, Job] = {}
         """Those taken on that have not ended."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._buffer = bytearray()
+        self._lines: JsonLines | None = None
+        """What the process says."""
         self._selector = selectors.DefaultSelector()
         self._opened = False
         """Whether the gateway of now has its cluster."""
@@ -119,9 +120,8 @@ class RayExecutor:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C in the terminal is the driver's alone
             )
-        os.set_blocking(self._output.fileno(), False)
+        self._lines = JsonLines(self._output)
         self._selector.register(self._output, selectors.EVENT_READ)
-        self._buffer.clear()
         self._opened = False
         self._send(asdict(settings))
 
@@ -158,21 +158,15 @@ class RayExecutor:
 
     def _heard(self, timeout_s: float) -> list[Mapping[str, Any]]:
         """What the gateway has said, whole lines; `gone` where it has ended."""
-        if self._process is None or not self._selector.select(timeout_s):
+        if self._process is None or self._lines is None or not self._selector.select(timeout_s):
             return []
-        try:
-            content = os.read(self._output.fileno(), 1 << 16)
-        except BlockingIOError:
-            return []
-        if not content:
+        heard = self._lines.read()
+        if heard is None:
             self._process.wait()
             cause = cause_of_death(self._process.returncode)
             self._let_go()
             return [{"event": "gone", "cause": cause}]
-        self._buffer += content
-        *lines, rest = self._buffer.split(b"\n")
-        self._buffer = bytearray(rest)
-        return [loads(line) for line in lines]
+        return heard
 
     def _understood(self, content: Mapping[str, Any]) -> list[ExecutorEvent]:
         match content["event"]:

@@ -104,10 +104,6 @@ class RunServer:
         self._one_at_a_time = threading.Lock()
         self._closing = False
 
-    def describe(self, *question: Any) -> dict[str, Any]:
-        """What `describe` says of its node, for one that joined after the others were asked."""
-        return describe(*question)
-
     def turn(self, job: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         """Takes on `job`, if one is given; what happened since the last call, as soon as something has."""
         deadline = time.monotonic() + TURN_SECONDS

@@ -17,9 +17,9 @@ from archbench.runs.queue import call_off, mark_queued
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStore
 from archbench.scans import pilot as pilots
+from archbench.scans.jobs import MAX_ATTEMPTS
 from archbench.scans.pilot import Pilot, PilotOutcome
 from archbench.scans.planner import ScanPlan
-from archbench.scans.scheduler import MAX_ATTEMPTS
 
 Plan = Callable[..., ScanPlan]
 POINT = CurvePoint(1, 512, 1.0, 1.0, 3.0, 3.0, None, in_warmup=False, finished=True)
@@ -167,6 +167,27 @@ def test_it_waits_for_a_trunk_that_somebody_else_trains(planned: Plan, store: Ru
     _, taken, _ = work(store)
     timer.join()
     assert sorted(taken) == sorted({run.run_id for run in plan.runs} - {trunk.run_id})
+
+
+def test_a_trunk_that_ends_between_two_looks_leaves_its_branches_to_be_taken(planned: Plan, store: RunStore) -> None:
+    plan = stored(planned(*BRANCHES), store)
+    trunk = next(run for run in plan.runs if run.plan.execution.keep_steps)
+    directory = store.directory(trunk.run_id)
+    lease = acquire(directory)
+    others = {run.run_id for run in plan.runs} - {trunk.run_id}
+
+    class Between(Pilot):
+        """Somebody ends the trunk when nothing was found and before it is asked whether anything comes."""
+
+        def _something_comes(self) -> bool:
+            if not directory.record_file.exists():
+                write_record(directory, trunk.plan, Outcome(RunState.DONE, (POINT,)))
+                lease.release()
+            return super()._something_comes()
+
+    worker = Worker()
+    Between(store, (), lambda nproc: worker, lambda line: None, threading.Event(), until_empty=True).work()
+    assert {job.run_id for job in worker.submitted} == others
 
 
 def test_who_is_told_to_stop_takes_nothing(planned: Plan, store: RunStore) -> None:

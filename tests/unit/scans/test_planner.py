@@ -10,8 +10,8 @@ from archbench.errors import ArchbenchError, DataError, PluginError, SpecError
 from archbench.host import default_host
 from archbench.planning.estimate import Rates, estimate_run, held_out_tokens
 from archbench.results.runs import CONTROL, RESULT
+from archbench.scans.jobs import label
 from archbench.scans.planner import ScanPlan
-from archbench.scans.scheduler import label
 
 Plan = Callable[..., ScanPlan]
 

@@ -18,7 +18,7 @@ from archbench.runs.queue import call_off, mark_queued, read_mark
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
 from archbench.runs.trace import TracePoint, append_to_trace
-from archbench.scans import followed_queue, scheduler
+from archbench.scans import elsewhere, followed_queue, scheduler
 from archbench.scans.followed_queue import FollowedQueue, open_executor
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
@@ -130,7 +130,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     """An empty queue, and no pauses between looks."""
     monkeypatch.setattr(followed_queue, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(followed_queue, "_SHARE_OF_LOOKING", 1e9)
-    monkeypatch.setattr(scheduler, "ELSEWHERE_SECONDS", 0.0)
+    monkeypatch.setattr(scheduler, "MARKS_SECONDS", 0.0)
+    monkeypatch.setattr(elsewhere, "LOOK_SECONDS", 0.0)
     SITE.__init__()  # type: ignore[misc]
     return SITE
 

@@ -21,10 +21,11 @@ from archbench.runs.files import DamagedFile
 from archbench.runs.lease import LeaseLost, acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.store import RunStatus, RunStore
-from archbench.scans import scheduler
+from archbench.scans import elsewhere, scheduler
+from archbench.scans.jobs import MAX_ATTEMPTS
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
-from archbench.scans.scheduler import MAX_ATTEMPTS, ScanOutcome, carry_out
+from archbench.scans.scheduler import ScanOutcome, carry_out
 from archbench.spec.identity import StartingPoint
 
 Plan = Callable[..., ScanPlan]
@@ -157,12 +158,7 @@ def test_run_whose_weights_are_gone_is_repeated_where_another_needs_them(planned
     first = replace(first, plan=first.plan.model_copy(update={"execution": keeping}))
     start = StartingPoint(run_id=first.run_id)
     identity = second.plan.identity.model_copy(update={"start": start})
-    second = replace(
-        second,
-        plan=second.plan.model_copy(update={"identity": identity}),
-        run_id=identity.run_id,
-        after=(first.run_id,),
-    )
+    second = replace(second, plan=second.plan.model_copy(update={"identity": identity}), run_id=identity.run_id)
     plan = replace(planned(), runs=(second, first))
     write_record(store.prepare(first.plan), first.plan, Outcome(RunState.DONE, (POINT,)))
     _, _, jobs = work(plan, store)
@@ -274,7 +270,7 @@ def test_a_silent_holder_on_another_machine_is_named_and_taken_over(
     content |= {"boot_id": "another boot", "host": "boxa", "heartbeat": content["heartbeat"] + 3e7}
     directory.lease_file.write_text(json.dumps(content))
     monkeypatch.setattr(leases, "LEASE_SECONDS", 0.6)
-    monkeypatch.setattr(scheduler, "ELSEWHERE_SECONDS", 0.1)
+    monkeypatch.setattr(elsewhere, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(scheduler, "POLL_SECONDS", 0.1)
     notes = Notes()
     outcome = carry_out(plan, store, default_host(), notes, executor=ScriptedConfig())

@@ -206,19 +206,20 @@ class SlurmExecutor:
                 events.append(Lost(run_id, "called off"))
         return events
 
-    def _ask(self) -> None:
-        self._known = commands.states() or self._known
+    def _ask(self) -> Mapping[str, frozenset[str]] | None:
+        """What Slurm knows of jobs now; None where it gives no answer."""
         self._next_question = time.monotonic() + self._profile.poll_seconds
+        answer = commands.states()
+        self._known = self._known if answer is None else answer
+        return answer
 
     def _without_pilots(self) -> list[ExecutorEvent]:
         """Runs whose array has ended; nothing is concluded while the controller gives no answer."""
         if not self._queued or time.monotonic() < self._next_question:
             return []
-        self._next_question = time.monotonic() + self._profile.poll_seconds
-        answer = commands.states()
+        answer = self._ask()
         if answer is None:
             return []
-        self._known = answer
         events: list[ExecutorEvent] = []
         for run_id, (_, ticket) in list(self._queued.items()):
             found = answer.get(ticket, frozenset())

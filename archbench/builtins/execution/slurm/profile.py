@@ -34,7 +34,7 @@ class SlurmProfile(BaseModel):
     cpus_per_task: PositiveInt | None = None
     """None: `execution.threads` for each rank."""
     mem_gb: PositiveFloat | None = None
-    """Memory of each node, 10^9 bytes times 1.074 (2^30). None: what the site gives."""
+    """Memory of each node in units of 2^30 bytes, as Slurm counts. None: what the site gives."""
     timeout_min: PositiveInt = 60
     """Time limit of a pilot, minutes; it goes on in the queue's next turn."""
     array_parallelism: PositiveInt = 8
