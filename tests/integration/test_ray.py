@@ -26,7 +26,7 @@ from archbench.host import load_host
 from archbench.runs.directory import RunDirectory
 from archbench.runs.records import read_record
 from archbench.testing.executor import recorded, trained_here
-from archbench.testing.small_runs import plan_small_run, small_corpus
+from archbench.testing.small_runs import plan_small_run, small_corpus, write_small_text
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'archbench[ray]'"
@@ -146,7 +146,7 @@ name: small
 baseline: gpt2
 contenders: {{gpt2: {{architecture: {{kind: gpt2}}}}}}
 data:
-  dataset: {{kind: text_files, paths: ["{folder}/text.txt"]}}
+  dataset: {{kind: text_files, paths: ["{folder}/text.jsonl"], text_field: text}}
   tokenizer: {{kind: bytes}}
   validation_fraction: 0.2
 scan: {{sizes: [1e4, 2e4, 4e4], seeds: {{default: 1, smallest_two: 1}}, tokens: 4e4}}
@@ -203,8 +203,7 @@ class Command:
 @pytest.mark.parametrize("victim", ["worker", "actor", "raylet", "head", "driver"])
 def test_a_scan_on_three_nodes_ends_in_the_same_bytes_whatever_is_killed(tmp_path: Path, victim: str) -> None:
     rng = random.Random(victim)
-    words = " ".join(rng.choices(["a", "scan", "of", "sizes", "tells", "loss"], k=16_000))
-    (tmp_path / "text.txt").write_text(words)
+    write_small_text(tmp_path / "text.jsonl")
     (tmp_path / "small.yaml").write_text(SPEC.format(folder=tmp_path))
     undisturbed = Command(tmp_path, "undisturbed", "kind=local", "workers=2")
     output, _ = (alone := undisturbed.start()).communicate(timeout=300)
