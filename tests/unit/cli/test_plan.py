@@ -104,6 +104,18 @@ def test_specs_for_accelerators_are_planned_without_a_network(
     assert found["runs"]
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["zoo", "modern", "experts", "hybrid"])
+def test_specs_of_other_libraries_models_have_a_shape_at_every_size(name: str, tmp_path: Path) -> None:
+    where = ("--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs"))
+    stated = ("--stated", "-o", "data.stated={vocab_size: 257, tokens: {main: 1.2e7}}")
+    found = as_json(
+        CliRunner().invoke(cli, ["plan", str(GPU_SPECS[0].parents[1] / f"{name}.yaml"), *stated, "--json", *where])
+    )
+    sizes = {(run["contender"], run["size_index"]) for run in found["runs"]}
+    assert len(sizes) == 4 * len({contender for contender, _ in sizes})
+
+
 LADDER = ("-o", "scan.sizes=[1e4, 2e4, 4e4, 8e4]", "-o", "contenders.llama={architecture: {kind: llama}}")
 
 
