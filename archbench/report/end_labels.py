@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import LoadFlags
 from matplotlib.lines import Line2D
 
-from archbench.report.plotting import plain
+from archbench.report.plotting import FAMILY, plain
 
 FONT = 7.5
 LINE_INCHES = 1.3 * FONT / 72.0
 """Height of a label, with the room above it."""
-_LETTER_INCHES = 0.62 * FONT / 72.0
-"""Of a letter, at most: measuring text takes half of a drawing."""
 _REACH_INCHES = 0.28
 """From the axes to the labels: where lines lead from the ends to them."""
 _EDGE_INCHES = 0.05
@@ -37,8 +38,19 @@ def height_for(num_labels: int, least: float) -> float:
 
 def margin_for(labels: Sequence[str]) -> float:
     """Inches that `labels` take to the right of axes."""
-    longest = max((len(plain(label)) for label in labels), default=0)
-    return _REACH_INCHES + longest * _LETTER_INCHES + _EDGE_INCHES
+    longest = max((sum(map(_letter_inches, plain(label))) for label in labels), default=0.0)
+    return _REACH_INCHES + longest + _EDGE_INCHES
+
+
+@cache
+def _letter_inches(letter: str) -> float:
+    """Of one letter, by the font's table of widths: to measure drawn text takes half of a drawing."""
+    font = get_font(findfont(FontProperties(family=FAMILY)))
+    if not font.get_char_index(ord(letter)):
+        return FONT / 72.0  # a box stands in its place
+    font.set_size(FONT, 72.0)
+    points: float = font.load_char(ord(letter), flags=LoadFlags.NO_HINTING).linearHoriAdvance / 65536.0
+    return points / 72.0
 
 
 def spread_out(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -58,10 +58,13 @@ _STYLES = (
     Style("#7f7f7f", (0, (3, 3)), "*"),
 )
 
+FAMILY = "DejaVu Sans"
+"""Comes with matplotlib."""
+
 _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "archbench",
     "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
+    "font.family": FAMILY,
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -71,8 +71,8 @@ def seconds_left_out(records: Iterable[RunRecord]) -> list[str]:
         if (machine := record.details.get(_APART)) is not None:
             machines.setdefault(record.contender, {})[machine] = None
     return [
-        f"the published runs of {name} were timed elsewhere ({', '.join(found)}) than those trained here: their seconds "
-        "are left out, and nothing is compared with them in seconds"
+        f"the published runs of {name} were timed elsewhere ({', '.join(found)}) than those trained here: their "
+        "seconds are left out, and nothing is compared with them in seconds"
         for name, found in machines.items()
     ]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from doc_blocks import ROOT, Block, blocks_of
 
 COLUMNS = 100
-TIMEOUT_SECONDS = 900.0
+TIMEOUT_SECONDS = 2400.0
 
 
 @dataclass(frozen=True, slots=True)

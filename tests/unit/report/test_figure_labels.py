@@ -1,5 +1,6 @@
 """Labels lie on no other label and inside of their figure, at 2, 12 and 50 contenders; scales show what is asked."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -15,7 +16,8 @@ from archbench.analysis.comparison.compare import Contender
 from archbench.analysis.frontier.scan import StudyOptions, fit_contenders
 from archbench.names import natural_order
 from archbench.report import figures
-from archbench.report.end_labels import spread_out
+from archbench.report.end_labels import End, label_ends, margin_for, spread_out
+from archbench.report.plotting import labelled_figure
 from archbench.report.rung_figure import rung_multipliers
 from archbench.results.fits import Comparison, FitStatus, Interval, MultiplierPoint, RungMultiplier, RungTrend, Trend
 from archbench.results.runs import CostAxis
@@ -118,6 +120,17 @@ def test_no_label_lies_on_another_or_outside_of_the_figure(
         assert box.y1 <= height, label
     overlapping = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.padded(4.0, 0.0).overlaps(other)]
     assert overlapping == []
+
+
+@pytest.mark.parametrize("names", [["mamba2"], ["wwwwwwwwmmmm", "i"], ["MODERNBERT", "WMWMW"], ["中文"]], ids=str)
+def test_margins_are_as_wide_as_the_widest_name(names: list[str]) -> None:
+    figure, axes = labelled_figure(4.0, 2.0, margin_for(names))
+    label_ends(figure, axes, [End(0.5, 0.5, name, "black") for name in names])
+    with warnings.catch_warnings(action="ignore"):  # of a letter that the font lacks
+        boxes = [text.get_window_extent() for text in texts_of(figure) if text in figure.texts]
+    width = figure.canvas.get_width_height()[0]
+    assert max(box.x1 for box in boxes) <= width
+    assert max(box.x1 for box in boxes) >= width - 0.2 * figure.dpi
 
 
 @pytest.mark.parametrize("count", COUNTS)
