@@ -57,7 +57,7 @@ def hardware_table(records: Iterable[RunRecord]) -> str:
         timings = record.details.get("timings") or {}
         if hardware := timings.get("hardware"):
             found.setdefault(_machine(hardware), []).append(record)
-    rows = [[*machine, str(len(runs)), human_seconds(sum(map(_seconds, runs)))] for machine, runs in found.items()]
+    rows = [[*machine, str(len(runs)), _time(runs)] for machine, runs in found.items()]
     header = ["system", "processor", "cores", "memory", "device", "runs", "time in training steps"]
     return markdown_table(header, rows, right=(2, 3, 5, 6)) if rows else ""
 
@@ -73,8 +73,11 @@ def _machine(hardware: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _seconds(record: RunRecord) -> float:
-    return (record.curve[-1].device_seconds or 0.0) if record.curve else 0.0
+def _time(runs: Iterable[RunRecord]) -> str:
+    """That `runs` spent in training steps; a dash where no seconds are known of any, as of published runs."""
+    known = [run.curve[-1].device_seconds for run in runs if run.curve]
+    seconds = [one for one in known if one is not None]
+    return human_seconds(sum(seconds)) if seconds else "-"
 
 
 def _plugins(environment: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
