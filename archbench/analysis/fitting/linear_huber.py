@@ -140,14 +140,15 @@ def _lowest(residual: Array, slopes: Array, weight: Array, delta: float, rise: A
     order = np.argsort(kinks, axis=1)
     begins = np.zeros((len(row), kinks.shape[1] + 1))
     begins[:, 1:] = kinks[row, order]
-    # A kink that lies almost infinitely far away is beyond the minimum, whatever the derivative overflows to there.
+    curvatures = np.repeat(at_once[:, None], begins.shape[1], axis=1)
+    curvatures[:, 1:] += np.cumsum(changes[row, order], axis=1)
+    derivatives = np.repeat(derivative[:, None], begins.shape[1], axis=1)
+    # A kink that lies almost infinitely far away is beyond the minimum, whatever the derivative overflows to there; a
+    # line that nothing bends has its minimum at infinity, and the box ends it.
     with np.errstate(over="ignore", invalid="ignore"):
-        curvatures = np.repeat(at_once[:, None], begins.shape[1], axis=1)
-        curvatures[:, 1:] += np.cumsum(changes[row, order], axis=1)
-        derivatives = np.repeat(derivative[:, None], begins.shape[1], axis=1)
         derivatives[:, 1:] += np.cumsum(curvatures[:, :-1] * np.diff(begins, axis=1), axis=1)
-    # The piece before the first kink at which the derivative is positive holds the minimum.
-    passed = derivatives[:, 1:] >= 0
-    piece = np.where(passed.any(axis=1), passed.argmax(axis=1), passed.shape[1])[:, None]
-    beyond = derivatives[row, piece] / np.maximum(curvatures[row, piece], 1e-300)
+        # The piece before the first kink at which the derivative is positive holds the minimum.
+        passed = derivatives[:, 1:] >= 0
+        piece = np.where(passed.any(axis=1), passed.argmax(axis=1), passed.shape[1])[:, None]
+        beyond = derivatives[row, piece] / np.maximum(curvatures[row, piece], 1e-300)
     return np.asarray((begins[row, piece] - beyond)[:, 0])
