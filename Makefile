@@ -24,6 +24,9 @@ PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 # Small models on few cores: one thread a process, and no spinning while a neighbour works.
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
+# Python keeps what it has compiled, whatever the environment says: each process that trains would compile torch,
+# transformers and DeepSpeed anew, which takes longer than importing them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test thorough processors release-check audit check lint types imports tests format clean
 

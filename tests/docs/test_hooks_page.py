@@ -306,8 +306,7 @@ TRAINS = {"register_executors"}
 @pytest.mark.parametrize(
     "hook", [pytest.param(hook, marks=[pytest.mark.slow] if hook in TRAINS else []) for hook in sorted(EXERCISES)]
 )
-def test_the_example_works(hook: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(examples / "state"))
+def test_the_example_works(hook: str, examples: Path) -> None:
     EXERCISES[hook](examples)
 
 

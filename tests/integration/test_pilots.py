@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from archbench.cli.main import main
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.store import RunStore, directory_status
@@ -117,6 +118,15 @@ def _below(pid: int) -> list[int]:
     return [*children, *(further for child in children for further in _below(child))]
 
 
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store `runs` that holds a scan."""
+    store = RunStore(tmp_path_factory.mktemp("planned") / "runs")
+    store.create()
+    plan_scan(store, 12)
+    return store.root.parent
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -128,12 +138,16 @@ def _below(pid: int) -> list[int]:
     ],
 )
 def test_what_a_worker_cannot_do_is_said_in_one_line(
-    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+    planned: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    code: int,
+    said: str,
 ) -> None:
-    store = RunStore(tmp_path / "runs")
-    store.create()
-    plan_scan(store, 12)
-    command = [sys.executable, "-m", "archbench.cli.main", "worker", *words]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == code, ended.stderr
-    assert said in ended.stderr.splitlines()[-1]
+    monkeypatch.chdir(planned)
+    with pytest.raises(SystemExit) as ended:
+        main(["worker", *words])
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == code, lines
+    assert said in lines[-1]

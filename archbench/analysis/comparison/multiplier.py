@@ -38,8 +38,7 @@ class Window:
 
 def asked_window(spec: Mapping[str, Any]) -> Window | None:
     """The window that the question of a spec (as plain data) fixes; None where it fixes none."""
-    question = spec.get("question") or {}
-    place = question.get("at") or question.get("window")  # scans of old say `window`
+    place = (spec.get("question") or {}).get("at")
     return Window(float(place[0]), float(place[1])) if isinstance(place, Sequence) else None
 
 

@@ -102,8 +102,7 @@ def _train(spec: Path, scan: MiniScan, target: Target, cache_dir: Path, tell: Ca
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # The journal of this machine holds what somebody wanted to know.
-        env=environment_of(target) | {"XDG_STATE_HOME": str(scan.folder)},
+        env=environment_of(target),
         cwd=scan.folder,
         start_new_session=True,
     )

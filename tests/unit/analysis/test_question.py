@@ -18,7 +18,6 @@ DEAREST = 6.0 * 2.0 * 160_000 * 3_997_696  # executed FLOPs of the largest run o
     ("section", "expected"),
     [
         ({"margin": 1.1, "at": [2.9, 2.6]}, Question(1.1, Window(2.9, 2.6))),
-        ({"margin": 1.1, "window": [2.9, 2.6]}, Question(1.1, Window(2.9, 2.6))),  # a stored scan of old
         ({"margin": 1.1, "at": 3e12}, Question(1.1, cost=3e12, axis=CostAxis.EXACT)),
         ({"at": {"cost": 60.0, "axis": "device_seconds"}}, Question(1.0, cost=60.0, axis=CostAxis.DEVICE_SECONDS)),
         ({"margin": 1.1, "at": None}, Question(1.1)),

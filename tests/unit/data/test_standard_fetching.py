@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -168,7 +169,9 @@ def index(wheelhouse: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 def started(archives: list[Archive], folder: Path) -> "subprocess.Popen[str]":
     arguments = [sys.executable, "-c", FETCH, json.dumps([asdict(one) for one in archives]), str(folder)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def test_an_interrupted_download_leaves_nothing_half_and_the_next_one_goes_on(
@@ -186,7 +189,7 @@ def test_an_interrupted_download_leaves_nothing_half_and_the_next_one_goes_on(
     index.half_sent.clear()
     with started(archives, tmp_path / "store") as process:
         assert index.half_sent.wait(120)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its pip too, which would write while the next one removes
     assert len(names_in(tmp_path / "store")) == 2
     index.stalls = False
     index.goes_on.set()

@@ -190,7 +190,6 @@ def test_an_empty_value_takes_a_key_away_and_later_overrides_win(folder: Path) -
         ("training.seq_len=[1", "-o training.seq_len=[1: is not YAML"),
         ("trainin.seq_len=1", "-o trainin.seq_len=1: trainin: unknown key; did you mean 'training'?"),
         ("training.seqlen=1", "-o training.seqlen=1: training.seqlen: unknown key; did you mean 'seq_len'?"),
-        ("question.window=[2.9,2.6]", "-o question.window=[2.9,2.6]: question.window: is called `at` now: write at: ["),
         ("execution.kernels=torch", "-o execution.kernels=torch: execution.kernels: is gone: torch's kernels compute"),
         ("training.seq_len.deep=1", "-o training.seq_len.deep=1: training.seq_len is 64, which holds nothing"),
         ("scan.sizes[9]=1", "-o scan.sizes[9]=1: scan.sizes is a list of 3"),

@@ -52,7 +52,6 @@ def test_it_is_asked_at_losses_or_at_a_cost(written: str, expected: object) -> N
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("{window: [2.9, 2.6]}", "s.yaml:6: question.window: is called `at` now: write at: [2.9, 2.6]"),
         ("{at: [2.6, 2.9]}", "expected a higher loss, then a lower one"),
         ("{at: -3}", "question.at: got -3"),
         ("{at: {cost: 3, axis: seconds}}", "question.at.axis"),

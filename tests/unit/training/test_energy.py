@@ -96,6 +96,7 @@ def test_a_run_records_the_joules_of_its_training_steps(
             return super().joules()
 
     monkeypatch.setattr(progress, "find_meter", lambda device: Ticking(package_zones(powercap)))
+    monkeypatch.setattr(EnergyCount, "glance", lambda count: None)  # on a busy machine there is time for one
     directory = plan()
     assert train_to_end(directory).state is RunState.DONE
     timings = read_record(directory, contender="x", size_index=0).details["timings"]
