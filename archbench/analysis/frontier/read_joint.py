@@ -1,4 +1,4 @@
-"""Frontiers read from joint laws L(N,D): the least loss over N at each cost c(N)·D.
+"""Frontiers read from joint laws L(N,D): the least loss over N at each cost c(N)·D, between the runs.
 
 Legend: R resamples, N parameters, D tokens, C cost, L loss (nats), c(N) cost of a token.
 """
@@ -23,6 +23,8 @@ from archbench.results.runs import size_number
 _TABLE_POINTS = 256
 _BEYOND = np.log(10.0)
 """How far, in ln C, a joint law is tabulated beyond the data."""
+_ROUNDING = 1e-9
+"""Of ln N and ln D."""
 
 
 def joint_fit(one: FinishedRuns) -> LawFit:
@@ -211,28 +213,71 @@ def _without_each(
 
 
 def _tabulated(one: FinishedRuns, fit: LawFit, theta: Floats) -> TabulatedFrontier:
-    """The frontier of each law of `theta` [R, 5], N free within twice the sizes that were trained.
+    """The frontier of each law of `theta` [R, 5], N and D between those that were trained.
 
-    c(N) is log-linear between rungs. On each stretch C = k·N^p·D, and the best N follows in closed form (Hoffmann et
-    al. 2022, eq 4, with p = 1), cut at its ends; the best stretch is taken.
+    c(N) is log-linear between rungs, and so are the least and most tokens of a size. On each stretch C = k·N^p·D, and
+    the best N follows in closed form (Hoffmann et al. 2022, eq 4, with p = 1), cut at the ends of what was trained; the
+    best stretch is taken. Costs below and above all runs are those of the runs next to them.
     """
     log_cost = np.linspace(one.log_cost[0] - _BEYOND, one.log_cost[-1] + _BEYOND, _TABLE_POINTS)
     centre = fit.points.centre
     log_a = (theta[:, 0] + theta[:, 2] * centre[0])[:, None]
     log_b = (theta[:, 1] + theta[:, 3] * centre[1])[:, None]
     alpha, beta, floor = theta[:, 2, None], theta[:, 3, None], np.exp(theta[:, 4, None])
+    stretches = _stretches(one)
+    beyond = np.min([stretch.beyond(log_cost) for stretch in stretches], axis=0)
     best = np.full((len(theta), len(log_cost)), np.inf)
-    for low, high, level, power in _stretches(one):
+    for stretch in stretches:
+        lowest, highest = stretch.sizes(log_cost, beyond)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.log(alpha) + log_a - np.log(power * beta) - log_b
-            size = (ratio + beta * (log_cost[None, :] - level)) / (alpha + power * beta)
-        size = np.clip(size, low, high)
-        tokens = log_cost[None, :] - level - power * size
+            ratio = np.log(alpha) + log_a - np.log(stretch.power * beta) - log_b
+            size = (ratio + beta * (log_cost[None, :] - stretch.level)) / (alpha + stretch.power * beta)
+        size = np.clip(size, lowest, highest)
+        tokens = log_cost[None, :] - stretch.level - stretch.power * size
         with np.errstate(over="ignore"):
             loss = floor + np.exp(log_a - alpha * size) + np.exp(log_b - beta * tokens)
-        best = np.fmin(best, loss)
+        best = np.fmin(best, np.where(lowest <= highest, loss, np.inf))
     best[~np.isfinite(theta).all(axis=1)] = np.nan
     return TabulatedFrontier(log_cost, np.minimum.accumulate(np.log(best), axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Between two neighbouring sizes: C = k·N^p·D, and how many tokens were trained there."""
+
+    low: float
+    """ln N of the smaller size."""
+    high: float
+    level: float
+    """ln k."""
+    power: float
+    """p."""
+    least: tuple[float, float]
+    """ln of the least tokens, at ln N = 0 and by ln N."""
+    most: tuple[float, float]
+
+    def beyond(self, log_cost: Floats) -> Floats:
+        """How far, in ln D, the nearest point of the stretch lies outside of what was trained, at each cost."""
+        return np.asarray(np.min([self._outside(log_cost, end) for end in (self.low, self.high)], axis=0))
+
+    def sizes(self, log_cost: Floats, beyond: Floats) -> tuple[Floats, Floats]:
+        """ln N from and to, at each cost, of what lies at most `beyond` outside; from above to where nothing does."""
+        low, high = np.full(len(log_cost), self.low), np.full(len(log_cost), self.high)
+        for (level, slope), way in ((self.most, 1.0), (self.least, -1.0)):
+            # way·(D - bound) <= beyond, where D - bound = rest - pace·ln N.
+            rest, pace = way * (log_cost - self.level - level) - beyond - _ROUNDING, way * (self.power + slope)
+            if abs(pace) < _ROUNDING:
+                low = np.where(rest > 0, np.inf, low)
+            elif pace > 0:
+                low = np.maximum(low, rest / pace)
+            else:
+                high = np.minimum(high, rest / pace)
+        return low, high
+
+    def _outside(self, log_cost: Floats, size: float) -> Floats:
+        tokens = log_cost - self.level - self.power * size
+        most, least = (level + slope * size for level, slope in (self.most, self.least))
+        return np.maximum(np.maximum(tokens - most, least - tokens), 0.0)
 
 
 def _cost_power(one: FinishedRuns) -> float:
@@ -242,18 +287,28 @@ def _cost_power(one: FinishedRuns) -> float:
     return max(float(np.polyfit(one.log_params, one.log_cost - one.log_tokens, 1)[0]), 1e-6)
 
 
-def _stretches(one: FinishedRuns) -> list[tuple[float, float, float, float]]:
-    """ln N from and to, ln k and p of c(N) = k·N^p between rungs; the outer stretches reach a factor 2 on."""
+def _stretches(one: FinishedRuns) -> list[_Stretch]:
+    """The stretches between the sizes of `one`; of one size alone the size itself."""
     sizes = np.unique(one.log_params)
-    per_token = np.array([(one.log_cost - one.log_tokens)[one.log_params == size].mean() for size in sizes])
+    runs = [one.log_params == size for size in sizes]
+    per_token = np.array([(one.log_cost - one.log_tokens)[those].mean() for those in runs])
+    least, most = (np.array([pick(one.log_tokens[those]) for those in runs]) for pick in (np.min, np.max))
     if len(sizes) == 1:
-        return [(float(sizes[0]), float(sizes[0]), float(per_token[0] - sizes[0]), 1.0)]
-    stretches = []
-    for number in range(len(sizes) - 1):
-        power = float((per_token[number + 1] - per_token[number]) / (sizes[number + 1] - sizes[number]))
-        power = max(power, 1e-6)
-        level = float(per_token[number] - power * sizes[number])
-        low = float(sizes[number]) - (np.log(2.0) if number == 0 else 0.0)
-        high = float(sizes[number + 1]) + (np.log(2.0) if number == len(sizes) - 2 else 0.0)
-        stretches.append((low, high, level, power))
-    return stretches
+        only = float(sizes[0])
+        return [_Stretch(only, only, float(per_token[0] - only), 1.0, (float(least[0]), 0.0), (float(most[0]), 0.0))]
+    return [
+        _Stretch(
+            float(sizes[at]),
+            float(sizes[at + 1]),
+            *_line(sizes, per_token, at, least_slope=1e-6),
+            _line(sizes, least, at),
+            _line(sizes, most, at),
+        )
+        for at in range(len(sizes) - 1)
+    ]
+
+
+def _line(sizes: Floats, values: Floats, at: int, *, least_slope: float = -np.inf) -> tuple[float, float]:
+    """Value at ln N = 0, and slope, of the line from size `at` to the next."""
+    slope = max(float((values[at + 1] - values[at]) / (sizes[at + 1] - sizes[at])), least_slope)
+    return float(values[at] - slope * sizes[at]), slope

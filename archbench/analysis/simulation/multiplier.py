@@ -73,6 +73,12 @@ def _isoflop(budgets: np.ndarray, ratios: np.ndarray, centre: float = 0.1) -> tu
 _SIX = 1e8 * 2.0 ** np.arange(6)
 _GRID = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
 _ALIKE = _isoflop(1e18 * 4.0 ** np.arange(4), _GRID)
+_LAPTOP = tuple(
+    (float(1e4 * size), float(1e4 * tokens * np.sqrt(size)))
+    for size in (1.5e4, 3e4, 6e4, 1.2e5)
+    for tokens in (3.5e3, 7e3, 1.4e4)
+)
+"""The sizes and tokens of `specs/gpt2.yaml`, over the scale of the law of small models."""
 _BRANCHES = tuple((float(size), float(20 * size * part)) for size in _SIX[:4] for part in (0.5, 1.0, 2.0))
 
 DESIGNS = (
@@ -89,6 +95,7 @@ DESIGNS = (
     ),
     Design("branches of a trunk", _BRANCHES, _BRANCHES, grid=True),
 )
+LAPTOP = Design("branches of the laptop protocol", _LAPTOP, _LAPTOP, grid=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,8 @@ def cells() -> Iterator[Cell]:
     for design in (DESIGNS[-1], DESIGNS[-2]):
         for seeds in (1, 3):
             yield Cell(design, "chinchilla", 1.3, seeds, 0.005, trunk=0.8)
+    for factor in (1.0, 2.5):
+        yield Cell(LAPTOP, "small models", factor, 1, 0.012, trunk=0.6)
     for noise in (0.003, 0.01):
         for seeds in (1, 3):
             yield Cell(DESIGNS[0], "chinchilla", 1.3, seeds, noise, floor_gap=0.2)

@@ -8,9 +8,9 @@ from archbench.analysis.comparison.multiplier import headline_multiplier, log_mu
 from archbench.analysis.frontier.finished import FinishedRuns
 from archbench.analysis.frontier.read import read_frontiers
 from archbench.analysis.frontier.read_joint import joint_fit
-from archbench.analysis.frontier.reading import Form
+from archbench.analysis.frontier.reading import Form, TabulatedFrontier
 from archbench.analysis.frontier.trunks import NONE, TrunkNoise, trunk_noise
-from archbench.analysis.simulation.multiplier import DESIGNS, Cell, simulate
+from archbench.analysis.simulation.multiplier import DESIGNS, LAPTOP, LAWS, Cell, Design, simulate
 from archbench.results.fits import FitStatus, Interval
 from archbench.results.runs import CostAxis
 
@@ -115,3 +115,39 @@ def test_the_window_is_narrowed_to_what_resamples_reach() -> None:
 )
 def test_a_difference_beyond_any_exponents_is_not_resolved(low: float, high: float, resolved: bool) -> None:
     assert is_resolved(Interval(-0.2, low, high)) is resolved
+
+
+def _frontier_of(design: Design) -> tuple[FinishedRuns, TabulatedFrontier]:
+    """The runs of a design without noise, and the frontier that its joint law gives."""
+    cell = Cell(design, "small models", 1.0, 1, 1e-6)
+    one, other = simulate(cell, np.random.default_rng(0))
+    reading = read_frontiers((one, other), num_resamples=10, generator=np.random.default_rng(0), form=Form.JOINT_LAW)
+    frontier = reading.frontiers[0]
+    assert isinstance(frontier, TabulatedFrontier)
+    return one, frontier
+
+
+def test_a_joint_law_is_read_between_the_runs_and_not_where_nothing_was_trained() -> None:
+    # Tokens rise with the square root of the size: what costs most and least is one run, and the law's best size for
+    # the dearest cost, a quarter of that with four times the tokens, was never trained.
+    runs, frontier = _frontier_of(LAPTOP)
+    for end in (0, -1):
+        reached = frontier.log_loss_at(runs.log_cost[[end]])[0, 0]
+        assert reached == pytest.approx(runs.log_loss[end], abs=2e-3)
+    assert (frontier.log_loss_at(runs.log_cost)[0] <= runs.log_loss + 2e-3).all()
+    cost = 1.4e4 * 1.5e4**1.5 * 6.0
+    size = np.geomspace(1.5e4, 1.2e5, 2000)
+    tokens = cost / 6.0 / size
+    trained = (tokens >= 3.5e3 * np.sqrt(size)) & (tokens <= 1.4e4 * np.sqrt(size) * 1.001)
+    best = np.log(LAWS["small models"](size, tokens)[trained].min())
+    assert frontier.log_loss_at(np.log([cost]))[0, 0] == pytest.approx(best, abs=2e-3)
+
+
+def test_between_the_budgets_of_an_isoflop_grid_the_best_size_is_free() -> None:
+    grid = next(one for one in DESIGNS if one.name == "isoFLOP grids")
+    runs, frontier = _frontier_of(grid)
+    law = LAWS["small models"]
+    middle = (runs.log_cost[0] + runs.log_cost[-1]) / 2
+    sizes = np.geomspace(np.exp(runs.log_params.min()), np.exp(runs.log_params.max()), 2000)
+    best = float(np.log(law(sizes, np.exp(middle) / 6.0 / sizes)).min())
+    assert frontier.log_loss_at(np.array([middle]))[0, 0] == pytest.approx(best, abs=3e-3)
