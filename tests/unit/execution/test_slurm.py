@@ -24,7 +24,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def needs(tmp_path: Path, **said: int) -> Needs:
-    return Needs(scan="my scan", runs_dir=tmp_path / "runs", log_dir=tmp_path / "logs", num_pilots=3, **said)
+    return Needs(scan="my scan", runs_dir=str(tmp_path / "runs"), log_dir=tmp_path / "logs", num_pilots=3, **said)
 
 
 def test_without_a_profile_there_are_slurms_own_defaults() -> None:
