@@ -138,6 +138,8 @@ class FsspecObjects:
             except FileExistsError:
                 raise
             except Exception as error:  # what several libraries raise, none of which is imported here
+                if "PreconditionFailed" in _names(error):  # as some servers say it, without a message
+                    raise FileExistsError(self.url) from error
                 refusal = self._refusal(error)
                 if refusal is not None:
                     raise refusal from error

@@ -157,9 +157,9 @@ class FolderObjects:
             self._root.mkdir(parents=True, exist_ok=True)
 
     def require_place(self) -> None:
-        """As `Objects` says."""
-        if not self._root.is_dir():
-            raise StoreError(f"{self.url}: there is no such folder; `archbench run` with that store makes it")
+        """As `Objects` says; one that is still to be made is as good as an empty one, as a bucket's folder is."""
+        if not self._root.is_dir() and not self._root.parent.is_dir():
+            raise StoreError(f"{self.url}: there is no such folder, nor one to make it in; mend the URL")
 
     def _written(self, key: str, content: bytes | Path) -> Path:
         """A file beside the place of `key` that holds `content` and is on the disk."""

@@ -1,8 +1,13 @@
-"""Stores of objects for tests: a folder, and a server of S3's protocol where one is installed."""
+"""Stores of objects for tests: a folder, and a server of S3's protocol where one is installed.
+
+That is moto's, or the one at $ARCHBENCH_TEST_S3, such as http://127.0.0.1:7480, with the keys of the environment.
+"""
 
 import hashlib
 import importlib.util
 import logging
+import os
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +25,16 @@ from archbench.runs.remote.objects import Objects, open_objects
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.testing.small_runs import plan_small_run, small_corpus
 
-HAS_S3 = all(importlib.util.find_spec(name) for name in ("s3fs", "moto", "flask"))
+REAL_S3 = os.environ.get("ARCHBENCH_TEST_S3")
+HAS_S3 = all(importlib.util.find_spec(name) for name in (("s3fs",) if REAL_S3 else ("s3fs", "moto", "flask")))
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """The address of moto's server, which keeps what it is given in memory."""
+    """The address of a server: moto's keeps what it is given in memory."""
+    if REAL_S3:
+        yield REAL_S3
+        return
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -43,14 +52,14 @@ def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
 
     for name, value in {
         "AWS_ENDPOINT_URL": s3_server,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ACCESS_KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID", "key"),
+        "AWS_SECRET_ACCESS_KEY": os.environ.get("AWS_SECRET_ACCESS_KEY", "secret"),
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem(skip_instance_cache=True).makedirs("my-runs", exist_ok=True)
-    return f"s3://my-runs/{tmp_path.name}"
+    return f"s3://my-runs/{uuid.uuid4().hex}"
 
 
 @pytest.fixture(
