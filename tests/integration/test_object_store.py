@@ -119,12 +119,15 @@ def test_a_worker_that_is_killed_at_random_loses_what_it_had_not_uploaded_and_no
     chance = random.Random(seed := random.randrange(2**32))
     steps: list[int] = []
     for number in range(5):
+        driver.pull()
+        token = driver.head(name).token
         worker = started(url, tmp_path / f"machine{number}")
 
-        def at_work(worker: "subprocess.Popen[str]" = worker) -> bool:
+        def at_work(worker: "subprocess.Popen[str]" = worker, token: int = token) -> bool:
             driver.pull()
             lease = driver.head(name).lease
-            return worker.poll() is not None or (driver.head(name).held and lease is not None and lease.beats > 0)
+            taken = lease is not None and lease.token > token and lease.beats > 0
+            return worker.poll() is not None or taken
 
         wait(at_work, f"worker {number} has uploaded something, seed {seed}")
         time.sleep(chance.uniform(0.0, 3.0))
@@ -194,9 +197,10 @@ def test_two_workers_share_what_is_planned_and_one_that_is_told_to_leave_hands_o
 
     def long_one_uploaded() -> bool:
         driver.pull()
-        return bool(driver.head(directories[2].path.name).folder("checkpoints"))
+        at_work = any((tmp_path / "second").glob("stores/*/*/logs/worker-*"))
+        return at_work and bool(driver.head(directories[2].path.name).folder("checkpoints"))
 
-    wait(long_one_uploaded, "the long run has a checkpoint in the store")
+    wait(long_one_uploaded, "the long run has a checkpoint in the store, and both are at work")
     for worker in (first, second):
         worker.send_signal(signal.SIGTERM)
     for worker in (first, second):

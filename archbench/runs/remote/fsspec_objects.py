@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from archbench.errors import SpecError, StoreError, in_one_line
 from archbench.extras import MissingLibraryError
+from archbench.runs.files import DiskRefused, is_full
 from archbench.runs.remote.objects import Unreachable
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,8 @@ class FsspecObjects:
     def _refusal(self, error: BaseException) -> StoreError | SpecError | None:
         """What to tell of an error that a second try would not mend; None for any other."""
         names = _names(error)
+        if is_full(error):
+            return DiskRefused(f"{self.url}: what comes from there finds no room on this disk; free space in the cache")
         if names & _CREDENTIALS:
             how = "AWS_PROFILE or AWS_ACCESS_KEY_ID" if self._protocol == "s3" else "GOOGLE_APPLICATION_CREDENTIALS"
             return StoreError(f"{self.url}: there are no credentials here ({in_one_line(error, 120)}); set {how}")

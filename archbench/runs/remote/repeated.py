@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from archbench.errors import StoreError
+from archbench.errors import ArchbenchError
 
 
 class Repeated:
@@ -30,7 +30,7 @@ class Repeated:
         while not self._ended.wait(self._seconds):
             try:
                 self._action()
-            except StoreError as error:
+            except (ArchbenchError, OSError) as error:
                 if self._problem is None:
                     self._tell(f"{error}; what goes on goes on, and this is tried again")
                 self._problem = str(error)
