@@ -114,20 +114,20 @@ def undisturbed(driver: Mirror, directory: RunDirectory, tmp_path: Path) -> byte
 def test_a_worker_that_is_killed_at_random_loses_what_it_had_not_uploaded_and_nothing_else(
     driver: Mirror, url: str, tmp_path: Path
 ) -> None:
-    (directory,) = planned(driver, 400)
+    (directory,) = planned(driver, 3000)
     name = directory.path.name
     chance = random.Random(seed := random.randrange(2**32))
     steps: list[int] = []
-    for number in range(5):
+    for number in range(4):
         driver.pull()
         token = driver.head(name).token
         worker = started(url, tmp_path / f"machine{number}")
 
         def at_work(worker: "subprocess.Popen[str]" = worker, token: int = token) -> bool:
             driver.pull()
-            lease = driver.head(name).lease
-            taken = lease is not None and lease.token > token and lease.beats > 0
-            return worker.poll() is not None or taken
+            head = driver.head(name)
+            committed = any(f"/{head.token}-" in one.key for one in head.files.values())
+            return worker.poll() is not None or (head.token > token and committed)
 
         wait(at_work, f"worker {number} has uploaded something, seed {seed}")
         time.sleep(chance.uniform(0.0, 3.0))
@@ -140,6 +140,7 @@ def test_a_worker_that_is_killed_at_random_loses_what_it_had_not_uploaded_and_no
     driver.pull()
     assert directory_status(directory).state is RunState.DONE, seed
     assert steps == sorted(steps), f"what was uploaded is gone: {steps}, seed {seed}"
+    assert steps[-1] > 0
     record = directory.record_file.read_bytes()
     assert record == undisturbed(driver, directory, tmp_path), seed
     left = driver.objects.keys("files/")

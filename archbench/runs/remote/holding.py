@@ -24,7 +24,7 @@ from archbench.runs.lease import (
     lease_of_this_process,
     read_lease,
 )
-from archbench.runs.processes import Liveness
+from archbench.runs.processes import Liveness, this_process
 from archbench.runs.queue import lease_token
 from archbench.runs.remote.cells import Cell, Outrun
 from archbench.runs.remote.corpora import fetch_texts
@@ -152,8 +152,16 @@ class Held:
         )
         changed = head.of_lease(lease)
         name = self.directory.path.name
+        cell, cells, content = Cell(HEAD, name), self._mirror.cells, changed.to_bytes()
         try:
-            self._number = self._mirror.cells.swap(Cell(HEAD, name), self._number, changed.to_bytes())
+            try:
+                self._number = cells.swap(cell, self._number, content)
+            except Outrun:
+                # What this process wrote, when the answer did not come, is not somebody else's.
+                found = cells.read(cell)
+                if head_of(found.content, cell.prefix).holder != head.holder:
+                    raise
+                self._number = cells.swap(cell, found.number, content)
         except Outrun as error:
             self._lost = True
             raise LeaseLost(self._words()) from error
@@ -247,6 +255,8 @@ def _acquired(mirror: Mirror, directory: RunDirectory) -> Held:
 def _is_free(mirror: Mirror, name: str, head: Head) -> bool:
     assert head.lease is not None
     silent_seconds = mirror.silent_seconds(name, head)
+    if head.lease.process == this_process() and name not in mirror.held:
+        return True  # it was taken here, and the answer that said so did not come
     return head.lease.liveness is Liveness.GONE or silent_seconds >= LEASE_SECONDS
 
 

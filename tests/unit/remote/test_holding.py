@@ -15,7 +15,7 @@ from archbench.runs.lease import LEASE_SECONDS, LeaseLost, acquire
 from archbench.runs.records import Outcome, write_record
 from archbench.runs.remote import holding
 from archbench.runs.remote.corpora import push_texts
-from archbench.runs.remote.objects import Objects
+from archbench.runs.remote.objects import Objects, Unreachable
 from archbench.runs.store import directory_status
 
 Machines = Callable[[str], Any]
@@ -263,3 +263,42 @@ def test_what_leads_out_of_a_runs_folder_is_damage(planned: tuple[Any, str], mac
         raw = Head(files={path: StoredFile("files/k", 1, "0")}).to_bytes()
         with pytest.raises(DamagedFile, match="no path of a run's file"):
             head_of(raw, "head")
+
+
+def test_an_answer_that_does_not_come_is_no_loss_of_the_run(
+    planned: tuple[Any, str], machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver, run_id = planned
+    other = machine("other")
+    keys = driver.mirror.objects.keys
+    silent: list[bool] = [False]
+
+    def listed(prefix: str) -> list[str]:
+        if silent[0]:
+            raise Unreachable("no answer")
+        return list(keys(prefix))
+
+    held = driver.take(run_id)
+    monkeypatch.setattr(driver.mirror.objects, "keys", listed)
+    for _ in range(2):
+        silent[0] = True
+        with pytest.raises(Unreachable):
+            held.beat()
+        silent[0] = False
+        held.beat()
+    assert not held.lost
+    held.release()
+    # The same where a run is taken: it was, and the next try takes it from oneself.
+    create = driver.mirror.objects.create
+
+    def created(key: str, content: bytes) -> bool:
+        assert create(key, content)
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(driver.mirror.objects, "create", created)
+    with pytest.raises(Unreachable):
+        holding.take(driver.mirror, run_id)
+    monkeypatch.setattr(driver.mirror.objects, "create", create)
+    other.mirror.pull()
+    assert directory_status(other.directory(run_id)).state is RunState.RUNNING
+    holding.take(driver.mirror, run_id).release()
