@@ -24,7 +24,8 @@ from archbench.runs.files import commit_folder, to_json
 from archbench.runs.remote.cells import Cell
 from archbench.runs.remote.holding import Held, take
 from archbench.runs.remote.mirror import PLAN, Mirror
-from archbench.runs.remote.objects import Objects, open_objects
+from archbench.runs.remote.objects import Objects
+from archbench.runs.remote.opening import open_objects
 from archbench.runs.store import RunStore
 from archbench.testing.small_runs import plan_small_run, small_corpus
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from archbench.cli.common import note
+from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
 from archbench.runs.remote.mirror import Mirror
 from archbench.runs.remote.probing import probe_objects
@@ -25,7 +25,7 @@ def followed(word: str, *, training: bool) -> Path:
     if not follow_folder(folder, training=training):
         if training:
             raise StoreError(f"{folder}: another process is at it; wait for it, or give the store's URL as --runs")
-        note(f"{folder}: another process is at it, and keeps it fresh")
+        echo(f"{folder}: another process is at it, and keeps it fresh", err=True)
     return folder
 
 
@@ -67,5 +67,7 @@ def writable_mirror(runs_dir: Path) -> Mirror | None:
         return None
     probe_objects(mirror.objects)
     if num_left := upload_left_over(mirror):
-        note(f"{mirror.url}: ends of runs that an earlier command could not upload are there now ({num_left})")
+        echo(
+            f"{mirror.url}: ends of runs that an earlier command could not upload are there now ({num_left})", err=True
+        )
     return mirror

@@ -23,7 +23,8 @@ PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 TIMEOUT_SECONDS = 20.0
 """How long a connection may take, and then each answer."""
 
-_LIBRARIES = {"s3": "s3fs", "gs": "gcsfs"}
+_LIBRARIES = {"s3": ("s3fs", "'archbench[s3]'"), "gs": ("gcsfs", "gcsfs")}
+"""What reaches a protocol, and what pip is told to install for it."""
 
 _CREDENTIALS = frozenset(
     {
@@ -49,14 +50,14 @@ class FsspecObjects:
         self.url = url
         protocol, _, self._base = url.partition("://")
         self._protocol = protocol
-        library = _LIBRARIES[protocol]
+        library, wanted = _LIBRARIES[protocol]
         try:
             import fsspec
 
             fsspec.get_filesystem_class(protocol)
         except ImportError as error:
             raise MissingLibraryError(
-                f"{url}: is reached by {library}, which is not installed: pip install 'archbench[{protocol}]'"
+                f"{url}: is reached by {library}, which is not installed: pip install {wanted}"
             ) from error
         options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
         if protocol == "s3":

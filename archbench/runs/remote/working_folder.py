@@ -13,8 +13,10 @@ from filelock import FileLock, Timeout
 
 from archbench.errors import SpecError, StoreError
 from archbench.runs.files import DiskRefused, read_json, to_json, write_atomically
+from archbench.runs.remote.folder_objects import FolderObjects
 from archbench.runs.remote.mirror import Mirror
-from archbench.runs.remote.objects import FolderObjects, address, open_objects
+from archbench.runs.remote.objects import address
+from archbench.runs.remote.opening import open_objects
 from archbench.runs.remote.repeated import Repeated
 from archbench.runs.remote.transfer import remove_staging
 from archbench.runs.store import RunStore

@@ -8,7 +8,7 @@ import pytest
 from archbench.cli.main import exit_code_of
 from archbench.runs.remote import working_folder
 from archbench.runs.remote.mirror import Mirror
-from archbench.runs.remote.objects import open_objects
+from archbench.runs.remote.opening import open_objects
 from archbench.runs.store import RunStore, ScanIndex
 
 SPEC = """\

@@ -21,7 +21,8 @@ from archbench.runs.files import commit_folder, to_json
 from archbench.runs.lease import LeaseInfo, LeaseWatch, lease_of_this_process
 from archbench.runs.remote import holding
 from archbench.runs.remote.mirror import Mirror
-from archbench.runs.remote.objects import Objects, open_objects
+from archbench.runs.remote.objects import Objects
+from archbench.runs.remote.opening import open_objects
 from archbench.runs.store import IndexedRun, RunStore, ScanIndex
 from archbench.testing.small_runs import plan_small_run, small_corpus
 

@@ -5,7 +5,8 @@ import pytest
 
 from archbench.errors import ArchbenchError, SpecError, StoreError
 from archbench.runs.remote.cells import Cell, Cells, Outrun, Valued
-from archbench.runs.remote.objects import Objects, open_objects
+from archbench.runs.remote.objects import Objects
+from archbench.runs.remote.opening import open_objects
 from archbench.runs.remote.probing import probe_objects
 
 CELL = Cell("head", "0123456789abcdef")
