@@ -111,14 +111,15 @@ def undisturbed(driver: Mirror, directory: RunDirectory, tmp_path: Path) -> byte
 
 @pytest.mark.slow
 @pytest.mark.thorough
+@pytest.mark.timeout(900)
 def test_a_worker_that_is_killed_at_random_loses_what_it_had_not_uploaded_and_nothing_else(
     driver: Mirror, url: str, tmp_path: Path
 ) -> None:
-    (directory,) = planned(driver, 3000)
+    (directory,) = planned(driver, 600)
     name = directory.path.name
     chance = random.Random(seed := random.randrange(2**32))
     steps: list[int] = []
-    for number in range(4):
+    for number in range(3):
         driver.pull()
         token = driver.head(name).token
         worker = started(url, tmp_path / f"machine{number}")
