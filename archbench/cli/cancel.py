@@ -14,6 +14,7 @@ from archbench.errors import PluginError, SpecError
 from archbench.host import Host
 from archbench.results.runs import RunState
 from archbench.runs.queue import call_off, read_mark
+from archbench.runs.remote.working_folder import mirror_of
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.units import counted
 
@@ -53,6 +54,8 @@ def cancel(spec: Path, overrides: tuple[str, ...], runs_dir: Path, plugin_files:
     if not running and not waiting:
         echo(f"{index.name}: nothing to call off: no run is planned, queued or being trained")
         return
+    if (mirror := mirror_of(runs_dir)) is not None:
+        mirror.push_marks()
     echo(f"{index.name}: {counted(waiting, 'run')} called off, {running} at work will store a checkpoint and stop")
     _withdraw(index, host, tickets)
 

@@ -20,6 +20,7 @@ from archbench.cli.terminal import echo
 from archbench.display import json_escape, json_text, terminal_text
 from archbench.errors import PluginError, SpecError
 from archbench.leaderboard.folders import OWN, PUBLISHED
+from archbench.store_urls import BINDING_FILE, is_url
 from archbench.user_folders import cache_folder
 
 if TYPE_CHECKING:
@@ -75,10 +76,47 @@ def override_option(function: F) -> F:
     )(function)
 
 
+class RunsPlace(click.Path):
+    """A folder of runs, or the URL of a store that is no folder: this machine's folder that follows it is then meant.
+
+    `training`: whether the command writes there, and needs a folder that no other process is at.
+    """
+
+    def __init__(self, *, training: bool) -> None:
+        super().__init__(path_type=Path)
+        self._training = training
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder, brought up to date. Raises ArchbenchErrors where the store cannot be had."""
+        word = os.fsdecode(value)
+        if ctx is not None and ctx.resilient_parsing:
+            return Path(word)
+        if not is_url(word) and not (Path(word) / BINDING_FILE).is_file():
+            return super().convert(value, param, ctx)
+        from archbench.cli.places import followed
+
+        return followed(word, training=self._training)
+
+
 def runs_option(function: F) -> F:
-    """`--runs`: the run store."""
+    """`--runs`: the run store, to be read."""
+    return _runs_option(function, training=False)
+
+
+def written_runs_option(function: F) -> F:
+    """`--runs`: the run store, to be trained in or changed."""
+    return _runs_option(function, training=True)
+
+
+def _runs_option(function: F, *, training: bool) -> F:
     return click.option(
-        "--runs", "runs_dir", type=PATH, default=Path("runs"), show_default=True, help="Folder of the run store."
+        "--runs",
+        "runs_dir",
+        type=RunsPlace(training=training),
+        default=Path("runs"),
+        show_default=True,
+        metavar="PLACE",
+        help="Folder of the run store, or its URL (s3://BUCKET/FOLDER).",
     )(function)
 
 

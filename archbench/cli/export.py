@@ -17,6 +17,8 @@ from archbench.results.runs import RunRecord, RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.imported import IMPORTED_FILE
 from archbench.runs.records import read_record
+from archbench.runs.remote.transfer import fetch_folder
+from archbench.runs.remote.working_folder import mirror_of
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.identity import RunPlan
 
@@ -57,6 +59,8 @@ def export(
     require("`archbench export` writes models", "torch", "transformers", "safetensors")
     store = RunStore(runs_dir)
     directory = store.find(run_id)
+    if (mirror := mirror_of(runs_dir)) is not None:
+        fetch_folder(mirror.objects, mirror.head(directory.path.name), directory.weights_dir.name, directory)
     record = _exportable(directory)
     folder = folder or Path("exports") / directory.path.name
     registry = host_with(plugin_files).registry

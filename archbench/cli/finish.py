@@ -28,6 +28,7 @@ from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, RunRecord, size_scan_controls, size_scan_results
 from archbench.results.tuning import TRIAL
+from archbench.runs.remote.working_folder import url_of
 from archbench.runs.store import RunStore, ScanIndex
 
 _MANY_PAIRS = 3
@@ -78,7 +79,7 @@ def finish_scan(
         for line in board.left_out:
             note(f"left out of the leaderboard: {line}")
         echo(f"leaderboard  {leaderboard_dir / PAGE}")
-    echo(f"runs         {store.root}")
+    echo(f"runs         {url_of(store.root) or store.root}")
     host.notify("scan_finished", results=results)
     return results
 

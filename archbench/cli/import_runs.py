@@ -11,7 +11,7 @@ import click
 
 from archbench.answers.table_options import columns_of, treatment_of
 from archbench.cli import complete
-from archbench.cli.common import PATH, host_with, note, plugin_option, replace_option, runs_option, shell_words
+from archbench.cli.common import PATH, host_with, note, plugin_option, replace_option, shell_words, written_runs_option
 from archbench.cli.import_readers import (
     FLAGS,
     TABLE,
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
 @click.option("--text", metavar="NAME", help="Name of the evaluation text: imports of one text can be compared.")
 @plugin_option
 @replace_option
-@runs_option
+@written_runs_option
 def import_runs(
     paths: tuple[Path, ...],
     kind: str | None,
@@ -105,6 +105,7 @@ def import_runs(
     """
     from archbench.analysis.tables.read import run_tables
     from archbench.answers.table_records import dropped_words, origin_of, table_records
+    from archbench.cli.places import save_scan, writable_mirror
     from archbench.report.labels import COUNTED
     from archbench.runs.imported import write_imported
     from archbench.runs.replacing import check_names, require_free
@@ -126,6 +127,7 @@ def import_runs(
     records = table_records(shown, tables, options, read.treatment.best_of)
     store = RunStore(runs_dir)
     store.create()
+    mirror = writable_mirror(runs_dir)
     index = ScanIndex(
         name=scan_name(paths) if name is None else name,
         description=f"Imported from {shown}; N counts parameters {COUNTED[options['param_convention']]}",
@@ -152,7 +154,9 @@ def import_runs(
         admit(index)
     for record in records:
         write_imported(store.directory(record.run_id), record)
-    store.save_scan(index, admit)
+    if mirror is not None:
+        mirror.push_plans([record.run_id for record in records])
+    save_scan(store, index, admit)
     for arch, lines in gates.items():
         for line in lines:
             note(f"{arch}: {line}")

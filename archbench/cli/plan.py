@@ -24,6 +24,7 @@ from archbench.cli.common import (
     wrapped,
 )
 from archbench.cli.outputs.plans import PendingRow, PlannedContender, PlannedRow, PlanOutput
+from archbench.cli.places import place_of
 from archbench.cli.plan_next import next_options, refuse_without_next, show_next
 from archbench.cli.plan_power import power_lines, power_rows
 from archbench.cli.plan_published import published_cells, published_rows, span
@@ -128,7 +129,10 @@ def cost_plan(spec: Spec, plan: ScanPlan, store: RunStore) -> CostedPlan:
 @plugin_option
 @next_options
 @json_option
+@click.pass_context
 def plan(
+    ctx: click.Context,
+    /,
     spec: Path | None,
     overrides: tuple[str, ...],
     resolved: bool,
@@ -163,6 +167,7 @@ def plan(
     if resolved:
         print_json(loaded.resolved()) if as_json else echo(to_yaml(loaded.resolved()), nl=False)
         return
+    runs_dir = place_of(ctx, runs_dir, loaded, training=False)
     if what_next:
         warmup = _longest_warmup(loaded)
         show_next(loaded.name, RunStore(runs_dir), as_json=as_json, warmup_steps=warmup, **asked)

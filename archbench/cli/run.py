@@ -23,13 +23,14 @@ from archbench.cli.common import (
     plugin_option,
     replace_option,
     reports_option,
-    runs_option,
     shell_words,
     spec_argument,
     tracker_option,
+    written_runs_option,
 )
 from archbench.cli.live_watch import make_watcher
 from archbench.cli.main import EXIT_INTERRUPTED
+from archbench.cli.places import place_of, save_scan, writable_mirror
 from archbench.cli.plan import cost_plan
 from archbench.cli.plan_scan import plan_with_entries
 from archbench.cli.terminal import echo
@@ -40,6 +41,7 @@ from archbench.extras import require_training
 from archbench.host import Host
 from archbench.results.published import published_lines
 from archbench.runs.imported import keep_published
+from archbench.runs.remote.working_folder import mirror_of
 from archbench.runs.replacing import require_free
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.jobs import label
@@ -68,7 +70,7 @@ class _How:
 @click.command()
 @spec_argument
 @override_option
-@runs_option
+@written_runs_option
 @reports_option
 @leaderboard_option
 @cache_option
@@ -111,8 +113,10 @@ def run(
     require_training("`archbench run` trains models")
     host = host_with(plugin_files)
     loaded = load_spec(spec, host.registry, overrides).with_nproc(nproc)
+    runs_dir = place_of(ctx, runs_dir, loaded, training=True)
     store = RunStore(runs_dir)
     store.create()
+    mirror = writable_mirror(runs_dir)
     _stop_when_told()
     tracking = Tracking((*loaded.trackers, *_named_trackers(host, trackers)), scan=loaded.name, folder=store.logs_dir)
     told: list[str] = []
@@ -135,7 +139,7 @@ def run(
             scan_plan.index, store, host, reports_dir=reports_dir, leaderboard_dir=leaderboard_dir, cache_dir=cache_dir
         )
     except KeyboardInterrupt:
-        note(f"interrupted; finished runs are kept in {runs_dir}; this goes on from here:")
+        note(f"interrupted; finished runs are kept in {mirror.url if mirror else runs_dir}; this goes on from here:")
         echo(f"  {again}", err=True)  # unbroken, to be copied
         ctx.exit(EXIT_INTERRUPTED)
     _repeat(told)
@@ -206,7 +210,7 @@ def _stages(
     previous: set[str] = set()
     while True:
         plan = planned()
-        store.save_scan(plan.index, admit if outcome is None else None)
+        save_scan(store, plan.index, admit if outcome is None else None)
         if outcome is None:
             _keep(plan, store)
         warnings = [line for line in (f"warning: {warning}" for warning in plan.warnings) if line not in told]
@@ -228,6 +232,8 @@ def _keep(plan: ScanPlan, store: RunStore) -> None:
     """Puts the runs of published entries into the store, so that the scan can be read when their files are gone."""
     for record in plan.published:
         keep_published(store.directory(record.run_id), record)
+    if (mirror := mirror_of(store.root)) is not None:
+        mirror.push_plans([record.run_id for record in plan.published])
     for line in published_lines(plan.published):
         note(line)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from archbench.cli import complete
-from archbench.cli.common import confirm, json_option, note, print_json, runs_option, table_console, yes_option
+from archbench.cli.common import confirm, json_option, note, print_json, table_console, written_runs_option, yes_option
 from archbench.cli.outputs.runs import PruneOutput, RemnantRow
 from archbench.runs.prune import LOSES, Remnant, Removable, remnants, remove
 from archbench.runs.store import RunStore
@@ -22,7 +22,7 @@ from archbench.units import human_bytes
 @click.option("--scan", metavar="NAME", shell_complete=complete.scans, help="Only runs of this scan.")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and remove nothing.")
 @yes_option
-@runs_option
+@written_runs_option
 @json_option
 def prune_runs(
     unfinished: bool,

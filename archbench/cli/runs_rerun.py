@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from archbench.cli import complete
-from archbench.cli.common import confirm, host_with, note, plugin_option, runs_option, yes_option
+from archbench.cli.common import confirm, host_with, note, plugin_option, written_runs_option, yes_option
 from archbench.cli.live_watch import make_watcher
 from archbench.cli.watch import Pace
 from archbench.errors import SpecError
@@ -36,7 +36,7 @@ EXIT_RUNS_FAILED = 1
 )
 @yes_option
 @plugin_option
-@runs_option
+@written_runs_option
 @click.pass_context
 def rerun_runs(
     ctx: click.Context,
@@ -125,7 +125,7 @@ def _can_be_mended(directory: RunDirectory) -> bool:
 
 
 def _is_complete(directory: RunDirectory) -> bool:
-    return directory_status(directory).state is RunState.DONE and directory.weights_dir.is_dir()
+    return directory_status(directory).state is RunState.DONE and directory.has_weights
 
 
 def _carry_out(store: RunStore, host: Host, rerun: Rerun, plugin_files: Sequence[Path]) -> ScanOutcome:

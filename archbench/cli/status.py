@@ -26,6 +26,7 @@ from archbench.results.arithmetic import mixed_arithmetic
 from archbench.results.published import publication_of, published_lines
 from archbench.results.runs import RunRecord, RunState
 from archbench.runs.files import DamagedFile
+from archbench.runs.remote.working_folder import kept_fresh
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.spec.layers import read_spec
 from archbench.units import human_count
@@ -66,7 +67,8 @@ def status(
     if watch:
         from archbench.cli.status_watch import follow
 
-        follow(store, names[0])
+        with kept_fresh(runs_dir, note):
+            follow(store, names[0])
     chosen = watch or spec is not None
     scans, damaged = _read(store, names, required=chosen)
     if as_json:

@@ -20,6 +20,7 @@ from archbench.errors import SpecError, StoreError, nearest
 from archbench.names import file_stem
 from archbench.report.files import PAGE_FILE, REPORT_FILE
 from archbench.runs.directory import ID_DIGITS
+from archbench.runs.remote.working_folder import kept_fresh
 from archbench.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def view(
         finally:
             catalogue.answers.close()
         return
-    _serve(catalogue, port, opens=opens)
+    with kept_fresh(runs_dir, note):
+        _serve(catalogue, port, opens=opens)
 
 
 def _serve(catalogue: "Catalogue", port: int, *, opens: bool) -> None:

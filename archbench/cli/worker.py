@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 import click
 
 from archbench.cli import complete
-from archbench.cli.common import host_with, plugin_option, runs_option
+from archbench.cli.common import host_with, plugin_option, written_runs_option
 from archbench.cli.main import EXIT_INTERRUPTED
+from archbench.cli.places import writable_mirror
 from archbench.cli.run import EXIT_RUNS_FAILED
 from archbench.cli.terminal import echo
 from archbench.errors import StoreError
 from archbench.extras import require_training
 from archbench.runs.probe import probe_store
+from archbench.runs.remote.working_folder import kept_fresh
 from archbench.runs.store import RunStore
 from archbench.units import counted
 
 if TYPE_CHECKING:
     from archbench.contracts.executor import Executor
+    from archbench.runs.remote.mirror import Mirror
 
 EXIT_MORE_LEFT = 75
 """EX_TEMPFAIL of sysexits.h: it had to stop, and something may be left."""
@@ -59,7 +62,7 @@ class Duration(click.ParamType[float]):
 
 
 @click.command()
-@runs_option
+@written_runs_option
 @click.option(
     "--scan",
     "scans",
@@ -107,6 +110,7 @@ def worker(
     Examples:
       archbench worker --runs /shared/runs --until-empty
       archbench worker --scan quickstart --time-limit 55m
+      archbench worker --runs s3://my-runs/scans --until-empty
     """
     require_training("`archbench worker` trains models")
     host_with(plugin_files)  # says what is wrong with them before anything is trained
@@ -116,11 +120,15 @@ def worker(
     for name in scans:
         store.scan(name)
     store.create()
-    probe_store(store.root)
+    mirror = writable_mirror(runs_dir)
+    if mirror is None:
+        probe_store(store.root)
     stop = _Stop()
     for sort in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(sort, stop.told)
-    outcome = _work(store, scans, stop, until_empty, time_limit, ranks, [path.resolve() for path in plugin_files])
+    files = [path.resolve() for path in plugin_files]
+    with kept_fresh(runs_dir, _tell):
+        outcome = _work(store, mirror, scans, stop, until_empty, time_limit, ranks, files)
     if outcome is not None:
         ctx.exit(outcome)
 
@@ -141,6 +149,7 @@ class _Stop(threading.Event):
 
 def _work(
     store: RunStore,
+    mirror: "Mirror | None",
     scans: tuple[str, ...],
     stop: _Stop,
     until_empty: bool,
@@ -150,6 +159,7 @@ def _work(
 ) -> int:
     """The exit code."""
     from archbench.builtins.execution.local import LocalExecutorConfig
+    from archbench.scans.mirrored_executor import MirroredExecutor
     from archbench.scans.pilot import Pilot
 
     began = time.monotonic()
@@ -158,7 +168,7 @@ def _work(
 
     def open_executor(nproc: int) -> "Executor":
         # Another worker that takes a run at the same moment is not waited for: there are others.
-        return LocalExecutorConfig(workers=1 if nproc == 1 else nproc).open(
+        opened = LocalExecutorConfig(workers=1 if nproc == 1 else nproc).open(
             num_jobs=1,
             log_dir=log_dir,
             plugin_files=plugin_files,
@@ -166,6 +176,7 @@ def _work(
             launcher=launcher,
             worker_options=("--lease-wait", "0"),
         )
+        return opened if mirror is None else MirroredExecutor(opened, mirror, log_dir, _tell)
 
     pilot = Pilot(store, scans, open_executor, _tell, stop, until_empty, skip=_number_among_pilots())
     if time_limit is not None:

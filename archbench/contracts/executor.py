@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from archbench.contracts.config import ComponentConfig
 from archbench.results.runs import RunState
@@ -159,6 +159,11 @@ class ExecutorConfig(ComponentConfig):
 
     outlives_driver: ClassVar[bool] = False
     """Whether what `open` returns is a `QueueingExecutor`."""
+
+    reaches: ClassVar[Literal["shared folder", "this machine", "store"]] = "shared folder"
+    """What carries out its runs: anything that sees the store's folder; processes of this machine that end with the
+    command; or workers that are given the store's address (`archbench worker --runs`). The last two serve a store that
+    is no shared folder as well."""
 
     @abstractmethod
     def open(self, *, num_jobs: int, log_dir: Path, plugin_files: Sequence[Path] = ()) -> Executor:

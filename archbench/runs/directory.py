@@ -61,6 +61,11 @@ class RunDirectory:
         return self.path / "trace.jsonl"
 
     @property
+    def remote_file(self) -> Path:
+        """What a store without a shared folder has of the run: see `archbench.runs.remote.head`."""
+        return self.path / "remote.json"
+
+    @property
     def checkpoints_dir(self) -> Path:
         """Committed checkpoints, the newest two."""
         return self.path / "checkpoints"
@@ -85,8 +90,22 @@ class RunDirectory:
         return _SHORT_ID.fullmatch(name) is None or run_id.startswith(name)
 
     def lacks_weights(self, plan: RunPlan) -> bool:
-        """Whether `plan` asks for final weights that are not there."""
-        return plan.execution.keep_weights and not self.weights_dir.is_dir()
+        """Whether `plan` asks for final weights that are not there, nor in the store that this folder follows."""
+        return plan.execution.keep_weights and not self.has_weights
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether final weights are there, or in the store that this folder follows."""
+        return self.weights_dir.is_dir() or self.stored_bytes(self.weights_dir.name) > 0
+
+    def stored_bytes(self, folder: str = "") -> int:
+        """Bytes that a store without a shared folder has of the run, or of a folder of it; 0 where none is followed."""
+        try:
+            files = read_sealed(self.remote_file, "it is fetched anew").content["files"]
+            prefix = f"{folder}/" if folder else ""
+            return sum(int(one["disk_bytes"]) for path, one in files.items() if path.startswith(prefix))
+        except (StoreError, KeyError, TypeError, ValueError, AttributeError):
+            return 0
 
     def write_plan(self, plan: RunPlan) -> None:
         """Creates the directory, if need be, and stores `plan`."""

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from archbench.errors import StoreError
 from archbench.runs.directory import RunDirectory
@@ -167,7 +168,7 @@ class Lease:
         Raises LeaseLost, before anything within is done, if somebody has. What takes long (writing tensors) is done
         before, elsewhere: others wait for `LOCK_SECONDS` at most.
         """
-        with self._writing, _locked(self._directory):
+        with self._writing, lease_locked(self._directory):
             self.check()
             yield
 
@@ -230,7 +231,7 @@ def acquire(directory: RunDirectory, *, wait_seconds: float = 0.0, watch: LeaseW
     watch, began = watch or LeaseWatch(), time.monotonic()
     first: LeaseInfo | None = None
     while True:
-        with _locked(directory):
+        with lease_locked(directory):
             current, token = _next_token(directory)
             if current is None or watch.is_free(directory, current):
                 return Lease(directory, _taken(directory, token))
@@ -273,20 +274,24 @@ def read_lease(directory: RunDirectory) -> LeaseInfo | None:
     """The lease as stored; None where the run was never started. Raises DamagedFile for a malformed file."""
     if not directory.lease_file.exists():
         return None
-    content = read_json(directory.lease_file)
+    return lease_of(read_json(directory.lease_file), str(directory.lease_file))
+
+
+def lease_of(content: Any, where: str) -> LeaseInfo:
+    """The lease that `content`, the JSON of `where`, describes. Raises DamagedFile where it is none."""
     try:
         info = LeaseInfo(**content)
         if problem := next((name for name, sorts in _FIELDS.items() if type(getattr(info, name)) not in sorts), None):
             raise TypeError(f"{problem} is {getattr(info, problem)!r}")
     except TypeError as error:
-        raise DamagedFile(f"{directory.lease_file}: is damaged: not a lease ({error}); delete the file") from error
+        raise DamagedFile(f"{where}: is damaged: not a lease ({error}); delete the file") from error
     return info
 
 
-def _taken(directory: RunDirectory, token: int) -> LeaseInfo:
-    """A new lease of this process, stored."""
+def lease_of_this_process(token: int) -> LeaseInfo:
+    """A lease that this process takes now, under `token`."""
     mine, now = this_process(), time.time()
-    info = LeaseInfo(
+    return LeaseInfo(
         token=token,
         host=_host(),
         boot_id=mine.boot_id,
@@ -297,6 +302,11 @@ def _taken(directory: RunDirectory, token: int) -> LeaseInfo:
         step=0,
         heartbeat=now,
     )
+
+
+def _taken(directory: RunDirectory, token: int) -> LeaseInfo:
+    """A new lease of this process, stored."""
+    info = lease_of_this_process(token)
     write_atomically(directory.lease_file, to_json(asdict(info)))
     return info
 
@@ -326,5 +336,6 @@ def _host() -> str:
     return platform.node() or "localhost"
 
 
-def _locked(directory: RunDirectory) -> AbstractContextManager[None]:
+def lease_locked(directory: RunDirectory) -> AbstractContextManager[None]:
+    """For a moment in which nobody takes the run over, and nothing of it gets its final place."""
     return locked(directory.path, ".lease.lock", "its lease")

@@ -11,6 +11,8 @@ from archbench.errors import StoreError
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import acquire
+from archbench.runs.remote.holding import remove_stored
+from archbench.runs.remote.working_folder import mirror_of
 from archbench.runs.store import RunStatus, RunStore, directory_bytes, directory_status
 from archbench.spec.identity import RunPlan
 
@@ -90,7 +92,9 @@ def remnants(
             ):
                 left.append(f"{name}: its {what.value} are what another run will begin from")
                 continue
-            found.append(Remnant(what, path, directory_bytes(path), run.directory))
+            folder = "" if path == run.directory.path else path.name
+            disk_bytes = max(directory_bytes(path), run.directory.stored_bytes(folder))
+            found.append(Remnant(what, path, disk_bytes, run.directory))
     if Removable.LOGS in wanted:
         if busy:
             left.append(f"{store.logs_dir}: is being written to")
@@ -105,6 +109,10 @@ def remove(remnant: Remnant) -> None:
     try:
         if remnant.directory is None:
             remnant.path.unlink(missing_ok=True)
+            return
+        if (mirror := mirror_of(remnant.directory.path.parent)) is not None:
+            remove_stored(mirror, remnant.directory, remnant.path)
+        if not remnant.path.exists():
             return
         lease = acquire(remnant.directory)
         # Out of the way at once: what dies in the middle of removing leaves nothing behind that looks whole.
@@ -171,4 +179,4 @@ def _parts(run: _StoredRun) -> Iterator[tuple[Removable, Path]]:
             (Removable.KEPT, directory.kept_dir),
             (Removable.CHECKPOINTS, directory.checkpoints_dir),
         )
-        yield from ((what, path) for what, path in parts if path.is_dir())
+        yield from ((what, path) for what, path in parts if path.is_dir() or directory.stored_bytes(path.name))

@@ -1,5 +1,6 @@
 """Carries out the runs of a scan that are missing: submits, follows, tries again what was lost, and never twice."""
 
+import contextlib
 import shutil
 import time
 from collections import Counter
@@ -24,10 +25,13 @@ from archbench.host import Host
 from archbench.results.runs import RunState
 from archbench.runs.files import DiskRefused
 from archbench.runs.queue import CALLED_OFF, QueueMark, discard_mark, is_called_off, mark_queued, mark_ticket, read_mark
+from archbench.runs.remote.corpora import push_texts
+from archbench.runs.remote.holding import drop_folder
+from archbench.runs.remote.working_folder import kept_fresh, mirror_of
 from archbench.runs.store import RunStatus, RunStore
 from archbench.scans.elsewhere import RunsElsewhere
-from archbench.scans.followed_queue import open_executor
 from archbench.scans.jobs import MAX_ATTEMPTS, POLL_SECONDS, job_of, label, store_failure
+from archbench.scans.mirrored_executor import executor_for
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.tracking import Tracking
@@ -141,6 +145,11 @@ def carry_out(
         if (damage := store.plan_damage(run.run_id)) is not None:
             watcher.told(f"{label(run)}: {damage}")
         store.prepare(run.plan)
+    mirror = mirror_of(store.root)
+    if mirror is not None:
+        # The list of the scan is there by now, and nobody begins a run whose plan is not.
+        push_texts(mirror.objects, [run.plan for run in runs])
+        mirror.push_plans([run.run_id for run in runs])
     missing = missing_runs(runs, store, again)
     damaged = {run.run_id: damage for run in missing if (damage := store.status(run.run_id).damage) is not None}
     for run in missing:
@@ -180,9 +189,18 @@ def carry_out(
         for run in missing:
             if is_called_off(store.directory(run.run_id)):
                 discard_mark(store.directory(run.run_id))
-        with open_executor(
-            config, num_jobs=len(missing), log_dir=store.logs_dir, plugin_files=plugin_files, nproc=nproc
-        ) as opened:
+        with (
+            kept_fresh(store.root, watcher.told),
+            executor_for(
+                mirror,
+                config,
+                watcher.told,
+                num_jobs=len(missing),
+                log_dir=store.logs_dir,
+                plugin_files=plugin_files,
+                nproc=nproc,
+            ) as opened,
+        ):
             watcher.scheduled(missing, ready, opened.capacity)
             scheduler.carry_out(opened, until)
     else:
@@ -209,9 +227,14 @@ def _discard_kept(runs: Sequence[PlannedRun], store: RunStore) -> None:
     awaited = {
         branch.run_id for run in missing_runs(runs, store) if (branch := run.plan.execution.branch_from) is not None
     }
+    mirror = mirror_of(store.root)
     for run in runs:
         if run.plan.execution.keep_steps and run.run_id not in awaited:
-            shutil.rmtree(store.directory(run.run_id).kept_dir, ignore_errors=True)
+            directory = store.directory(run.run_id)
+            shutil.rmtree(directory.kept_dir, ignore_errors=True)
+            if mirror is not None and mirror.head(directory.path.name).folder(directory.kept_dir.name):
+                with contextlib.suppress(StoreError):  # it costs room alone, and the next command tries again
+                    drop_folder(mirror, run.run_id, f"{directory.kept_dir.name}/")
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from archbench.contracts.schedule import ScheduleSection
 from archbench.contracts.values import TAG_PREFIX, Law, Name, Section, Tokens, one_or_several, rising
 from archbench.spec.identity import Extended, TokenOrder
 from archbench.spec.rates import Batch, LearningRate
+from archbench.store_urls import checked_url
 
 
 class Unresolved(BaseModel):
@@ -244,8 +245,20 @@ def _rows_form(value: Any) -> str:
     return f"{TAG_PREFIX}auto" if isinstance(value, str | None) else f"{TAG_PREFIX}number"
 
 
-class ExecutionSection(Section):
+class StoreSection(Section):
+    """A store that is no folder which all machines see."""
+
+    kind: Literal["fsspec"] = "fsspec"
+    """Objects under a URL, reached by fsspec."""
+    url: Annotated[str, AfterValidator(checked_url)]
+    """`s3://BUCKET/FOLDER`, `gs://BUCKET/FOLDER` or `file:///FOLDER`. Keys and endpoints stand in the environment or in
+    a profile, never here."""
+
+
+class ExecutionSection(Extended):
     """How runs are carried out; nothing here changes a number beyond rounding."""
+
+    added_later = frozenset({"store"})
 
     executor: Annotated[
         Annotated[Literal["auto"], Tag(f"{TAG_PREFIX}auto")] | Annotated[ExecutorSlot, Tag(f"{TAG_PREFIX}component")],
@@ -271,6 +284,8 @@ class ExecutionSection(Section):
     """Whether runs keep their final weights, for `archbench export`; other runs' starting points are always kept."""
     trackers: list[TrackerSlot] = Field([], max_length=16)
     """Where runs are shown beside archbench's own report."""
+    store: StoreSection | None = None
+    """Where runs are kept, if not in the folder that --runs names; no part of what a run is."""
 
     @property
     def fixed_micro_batch_rows(self) -> int | None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from archbench.durable import write_through
 from archbench.errors import StoreError
+from archbench.runs.checkpoint_files import MANIFEST, checkpoint_name, newest_first
 from archbench.runs.directory import RunDirectory
 from archbench.runs.files import DiskRefused, Guard, commit_folder, to_json
 from archbench.training.ranks import ALONE, Ranks
@@ -33,7 +34,6 @@ KEPT = 2
 
 TENSORS = "tensors.safetensors"
 PROGRESS = "progress.json"
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def keep(
 
 
 def _commit(root: Path, run_id: str, checkpoint: Checkpoint, ranks: Ranks, guard: Guard, *, kept: int | None) -> None:
-    final = root / _name(checkpoint.step)
+    final = root / checkpoint_name(checkpoint.step)
     try:
         if ranks.first:
             with guard():  # what is left over may be what somebody who has taken the run over is writing
@@ -94,7 +94,7 @@ def _commit(root: Path, run_id: str, checkpoint: Checkpoint, ranks: Ranks, guard
         # One of the same step was passed over as corrupt, or has the same content.
         commit_folder(final, {**contents, MANIFEST: to_json(manifest)}, moved=tuple(own), guard=guard)
         shutil.rmtree(staging, ignore_errors=True)
-        for old in _newest_first(root)[kept:] if kept else ():
+        for old in newest_first(root)[kept:] if kept else ():
             shutil.rmtree(old)
     except OSError as error:
         raise DiskRefused(
@@ -132,14 +132,14 @@ def _agreed(root: Path, run_id: str, ranks: Ranks, instead: str, step: int | Non
     """The newest whole checkpoint in `root`, or the one at `step`."""
     found = None
     if ranks.first:
-        for path in _newest_first(root) if step is None else [root / _name(step)]:
+        for path in newest_first(root) if step is None else [root / checkpoint_name(step)]:
             try:
                 found = _load(path, run_id, ranks)
                 break
             except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
                 reason = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)
                 log.warning("%s: passed over: %s; %s", path, reason, instead)
-    name = ranks.told(None if found is None else _name(found.step))
+    name = ranks.told(None if found is None else checkpoint_name(found.step))
     if ranks.first or name is None:
         return found
     try:
@@ -159,7 +159,7 @@ def _load(path: Path, run_id: str, ranks: Ranks) -> Checkpoint:
     for key, value in expected.items():
         if manifest[key] != value:
             raise ValueError(f"its {key} is {manifest[key]!r}, expected {value!r}")
-    if path.name != _name(manifest["step"]):
+    if path.name != checkpoint_name(manifest["step"]):
         raise ValueError(f"it says to be of step {manifest['step']!r}")
     if (stored_by := manifest.get("ranks", 1)) != ranks.size:
         raise ValueError(f"it was stored by {stored_by} processes, the run is now trained by {ranks.size}")
@@ -179,14 +179,6 @@ def _load(path: Path, run_id: str, ranks: Ranks) -> Checkpoint:
 
 def _rank_file(rank: int) -> str:
     return f"rank-{rank:05d}.safetensors"
-
-
-def _name(step: int) -> str:
-    return f"step-{step:010d}"
-
-
-def _newest_first(root: Path) -> list[Path]:
-    return sorted(root.glob("step-*"), reverse=True) if root.is_dir() else []
 
 
 def _remove_leftovers(root: Path) -> None:

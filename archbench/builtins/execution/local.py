@@ -32,6 +32,7 @@ class LocalExecutorConfig(ExecutorConfig):
     """Executor `local`."""
 
     starts_groups: ClassVar[bool] = True
+    reaches: ClassVar[Literal["shared folder", "this machine", "store"]] = "this machine"
 
     kind: Literal["local"] = "local"
     summary: ClassVar[str] = "worker processes on this machine: one per core, or one per CUDA device"

@@ -10,6 +10,7 @@ from archbench.builtins.execution.slurm import commands
 from archbench.builtins.execution.slurm.batch import Needs, batch_text, directives
 from archbench.builtins.execution.slurm.executor import SlurmExecutorConfig, needs_of
 from archbench.builtins.execution.slurm.profile import SlurmProfile, read_profile
+from archbench.runs.remote.working_folder import bind
 
 PAGE = Path(__file__).parents[3] / "docs" / "cluster.md"
 
@@ -24,7 +25,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def needs(tmp_path: Path, **said: int) -> Needs:
-    return Needs(scan="my scan", runs_dir=tmp_path / "runs", log_dir=tmp_path / "logs", num_pilots=3, **said)
+    return Needs(scan="my scan", runs_dir=str(tmp_path / "runs"), log_dir=tmp_path / "logs", num_pilots=3, **said)
 
 
 def test_without_a_profile_there_are_slurms_own_defaults() -> None:
@@ -151,3 +152,13 @@ def test_without_sbatch_nothing_is_begun_elsewhere(tmp_path: Path, monkeypatch: 
 )
 def test_a_job_array_lives_while_one_of_its_tasks_does(states: set[str], living: bool) -> None:
     assert commands.is_living(frozenset(states)) is living
+
+
+def test_pilots_of_a_store_without_a_shared_folder_are_given_its_url(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    folder = tmp_path / "runs"
+    bind(folder, f"file://{tmp_path / 'store'}")
+    job = Job("0" * 64, folder / ("0" * 16), 1.0, scan="quickstart")
+    text = SlurmExecutorConfig().submission(jobs=[job], runs_dir=folder)
+    assert f"worker --runs file://{tmp_path}/store --until-empty --scan quickstart" in text
+    assert "#SBATCH --output=/tmp/slurm-%A_%a.log" in text

@@ -43,7 +43,8 @@ class Needs:
     """What the runs of an array need."""
 
     scan: str
-    runs_dir: Path
+    runs_dir: str
+    """The store as workers are given it: a folder, or a URL."""
     log_dir: Path
     num_pilots: int
     nproc: int = 1
@@ -85,7 +86,7 @@ def read_template(path: Path) -> str:
 def worker_command(profile: SlurmProfile, needs: Needs) -> list[str]:
     """The command of one pilot."""
     called = list(profile.command) or [sys.executable, "-m", "archbench.cli.main"]
-    command = [*called, "worker", "--runs", str(needs.runs_dir), "--until-empty"]
+    command = [*called, "worker", "--runs", needs.runs_dir, "--until-empty"]
     if needs.scan:
         command += ["--scan", needs.scan]
     if profile.nodes > 1:

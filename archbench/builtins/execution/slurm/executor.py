@@ -14,12 +14,16 @@ from archbench.builtins.execution.slurm.profile import DEFAULT, SlurmProfile, re
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import read_lease
 from archbench.runs.queue import call_off
+from archbench.runs.remote.working_folder import address_of, url_of
 from archbench.runs.store import directory_status
 
 log = logging.getLogger(__name__)
 
 PREEMPTED = frozenset({"PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED"})
 """Ends of a job that are no fault of what it ran."""
+
+NODE_LOGS = Path("/tmp")
+"""Where a pilot's script prints on a node that sees no folder of the store; its worker's logs go to the store."""
 
 CALLED_OFF_SECONDS = 2.0
 """Pause between two looks at whether a run that was called off has stopped."""
@@ -30,6 +34,7 @@ class SlurmExecutorConfig(ExecutorConfig):
 
     starts_groups: ClassVar[bool] = True
     outlives_driver: ClassVar[bool] = True
+    reaches: ClassVar[Literal["shared folder", "this machine", "store"]] = "store"
 
     kind: Literal["slurm"] = "slurm"
     summary: ClassVar[str] = "pilots in a Slurm queue, each of which trains one run after another"
@@ -79,8 +84,9 @@ def needs_of(
     """What an array for `jobs`, one at least, must ask for."""
     return Needs(
         scan=jobs[0].scan,
-        runs_dir=runs_dir,
-        log_dir=log_dir,
+        runs_dir=address_of(runs_dir),
+        # Of a store that is no shared folder, the folder here is none that a node has.
+        log_dir=log_dir if url_of(runs_dir) is None else NODE_LOGS,
         num_pilots=min(len(jobs), profile.array_parallelism),
         nproc=max(job.nproc for job in jobs),
         cores=max(job.cores for job in jobs),
