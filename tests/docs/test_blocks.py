@@ -52,8 +52,12 @@ def test_every_block_names_its_language() -> None:
 
 
 def accept(arguments: list[str]) -> None:
-    """Parses `arguments` of archbench as far as a command goes before it does anything."""
-    context = cli.make_context("archbench", list(arguments))
+    """Parses `arguments` of archbench as far as a command goes before it does anything.
+
+    Where they name a store by its URL, which would be asked, a folder stands in its place.
+    """
+    arguments = [re.sub(r"^(s3|gs)://\S+$", "runs", one) for one in arguments]
+    context = cli.make_context("archbench", arguments)
     while isinstance(context.command, click.Group) and (rest := [*context._protected_args, *context.args]):
         name, command, rest = context.command.resolve_command(context, rest)
         assert command is not None

@@ -24,7 +24,7 @@ from archbench.runs.lease import (
     lease_of_this_process,
     read_lease,
 )
-from archbench.runs.processes import Liveness, this_process
+from archbench.runs.processes import Liveness
 from archbench.runs.queue import lease_token
 from archbench.runs.remote.cells import Cell, Outrun
 from archbench.runs.remote.corpora import fetch_texts
@@ -242,6 +242,7 @@ def _acquired(mirror: Mirror, directory: RunDirectory) -> Held:
         raise LeaseLost(f"{mirror.url}: run {name} is being trained by {head.lease.holder}")
     token = max(head.token, lease_token(directory)) + 1
     taken = Head(lease_of_this_process(token), uuid.uuid4().hex[:8], head.files)
+    mirror.asked_as.add(taken.holder)
     try:
         number = mirror.cells.swap(cell, value.number, taken.to_bytes())
     except Outrun as error:
@@ -255,7 +256,7 @@ def _acquired(mirror: Mirror, directory: RunDirectory) -> Held:
 def _is_free(mirror: Mirror, name: str, head: Head) -> bool:
     assert head.lease is not None
     silent_seconds = mirror.silent_seconds(name, head)
-    if head.lease.process == this_process() and name not in mirror.held:
+    if head.holder in mirror.asked_as and name not in mirror.held:
         return True  # it was taken here, and the answer that said so did not come
     return head.lease.liveness is Liveness.GONE or silent_seconds >= LEASE_SECONDS
 

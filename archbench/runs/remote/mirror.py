@@ -48,6 +48,8 @@ class Mirror:
         self.watch = LeaseWatch()
         self.held: set[str] = set()
         """Names of the folders of runs whose leases this process holds: what is here of them is newer."""
+        self.asked_as: set[str] = set()
+        """The words under which this process has asked for leases, also where no answer came."""
         self.lock = threading.RLock()
         self._known: dict[Cell, tuple[int, str]] = self._read_known()
         """What the folder has: number and digest of each cell's value."""
