@@ -1,7 +1,5 @@
 """Carries out the runs of a scan that are missing: submits, follows, tries again what was lost, and never twice."""
 
-import contextlib
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,12 +24,12 @@ from archbench.results.runs import RunState
 from archbench.runs.files import DiskRefused
 from archbench.runs.queue import CALLED_OFF, QueueMark, discard_mark, is_called_off, mark_queued, mark_ticket, read_mark
 from archbench.runs.remote.corpora import push_texts
-from archbench.runs.remote.holding import drop_folder
 from archbench.runs.remote.working_folder import kept_fresh, mirror_of
 from archbench.runs.store import RunStatus, RunStore
 from archbench.scans.elsewhere import RunsElsewhere
 from archbench.scans.jobs import MAX_ATTEMPTS, POLL_SECONDS, job_of, label, store_failure
 from archbench.scans.mirrored_executor import executor_for
+from archbench.scans.missing import discard_kept, missing_runs, without_damaged
 from archbench.scans.planned_run import PlannedRun
 from archbench.scans.planner import ScanPlan
 from archbench.scans.tracking import Tracking
@@ -101,20 +99,6 @@ def choose_executor(configured: ExecutorConfig | None, host: Host, num_jobs: int
     return chosen
 
 
-def missing_runs(runs: Sequence[PlannedRun], store: RunStore, again: Collection[str] = ()) -> list[PlannedRun]:
-    """The runs to train: those that have not ended, and ended ones whose weights are gone and needed to begin from.
-
-    Ended runs in `again` are trained once more for their weights, too, if these are not there.
-    """
-    ended = (RunState.DONE, RunState.DIVERGED)
-    missing = {run.run_id: run for run in runs if store.status(run.run_id).state not in ended}
-    begins = {run.plan.identity.start.run_id for run in missing.values() if run.plan.identity.start is not None}
-    for run in runs:
-        if (run.run_id in begins or run.run_id in again) and store.directory(run.run_id).lacks_weights(run.plan):
-            missing[run.run_id] = run
-    return [run for run in runs if run.run_id in missing]
-
-
 def carry_out(
     plan: ScanPlan,
     store: RunStore,
@@ -156,7 +140,7 @@ def carry_out(
         if run.run_id in damaged:
             watcher.told(f"{label(run)}: {damaged[run.run_id]}")
     if leave_out_damaged:
-        missing = _without(missing, damaged.keys(), watcher)
+        missing = without_damaged(missing, damaged.keys(), watcher.told)
     missing_ids = {run.run_id for run in missing}
     ready = [run for run in runs if run.run_id not in missing_ids]
     scheduler = _Scheduler(
@@ -205,36 +189,9 @@ def carry_out(
             scheduler.carry_out(opened, until)
     else:
         watcher.scheduled(missing, ready, 0)
-    _discard_kept(runs, store)
+    discard_kept(runs, store)
     left = len(scheduler.in_flight) + len(scheduler.waiting) + len(scheduler.elsewhere)
     return ScanOutcome(scheduler.num_trained, num_ready, tuple(scheduler.failures), left)
-
-
-def _without(missing: Sequence[PlannedRun], left_out: Collection[str], watcher: Watcher) -> list[PlannedRun]:
-    """`missing` without the runs `left_out`, and without those that begin from them."""
-    gone = set(left_out)
-    kept = list(missing)
-    while stranded := [run for run in kept if run.run_id in gone or not gone.isdisjoint(run.after)]:
-        gone |= {run.run_id for run in stranded}
-        kept = [run for run in kept if run.run_id not in gone]
-    if gone:
-        watcher.told(f"{counted(len(gone), 'run')} left out, since what is stored of them is damaged")
-    return kept
-
-
-def _discard_kept(runs: Sequence[PlannedRun], store: RunStore) -> None:
-    """Removes the checkpoints of trunks all of whose branches have ended."""
-    awaited = {
-        branch.run_id for run in missing_runs(runs, store) if (branch := run.plan.execution.branch_from) is not None
-    }
-    mirror = mirror_of(store.root)
-    for run in runs:
-        if run.plan.execution.keep_steps and run.run_id not in awaited:
-            directory = store.directory(run.run_id)
-            shutil.rmtree(directory.kept_dir, ignore_errors=True)
-            if mirror is not None and mirror.head(directory.path.name).folder(directory.kept_dir.name):
-                with contextlib.suppress(StoreError):  # it costs room alone, and the next command tries again
-                    drop_folder(mirror, run.run_id, f"{directory.kept_dir.name}/")
 
 
 @dataclass(slots=True)
