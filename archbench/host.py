@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=ComponentConfig)
 
+OWN_COMMANDS = "tools"
+"""The one of archbench's own plug-ins that adds commands."""
+
 
 @dataclass(slots=True)
 class Host:
@@ -88,12 +91,12 @@ def default_host() -> Host:
 
 
 def command_host() -> Host:
-    """The host of the plug-ins that may add commands: all strangers'.
+    """The host of the plug-ins that may add commands: all strangers', and archbench's own that does.
 
-    Archbench's own add none, and take a tenth of a second to import, which `--help` need not wait for.
+    The rest of archbench's own take a tenth of a second to import, which `--help` need not wait for.
     """
     entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME)
-    return load_host([one for one in entry_points if own_first(one)[0]])
+    return load_host([one for one in entry_points if one.name == OWN_COMMANDS or own_first(one)[0]])
 
 
 def load_host(

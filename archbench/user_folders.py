@@ -1,4 +1,5 @@
-"""The folders of the person who runs this: what may be thrown away, and settings (XDG base directories)."""
+"""The folders of the person who runs this: what may be thrown away, what is remembered, and settings (XDG base
+directories)."""
 
 import os
 from pathlib import Path
@@ -21,6 +22,11 @@ def cache_folder() -> Path:
 def config_folder() -> Path:
     """`archbench` in the user's folder of settings. Raises DataError as `cache_folder`."""
     return _below("XDG_CONFIG_HOME", ".config", "name a folder by $XDG_CONFIG_HOME or $HOME")
+
+
+def state_folder() -> Path:
+    """`archbench` in the user's state folder. Raises DataError as `cache_folder`."""
+    return _below("XDG_STATE_HOME", ".local/state", "name a folder by $XDG_STATE_HOME or $HOME")
 
 
 def _below(variable: str, usual: str, remedy: str) -> Path:

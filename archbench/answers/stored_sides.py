@@ -74,7 +74,7 @@ def _find(
     """The records of both contenders, and all of the scans that they come from, by name."""
     indices = [store.scan(scan)] if scan else whole_scans(store, say)
     if not indices:
-        raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
+        raise StoreError(f"{store.place}: holds no scan; `archbench run SPEC` makes one")
     holders = {name: [index for index in indices if name in size_scan_contenders(index.runs)] for name in (a, b)}
     known = sorted({one for index in indices for one in size_scan_contenders(index.runs)})
     for name, found in holders.items():

@@ -28,7 +28,7 @@ from archbench.report.writer import PAGE_FILE, write_report
 from archbench.results.fits import FitResult, FitStatus, FrontierResult
 from archbench.results.runs import SIZE_SCAN, RunRecord, size_scan_controls, size_scan_results
 from archbench.results.tuning import TRIAL
-from archbench.runs.remote.working_folder import url_of
+from archbench.runs.binding import url_of
 from archbench.runs.store import RunStore, ScanIndex
 
 _MANY_PAIRS = 3

@@ -8,9 +8,10 @@ from click.core import ParameterSource
 
 from archbench.cli.terminal import echo
 from archbench.errors import SpecError, StoreError
+from archbench.runs.binding import url_of
 from archbench.runs.remote.mirror import Mirror
 from archbench.runs.remote.probing import probe_objects
-from archbench.runs.remote.working_folder import bind, follow_folder, follow_url, mirror_of, url_of
+from archbench.runs.remote.working_folder import bind, follow_folder, follow_url, mirror_of
 from archbench.runs.store import RunStore, ScanIndex
 from archbench.scans.mirrored_executor import upload_left_over
 from archbench.spec.models import Spec

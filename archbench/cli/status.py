@@ -59,10 +59,10 @@ def status(
         raise click.UsageError("--watch is for a terminal, and --json for programs; leave one of them out")
     names = store.scan_names() if spec is None else [scan_name(store, spec, overrides)]
     if not names:
-        raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
+        raise StoreError(f"{store.place}: holds no scan; `archbench run SPEC` makes one")
     if watch and len(names) > 1:
         raise SpecError(
-            f"{runs_dir}: holds {len(names)} scans, {', '.join(names)}; --watch follows one of them: name it"
+            f"{store.place}: holds {len(names)} scans, {', '.join(names)}; --watch follows one of them: name it"
         )
     if watch:
         from archbench.cli.status_watch import follow

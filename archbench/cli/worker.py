@@ -116,7 +116,7 @@ def worker(
     host_with(plugin_files)  # says what is wrong with them before anything is trained
     store = RunStore(runs_dir)
     if not store.scans_dir.is_dir():
-        raise StoreError(f"{runs_dir}: holds no scan; `archbench run SPEC` makes one")
+        raise StoreError(f"{store.place}: holds no scan; `archbench run SPEC` makes one")
     for name in scans:
         store.scan(name)
     store.create()

@@ -190,7 +190,7 @@ def _of_store(store: RunStore, scan: str | None) -> Runs:
     notes: list[str] = []
     indices = [store.scan(scan)] if scan is not None else whole_scans(store, notes.append)
     if not indices:
-        raise StoreError(f"{store.root}: holds no scan; `archbench run SPEC` makes one")
+        raise StoreError(f"{store.place}: holds no scan; `archbench run SPEC` makes one")
     scans = []
     for index in indices:
         records, problems = store.records(index)

@@ -15,6 +15,7 @@ from archbench.errors import StoreError, nearest
 from archbench.names import could_be_file_name, file_stem
 from archbench.results.published import with_comparable_seconds
 from archbench.results.runs import RESULT, SIZE_SCAN, RunRecord, RunState
+from archbench.runs.binding import url_of
 from archbench.runs.directory import ID_DIGITS, RunDirectory
 from archbench.runs.files import DamagedFile, read_json, write_atomically
 from archbench.runs.imported import IMPORTED_FILE
@@ -81,6 +82,11 @@ class RunStore:
     """Runs and scans below `root`."""
 
     root: Path
+
+    @property
+    def place(self) -> str:
+        """As a person knows it: the folder, or the URL of the store that it follows."""
+        return url_of(self.root) or str(self.root)
 
     @property
     def scans_dir(self) -> Path:
@@ -220,7 +226,7 @@ class RunStore:
             path, name = self._scan_file(meant), meant
         if not path.exists():
             raise StoreError(
-                f"{self.root}: holds no scan {name!r}{nearest(name, self.scan_names())}; `archbench run` makes one"
+                f"{self.place}: holds no scan {name!r}{nearest(name, self.scan_names())}; `archbench run` makes one"
             )
         remedy = "`archbench run` on its spec writes it anew and trains nothing twice"
         try:

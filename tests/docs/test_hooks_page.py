@@ -306,7 +306,8 @@ TRAINS = {"register_executors"}
 @pytest.mark.parametrize(
     "hook", [pytest.param(hook, marks=[pytest.mark.slow] if hook in TRAINS else []) for hook in sorted(EXERCISES)]
 )
-def test_the_example_works(hook: str, examples: Path) -> None:
+def test_the_example_works(hook: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(examples / "state"))
     EXERCISES[hook](examples)
 
 

@@ -47,6 +47,7 @@ def walk(page: Path, folder: Path) -> Iterator[Step]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": str(COLUMNS),
         "OMP_NUM_THREADS": "1",
+        "XDG_STATE_HOME": str(folder / ".state"),
     }
     for block in blocks_of(page):
         if block.language != "console":

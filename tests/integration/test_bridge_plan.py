@@ -54,7 +54,7 @@ def test_a_second_plan_takes_seconds_and_no_torch_and_says_what_n_counts(tmp_pat
         done = subprocess.run(
             [sys.executable, "-c", PLAN],
             cwd=tmp_path,
-            env={**environment, "COLUMNS": "200"},
+            env={**environment, "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "200"},
             capture_output=True,
             text=True,
             timeout=900,

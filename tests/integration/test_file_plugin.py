@@ -34,6 +34,7 @@ def archbench(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "ARCHBENCH_CACHE": str(cwd / "cache"),
+        "XDG_STATE_HOME": str(cwd / "state"),
     }
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False)

@@ -48,7 +48,7 @@ class Command:
         arguments = [sys.executable, "-m", "archbench.cli.main", "run", str(self.spec)]
         for name in ("reports", "leaderboard"):
             arguments += [f"--{name}", str(self.folder / name)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(self.folder / "state")}
         return subprocess.Popen(
             [*arguments, "--runs", str(self.runs), "--cache", str(self.folder / "cache")],
             env=environment,

@@ -83,7 +83,7 @@ def write_spec(folder: Path, name: str, hows: list[str], workers: int = 1) -> Pa
 
 
 def archbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(folder / "state")}
     environment["ARCHBENCH_CACHE"] = str(folder / "cache")
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS)

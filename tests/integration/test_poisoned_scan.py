@@ -44,7 +44,7 @@ def write_spec(folder: Path, name: str, poisons: list[str]) -> Path:
 
 
 def archbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(folder / "state")}
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=250)
 

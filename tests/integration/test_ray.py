@@ -169,7 +169,7 @@ class Command:
             self.arguments += ["-o", f"execution.executor.{setting}"]
 
     def start(self) -> subprocess.Popen[str]:
-        environment = os.environ | ENVIRONMENT
+        environment = os.environ | ENVIRONMENT | {"XDG_STATE_HOME": str(self.folder / "state")}
         return subprocess.Popen(
             self.arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

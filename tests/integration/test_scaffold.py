@@ -14,7 +14,7 @@ pytestmark = pytest.mark.thorough
 
 
 def run(command: Sequence[str], cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(cwd / "state")}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     return subprocess.run(

@@ -12,7 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from archbench.errors import SpecError, StoreError
-from archbench.runs.files import DiskRefused, read_json, to_json, write_atomically
+from archbench.runs.binding import url_of
+from archbench.runs.files import DiskRefused, to_json, write_atomically
 from archbench.runs.remote.folder_objects import FolderObjects
 from archbench.runs.remote.mirror import Mirror
 from archbench.runs.remote.objects import address
@@ -32,24 +33,6 @@ PULL_SECONDS = 3.0
 
 _opened: dict[Path, tuple[Mirror, FileLock]] = {}
 """Of this process, by the folder's whole path."""
-
-
-def url_of(folder: Path) -> str | None:
-    """The store that `folder` follows; None for one that is a store itself. Raises StoreError for a damaged binding."""
-    path = folder / BINDING_FILE
-    if not path.is_file():
-        return None
-    try:
-        return address(str(read_json(path)["url"]))
-    except (KeyError, TypeError, SpecError) as error:
-        raise StoreError(
-            f"{path}: is damaged: it names no store; remove the folder, what is in the store stays"
-        ) from error
-
-
-def address_of(folder: Path) -> str:
-    """What other machines are to be given as `--runs`: the store that `folder` follows, or its own whole path."""
-    return url_of(folder) or str(folder.resolve())
 
 
 def mirror_of(folder: Path) -> Mirror | None:

@@ -102,7 +102,8 @@ def _train(spec: Path, scan: MiniScan, target: Target, cache_dir: Path, tell: Ca
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment_of(target),
+        # The journal of this machine holds what somebody wanted to know.
+        env=environment_of(target) | {"XDG_STATE_HOME": str(scan.folder)},
         cwd=scan.folder,
         start_new_session=True,
     )

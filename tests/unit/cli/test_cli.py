@@ -5,17 +5,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
 
+from archbench.builtins.tools.journal import journal_file, note_run, read_journal
 from archbench.cli.main import COMMANDS, CommandLine, cli, main
 from archbench.errors import DataError
 from archbench.host import default_host
 from archbench.spec.identity import ORDERS_WITH_MEMORY
 from archbench.spec.load import load_spec
-from archbench.user_folders import cache_folder, config_folder
+from archbench.testing.synthetic import SyntheticLaw, synthetic_records
+from archbench.user_folders import cache_folder, state_folder
 
 ROOT = Path(__file__).parents[3]
 SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
@@ -42,6 +43,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "trial.yaml"
     path.write_text(SPEC.replace("FOLDER", str(tmp_path)))
     monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return path
 
@@ -104,15 +106,9 @@ def _exists(target: str) -> bool:
     return (ROOT / (target.split(":")[0].replace(".", "/") + ".py")).exists()
 
 
-def test_the_commands_of_plugins_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    def notify(hook: str, cli: click.Group) -> None:
-        assert hook == "register_commands"
-        cli.add_command(click.Command("perplexity", help="Show perplexities."))
-
-    monkeypatch.setattr("archbench.host.command_host", lambda: SimpleNamespace(notify=notify))
-    group = CommandLine("archbench")
-    assert "perplexity  Show perplexities." in group.get_help(click.Context(group))
-    assert group.list_commands(click.Context(group))[-1] == "perplexity"
+def test_the_commands_of_plugins_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("--help") == 0
+    assert "journal" in capsys.readouterr().out
 
 
 def test_a_mistake_is_one_line_with_the_agreed_code(
@@ -267,9 +263,31 @@ def test_bundled_specs_share_the_runs_of_their_baseline() -> None:
             assert scan == {**scans[-1], "sizes": sizes}
 
 
+def test_the_journal_keeps_whole_lines(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal_file().parent.mkdir(parents=True)
+    entry = {"time": "t", "event": "scan", "name": "trial", "runs": 3, "usable": 2}
+    journal_file().write_text(json.dumps(entry) + "\n" + '{"torn')
+    assert read_journal() == [entry]
+    assert code_of("journal") == 0
+    assert "scan trial: 2 of 3 runs usable" in capsys.readouterr().out
+
+
+def test_a_journal_that_cannot_be_written_is_told_once_and_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    for record in synthetic_records("gpt2", SyntheticLaw())[:3]:
+        note_run(record)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"the journal of finished runs is not kept: {tmp_path}/file/archbench: ")
+    assert told[0].endswith("$XDG_STATE_HOME names another folder for it")
+
+
 def test_without_a_home_the_folder_to_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's user whom the system does not know has none."""
-    for name in ("ARCHBENCH_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+    for name in ("ARCHBENCH_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
 
     def nowhere() -> Path:
@@ -278,8 +296,8 @@ def test_without_a_home_the_folder_to_name_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(DataError, match=r"there is no home folder here.*--cache, \$ARCHBENCH_CACHE or \$HOME"):
         cache_folder()
-    with pytest.raises(DataError, match=r"\$XDG_CONFIG_HOME or \$HOME"):
-        config_folder()
+    with pytest.raises(DataError, match=r"\$XDG_STATE_HOME or \$HOME"):
+        state_folder()
 
 
 def test_a_reader_who_has_seen_enough_is_no_problem() -> None:

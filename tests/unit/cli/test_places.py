@@ -85,4 +85,4 @@ def test_a_worker_says_that_a_store_holds_no_scan(url: str, tmp_path: Path, caps
     (tmp_path / "empty").mkdir()
     code = exit_code_of(["worker", "--runs", f"file://{tmp_path / 'empty'}", "--scan", "tiny"], debug=False)
     assert code == 4
-    assert "holds no scan 'tiny'" in capsys.readouterr().err
+    assert f"file://{tmp_path / 'empty'}: holds no scan 'tiny'" in capsys.readouterr().err

@@ -144,6 +144,12 @@ def test_an_entry_of_the_first_format_is_shown_and_written_anew_from_its_curves(
     assert (board / "README.md").read_bytes() == text
 
 
+def test_a_forged_back_test_is_refused(board: Path, kept: PageCache) -> None:
+    path = board / "entries" / "demo--gpt2.json"
+    edit(path, "figures", "exact", "back_test_error", value=0.0)
+    assert "exact: back_test_error is stated as 0.0, its curves give" in left_out(board, kept)
+
+
 def test_a_contender_without_a_usable_run_gets_no_entry(results: ScanResults) -> None:
     failed = [replace(record, state=RunState.FAILED) for record in results.records if record.contender == "gpt2"]
     assert make_entries(replace(results, records=tuple(failed))) == []

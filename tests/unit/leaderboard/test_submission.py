@@ -77,6 +77,15 @@ def test_one_changed_figure_is_named(entry: Path) -> None:
     assert problem.startswith("exact: alpha is stated as 0.09, its curves give 0.02")
 
 
+def test_one_changed_value_of_a_curve_is_named_even_where_no_figure_hangs_on_it(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["runs"][4]["curve"]["train_loss_nats"][7] = 1.0
+
+    (problem,) = forge(entry, change)
+    run_id = json.loads(entry.read_text())["runs"][4]["run_id"]
+    assert problem.startswith(f"run {run_id[:12]}: its curve is not the one whose hash it states")
+
+
 def test_a_lower_loss_with_a_new_hash_is_named_by_the_figures(entry: Path) -> None:
     def change(content: Content) -> None:
         for name in ("validation_loss_nats", "bits_per_byte"):
@@ -85,6 +94,14 @@ def test_a_lower_loss_with_a_new_hash_is_named_by_the_figures(entry: Path) -> No
 
     problems = forge(entry, change, rehash="curve")
     assert any("exact: alpha is stated as" in problem for problem in problems)
+
+
+def test_one_changed_hash_is_named(entry: Path) -> None:
+    def change(content: Content) -> None:
+        content["runs"][0]["run_id"] = "0" * 64
+
+    (problem,) = forge(entry, change)
+    assert "its id is not the hash of its identity" in problem
 
 
 def test_runs_at_another_rate_than_the_specs_are_named(entry: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from archbench.errors import SpecError, StoreError
 from archbench.results.runs import RunState
+from archbench.runs import binding
 from archbench.runs.prune import Removable, remnants, remove
 from archbench.runs.queue import call_off, discard_mark, is_called_off, mark_queued, read_mark
 from archbench.runs.remote import holding, working_folder
@@ -130,15 +131,15 @@ def test_a_run_that_was_pruned_is_gone_everywhere(
 def test_a_folder_says_what_it_follows_and_keeps_to_it(tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     working_folder.bind(folder, "s3://bucket/a/")
-    assert working_folder.url_of(folder) == "s3://bucket/a"
-    assert working_folder.address_of(folder) == "s3://bucket/a"
+    assert binding.url_of(folder) == "s3://bucket/a"
+    assert binding.address_of(folder) == "s3://bucket/a"
     working_folder.bind(folder, "s3://bucket/a")
     with pytest.raises(SpecError, match="follows s3://bucket/a, not s3://bucket/b"):
         working_folder.bind(folder, "s3://bucket/b")
     (folder / working_folder.BINDING_FILE).write_text(json.dumps({"url": 3}))
     with pytest.raises(StoreError, match="names no store"):
-        working_folder.url_of(folder)
-    assert working_folder.address_of(tmp_path) == str(tmp_path.resolve())
+        binding.url_of(folder)
+    assert binding.address_of(tmp_path) == str(tmp_path.resolve())
 
 
 def test_a_folder_with_runs_of_its_own_follows_nothing(planned: tuple[Any, str]) -> None:

@@ -11,10 +11,10 @@ from archbench.api import ExecutorConfig, ExecutorEvent, Job, Lost, PluginError,
 from archbench.builtins.execution.slurm import commands
 from archbench.builtins.execution.slurm.batch import TEMPLATE, Needs, batch_text, read_template
 from archbench.builtins.execution.slurm.profile import DEFAULT, SlurmProfile, read_profile
+from archbench.runs.binding import address_of, url_of
 from archbench.runs.directory import RunDirectory
 from archbench.runs.lease import read_lease
 from archbench.runs.queue import call_off
-from archbench.runs.remote.working_folder import address_of, url_of
 from archbench.runs.store import directory_status
 
 log = logging.getLogger(__name__)
