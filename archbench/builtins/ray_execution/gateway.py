@@ -223,11 +223,15 @@ class Gateway:
             print(f"slot {slot.number}: {in_one_line(error, 1000)}", file=sys.stderr, flush=True)
             await asyncio.sleep(PAUSE_SECONDS)
             return
-        gone = bool(slot.node_id) and not self._admission.is_alive(slot.node_id)
-        what = f"node {slot.node} is gone" if gone else f"what watched its worker on node {slot.node} died"
+        gone = [name for node_id, name in slot.nodes.items() if not self._admission.is_alive(node_id)]
+        what = (
+            f"node {gone[0]} is gone"
+            if gone
+            else f"what watched its worker on node {next(iter(slot.nodes.values()))} died"
+        )
         print(f"slot {slot.number}, {job.run_id}: {in_one_line(error, 1000)}", file=sys.stderr, flush=True)
         reason = f"{what}; see {slot.log_dir} and {self._log_dir}/ray.log"
-        self._tell(Lost(job.run_id, reason, preempted=gone))
+        self._tell(Lost(job.run_id, reason, preempted=bool(gone)))
 
     def _tell(self, event: Lost) -> None:
         self._output.send(event_content(event))
@@ -239,7 +243,7 @@ class Gateway:
             asyncio.ensure_future(awaited(actor.close.remote()))
             for slot in self._slots
             for actor in (slot.server, *slot.members)
-            if actor is not None and slot.node
+            if actor is not None and slot.nodes
         ]
         if closing:
             _, late = await asyncio.wait(closing, timeout=CLOSE_SECONDS)

@@ -32,8 +32,8 @@ class Slot:
     """Done when the processes of a further node have ended."""
     group: Any = None
     """The placement group of several nodes."""
-    node: str = ""
-    node_id: str = ""
+    nodes: dict[str, str] = field(default_factory=dict)
+    """Id and name of each node that it is on, the first one's first."""
 
 
 class NotNeeded(Exception):  # noqa: N818  (it is no error)
@@ -53,6 +53,7 @@ class SlotMaker:
         self._cpus = 1.0 if settings.cpus is None else settings.cpus
         self._gpus = settings.gpus or 0.0
         self._decided = False
+        self._spread = 1
 
     def capacity(self) -> int:
         """How many runs it takes at once: as many as it has room for, and some to ask for more."""
@@ -97,13 +98,17 @@ class SlotMaker:
         await self._make_group(slot, spread)
 
     def _nodes_needed(self) -> int:
-        """On how many nodes the processes of one run have room: on one, if any is large enough or might come."""
+        """On how many nodes the processes of one run have room.
+
+        Where there is none, as many as there were room on last, since nodes that went may come back; at first one.
+        """
         nproc = self._settings.nproc
         room = sorted((self._fitting(one["Resources"]) for one in self._admission.nodes()), reverse=True)
         for count in range(1, nproc + 1):
             if nproc % count == 0 and len(room) >= count and room[count - 1] >= nproc // count:
-                return count
-        return 1
+                self._spread = count
+                break
+        return self._spread
 
     def _server(self, slot: Slot, nproc: int, options: Mapping[str, Any], place: nodes.Place | None = None) -> Any:
         from archbench.builtins.ray_execution.actors import RunServer
@@ -134,11 +139,11 @@ class SlotMaker:
 
     async def _seat(self, slot: Slot) -> None:
         """Waits until the slot's first actor is somewhere, on a node that may train."""
-        slot.node_id = await self._placed(slot.server)
-        one = self._admission.node(slot.node_id)
+        node_id = await self._placed(slot.server)
+        one = self._admission.node(node_id)
         if one is None:
-            raise RuntimeError(f"node {slot.node_id} has gone as soon as it came")
-        slot.node = name_of(one)
+            raise RuntimeError(f"node {node_id} has gone as soon as it came")
+        slot.nodes = {node_id: name_of(one)}
         await self._admission.admit(one)
 
     async def _placed(self, actor: Any) -> str:
@@ -183,6 +188,7 @@ class SlotMaker:
         places = [nodes.Place(spread, rank, addresses[0], port, addresses[rank]) for rank in range(spread)]
         slot.server = self._server(slot, each, on(0), places[0])
         await self._seat(slot)
+        slot.nodes = {one["NodeID"]: name_of(one) for one in members}
         member = self._ray.remote(nodes.GroupMember)
         for rank in range(1, spread):
             slot.members.append(
@@ -208,4 +214,4 @@ class SlotMaker:
                 self._ray.util.remove_placement_group(slot.group)
         for end in slot.ends:
             end.cancel()
-        slot.server, slot.members, slot.ends, slot.group = None, [], [], None
+        slot.server, slot.members, slot.ends, slot.group, slot.nodes = None, [], [], None, {}
