@@ -115,7 +115,7 @@ def undisturbed(driver: Mirror, directory: RunDirectory, tmp_path: Path) -> byte
 def test_a_worker_that_is_killed_at_random_loses_what_it_had_not_uploaded_and_nothing_else(
     driver: Mirror, url: str, tmp_path: Path
 ) -> None:
-    (directory,) = planned(driver, 600)
+    (directory,) = planned(driver, 4000)
     name = directory.path.name
     chance = random.Random(seed := random.randrange(2**32))
     steps: list[int] = []

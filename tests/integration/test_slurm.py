@@ -1,7 +1,9 @@
 """A real Slurm of two nodes carries out scans: nothing is lost, nothing trained twice, whatever dies."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from command_line import SMALL_SCAN, archbench, write_texts
 
@@ -115,6 +118,17 @@ def test_a_scan_that_is_left_to_slurm_is_collected_with_the_bytes_of_local(folde
     wait(lambda: set(jobs().values()) <= {"COMPLETED"}, "the pilots left by themselves")
 
 
+@pytest.mark.thorough
+def test_pilots_of_a_store_without_a_shared_folder_are_given_its_url(folder: Path) -> None:
+    over_url = ("-o", f"execution.store.url=file://{folder}/bucket")
+    done = archbench(folder, "run", "tiny.yaml", *SLURM, *over_url, "--runs", "followed")
+    assert done.returncode == 0, done.stderr
+    local = archbench(folder, "run", "tiny.yaml", "--runs", "local")
+    assert local.returncode == 0, local.stderr
+    assert len(records(folder / "local")) == 2
+    assert records(folder / "followed") == records(folder / "local")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
     """The record of the long run as this machine makes it by itself."""
@@ -153,9 +167,20 @@ class Scan:
     def log(self) -> str:
         return (self.folder / "driver.log").read_text()
 
-    def until_stored(self) -> None:
-        """Until the run has a checkpoint."""
+    def until_stored(self, seconds: float = 0.0) -> None:
+        """Until `seconds` after the run had its first checkpoint."""
         wait(lambda: list((self.folder / "runs").glob("*/checkpoints/step-*")), "the run was begun")
+        time.sleep(seconds)
+
+    def kill(self, word: str) -> None:
+        """Ends the process with `word` in its command line that works on this store."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                told = " ".join(process.cmdline()), process.cwd(), Path(f"/proc/{process.pid}/fd/2").readlink()
+                if word in told[0] and any(str(self.folder) in str(one) for one in told):
+                    process.kill()
+                    return
+        raise AssertionError(f"no process of {self.folder} with {word}")
 
     def pilot(self) -> str:
         """The task that is at work."""
@@ -175,6 +200,12 @@ def scan(folder: Path) -> Scan:
     return Scan(folder)
 
 
+def node_at_work() -> str:
+    """The node that the pilot runs on."""
+    command = ["squeue", "--noheader", "--states=RUNNING", "--format=%N"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def same_bytes(scan: Scan, driver: subprocess.Popen[bytes], undisturbed: Mapping[str, bytes]) -> None:
     """The driver ends well with the undisturbed record, after the run was taken up more than once."""
     assert driver.wait(1200) == 0, scan.log
@@ -182,10 +213,18 @@ def same_bytes(scan: Scan, driver: subprocess.Popen[bytes], undisturbed: Mapping
     wait(lambda: "RUNNING" not in jobs().values(), "the pilots left by themselves")
 
 
+@pytest.fixture(params=range(5))
+def moment(request: pytest.FixtureRequest) -> float:
+    """Seconds after the first checkpoint at which something happens."""
+    return random.Random(f"{request.node.originalname} {request.param}").uniform(0.0, 6.0)
+
+
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)
-def test_a_time_limit_that_strikes_in_mid_run_costs_a_turn_in_the_queue(scan: Scan) -> None:
-    write_profile(scan.folder, array_parallelism=1, timeout_min=1, signal_delay_s=20, max_num_timeout=20)
+def test_a_time_limit_that_strikes_in_mid_run_costs_a_turn_in_the_queue(scan: Scan, moment: float) -> None:
+    write_profile(
+        scan.folder, array_parallelism=1, timeout_min=1, signal_delay_s=20 + round(moment), max_num_timeout=20
+    )
     longer = ("-o", "scan.tokens=1.5e6", "-o", "data.max_epochs=1000")
     local = archbench(scan.folder, "run", "tiny.yaml", *LONG, *longer, "--runs", "local")
     assert local.returncode == 0, local.stderr
@@ -195,22 +234,36 @@ def test_a_time_limit_that_strikes_in_mid_run_costs_a_turn_in_the_queue(scan: Sc
 
 
 @pytest.mark.thorough
-def test_a_pilot_that_is_put_back_into_the_queue_goes_on(scan: Scan, undisturbed: Mapping[str, bytes]) -> None:
+def test_a_pilot_that_is_put_back_into_the_queue_goes_on(
+    scan: Scan, moment: float, undisturbed: Mapping[str, bytes]
+) -> None:
     driver = scan.start()
-    scan.until_stored()
+    scan.until_stored(moment)
     subprocess.run(["scontrol", "requeue", scan.pilot()], check=True)
     same_bytes(scan, driver, undisturbed)
     assert scan.token >= 2
 
 
 @pytest.mark.thorough
-def test_a_node_that_goes_down_costs_a_turn_in_the_queue(scan: Scan, undisturbed: Mapping[str, bytes]) -> None:
+@pytest.mark.parametrize("process", ["archbench.training.worker", "archbench.cli.main worker"])
+def test_a_process_of_a_pilot_that_is_killed_costs_steps_alone(
+    scan: Scan, moment: float, process: str, undisturbed: Mapping[str, bytes]
+) -> None:
+    """That which trains, and the one that takes runs from the store."""
     driver = scan.start()
-    scan.until_stored()
-    listed = subprocess.run(
-        ["squeue", "--noheader", "--states=RUNNING", "--format=%N"], capture_output=True, text=True, check=True
-    )
-    node = listed.stdout.strip()
+    scan.until_stored(moment)
+    scan.kill(process)
+    same_bytes(scan, driver, undisturbed)
+    assert scan.token >= 2
+
+
+@pytest.mark.thorough
+def test_a_node_that_goes_down_costs_a_turn_in_the_queue(
+    scan: Scan, moment: float, undisturbed: Mapping[str, bytes]
+) -> None:
+    driver = scan.start()
+    scan.until_stored(moment)
+    node = node_at_work()
     subprocess.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True)
     try:
         same_bytes(scan, driver, undisturbed)
@@ -221,10 +274,10 @@ def test_a_node_that_goes_down_costs_a_turn_in_the_queue(scan: Scan, undisturbed
 
 @pytest.mark.thorough
 def test_a_controller_that_is_killed_and_started_again_disturbs_nobody(
-    scan: Scan, cluster: Path, undisturbed: Mapping[str, bytes]
+    scan: Scan, moment: float, cluster: Path, undisturbed: Mapping[str, bytes]
 ) -> None:
     driver = scan.start()
-    scan.until_stored()
+    scan.until_stored(moment)
     os.kill(int((cluster / "slurmctld.pid").read_text()), signal.SIGKILL)
     time.sleep(35)  # longer than the driver's pause between two questions
     subprocess.run([CLUSTER, "controller", cluster], check=True)
@@ -233,10 +286,10 @@ def test_a_controller_that_is_killed_and_started_again_disturbs_nobody(
 
 @pytest.mark.thorough
 def test_a_driver_that_is_killed_is_not_missed_and_the_next_one_collects(
-    scan: Scan, undisturbed: Mapping[str, bytes]
+    scan: Scan, moment: float, undisturbed: Mapping[str, bytes]
 ) -> None:
     driver = scan.start()
-    scan.until_stored()
+    scan.until_stored(moment)
     before = set(jobs())
     driver.kill()
     driver.wait()

@@ -114,15 +114,17 @@ def test_a_run_ends_while_the_store_gives_no_answer_and_is_uploaded_later(
     driver, run_id = planned
     monkeypatch.setattr(mirrored_executor, "LAST_TRIES", 2)
     told: list[str] = []
-    with MirroredExecutor(AtOnce(), driver.mirror, tmp_path, told.append) as executor:
+    with (
+        monkeypatch.context() as away,
+        MirroredExecutor(AtOnce(), driver.mirror, tmp_path, told.append) as executor,
+    ):
         executor.submit(job(driver, run_id))
         for name in ("put", "create"):
-            monkeypatch.setattr(driver.mirror.objects, name, gives_no_answer)
+            away.setattr(driver.mirror.objects, name, gives_no_answer)
         (event,) = executor.poll(0.0)
     assert event == Ended(run_id, RunState.DIVERGED), "what was trained counts here"
     assert [line for line in told if "goes to the store with the next" in line]
     assert all("\n" not in line for line in told)
-    monkeypatch.undo()
     other = machine("other")
     other.mirror.pull()
     assert directory_status(other.directory(run_id)).state is not RunState.DIVERGED
