@@ -294,7 +294,7 @@ def test_a_driver_that_is_killed_is_not_missed_and_the_next_one_collects(
     driver.kill()
     driver.wait()
     same_bytes(scan, scan.start(), undisturbed)
-    assert set(jobs()) == before, "the run was submitted again"
+    assert set(jobs()) <= before, "the run was submitted again"
     assert scan.token == 1
 
 
