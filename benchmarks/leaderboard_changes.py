@@ -10,6 +10,7 @@ import argparse
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -30,12 +31,18 @@ def page_of(commit: str | None) -> str:
 
 
 def rows_of(page: str) -> dict[tuple[str, str], dict[str, str]]:
-    """(title of the table, architecture) -> cells by column, of each table that has alpha and multiplier."""
+    """(title of the table, architecture) -> cells by column, of each table that has alpha and multiplier.
+
+    Of several tables with one title the second and further ones are numbered.
+    """
     rows: dict[tuple[str, str], dict[str, str]] = {}
     title, header = "", []
+    titles: Counter[str] = Counter()
     for line in page.splitlines():
         if line.startswith("## "):
             title = line.removeprefix("## ").partition(" on ")[0]
+            titles[title] += 1
+            title += f" ({titles[title]})" if titles[title] > 1 else ""
         if not line.startswith("|"):
             header = []
             continue

@@ -105,9 +105,14 @@ def group_key(entry: LeaderboardEntry) -> GroupKey:
 
 
 def grouped(entries: Iterable[LeaderboardEntry], published: Iterable[LeaderboardEntry] | None = None) -> list[Group]:
-    """The groups of `entries` and those `published` beside them, causal tracks first."""
+    """The groups of `entries` and those `published` beside them: causal tracks first, then the dearest runs."""
     own, beside = _by_key(entries), _by_key(published or ())
-    keys = sorted({**own, **beside}, key=lambda key: (key[0] != "causal", *map(str, key)))
+
+    def order(key: GroupKey) -> tuple[bool, str, float, str]:
+        dearest = max(entry.largest_run_flops for entry in (*own.get(key, ()), *beside.get(key, ())))
+        return key[0] != "causal", key[0], -dearest, str(key)
+
+    keys = sorted({**own, **beside}, key=order)
     return [
         Group(key, tuple(own.get(key, ())), None if published is None else tuple(beside.get(key, ()))) for key in keys
     ]

@@ -59,8 +59,9 @@ _LEGEND = """## How to read it
   of losses, or whose figure hangs on a single run, has no rank; the reason stands below the table.
 - **Compute multiplier**: compute of the reference divided by this architecture's at equal loss, the geometric mean over
   the table's window, the middle half of the losses of the reference's runs; above 1, it needs less. Where it is not
-  told apart from equal the interval alone stands here, and the estimate below *every column*. A word such as
-  `hangs_on_one_run` or `extrapolated` stands where no figure may be relied on.
+  told apart from equal the interval alone stands here, and the estimate below *every column*. Where runs do not cover
+  the table's window, losses stand beside the figure: the middle half of those that both cover, and there is no rank. A
+  word such as `hangs_on_one_run` or `extrapolated` stands where no figure may be relied on.
 - **Loss**: at the reference compute, that of the reference's dearest run, with its 95 % interval.
 - **alpha**: exponent of L(C) = (C_c/C)^alpha of the finished runs, with its 95 % interval: run-to-run noise and lack of
   fit. Larger is better at scale. A word such as `too_few_sizes` stands where no figure may be read.

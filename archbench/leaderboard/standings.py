@@ -47,6 +47,8 @@ class Row:
     """Why it has no rank; empty where it has one."""
     multiplier: HeadlineMultiplier | None
     """Over the table's reference, in the table's window; None for the reference itself."""
+    own_window: HeadlineMultiplier | None
+    """The same over the middle half of the losses that both cover, where the runs do not cover the table's window."""
     audit: PrefixAudit | None
     """Of the largest run that has one."""
     conventions: AuditSummary | None = None
@@ -76,6 +78,8 @@ class Table:
     """`controlled` for a family of architectures that differ in one mechanism, else the track of the losses."""
     tier: ComputeTier
     dataset: str
+    vocabulary: str
+    """What its text is cut into, such as `512 ids`; empty where the entries do not say."""
     corpus_hash: str | None
     seq_len: int | None
     axis: CostAxis
@@ -187,6 +191,7 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
             rank=ranking.places.get(one.name),
             unranked=ranking.unranked.get(one.name, ""),
             multiplier=ranking.multipliers.get(one.name),
+            own_window=ranking.own_windows.get(one.name),
             audit=_audit(records_of[one.name]),
             answer=_answer(named, by_name[reference], one, ranking, kept),
         )
@@ -194,11 +199,13 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
     ]
     first = rows[0].entry
     identity = first.runs[0].identity or {}
-    dataset = first.spec.get("data", {}).get("dataset", {})
+    data = first.spec.get("data", {})
+    dataset = data.get("dataset", {})
     return Table(
         track=track_of(first),
         tier=ComputeTier.of(first.largest_run_flops),
         dataset=str(dataset.get("kind", first.origin)) if isinstance(dataset, dict) else str(dataset),
+        vocabulary=_vocabulary(data.get("tokenizer")),
         corpus_hash=first.corpus_hash,
         seq_len=identity.get("dims", {}).get("seq_len"),
         axis=axis,
@@ -211,6 +218,13 @@ def _table(named: dict[str, LeaderboardEntry], records_of: _Records, axis: CostA
         rows=tuple(rows),
         contenders=tuple(contenders),
     )
+
+
+def _vocabulary(tokenizer: object) -> str:
+    """In words what a tokenizer's settings make of a text."""
+    settings = tokenizer if isinstance(tokenizer, Mapping) else {}
+    size = settings.get("vocab_size")
+    return f"{size:,} ids" if isinstance(size, int) else str(settings.get("kind", ""))
 
 
 def _reference(contenders: Sequence[Contender], baseline: str | None) -> str:
@@ -248,7 +262,7 @@ def _answer(
 
 def _order(name: str, ranking: Ranking) -> tuple[int, float]:
     """Ranked ones first, by place and then by multiplier; then the others."""
-    found = ranking.multipliers.get(name)
+    found = ranking.own_windows.get(name) or ranking.multipliers.get(name)
     value = found.multiplier.value if found is not None and found.multiplier is not None else 1.0
     return ranking.places.get(name, len(ranking.places) + 1), -value
 

@@ -33,7 +33,8 @@ _TRACK_TITLES = {
 def heading(table: Table) -> str:
     """Title of a group of comparable entries."""
     title = _TRACK_TITLES.get(table.track, f"Track {table.track}")
-    return markdown_heading(2, f"{title} on {table.dataset}, {table.tier.value} tier")
+    text = f"{table.dataset} in {table.vocabulary}" if table.vocabulary else table.dataset
+    return markdown_heading(2, f"{title} on {text}, {table.tier.value} tier")
 
 
 def compared_under(table: Table) -> str:
@@ -159,19 +160,19 @@ def all_columns(table: Table, link: Link) -> str:
 
 def _told_multiplier(row: Row, table: Table) -> str:
     """The multiplier; where equal is not ruled out its interval alone, which an estimate beside it would belie."""
-    found = row.multiplier
+    found = row.own_window or row.multiplier
     if found is None or found.multiplier is None or found.status is not FitStatus.OK or _is_told_apart(row):
         return _multiplier(row, table.reference)
     if not known(found.multiplier):
-        return "not told apart, interval unknown"
-    return f"not told apart, {number(found.multiplier.low)} to {number(found.multiplier.high)}x"
+        return f"not told apart, interval unknown{_own_window(row)}"
+    return f"not told apart, {number(found.multiplier.low)} to {number(found.multiplier.high)}x{_own_window(row)}"
 
 
 def _is_told_apart(row: Row) -> bool:
     """Whether its compute is told apart from the baseline's, by the same test as in *conventions*."""
-    if row.conventions is not None:
+    if row.own_window is None and row.conventions is not None:
         return row.conventions.conclusion is not CostConclusion.NOT_TOLD_APART
-    found = row.multiplier
+    found = row.own_window or row.multiplier
     return found is not None and found.p_value is not None and found.p_value < _LEVEL
 
 
@@ -262,10 +263,18 @@ def _multiplier(row: Row, reference: str, *, short: bool = False) -> str:
         return "1 (reference)"
     if row.multiplier is None:
         return "-"
-    found = row.multiplier
+    found = row.own_window or row.multiplier
     if found.status is not FitStatus.OK or found.multiplier is None:
         return f"`{found.status.value}`"
-    return f"{number(found.multiplier.value) if short else with_interval(found.multiplier)}x"
+    return f"{number(found.multiplier.value) if short else with_interval(found.multiplier)}x{_own_window(row)}"
+
+
+def _own_window(row: Row) -> str:
+    """At which losses, where they are not the table's."""
+    if row.own_window is None or row.own_window.window_nats is None:
+        return ""
+    high, low = row.own_window.window_nats
+    return f" at {number(high)} to {number(low)} nats"
 
 
 def _conventions(row: Row, baseline: str | None) -> str:

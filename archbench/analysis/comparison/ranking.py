@@ -46,6 +46,8 @@ class Ranking:
     """Name -> why it has no place."""
     multipliers: Mapping[str, HeadlineMultiplier]
     """Over the reference, in the window; of everyone but the reference."""
+    own_windows: Mapping[str, HeadlineMultiplier]
+    """Over the reference, in the middle half of the losses that both cover; of those that do not cover the window."""
 
 
 def table_window(reference: Contender) -> Window:
@@ -64,6 +66,7 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
     by_name = {one.name: one for one in contenders}
     base = by_name[reference]
     multipliers: dict[str, HeadlineMultiplier] = {}
+    own_windows: dict[str, HeadlineMultiplier] = {}
     unranked = {
         one.name: f"{FitStatus.ON_PLATEAU.value}: {one.finished.refusal}" for one in contenders if one.finished.refusal
     }
@@ -76,6 +79,10 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
         multipliers[name] = found = _headline(base, one, chosen, kept)
         if found.status is not FitStatus.OK or found.multiplier is None:
             unranked[name] = f"{found.status.value}: {found.reason}"
+        if found.status is FitStatus.EXTRAPOLATED:
+            own = _headline(base, one, None, kept)
+            if own.status is FitStatus.OK and own.multiplier is not None:
+                own_windows[name] = own
     ranked = [one for one in contenders if one.name not in unranked]
     return Ranking(
         reference=reference,
@@ -84,10 +91,12 @@ def rank(contenders: Sequence[Contender], reference: str, window: Window | None 
         places=_places(ranked, chosen, multipliers, reference, kept),
         unranked=unranked,
         multipliers=multipliers,
+        own_windows=own_windows,
     )
 
 
-def _headline(base: Contender, one: Contender, window: Window, kept: Kept) -> HeadlineMultiplier:
+def _headline(base: Contender, one: Contender, window: Window | None, kept: Kept) -> HeadlineMultiplier:
+    """Over `window`, or without one over the middle half of the losses that both cover."""
     hangs_on = ("headline", *_pair_key(base, one, window))
     return kept(HeadlineMultiplier, hangs_on, lambda: headline_multiplier(read_pair(base, one), window))
 
@@ -103,8 +112,9 @@ def _test(one: Contender, other: Contender, window: Window, kept: Kept) -> tuple
     return kept(tuple[float | None, float], ("test", *_pair_key(one, other, window), NUM_RESAMPLES), tested)
 
 
-def _pair_key(one: Contender, other: Contender, window: Window) -> tuple[str | float, ...]:
-    return one.finished.fingerprint, other.finished.fingerprint, window.high_nats, window.low_nats
+def _pair_key(one: Contender, other: Contender, window: Window | None) -> tuple[str | float, ...]:
+    losses = () if window is None else (window.high_nats, window.low_nats)
+    return one.finished.fingerprint, other.finished.fingerprint, *losses
 
 
 def _places(
