@@ -326,9 +326,9 @@ class Comparison:
     form: str = ""
     """What both frontiers were read from."""
     floor_nats: float | None = None
+    """The common floor, 0 where the runs show none; None where the form has none."""
     own_floors_nats: tuple[float, ...] | None = None
     """Floors of baseline and contender, where the runs contradict a common one."""
-    """The common floor, 0 where the runs show none; None where the form has none."""
     headline: HeadlineMultiplier | None = None
     """None where losses do not compare."""
     notes: tuple[str, ...] = field(default=())
