@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +32,16 @@ def archbench(folder: Path, *arguments: str, cache: Path | None = None) -> Any:
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
     environment = {**os.environ, "ARCHBENCH_CACHE": str(cache or folder / "cache")}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def records(store: Path) -> dict[str, bytes]:
+    """Folder of a run -> its record."""
+    return {path.parent.name: path.read_bytes() for path in sorted(store.glob("*/record.json"))}
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> None:
+    """Until `condition` holds; fails with `what` where it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
+        time.sleep(0.2)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import records
 
 PLUGIN = Path(__file__).parent / "misbehaving" / "misbehaving.py"
 
@@ -91,10 +92,6 @@ def archbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def run(folder: Path, spec: Path) -> subprocess.CompletedProcess[str]:
     return archbench(folder, "run", str(spec), "--plugin", str(PLUGIN), "--runs", spec.stem)
-
-
-def records(runs: Path) -> dict[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in runs.glob("*/record.json")}
 
 
 @pytest.fixture(scope="module")

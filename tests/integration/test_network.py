@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import SMALL_SCAN, archbench, write_texts
+from command_line import SMALL_SCAN, archbench, records, wait, write_texts
 
 HERE, THERE = "10.77.31.1", "10.77.31.2"
 """Addresses of the two ends of the link."""
@@ -77,13 +77,6 @@ def there(*command: str) -> list[str]:
     return ["ip", "netns", "exec", NAMESPACE, *command]
 
 
-def wait(condition: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.5)
-
-
 @dataclass
 class Scan:
     """One run, driven by a command that goes on beside the test."""
@@ -115,10 +108,6 @@ def scan(tmp_path: Path) -> Scan:
     write_texts(tmp_path, 30)
     (tmp_path / "tiny.yaml").write_text(SPEC)
     return Scan(tmp_path)
-
-
-def records(store: Path) -> Mapping[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in sorted(store.glob("*/record.json"))}
 
 
 @contextlib.contextmanager

@@ -12,12 +12,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from command_line import wait
 
 from archbench.results.runs import RunState
 from archbench.runs.directory import RunDirectory
@@ -86,13 +86,6 @@ def kill(worker: "subprocess.Popen[str]") -> None:
             with contextlib.suppress(psutil.Error):
                 process.kill()
     worker.communicate()
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float = 240.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.2)
 
 
 def answer(worker: "subprocess.Popen[str]", code: int = 0) -> str:

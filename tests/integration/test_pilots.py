@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import wait
 
 from archbench.cli.main import main
 from archbench.results.runs import RunState
@@ -32,13 +31,6 @@ def store(tmp_path: Path) -> RunStore:
 def started(store: RunStore, *words: str, before: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
     command = [*before, *COMMAND, str(store.root), *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float = 240.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.1)
 
 
 def answer(worker: "subprocess.Popen[str]", code: int) -> str:

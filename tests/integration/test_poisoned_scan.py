@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import records
 
 PLUGIN = Path(__file__).parent / "poison" / "poisoned.py"
 RUN = ("run", "--plugin", str(PLUGIN))
@@ -47,10 +48,6 @@ def archbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(folder / "state")}
     command = [sys.executable, "-m", "archbench.cli.main", *arguments]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=250)
-
-
-def records(runs: Path) -> dict[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in runs.glob("*/record.json")}
 
 
 @pytest.mark.thorough

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from command_line import SMALL_SCAN, archbench, write_texts
+from command_line import SMALL_SCAN, archbench, records, wait, write_texts
 
 from archbench.builtins.execution.slurm.executor import SlurmExecutorConfig
 from archbench.runs.lease import read_lease
@@ -85,17 +85,6 @@ def jobs() -> dict[str, str]:
     command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return dict(line.split() for line in listed.splitlines())
-
-
-def records(store: Path) -> Mapping[str, bytes]:
-    return {path.parent.name: path.read_bytes() for path in sorted(store.glob("*/record.json"))}
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(0.5)
 
 
 def test_a_scan_that_is_left_to_slurm_is_collected_with_the_bytes_of_local(folder: Path) -> None:
