@@ -1,6 +1,6 @@
-"""What each single change of `specs/one_change.yaml` is worth: the multiplier at equal size, by seeds.
+"""What each single change of `specs/standard/one_change.yaml` is worth: the multiplier at equal size, by seeds.
 
-    archbench run specs/one_change.yaml
+    archbench run specs/standard/one_change.yaml
     python benchmarks/one_change_table.py runs
 
 The loss of a change's finished run of D tokens is looked for on the baseline's curve of finished losses over tokens, of

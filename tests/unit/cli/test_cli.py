@@ -239,7 +239,8 @@ def test_a_plugin_given_by_path_serves_a_spec(spec: Path, tmp_path: Path, capsys
 def test_every_bundled_spec_is_valid(path: Path) -> None:
     spec = load_spec(path, default_host().registry)
     assert spec.data.order in ORDERS_WITH_MEMORY or spec.name == "protocol_order_shuffled"
-    of_one_size = path.parent.name == "protocol" or spec.name == "tuning_bytes"  # and of many settings
+    of_many_settings = {"tuning_bytes", "one_change", "one_change_schedules"}
+    of_one_size = path.parent.name == "protocol" or spec.name in of_many_settings
     assert len(spec.scan.sizes) >= 3 or spec.studies or of_one_size
     assert spec.description
 
