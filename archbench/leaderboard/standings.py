@@ -64,6 +64,11 @@ class Row:
     """One's own entry of the same runs, where it is published and was trained here too."""
 
     @property
+    def shown_multiplier(self) -> HeadlineMultiplier | None:
+        """The one that stands in the tables."""
+        return self.own_window or self.multiplier
+
+    @property
     def control_failed(self) -> bool:
         """Whether a control of its scan failed, so that no answer may be relied on."""
         outcomes = self.entry.environment.get("controls", {})

@@ -160,7 +160,7 @@ def all_columns(table: Table, link: Link) -> str:
 
 def _told_multiplier(row: Row, table: Table) -> str:
     """The multiplier; where equal is not ruled out its interval alone, which an estimate beside it would belie."""
-    found = row.own_window or row.multiplier
+    found = row.shown_multiplier
     if found is None or found.multiplier is None or found.status is not FitStatus.OK or _is_told_apart(row):
         return _multiplier(row, table.reference)
     if not known(found.multiplier):
@@ -172,7 +172,7 @@ def _is_told_apart(row: Row) -> bool:
     """Whether its compute is told apart from the baseline's, by the same test as in *conventions*."""
     if row.own_window is None and row.conventions is not None:
         return row.conventions.conclusion is not CostConclusion.NOT_TOLD_APART
-    found = row.own_window or row.multiplier
+    found = row.shown_multiplier
     return found is not None and found.p_value is not None and found.p_value < _LEVEL
 
 
@@ -261,9 +261,9 @@ def _short_alpha(row: Row) -> str:
 def _multiplier(row: Row, reference: str, *, short: bool = False) -> str:
     if row.name == reference:
         return "1 (reference)"
-    if row.multiplier is None:
+    found = row.shown_multiplier
+    if found is None:
         return "-"
-    found = row.own_window or row.multiplier
     if found.status is not FitStatus.OK or found.multiplier is None:
         return f"`{found.status.value}`"
     return f"{number(found.multiplier.value) if short else with_interval(found.multiplier)}x{_own_window(row)}"

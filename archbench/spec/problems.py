@@ -75,8 +75,8 @@ def describe(details: ErrorDetails, keys: Sequence[str] = ()) -> str:
     if sort == "extra_forbidden":
         return f"unknown key{nearest(str(details['loc'][-1]), keys)}"
     if sort == "missing":
-        what_there_is = "; `archbench plugins list` names the kinds that there are"
-        return f"is missing{what_there_is if details['loc'][-1] == 'kind' else ''}"
+        known = "; `archbench plugins list` names what there is" if details["loc"][-1] == "kind" else ""
+        return f"is missing{known}"
     context = details.get("ctx", {})
     if sort in ("value_error", "assertion_error"):
         return " ".join(str(context.get("error", details["msg"])).split())

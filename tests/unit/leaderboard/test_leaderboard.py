@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_boards import LAW, identified, scan
@@ -20,6 +21,8 @@ from archbench.leaderboard.groups import ComputeTier
 from archbench.leaderboard.page_cache import PageCache
 from archbench.leaderboard.protocol import evaluated_on
 from archbench.leaderboard.standings import make_standings
+from archbench.leaderboard.tables import heading, main_table
+from archbench.results.fits import FitStatus
 from archbench.results.runs import CostAxis, FinalEvaluation, PrefixAudit, RunRecord
 from archbench.testing.synthetic import SyntheticScan, synthetic_records
 
@@ -91,6 +94,45 @@ def test_a_small_entry_moves_neither_reference_nor_ranks_and_is_listed_without_o
     assert {name: row.rank for name, row in by_name.items() if name != "small"} == {
         row.name: row.rank for row in alone.rows
     }
+
+
+def test_a_contender_beyond_the_window_shows_its_multiplier_over_the_losses_that_both_cover(
+    results: ScanResults,
+) -> None:
+    """The same multiplier as a comparison of the two alone, with its losses, and no place."""
+    better = replace(LAW, A=10.0)
+    records = [one for one in results.records if one.contender == "gpt2"]
+    records += [identified(one) for one in synthetic_records("better", better, seed=7)]
+    main = make_standings(make_entries(scan("demo", records)))[0].main
+    row = next(row for row in main.rows if row.name == "better")
+    assert row.multiplier is not None
+    assert row.multiplier.status is FitStatus.EXTRAPOLATED
+    assert row.rank is None
+    assert row.own_window is not None
+    assert row.shown_multiplier == row.own_window
+    alone = next(one for one in analyse_scan(records, baseline="gpt2")[1] if one.cost_axis is CostAxis.EXACT)
+    assert alone.headline is not None
+    assert replace(alone.headline, holm_p_value=None) == row.own_window
+    shown = main_table(main, lambda entry, whose: "x.md")
+    (line,) = (line for line in shown.splitlines() if line.startswith("| - | [better]"))
+    assert re.search(r"\| [\d.]+ \[[\d.]+, [\d.]+\]x at [\d.]+ to [\d.]+ nats \|", line)
+
+
+def test_headings_say_what_a_text_is_cut_into_and_dearer_tables_come_first(results: ScanResults) -> None:
+    def of(name: str, tokenizer: dict[str, Any], tokens: float) -> ScanResults:
+        data = {**results.spec.get("data", {}), "dataset": {"kind": "some_text"}, "tokenizer": tokenizer}
+        spec = {**results.spec, "data": data, "scan": {"tokens": tokens}}
+        plan = SyntheticScan(tokens=int(tokens))
+        records = [identified(one) for one in synthetic_records("gpt2", LAW, plan)]
+        return replace(scan(name, records), spec=spec)
+
+    small = make_entries(of("small", {"kind": "bytes"}, 4e6))
+    large = make_entries(of("large", {"kind": "bpe", "vocab_size": 1024}, 8e6))
+    titles = [heading(one.main) for one in make_standings([*small, *large])]
+    assert titles == [
+        "## Causal language models on some_text in 1,024 ids, laptop tier",
+        "## Causal language models on some_text in bytes, laptop tier",
+    ]
 
 
 def test_tracks_are_never_in_one_table(board: Path, kept: PageCache) -> None:
