@@ -90,14 +90,14 @@ class SlotMaker:
         Raises NotNeeded where they are not wanted any more, Refused where the node may not train, and whatever Ray
         raises.
         """
-        spread = self._nodes_needed()
+        spread = self.nodes_needed()
         if spread == 1:
             slot.server = self._server(slot, self._settings.nproc, {})
             await self._seat(slot)
             return
         await self._make_group(slot, spread)
 
-    def _nodes_needed(self) -> int:
+    def nodes_needed(self) -> int:
         """On how many nodes the processes of one run have room.
 
         Where there is none, as many as there were room on last, since nodes that went may come back; at first one.

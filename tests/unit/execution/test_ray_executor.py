@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from archbench.builtins.ray_execution.messages import (
     to_line,
 )
 from archbench.builtins.ray_execution.node import Place, free_port
+from archbench.builtins.ray_execution.slots import SlotMaker
 from archbench.host import load_host
 from archbench.scans.nodes import difference, node_versions
 
@@ -78,6 +80,28 @@ def test_a_group_of_several_nodes_is_started_by_its_first_ones_address() -> None
     place = Place(2, 1, "127.0.0.1", free_port("127.0.0.1"), "127.0.0.1")
     assert place.launcher[-6:] == ["--nodes", "2", "--node-rank", "1", "--first", f"127.0.0.1:{place.port}"]
     assert place.environment == {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+
+
+class Cluster:
+    """So many cores on each node, as the admission of nodes tells it."""
+
+    def __init__(self, *cores: float) -> None:
+        self.cores = cores
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Resources": {"CPU": cores}} for cores in self.cores]
+
+
+def test_a_group_whose_node_has_gone_waits_for_as_many_nodes_as_it_had() -> None:
+    """Asked for on one node instead, its ranks would wait for a node that is large enough and never comes."""
+    cluster: Any = Cluster(1.0, 1.0)
+    settings = Settings("auto", 1.0, 0.0, None, {}, None, False, 1, 2, "/runs/logs", ())
+    maker = SlotMaker(None, settings, cluster, is_wanted=lambda: True)
+    assert maker.nodes_needed() == 2
+    cluster.cores = (1.0,)
+    assert maker.nodes_needed() == 2
+    cluster.cores = (1.0, 2.0)
+    assert maker.nodes_needed() == 1
 
 
 def test_nodes_that_would_train_otherwise_are_told_apart(tmp_path: Path) -> None:
