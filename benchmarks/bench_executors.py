@@ -152,8 +152,8 @@ def drive(folder: Path, num_runs: int, executor: Mapping[str, Any]) -> dict[str,
     store.create()
     began, planning = time.perf_counter(), time.process_time()
     plan = plan_scan(spec, host, cache_dir=folder / "cache", store=store)
-    store.save_scan(plan.index)  # by which workers of a queue find what is theirs
     planned = time.process_time() - planning
+    store.save_scan(plan.index)  # by which workers of a queue find what is theirs
     watcher = Silent()
     before, planned_bytes = time.process_time(), _peak_bytes()
     config = AtOnceConfig() if at_once else spec.executor

@@ -45,3 +45,14 @@ def wait(condition: Callable[[], Any], what: str, seconds: float = 300.0) -> Non
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
         time.sleep(0.2)
+
+
+def ray_environment(token: str) -> dict[str, str]:
+    """Settings of a cluster of Ray, and of who speaks to it: nothing leaves the machine, and workers are not nice."""
+    return {
+        "OMP_NUM_THREADS": "1",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": token,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+    }

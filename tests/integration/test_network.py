@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import SMALL_SCAN, archbench, records, wait, write_texts
+from command_line import SMALL_SCAN, archbench, ray_environment, records, wait, write_texts
 
 HERE, THERE = "10.77.31.1", "10.77.31.2"
 """Addresses of the two ends of the link."""
@@ -28,13 +28,7 @@ scan: {{sizes: [1896], tokens: 1.5e5, seeds: {{default: 1, smallest_two: 1}}}}
 {SMALL_SCAN}"""
 SETTINGS = ("-o", "execution.checkpoint_seconds=1", "-o", "data.max_epochs=1000", "--nproc", "2")
 
-RAY_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": "fedcba9876543210" * 4,
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-}
+RAY_ENVIRONMENT = ray_environment("fedcba9876543210" * 4)
 
 
 def _why_not() -> str:

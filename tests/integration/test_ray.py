@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import psutil
 import pytest
+from command_line import ray_environment
 
 from archbench.api import Ended, Job, Lost, PluginError, RunState
 from archbench.builtins.ray_execution.config import RayExecutorConfig
@@ -38,13 +39,7 @@ TOLERANCE_NATS = 2e-6
 TOKEN = "0123456789abcdef" * 4
 """By which processes of these clusters are told from those of others."""
 
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": TOKEN,
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-}
+ENVIRONMENT = ray_environment(TOKEN)
 
 
 @dataclass
@@ -155,7 +150,7 @@ data:
   tokenizer: {{kind: bytes}}
   validation_fraction: 0.2
   max_epochs: 1000
-scan: {{sizes: [1e4, 2e4, 4e4], seeds: {{default: 1, smallest_two: 1}}, tokens: 2e5}}
+scan: {{sizes: [1e4, 2e4, 4e4], seeds: {{default: 1, smallest_two: 1}}, tokens: 8e5}}
 training: {{seq_len: 32, batch_tokens: 256, learning_rate: 3e-3, schedule: {{warmup_steps: 5}}}}
 evaluation: {{tokens: 1000, points: 4, prefix_audit_positions: 8}}
 execution: {{device: cpu, checkpoint_seconds: 0.3}}

@@ -31,8 +31,11 @@ name: tiny
 contenders: {{gpt2: {{architecture: {{kind: gpt2}}, objective: {{kind: causal_lm}}}}}}
 scan: {{sizes: [1896, 6e3], tokens: 2e4, seeds: {{default: 1, smallest_two: 1}}}}
 {SMALL_SCAN}"""
-LONG = ("-o", "scan.sizes=[1896]", "-o", "scan.tokens=1e5", "-o", "execution.checkpoint_seconds=1", "-o", "name=long")
-"""One run of many seconds."""
+LONG = (
+    *("-o", "name=long", "-o", "scan.sizes=[1896]", "-o", "scan.tokens=1e6", "-o", "data.max_epochs=1000"),
+    *("-o", "execution.checkpoint_seconds=1"),
+)
+"""One run of many seconds, also on a fast machine."""
 SLURM = ("-o", "execution.executor.kind=slurm")
 
 
@@ -214,7 +217,7 @@ def test_a_time_limit_that_strikes_in_mid_run_costs_a_turn_in_the_queue(scan: Sc
     write_profile(
         scan.folder, array_parallelism=1, timeout_min=1, signal_delay_s=20 + round(moment), max_num_timeout=20
     )
-    longer = ("-o", "scan.tokens=1.5e6", "-o", "data.max_epochs=1000")
+    longer = ("-o", "scan.tokens=3e6")
     local = archbench(scan.folder, "run", "tiny.yaml", *LONG, *longer, "--runs", "local")
     assert local.returncode == 0, local.stderr
     driver = scan.start(*longer)

@@ -223,15 +223,12 @@ class Gateway:
             print(f"slot {slot.number}: {in_one_line(error, 1000)}", file=sys.stderr, flush=True)
             await asyncio.sleep(PAUSE_SECONDS)
             return
-        gone = [name for node_id, name in slot.nodes.items() if not self._admission.is_alive(node_id)]
-        what = (
-            f"node {gone[0]} is gone"
-            if gone
-            else f"what watched its worker on node {next(iter(slot.nodes.values()))} died"
-        )
+        gone = next((name for node_id, name in slot.nodes.items() if not self._admission.is_alive(node_id)), None)
+        watcher = f"what watched its worker on node {next(iter(slot.nodes.values()))} died"
+        what = watcher if gone is None else f"node {gone} is gone"
         print(f"slot {slot.number}, {job.run_id}: {in_one_line(error, 1000)}", file=sys.stderr, flush=True)
         reason = f"{what}; see {slot.log_dir} and {self._log_dir}/ray.log"
-        self._tell(Lost(job.run_id, reason, preempted=bool(gone)))
+        self._tell(Lost(job.run_id, reason, preempted=gone is not None))
 
     def _tell(self, event: Lost) -> None:
         self._output.send(event_content(event))
